@@ -1,0 +1,291 @@
+"""A competition is a folder with one file of facts, `kit.toml`. Nothing here is computed.
+
+Owns: the schema of `kit.toml`, where things lie inside the folder, and finding the folder.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kit.config import apply_overrides, build, read_toml
+from kit.errors import ConfigError, nearest
+
+CONFIG_NAME = "kit.toml"
+
+TaskType = Literal["binary", "multiclass", "multilabel", "regression", "multitarget"]
+Kind = Literal["numeric", "category", "datetime", "text", "code", "id"]
+Wants = Literal["label", "probability", "value"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What the competition is called."""
+
+    slug: str
+    title: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderSpec:
+    """Who hands out the data and takes the submissions.
+
+    `source` is the provider's own address (a path for `local`, a name for `sample`); `solution` a
+    file with the hidden answers, read by `local` only when it grades.
+    """
+
+    name: str = "local"
+    source: str = ""
+    solution: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """File names below `data/raw`."""
+
+    train: str = "train.csv"
+    test: str = "test.csv"
+    sample_submission: str = "sample_submission.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Roles and kinds of the columns. Names are as in the file, without blanks around them.
+
+    `id` is empty where the train file has no id (rows are numbered then); `test_id` is the id
+    column of the test file where it has another name, or empty where the test file has none (its
+    rows are then taken in the order of the sample submission). `drop` lists columns that are not
+    used. `kinds` lists every feature that is not plainly numeric; "id" means: never a feature.
+    """
+
+    id: str = ""
+    test_id: str | None = None  # None: same name as `id`
+    target: tuple[str, ...] = ()
+    group: str | None = None
+    time: str | None = None
+    drop: tuple[str, ...] = ()
+    kinds: dict[str, Kind] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """What is predicted and how it is scored.
+
+    `classes` are the target's labels as spelled in the train file, in the order of the class codes
+    0..K-1; for `binary` the second one is the positive class. Empty for regression and multilabel.
+    """
+
+    type: TaskType
+    metric: str
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionSpec:
+    """What the submission file holds besides the id column.
+
+    `columns` are the sample submission's columns after the id. With one probability column per
+    class `columns` and `classes` run in parallel: `classes[i]` is the class of `columns[i]`.
+    `labels` is how the classes (in the order of `task.classes`) are spelled in the submission;
+    empty: as in the train file.
+    """
+
+    wants: Wants
+    id: str = "id"
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CVSpec:
+    """How models are validated.
+
+    `block` is the length of the validation blocks of the splitter `time_blocks`, as pandas reads
+    durations ("11D"). `early_stopping`: "inner" holds out a part of the training rows; "fold" uses
+    the scored fold itself, which is optimistic and marked `*` wherever the score is shown.
+    """
+
+    splitter: str = "kfold"
+    n_splits: int = 5
+    seed: int = 42
+    block: str = ""
+    models: tuple[str, ...] = ("lightgbm",)
+    early_stopping: Literal["inner", "fold"] = "inner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A configured model: `use` is a registered name or `module:attribute` (default: its key)."""
+
+    use: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSpec:
+    """Findings of `kit check` that are known and accepted."""
+
+    mute: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionSpec:
+    """Where folds run. `threads` and `workers` 0: as many as the machine has cores."""
+
+    executor: Literal["here", "processes"] = "here"
+    workers: int = 0
+    threads: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The whole of `kit.toml`."""
+
+    schema: int
+    competition: About
+    task: TaskSpec
+    submission: SubmissionSpec
+    provider: ProviderSpec = field(default_factory=ProviderSpec)
+    files: Files = field(default_factory=Files)
+    columns: Columns = field(default_factory=Columns)
+    cv: CVSpec = field(default_factory=CVSpec)
+    models: dict[str, ModelSpec] = field(default_factory=dict)
+    check: CheckSpec = field(default_factory=CheckSpec)
+    execution: ExecutionSpec = field(default_factory=ExecutionSpec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Competition:
+    """Frozen facts and the folder they belong to.
+
+    Attributes:
+        root: the folder that holds `kit.toml`.
+        settings: the typed configuration.
+        table: the same as plain TOML tables, overrides applied (what a run stores).
+        overrides: what `--set` and flags changed, by dotted key.
+    """
+
+    root: Path
+    settings: Settings
+    table: dict[str, Any]
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """The competition's short name."""
+        return self.settings.competition.slug
+
+    @property
+    def raw(self) -> Path:
+        """The downloaded files, read-only by convention."""
+        return self.root / "data" / "raw"
+
+    @property
+    def runs(self) -> Path:
+        """Published runs."""
+        return self.root / "runs"
+
+    @property
+    def submissions(self) -> Path:
+        """Submission files and their receipts."""
+        return self.root / "submissions"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again; safe to delete."""
+        return self.root / ".cache"
+
+    def model(self, name: str) -> ModelSpec:
+        """The configuration of a model: its `[models.<name>]` table, else the bare name."""
+        spec = self.settings.models.get(name, ModelSpec())
+        return spec if spec.use else ModelSpec(use=name, params=spec.params)
+
+    @classmethod
+    def load(cls, root: Path, overrides: Iterable[str] = ()) -> Competition:
+        """Read `root/kit.toml`.
+
+        Raises:
+            ConfigError: see `kit.config`; also for values that contradict each other.
+        """
+        path = root / CONFIG_NAME
+        table = read_toml(path)
+        applied = apply_overrides(table, overrides)
+        found = table.get("schema")
+        if found != 1:
+            raise ConfigError(
+                f"{path}: schema must be 1. Received: {found!r}. "
+                "A newer kit may have written it: `pip install -U` kit."
+            )
+        settings = build(Settings, table, f"{path}: ")
+        _check(settings, path)
+        return cls(root=root.resolve(), settings=settings, table=table, overrides=applied)
+
+    @classmethod
+    def find(cls, where: Path | None = None, overrides: Iterable[str] = ()) -> Competition:
+        """Load the competition that `where` names.
+
+        Args:
+            where: a folder with `kit.toml`, a name below a `competitions` folder here or further
+                up, or None: the nearest `kit.toml` from here upwards.
+            overrides: ``dotted.key=value`` strings.
+
+        Raises:
+            ConfigError: there is none, with the places that were looked at.
+        """
+        here = Path.cwd()
+        if where is None:
+            for folder in (here, *here.parents):
+                if (folder / CONFIG_NAME).is_file():
+                    return cls.load(folder, overrides)
+            raise ConfigError(
+                f"no {CONFIG_NAME} in {here} or above it.\n"
+                "  Go into a competition's folder, name one with -C, or make one with `kit new`."
+            )
+        for folder in (where, *(base / "competitions" / where for base in (here, *here.parents))):
+            if (folder / CONFIG_NAME).is_file():
+                return cls.load(folder, overrides)
+        known = sorted(_names(here))
+        raise ConfigError(f"-C {where}: no {CONFIG_NAME} there. {nearest(str(where), known)}")
+
+
+def _names(here: Path) -> Iterator[str]:
+    for base in (here, *here.parents):
+        for path in (base / "competitions").glob(f"*/{CONFIG_NAME}"):
+            yield path.parent.name
+
+
+def _check(settings: Settings, path: Path) -> None:
+    """Contradictions that types cannot express."""
+    columns, task, submission = settings.columns, settings.task, settings.submission
+    if not columns.target:
+        raise ConfigError(f"{path}: columns.target is empty; name the column(s) to predict")
+    many = task.type in ("multilabel", "multitarget")
+    if many != (len(columns.target) > 1):
+        raise ConfigError(
+            f"{path}: task.type {task.type!r} and columns.target {list(columns.target)} disagree: "
+            f"{'several columns are' if many else 'one column is'} expected"
+        )
+    if task.type in ("binary", "multiclass"):
+        few, found = (task.type == "binary"), len(task.classes)
+        if (found != 2) if few else (found < 3):
+            raise ConfigError(
+                f"{path}: task.classes must list {'two' if few else 'three or more'} labels for "
+                f"task.type {task.type!r}. Received: {list(task.classes)}"
+            )
+    if submission.classes and len(submission.classes) != len(submission.columns):
+        raise ConfigError(
+            f"{path}: submission.columns and submission.classes must run in parallel; "
+            f"{len(submission.columns)} columns and {len(submission.classes)} classes found"
+        )
+    if submission.labels and len(submission.labels) != len(task.classes):
+        raise ConfigError(
+            f"{path}: submission.labels must have one spelling per task.classes. "
+            f"Received: {list(submission.labels)}"
+        )
+    if settings.cv.n_splits < 2:
+        raise ConfigError(f"{path}: cv.n_splits must be 2 or more: {settings.cv.n_splits}")

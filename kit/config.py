@@ -1,0 +1,129 @@
+"""TOML -> typed, frozen tables. Unknown keys are errors; every value remembers where it came from.
+
+Owns: reading `kit.toml`, applying `--set key=value`, turning tables into dataclasses. Knows nothing
+of competitions: the dataclasses are the schema. Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from kit.errors import ConfigError, nearest
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read one TOML file.
+
+    Raises:
+        ConfigError: the file is missing, unreadable or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist. `kit new` writes one.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def apply_overrides(table: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Apply ``dotted.key=value`` strings to `table` in place.
+
+    The value is read as TOML (``3``, ``true``, ``["a"]``); what is not TOML is taken as a string.
+
+    Returns:
+        The overrides as ``{dotted key: value}``.
+    """
+    applied: dict[str, Any] = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set wants key=value, e.g. cv.n_splits=10. Received: {override!r}")
+        *parents, last = (part.strip() for part in key.split("."))
+        node = table
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"--set {override}: {parent!r} is a value, not a table")
+        node[last] = applied[key.strip()] = _value(text.strip())
+    return applied
+
+
+def build(schema: type, table: Mapping[str, Any], where: str) -> Any:
+    """Make a frozen dataclass from a TOML table.
+
+    Args:
+        schema: a dataclass; nested dataclasses, ``tuple[T, ...]``, ``dict[str, T]``, ``Literal``
+            and ``T | None`` are understood.
+        table: the parsed table.
+        where: file and table name, for messages.
+
+    Raises:
+        ConfigError: an unknown or missing key, or a value of the wrong type.
+    """
+    fields = {field.name: field for field in dataclasses.fields(schema)}
+    hints = get_type_hints(schema)
+    for key in table:
+        if key not in fields:
+            raise ConfigError(f"{where}: unknown key {key!r}. {nearest(key, fields)}")
+    values = {
+        key: _convert(hints[key], value, f"{where}.{key}" if where[-1] != " " else where + key)
+        for key, value in table.items()
+    }
+    for name, field in fields.items():
+        required = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        if required and name not in values:
+            raise ConfigError(f"{where}: {name!r} is missing")
+    return schema(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return _convert(next(a for a in args if a is not type(None)), value, where)
+    if origin is Literal:
+        if value not in args:
+            raise ConfigError(f"{where}: {value!r} is not known. {nearest(str(value), args)}")
+        return value
+    if origin is tuple:
+        items = value if isinstance(value, list) else [value]
+        return tuple(_convert(args[0], item, where) for item in items)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return build(hint, _expect(dict, value, where), where)
+    if origin is dict:
+        return {k: _convert(args[1], v, f"{where}.{k}") for k, v in _table(value, where)}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return _expect(hint, value, where)
+
+
+def _table(value: Any, where: str) -> Iterable[tuple[str, Any]]:
+    items: dict[str, Any] = _expect(dict, value, where)
+    return items.items()
+
+
+def _expect(kind: type, value: Any, where: str) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        noun = {dict: "a table", str: "a string", int: "a whole number", float: "a number"}
+        raise ConfigError(
+            f"{where}: must be {noun.get(kind, kind.__name__)}. "
+            f"Received: {value!r} ({type(value).__name__})"
+        )
+    return value
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

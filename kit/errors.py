@@ -1,0 +1,96 @@
+"""Errors of kit. Everything a user can cause derives from KitError.
+
+* KitError                     exit 1
+  + ConfigError                kit.toml, an override or a flag is wrong (where, key, value, nearest)
+    - UnknownName              a model, metric, splitter, ... that no registry knows
+  + DataError                  the files contradict kit.toml (missing column, repeated ids, ...)
+    - LeakError                a feature looks at other rows, a fold saw its own labels
+  + RunError                   a run is not there, or its folder is damaged
+    - FoldMismatch             runs validated on different folds cannot be compared or blended
+  + SubmissionError            the file would be rejected; names the first offending rows
+  + ModelError                 a model could not be fitted; names the model and the fold
+  + DiskFull                   nothing under a final name was touched
+  + MissingDependency          says which extra to install
+  + ProviderError              exit 3
+    - AuthError                says how to log in
+    - QuotaError               says when the next submission is possible
+
+A message has at most four parts: where, the rule, the value found, the way out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KitError(Exception):
+    """A mistake the user can see and mend; shown without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(KitError):
+    """`kit.toml`, `--set` or a flag holds something kit cannot use."""
+
+
+class UnknownName(ConfigError):
+    """A name that no registry knows."""
+
+
+class DataError(KitError):
+    """The data files contradict `kit.toml` or each other."""
+
+
+class LeakError(DataError):
+    """Something that is scored would see what it must not see."""
+
+
+class RunError(KitError):
+    """A run does not exist, is ambiguous, or its folder is damaged."""
+
+
+class FoldMismatch(RunError):
+    """Runs that were validated on different folds."""
+
+
+class SubmissionError(KitError):
+    """The submission file would be rejected, or was submitted before."""
+
+
+class ModelError(KitError):
+    """A model could not be fitted or loaded."""
+
+
+class DiskFull(KitError):
+    """The disk is full; no file under a final name was touched."""
+
+
+class MissingDependency(KitError):
+    """A package of an extra is not installed."""
+
+
+class ProviderError(KitError):
+    """The competition's server (or what plays it) refused or failed."""
+
+    exit_code = 3
+
+
+class AuthError(ProviderError):
+    """Credentials are missing or refused."""
+
+
+class QuotaError(ProviderError):
+    """No submission is left for now."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The sentence that helps after an unknown name: a guess, then everything known.
+
+    >>> nearest("lightgmb", ["lightgbm", "ridge"])
+    "Did you mean 'lightgbm'? Known: lightgbm, ridge."
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{guess}Known: {', '.join(names) or '(none)'}."

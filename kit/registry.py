@@ -1,0 +1,163 @@
+"""Names that are strings until used: `name` or `module:attribute` -> object.
+
+Three ways in, one syntax: a line in a table below; `module:attribute` in the competition's own
+folder; an entry point of an installed package (groups `kit.models`, `kit.metrics`, ...). Listing
+and checking a name imports nothing; `load` imports one module. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from kit.errors import ConfigError, UnknownName, nearest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name and where it came from."""
+
+    kind: str
+    name: str
+    reference: str
+    source: str  # "kit", or the distribution that registered it
+
+
+class Registry:
+    """A table of names of one kind.
+
+    Args:
+        kind: singular noun for messages, e.g. ``"model"``; the entry-point group is `kit.<kind>s`.
+        table: built-in names and their ``module:attribute`` references.
+    """
+
+    def __init__(self, kind: str, table: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.table = dict(table)
+
+    def load(self, name: str, local: Callable[[str], Any] | None = None) -> Any:
+        """Import what `name` stands for.
+
+        Args:
+            name: a registered name or ``module:attribute``.
+            local: resolves ``module:attribute`` inside the competition folder first.
+
+        Raises:
+            UnknownName: no table, folder or installed package knows the name.
+        """
+        if ":" in name:
+            return local(name) if local is not None else _import(name, self.kind)
+        if name in self.table:
+            return _import(self.table[name], self.kind)
+        return _import(self._plugin(name).reference, self.kind)
+
+    def check(self, name: str) -> None:
+        """Raise `UnknownName` when `name` is not registered; imports nothing."""
+        if ":" not in name and name not in self.table:
+            self._plugin(name)
+
+    def entries(self) -> list[Entry]:
+        """Everything registered, built-ins first."""
+        built_in = [Entry(self.kind, n, ref, "kit") for n, ref in self.table.items()]
+        return built_in + list(self._plugins().values())
+
+    def _plugin(self, name: str) -> Entry:
+        plugins = self._plugins()
+        if name not in plugins:
+            raise UnknownName(
+                f"unknown {self.kind} {name!r}. {nearest(name, [*self.table, *plugins])}"
+            )
+        return plugins[name]
+
+    def _plugins(self) -> dict[str, Entry]:
+        if os.environ.get("KIT_PLUGINS") == "0":
+            return {}
+        from importlib.metadata import entry_points
+
+        found: dict[str, Entry] = {}
+        for point in entry_points(group=f"kit.{self.kind}s"):
+            source = point.dist.name if point.dist else "?"
+            if point.name in self.table:
+                raise ConfigError(
+                    f"package {source!r} registers the {self.kind} {point.name!r}, which kit has "
+                    "built in.\n  Uninstall it, or set KIT_PLUGINS=0 to run without plugins."
+                )
+            if point.name in found:
+                raise ConfigError(
+                    f"two packages register the {self.kind} {point.name!r}: "
+                    f"{found[point.name].source} and {source}. Uninstall one of them."
+                )
+            found[point.name] = Entry(self.kind, point.name, point.value, source)
+        return found
+
+
+def _import(reference: str, kind: str) -> Any:
+    module, _, attribute = reference.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UnknownName(f"the {kind} {reference!r} cannot be imported: {error}") from error
+
+
+MODELS = Registry(
+    "model",
+    {
+        "lightgbm": "kit.models.lightgbm:LightGBM",
+        "linear": "kit.models.linear:Linear",
+        "random_forest": "kit.models.forests:RandomForest",
+        "extra_trees": "kit.models.forests:ExtraTrees",
+        "mlp": "kit.models.neural.mlp:MLP",
+    },
+)
+
+METRICS = Registry(
+    "metric",
+    {
+        "accuracy": "kit.metrics.classification:ACCURACY",
+        "balanced_accuracy": "kit.metrics.classification:BALANCED_ACCURACY",
+        "f1": "kit.metrics.classification:F1",
+        "f1_macro": "kit.metrics.classification:F1_MACRO",
+        "f1_micro": "kit.metrics.classification:F1_MICRO",
+        "f1_weighted": "kit.metrics.classification:F1_WEIGHTED",
+        "mcc": "kit.metrics.classification:MCC",
+        "quadratic_kappa": "kit.metrics.classification:QUADRATIC_KAPPA",
+        "roc_auc": "kit.metrics.classification:ROC_AUC",
+        "average_precision": "kit.metrics.classification:AVERAGE_PRECISION",
+        "log_loss": "kit.metrics.classification:LOG_LOSS",
+        "brier": "kit.metrics.classification:BRIER",
+        "rmse": "kit.metrics.regression:RMSE",
+        "rmsle": "kit.metrics.regression:RMSLE",
+        "mae": "kit.metrics.regression:MAE",
+        "mape": "kit.metrics.regression:MAPE",
+        "smape": "kit.metrics.regression:SMAPE",
+        "r2": "kit.metrics.regression:R2",
+        "pearson": "kit.metrics.regression:PEARSON",
+        "spearman": "kit.metrics.regression:SPEARMAN",
+    },
+)
+
+SPLITTERS = Registry(
+    "splitter",
+    {
+        "kfold": "kit.splitters:kfold",
+        "stratified_kfold": "kit.splitters:stratified_kfold",
+        "group_kfold": "kit.splitters:group_kfold",
+        "stratified_group_kfold": "kit.splitters:stratified_group_kfold",
+        "time_series": "kit.splitters:time_series",
+        "time_blocks": "kit.splitters:time_blocks",
+    },
+)
+
+PROVIDERS = Registry(
+    "provider",
+    {
+        "sample": "kit.providers.sample:SampleProvider",
+        "local": "kit.providers.local:LocalProvider",
+        "kaggle": "kit.providers.kaggle:KaggleProvider",
+    },
+)
+
+ALL = (MODELS, METRICS, SPLITTERS, PROVIDERS)

@@ -1,0 +1,195 @@
+"""Read one table from disk, whatever it is wrapped in: CSV, TSV, JSON records, parquet, zip, gz.
+
+Owns: file formats, encodings, and names of columns (blanks around them are cut off). Values are not
+interpreted beyond what pandas does; columns named in `as_text` stay exactly as they are spelled.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+
+# What `pandas.read_csv` takes as missing by default (its documentation lists them).
+_MISSING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+
+
+def table_format(path: Path) -> str | None:
+    """The format suffix of a table file (``"train.csv.zip"`` -> ``".csv"``), None for others."""
+    suffixes = [s.lower() for s in path.suffixes]
+    while suffixes and suffixes[-1] in (".zip", ".gz"):
+        suffixes.pop()
+    return suffixes[-1] if suffixes and suffixes[-1] in TABLE_SUFFIXES else None
+
+
+def read_table(
+    path: Path, *, as_text: Collection[str] = (), nrows: int | None = None
+) -> pd.DataFrame:
+    """Read a table.
+
+    Args:
+        path: the file. A zip may hold one table (and rubbish such as `__MACOSX`).
+        as_text: columns kept as strings exactly as spelled; only an empty cell is missing there.
+        nrows: read at most so many rows (CSV and TSV only; the others are read whole, then cut).
+
+    Returns:
+        A frame with a fresh 0..n-1 index. Lists in JSON become one string, parts joined by " | ".
+
+    Raises:
+        DataError: the file is missing, empty, truncated, not readable, or two columns have the
+            same name once blanks are cut off.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise DataError(f"{path} does not exist. `kit data` brings the files.")
+    format_ = table_format(path) or ".csv"
+    try:
+        frame = _READERS[format_](path, as_text, nrows)
+    except DataError:
+        raise
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{path} is empty: no header, no rows.") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{path} cannot be read as {format_[1:]}: {reason}\n"
+            "  It may be truncated or another format; fetch it again with `kit data --force`."
+        ) from error
+    frame.columns = _clean(path, [str(c) for c in frame.columns])
+    if nrows is not None:
+        frame = frame.head(nrows)
+    return frame.reset_index(drop=True)
+
+
+def read_header(path: Path) -> list[str]:
+    """The column names exactly as the file spells them, blanks included."""
+    if table_format(path) in (".csv", ".tsv", None):
+        import pandas as pd
+
+        try:
+            return list(_csv(path, dtype=str, nrows=0).columns)
+        except pd.errors.EmptyDataError:
+            raise DataError(f"{path} is empty: no header, no rows.") from None
+    return list(read_table(path, nrows=1).columns)
+
+
+def _clean(path: Path, names: list[str]) -> list[str]:
+    cleaned = [name.strip() for name in names]
+    twice = sorted({name for name in cleaned if cleaned.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: column names must differ, however these repeat: {twice}")
+    return cleaned
+
+
+def _read_delimited(path: Path, as_text: Collection[str], nrows: int | None) -> pd.DataFrame:
+    header = list(_csv(path, dtype=str, nrows=0).columns)
+    text = {name for name in header if name.strip() in as_text}
+    if not text:
+        return _csv(path, nrows=nrows)
+    # "NA" or "None" is a legal label or id: there only the empty cell is missing
+    missing = {name: [""] if name in text else list(_MISSING) for name in header}
+    return _csv(
+        path,
+        dtype=dict.fromkeys(text, "str"),
+        na_values=missing,
+        keep_default_na=False,
+        nrows=nrows,
+    )
+
+
+def _csv(path: Path, **options: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    separator = "\t" if table_format(path) == ".tsv" else ","
+    options = {"sep": separator, "low_memory": False, **options}
+    try:
+        return pd.read_csv(_opened(path), encoding="utf-8-sig", **options)
+    except UnicodeDecodeError:
+        return pd.read_csv(_opened(path), encoding="latin-1", **options)
+
+
+def _read_json(path: Path, as_text: Collection[str], nrows: int | None) -> pd.DataFrame:
+    import pandas as pd
+
+    text = _bytes(path).decode("utf-8-sig")
+    if table_format(path) == ".jsonl":
+        records = [json.loads(line) for line in text.splitlines() if line.strip()]
+    else:
+        records = json.loads(text)
+    frame = pd.DataFrame(records)
+    for name in frame.columns:
+        if frame[name].map(lambda v: isinstance(v, list | dict)).any():
+            frame[name] = frame[name].map(_flat)
+        elif str(name).strip() in as_text:
+            frame[name] = frame[name].map(lambda v: None if v is None or v != v else str(v))
+    return frame
+
+
+def _flat(value: Any) -> Any:
+    if isinstance(value, list):
+        return " | ".join(str(item) for item in value)
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else value
+
+
+def _read_parquet(path: Path, as_text: Collection[str], nrows: int | None) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.read_parquet(io.BytesIO(_bytes(path)) if path.suffix in (".zip", ".gz") else path)
+    for name in frame.columns:
+        if str(name).strip() in as_text:
+            frame[name] = frame[name].astype("str").where(frame[name].notna())
+    return frame
+
+
+def _opened(path: Path) -> Any:
+    """What `pd.read_csv` takes: the path itself, or the bytes of the one table in a zip."""
+    return io.BytesIO(_bytes(path)) if path.suffix.lower() == ".zip" else path
+
+
+def _bytes(path: Path) -> bytes:
+    if path.suffix.lower() == ".gz":
+        import gzip
+
+        return gzip.decompress(path.read_bytes())
+    if path.suffix.lower() != ".zip":
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        members = [
+            info
+            for info in archive.infolist()
+            if table_format(Path(info.filename)) and not _rubbish(info.filename)
+        ]
+        if len(members) != 1:
+            raise DataError(
+                f"{path}: one table is expected in the zip, however it holds "
+                f"{[m.filename for m in members] or 'none'}"
+            )
+        return archive.read(members[0])
+
+
+def _rubbish(name: str) -> bool:
+    parts = Path(name).parts
+    return "__MACOSX" in parts or parts[-1].startswith(".")
+
+
+_READERS = {
+    ".csv": _read_delimited,
+    ".tsv": _read_delimited,
+    ".json": _read_json,
+    ".jsonl": _read_json,
+    ".parquet": _read_parquet,
+}
