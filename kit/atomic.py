@@ -28,7 +28,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL or "No space left" in str(error):
             raise DiskFull(
-                f"the disk is full (or a quota is used up) while writing {path}: {error.strerror}.\n"
+                f"the disk is full (or a quota used up) while writing {path}: {error.strerror}.\n"
                 "  Nothing under a final name was touched and finished folds are kept. "
                 "Free some space and run the same command again."
             ) from error

@@ -117,9 +117,10 @@ def _csv(path: Path, **options: Any) -> pd.DataFrame:
     separator = "\t" if table_format(path) == ".tsv" else ","
     options = {"sep": separator, "low_memory": False, **options}
     try:
-        return pd.read_csv(_opened(path), encoding="utf-8-sig", **options)
+        frame: pd.DataFrame = pd.read_csv(_opened(path), encoding="utf-8-sig", **options)
     except UnicodeDecodeError:
-        return pd.read_csv(_opened(path), encoding="latin-1", **options)
+        frame = pd.read_csv(_opened(path), encoding="latin-1", **options)
+    return frame
 
 
 def _read_json(path: Path, as_text: Collection[str], nrows: int | None) -> pd.DataFrame:

@@ -1,0 +1,247 @@
+"""A run is an immutable folder, published by one rename. Listing runs is reading small JSON files.
+
+```
+runs/
+  20261123T101530-lightgbm-3f9a2c/     UTC time - model - first digits of the run hash
+    run.json       what was done and what it scored (schema 1, standard-library readable)
+    config.json    the whole configuration as it was, overrides applied
+    oof.parquet    id | fold | pred   or   pred_<class>, pred_<target>
+    test.parquet   id | pred ...      mean over the folds
+    code/          kit.toml, features.py, ... as they ran
+    models/fold-0/ native formats, with --keep-models only
+  .partial/<run hash>/fold-0.parquet   finished folds of a run that is not
+```
+
+Owns: this layout. Imports pandas only where predictions are read or written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from kit.atomic import disk_errors
+from kit.errors import RunError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+_IGNORE = "*\n"  # runs never belong into version control
+
+
+@dataclass(frozen=True)
+class Run:
+    """A published run: its folder and its record."""
+
+    path: Path
+    record: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def hash(self) -> str:
+        """What the predictions depend on: data, folds, features, configuration, seed."""
+        return str(self.record["hash"])
+
+    @property
+    def kind(self) -> str:
+        """ "cv" or "blend"."""
+        return str(self.record["kind"])
+
+    @property
+    def model(self) -> str:
+        """The model's name in `kit.toml`, or "blend"."""
+        return str(self.record["model"])
+
+    @property
+    def folds(self) -> str:
+        """Digest of the folds the run was validated on."""
+        return str(self.record["digests"]["folds"])
+
+    @property
+    def score(self) -> float:
+        """The out-of-fold score, in leaderboard units (nested where something was fitted)."""
+        return float(self.record["score"]["oof"])
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The configuration the run was made with."""
+        text = (self.path / "config.json").read_text(encoding="utf-8")
+        config: dict[str, Any] = json.loads(text)
+        return config
+
+    def oof(self) -> pd.DataFrame:
+        """Out-of-fold predictions, one row per validated training row.
+
+        Returns:
+            Columns `id` (str), `fold` (int8), then the predictions as float64.
+
+        Raises:
+            RunError: the file is missing or truncated.
+        """
+        return self._read("oof.parquet")
+
+    def test(self) -> pd.DataFrame:
+        """Predictions for the test rows, mean over the folds: `id`, then the predictions."""
+        return self._read("test.parquet")
+
+    def _read(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        path = self.path / name
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError, KeyError) as error:  # pyarrow's errors derive from these
+            reason = str(error).splitlines()[0]
+            raise RunError(
+                f"{path} is damaged or missing: {reason}\n"
+                f"  Delete the folder {self.path} and run `kit cv {self.model}` again."
+            ) from error
+
+
+def prediction_columns(names: Sequence[str]) -> list[str]:
+    """Column names of the predictions: `pred`, or `pred_<name>` for several outputs."""
+    return ["pred"] if len(names) == 1 else [f"pred_{name}" for name in names]
+
+
+def list_runs(folder: Path) -> tuple[list[Run], list[str]]:
+    """All published runs, oldest first, and a sentence for each folder that cannot be used."""
+    runs: list[Run] = []
+    problems: list[str] = []
+    if not folder.is_dir():
+        return runs, problems
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith(".") or not entry.is_dir():
+            continue
+        try:
+            with open(os.path.join(entry.path, "run.json"), encoding="utf-8") as file:
+                record = json.load(file)
+            if record["schema"] > SCHEMA:
+                problems.append(f"{entry.name}: written by a newer kit, left out")
+                continue
+            record["score"]["oof"], record["digests"]["folds"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problems.append(f"{entry.name}: run.json is damaged ({error}), left out")
+            continue
+        runs.append(Run(Path(entry.path), record))
+    return runs, problems
+
+
+def find_run(folder: Path, name: str) -> Run:
+    """The run that `name` means: an id, an unambiguous part of one, or `last`.
+
+    Raises:
+        RunError: no run, or several, match.
+    """
+    runs, problems = list_runs(folder)
+    if name == "last" and runs:
+        return runs[-1]
+    exact = [run for run in runs if run.id == name]
+    found = exact or [run for run in runs if name in run.id]
+    if len(found) == 1:
+        return found[0]
+    broken = next((problem for problem in problems if name in problem.split(":")[0]), None)
+    if broken and not found:
+        raise RunError(f"the run cannot be used: {broken}")
+    if not found:
+        known = [run.id for run in runs[-5:]]
+        hint = nearest(name, known) if known else "There are none yet: `kit cv` makes one."
+        raise RunError(f"no run matches {name!r}. {hint}")
+    raise RunError(
+        f"{name!r} fits {len(found)} runs: {', '.join(run.id for run in found[:5])}. Be more exact."
+    )
+
+
+def publish(
+    folder: Path,
+    record: Mapping[str, Any],
+    *,
+    config: Mapping[str, Any],
+    frames: Mapping[str, pd.DataFrame],
+    code: Mapping[str, bytes],
+    models: Path | None = None,
+) -> Run:
+    """Write a run aside and rename it into place; nobody ever sees half of it.
+
+    Args:
+        folder: the competition's `runs` folder.
+        record: `run.json` without `schema`, `id` and `created`.
+        config: the configuration, overrides applied.
+        frames: file stem -> predictions ("oof", "test").
+        code: file name -> content of the competition's code.
+        models: a folder of saved models, moved into the run.
+
+    Raises:
+        DiskFull: nothing was published; the finished folds are still there.
+    """
+    now = datetime.now(UTC)
+    run_id = f"{now:%Y%m%dT%H%M%S}-{_safe(str(record['model']))}-{str(record['hash'])[:6]}"
+    aside = folder / ".tmp" / uuid4().hex
+    with disk_errors(folder / run_id):
+        aside.mkdir(parents=True)
+        ignore(folder)
+        try:
+            full = {
+                "schema": SCHEMA,
+                "id": run_id,
+                "created": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+                **record,
+            }
+            _dump(aside / "run.json", full)
+            _dump(aside / "config.json", config)
+            for stem, frame in frames.items():
+                frame.to_parquet(aside / f"{stem}.parquet", index=False, compression="zstd")
+            (aside / "code").mkdir()
+            for name, content in code.items():
+                (aside / "code" / name).write_bytes(content)
+            if models is not None and models.is_dir():
+                shutil.move(models, aside / "models")
+            final = _rename(aside, folder / run_id)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+    return Run(final, {**full, "id": final.name})
+
+
+def ignore(folder: Path) -> None:
+    """Keep the content of a folder out of version control."""
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / ".gitignore"
+    if not marker.exists():
+        marker.write_text(_IGNORE, encoding="utf-8")
+
+
+def _rename(aside: Path, final: Path) -> Path:
+    """Rename; a second run of the same second and hash gets a name of its own."""
+    for attempt in range(100):
+        target = final if attempt == 0 else final.with_name(f"{final.name}-{attempt + 1}")
+        if target.exists():
+            continue
+        try:
+            os.rename(aside, target)
+        except OSError:
+            if target.exists():
+                continue
+            raise
+        return target
+    raise RunError(f"{final.parent} holds a hundred runs named {final.name}")
+
+
+def _dump(path: Path, document: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_." else "-" for c in name)
