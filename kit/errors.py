@@ -5,6 +5,7 @@
     - UnknownName              a model, metric, splitter, ... that no registry knows
   + DataError                  the files contradict kit.toml (missing column, repeated ids, ...)
     - LeakError                a feature looks at other rows, a fold saw its own labels
+  + UserCodeError              features.py, model.py, metric.py or splits.py failed: file, line
   + RunError                   a run is not there, or its folder is damaged
     - FoldMismatch             runs validated on different folds cannot be compared or blended
   + SubmissionError            the file would be rejected; names the first offending rows
@@ -44,6 +45,10 @@ class DataError(KitError):
 
 class LeakError(DataError):
     """Something that is scored would see what it must not see."""
+
+
+class UserCodeError(KitError):
+    """The competition's own code failed or does not hold its contract."""
 
 
 class RunError(KitError):

@@ -57,7 +57,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """ "cv" or "blend"."""
+        """How it came to be: "cv" or "blend"."""
         return str(self.record["kind"])
 
     @property

@@ -6,7 +6,6 @@ Everything it refuses is a `ProviderError` with the next step in it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +98,13 @@ class Provider(Protocol):
         """The board, best first; empty where there is none."""
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def load_provider(slug: str, spec: ProviderSpec, root: Path) -> Provider:
+    """The provider that the `[provider]` table names.
+
+    Raises:
+        UnknownName: no registry or installed package knows `spec.name`.
+    """
+    from kit.registry import PROVIDERS
+
+    provider: Provider = PROVIDERS.load(spec.name)(slug, spec, root)
+    return provider

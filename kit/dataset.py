@@ -1,0 +1,327 @@
+"""The data of a competition as the engine wants it: features, target, ids, checked once.
+
+Owns: reading train and test, turning the target into numbers, giving every column its kind, and
+the digests that say what was read. Knows nothing of folds, metrics or models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kit.atomic import sha256
+from kit.competition import Competition, Kind, TaskType
+from kit.errors import ConfigError, DataError, nearest
+from kit.kinds import as_moments, assign_kinds, some, typed
+from kit.tables import read_table
+from kit.usercode import UserCode, reported
+
+AS_TEXT: tuple[Kind, ...] = ("category", "text", "code", "datetime", "id")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Everything a fold needs, in one row order.
+
+    Attributes:
+        X: features of the training rows; kinds as in `kinds`. Categories are pandas categoricals
+            whose levels are only a spelling: what a model may know of them is fitted in the fold.
+        X_test: the same columns for the test rows.
+        y: the target as numbers, see Shape.
+        ids, test_ids: row ids as strings.
+        groups, time: the column named in `columns.group` / `columns.time`, or None.
+        kinds: kind per feature column.
+        task: the task's type.
+        classes: labels by class code; for several outputs the target names.
+        digests: ``{"data", "features"}``.
+
+    Shape:
+        `y` is ``(n_train,)`` int64 class codes for binary and multiclass, ``(n_train,)`` float64
+        for regression, ``(n_train, n_targets)`` float64 for multilabel and multitarget.
+    """
+
+    X: pd.DataFrame
+    X_test: pd.DataFrame
+    y: NDArray[Any]
+    ids: NDArray[np.str_]
+    test_ids: NDArray[np.str_]
+    groups: NDArray[Any] | None
+    time: NDArray[Any] | None
+    kinds: Mapping[str, Kind]
+    task: TaskType
+    classes: tuple[str, ...]
+    digests: Mapping[str, str]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the prediction's columns: one for binary and regression."""
+        return self.classes if self.task not in ("binary", "regression") else ("",)
+
+    @classmethod
+    def read(cls, competition: Competition) -> Dataset:
+        """Read, check and type the files of a competition.
+
+        Raises:
+            DataError: the files contradict `kit.toml`: a missing column, repeated or missing ids,
+                a missing target, an unknown label, a target with one value.
+            ConfigError: `kit.toml` names a column that no file has.
+            UserCodeError: `features.py` failed.
+        """
+        columns, task = competition.settings.columns, competition.settings.task
+        train, test = read_raw(competition)
+        _check_names(competition, train, test)
+        ids = _ids(train, columns.id, competition.settings.files.train)
+        test_ids = _test_ids(competition, test)
+        y = encode_target(train, columns.target, task.type, task.classes, ids)
+        X, X_test = _features(competition, train, test)
+        kinds = assign_kinds(X, columns.kinds)
+        X, X_test = typed(X, X_test, kinds)
+        return cls(
+            X=X,
+            X_test=X_test,
+            y=y,
+            ids=ids,
+            test_ids=test_ids,
+            groups=_role(train, columns.group),
+            time=_time(train, columns.time),
+            kinds=kinds,
+            task=task.type,
+            classes=columns.target if len(columns.target) > 1 else task.classes,
+            digests={
+                "data": _data_digest(competition),
+                "features": UserCode(competition.root).digest("features"),
+            },
+        )
+
+
+def read_raw(competition: Competition) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The train and test files with labels, ids and non-numeric columns as they are spelled."""
+    settings = competition.settings
+    columns = settings.columns
+    text = {name for name, kind in columns.kinds.items() if kind in AS_TEXT}
+    text |= {columns.id, columns.test_id or columns.id}
+    text |= {columns.time} if columns.time else set()
+    if settings.task.type not in ("regression", "multitarget"):
+        text |= set(columns.target)
+    train = read_table(competition.raw / settings.files.train, as_text=text)
+    test = read_table(competition.raw / settings.files.test, as_text=text)
+    for frame, name in ((train, settings.files.train), (test, settings.files.test)):
+        if frame.empty:
+            raise DataError(f"{competition.raw / name} has a header but no rows")
+    return train, test
+
+
+def encode_target(
+    train: pd.DataFrame,
+    target: Sequence[str],
+    task: TaskType,
+    classes: Sequence[str],
+    ids: NDArray[np.str_],
+) -> NDArray[Any]:
+    """The target as numbers (see `Dataset`).
+
+    Raises:
+        DataError: missing values, labels that `task.classes` does not list, one value only.
+    """
+    frame = train[list(target)]
+    missing = frame.isna().any(axis=1).to_numpy()
+    if missing.any():
+        raise DataError(
+            f"the target must be known in every training row, however {list(target)} is missing "
+            f"in {missing.sum()} rows, first ids: {some(ids[missing])}.\n"
+            "  Remove these rows from the train file, or name another target in kit.toml."
+        )
+    if task in ("binary", "multiclass"):
+        return _class_codes(frame[target[0]], classes)
+    numbers = _as_numbers(frame, task)
+    if not np.isfinite(numbers).all():
+        raise DataError(f"the target {list(target)} holds infinite values")
+    for name, column in zip(target, numbers.T, strict=True):
+        if (column == column[0]).all():
+            raise DataError(f"the target {name!r} has one value only: {column[0]:g}")
+    return numbers if len(target) > 1 else numbers[:, 0]
+
+
+def _class_codes(labels: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
+    codes = pd.Categorical(labels.str.strip(), categories=list(classes)).codes.astype(np.int64)
+    unknown = labels[codes < 0].unique()
+    if len(unknown):
+        raise DataError(
+            f"the target {labels.name!r} holds labels that task.classes does not list: "
+            f"{some(unknown)}. task.classes = {list(classes)[:10]}"
+        )
+    found = np.unique(codes)
+    if len(found) == 1:
+        raise DataError(
+            f"the target {labels.name!r} has one class only ({classes[found[0]]!r}); "
+            "there is nothing to learn. Is this the right column?"
+        )
+    absent = [name for code, name in enumerate(classes) if code not in found]
+    if absent:
+        raise DataError(
+            f"task.classes lists {absent[:5]}, which the target {labels.name!r} never takes"
+        )
+    return codes
+
+
+def _as_numbers(frame: pd.DataFrame, task: TaskType) -> NDArray[np.float64]:
+    words = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
+    result = np.empty(frame.shape)  # (n_train, n_targets)
+    for index, name in enumerate(frame.columns):
+        column = frame[name]
+        if not pd.api.types.is_numeric_dtype(column):
+            spelled = column.astype("str").str.strip()
+            column = spelled.str.lower().map(words).fillna(pd.to_numeric(spelled, errors="coerce"))
+        result[:, index] = column.to_numpy(dtype=float)
+        if np.isnan(result[:, index]).any():
+            bad = frame[name][np.isnan(result[:, index])].unique()
+            raise DataError(f"the target {name!r} is not a number everywhere: {some(bad)}")
+    if task == "multilabel" and not np.isin(result, (0.0, 1.0)).all():
+        raise DataError(f"multilabel targets hold 0 and 1 only: {list(frame.columns)[:5]}")
+    return result
+
+
+def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFrame) -> None:
+    settings, columns = competition.settings, competition.settings.columns
+    path = competition.root / "kit.toml"
+    everywhere = [*train.columns, *test.columns]
+    for role, names in (
+        ("target", columns.target),
+        ("id", (columns.id,) if columns.id else ()),
+        ("group", (columns.group,) if columns.group else ()),
+        ("time", (columns.time,) if columns.time else ()),
+    ):
+        for name in names:
+            if name not in train.columns:
+                raise ConfigError(
+                    f"{path}: columns.{role} {name!r} is not in {settings.files.train}. "
+                    f"{nearest(name, train.columns)}"
+                )
+    for name in columns.drop:
+        if name not in everywhere:
+            raise ConfigError(f"{path}: columns.drop: no {name!r}. {nearest(name, everywhere)}")
+    used = [c for c in train.columns if c not in {*columns.target, *columns.drop, columns.id}]
+    ignored = {columns.group, columns.time, columns.test_id}
+    absent = [c for c in used if c not in test.columns and c not in ignored]
+    if absent:
+        raise DataError(
+            f"{settings.files.test} lacks columns that {settings.files.train} has: {absent[:5]}.\n"
+            f"  A model cannot use them: list them in columns.drop of {path}."
+        )
+
+
+def _ids(frame: pd.DataFrame, name: str, file: str) -> NDArray[np.str_]:
+    if not name:
+        return np.array([str(number) for number in range(len(frame))])
+    values = frame[name]
+    if values.isna().any():
+        raise DataError(f"{file}: the id column {name!r} is empty in {values.isna().sum()} rows")
+    ids = values.astype("str").str.strip()
+    twice = ids[ids.duplicated()]
+    if len(twice):
+        raise DataError(
+            f"{file}: ids must be unique, however {len(twice)} rows repeat an id in {name!r}, "
+            f"first: {some(twice.unique())}.\n"
+            '  Name another id column, or set columns.id = "" to number the rows.'
+        )
+    return ids.to_numpy(dtype=np.str_)
+
+
+def _test_ids(competition: Competition, test: pd.DataFrame) -> NDArray[np.str_]:
+    settings, columns = competition.settings, competition.settings.columns
+    name = columns.id if columns.test_id is None else columns.test_id
+    if name:
+        if name not in test.columns:
+            raise ConfigError(
+                f"{competition.root / 'kit.toml'}: the id column {name!r} is not in "
+                f"{settings.files.test}; set columns.test_id. {nearest(name, test.columns)}"
+            )
+        return _ids(test, name, settings.files.test)
+    sample = competition.raw / settings.files.sample_submission
+    ids = read_table(sample, as_text=[settings.submission.id])
+    if settings.submission.id not in ids.columns or len(ids) != len(test):
+        raise DataError(
+            f"{settings.files.test} has no id column, so its {len(test)} rows must be those of "
+            f"{sample.name}, however that has {len(ids)} rows (id {settings.submission.id!r})"
+        )
+    return _ids(ids, settings.submission.id, sample.name)
+
+
+def _features(
+    competition: Competition, train: pd.DataFrame, test: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Feature columns of both files, after the competition's own `features(df)`."""
+    columns = competition.settings.columns
+    hidden = {*columns.target, *columns.drop, columns.group, columns.time, columns.id}
+    hidden |= {columns.test_id} | {c for c, kind in columns.kinds.items() if kind == "id"}
+    # a role does not forbid a use: a datetime id listed in `kinds` is a feature all the same
+    hidden -= {c for c, kind in columns.kinds.items() if kind != "id" and c not in columns.target}
+    function = UserCode(competition.root).features()
+    if function is not None:
+        # the function may look at ids, never at the target or at what the test rows lack
+        seen = [c for c in train.columns if c not in {*columns.target, *columns.drop}]
+        train, test = (
+            apply_features(function, competition, frame[[c for c in seen if c in frame.columns]])
+            for frame in (train, test)
+        )
+    names = [c for c in train.columns if c not in hidden]
+    absent = [c for c in names if c not in test.columns]
+    if absent:
+        raise DataError(f"features.py makes columns for train that test lacks: {absent[:5]}")
+    if not names:
+        raise DataError("no feature column is left; look at columns.drop and columns.kinds")
+    return train[names], test[names]
+
+
+def apply_features(function: Any, competition: Competition, frame: pd.DataFrame) -> pd.DataFrame:
+    """Run the user's `features` on a copy and check what comes back.
+
+    Raises:
+        UserCodeError: it raised.
+        DataError: it returned something else than a frame with the same rows.
+    """
+    with reported(competition.root / "features.py"):
+        result = function(frame.copy())
+    if not isinstance(result, pd.DataFrame) or not result.index.equals(frame.index):
+        found = f"{len(result)} rows" if isinstance(result, pd.DataFrame) else type(result).__name__
+        raise DataError(
+            f"features(df) must return a frame with the same rows as df ({len(frame)}), however "
+            f"it returned {found}. Do not drop, sort or re-index rows."
+        )
+    return result
+
+
+def _role(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
+    return None if name is None else train[name].to_numpy()
+
+
+def _time(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
+    """The time column as sortable values: dates where it parses as such, else numbers."""
+    if name is None:
+        return None
+    numbers = pd.to_numeric(train[name], errors="coerce")
+    if numbers.notna().all():
+        return numbers.to_numpy()
+    moments = as_moments(train[name])
+    if moments.isna().any():
+        raise DataError(f"columns.time {name!r} is missing in {moments.isna().sum()} rows")
+    return moments.to_numpy()
+
+
+def _data_digest(competition: Competition) -> str:
+    """Hash of both files and of all that decides how they are read."""
+    settings = competition.settings
+    parts = [
+        sha256(competition.raw / settings.files.train),
+        sha256(competition.raw / settings.files.test),
+        json.dumps(competition.table.get("columns", {}), sort_keys=True),
+        json.dumps([settings.task.type, *settings.task.classes]),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,154 @@
+"""The competition's own Python files, loaded as a private package that clashes with nothing.
+
+`features.py`, `model.py`, `metric.py`, `splits.py` beside `kit.toml` may import one another with
+relative imports. Nothing is put on `sys.path`; only the user's own folder is ever executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from kit.errors import KitError, UnknownName, UserCodeError, nearest
+
+
+class UserCode:
+    """Loads modules of one competition folder and knows what they consist of.
+
+    Args:
+        root: the competition's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def resolve(self, reference: str) -> Any:
+        """The object behind ``module:attribute``: from the folder if it has the module.
+
+        Raises:
+            UnknownName: neither the folder nor an installed package has it.
+            UserCodeError: the module raised while it was loaded.
+        """
+        name, _, attribute = reference.partition(":")
+        if not (self.root / f"{name}.py").is_file():
+            return self._installed(reference, name, attribute)
+        module = self._load(name)
+        if not hasattr(module, attribute):
+            known = [key for key in vars(module) if not key.startswith("_")]
+            raise UnknownName(
+                f"{self.root / name}.py has no {attribute!r}. {nearest(attribute, known)}"
+            )
+        return getattr(module, attribute)
+
+    def features(self) -> Callable[[Any], Any] | None:
+        """The function `features` of `features.py`, or None where there is none."""
+        if not (self.root / "features.py").is_file():
+            return None
+        function = getattr(self._load("features"), "features", None)
+        return function if callable(function) else None
+
+    def digest(self, *modules: str) -> str:
+        """Hash of the named modules and of all they import from the folder; order-free."""
+        content = hashlib.sha256()
+        for path in sorted(self._closure(modules)):
+            content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        return content.hexdigest()[:16]
+
+    def sources(self) -> dict[str, bytes]:
+        """Every Python file of the folder, for the record of a run."""
+        return {path.name: path.read_bytes() for path in sorted(self.root.glob("*.py"))}
+
+    def _load(self, name: str) -> ModuleType:
+        path = self.root / f"{name}.py"
+        package = self._package()
+        full = f"{package}.{name}"
+        stamp = hashlib.sha256(path.read_bytes()).hexdigest()
+        loaded = sys.modules.get(full)
+        if loaded is not None and getattr(loaded, "__kit_stamp__", None) == stamp:
+            return loaded
+        spec = importlib.util.spec_from_file_location(full, path)
+        if spec is None or spec.loader is None:
+            raise AssertionError(f"unreachable: no loader for {path}")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[full] = module
+        try:
+            with reported(path):
+                spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[full]
+            raise
+        vars(module)["__kit_stamp__"] = stamp
+        return module
+
+    def _package(self) -> str:
+        """The private parent package; one per folder, so two competitions never collide."""
+        tag = hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
+        name = f"kit_competition_{tag}"
+        if name not in sys.modules:
+            package = ModuleType(name)
+            package.__path__ = [str(self.root)]
+            sys.modules[name] = package
+        return name
+
+    def _closure(self, modules: tuple[str, ...]) -> set[Path]:
+        """The files of `modules` and, through relative imports, all they are made of."""
+        todo = [self.root / f"{name}.py" for name in modules]
+        found: set[Path] = set()
+        while todo:
+            path = todo.pop()
+            if path in found or not path.is_file():
+                continue
+            found.add(path)
+            with reported(path):
+                tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+            todo += [self.root / f"{name}.py" for name in _relative_imports(tree)]
+        return found
+
+    def _installed(self, reference: str, name: str, attribute: str) -> Any:
+        try:
+            return getattr(importlib.import_module(name), attribute)
+        except (ImportError, AttributeError):
+            files = ", ".join(sorted(p.name for p in self.root.glob("*.py"))) or "no .py file"
+            raise UnknownName(
+                f"{reference!r} is neither in {self.root} ({files}) nor in an installed package"
+            ) from None
+
+
+@contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn any failure of user code into one message with file, line and reason.
+
+    Raises:
+        UserCodeError: for whatever the block raised, except kit's own errors.
+    """
+    try:
+        yield
+    except (KitError, MemoryError):
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename).parent == path.parent]
+        line = own[-1].lineno if own else getattr(error, "lineno", None)
+        code = f"\n    {own[-1].line}" if own and own[-1].line else ""
+        where = f"{own[-1].filename if own else path}" + (f":{line}" if line else "")
+        raise UserCodeError(
+            f"{where} failed: {type(error).__name__}: {error}{code}\n"
+            "  This is your own code; KIT_DEBUG=1 shows the whole traceback."
+        ) from error
+
+
+def _relative_imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            if node.module:
+                yield node.module.split(".")[0]
+            else:
+                yield from (alias.name for alias in node.names)
