@@ -1,0 +1,307 @@
+"""A metric: a function, its direction, and what it needs to be given.
+
+Owns: the shapes below, averaging over columns, finding a metric by name, and the contract a metric
+keeps. Must not import scikit-learn; the modules beside this one do.
+
+Shapes (``n`` rows, ``K`` classes, ``t`` target columns):
+
+=============  =====================  =============================  ===========================
+task           y_true                 pred, value / proba / rank     pred, label
+=============  =====================  =============================  ===========================
+binary         (n,) codes 0 and 1     (n, 1) P(classes[1])           (n,) codes
+multiclass     (n,) codes 0..K-1      (n, K) probabilities           (n,) codes
+multilabel     (n, t) of 0 and 1      (n, t) probabilities           (n, t) of 0 and 1
+regression     (n,) floats            (n, 1) values                  -
+multitarget    (n, t) floats          (n, t) values                  -
+=============  =====================  =============================  ===========================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kit.competition import TaskType
+from kit.errors import ConfigError, DataError, UnknownName
+from kit.registry import METRICS
+
+Needs = Literal["value", "label", "proba", "rank"]
+Transform = Literal["none", "log1p"]
+
+# A sum of float32 probabilities may leave 0..1 by this much without being wrong.
+_TOLERANCE = 1e-5
+
+
+class UndefinedMetric(DataError):
+    """The truth of these rows leaves the metric without a value, e.g. one class only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric in the units of the leaderboard.
+
+    Attributes:
+        name: registered name.
+        function: ``(y_true, pred) -> float``. Gets 1-D arrays, except for the probabilities of
+            a multiclass task (n, K), and except for 2-D truth when `averaged` is false.
+        greater_is_better: direction.
+        needs: "value", "label" (codes made by a `kit.decision.Decision`), "proba" (probabilities)
+            or "rank" (only the order of the predictions counts).
+        tasks: the tasks it is defined for.
+        transform: the scale of the target on which squared error trains for this metric, and on
+            which predictions are averaged.
+        averaged: with several target columns, score each and take the mean; otherwise `function`
+            gets the 2-D arrays. Columns where the metric is undefined (by their truth alone, so
+            that no prediction can hide) are left out of the mean.
+        from_counts: the same score from confusion counts ``(..., K, K)`` [true, predicted], for
+            label metrics; makes the search for a decision quick.
+        column: for a label metric with `averaged` false, the metric whose best threshold in each
+            column is also the best for the whole.
+        description: one line, with the source where there is one.
+    """
+
+    name: str
+    function: Callable[[NDArray[Any], NDArray[Any]], float]
+    greater_is_better: bool
+    needs: Needs
+    tasks: tuple[TaskType, ...]
+    transform: Transform = "none"
+    averaged: bool = True
+    from_counts: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    column: Metric | None = None
+    description: str = ""
+
+    def score(self, y_true: ArrayLike, pred: ArrayLike) -> float:
+        """What the leaderboard shows.
+
+        Args:
+            y_true: truth, see the table at the top of this module.
+            pred: predictions in their richest form, or labels when `needs` is "label".
+
+        Raises:
+            UndefinedMetric: the metric has no value on these rows.
+            DataError: predictions are not finite, or the shapes do not fit.
+        """
+        truth, prediction = self._checked(np.asarray(y_true), np.asarray(pred))
+        if truth.ndim == 2 and self.averaged:
+            return self._mean_over_columns(truth, prediction)
+        return self._value(truth, prediction)
+
+    def loss(self, y_true: ArrayLike, pred: ArrayLike) -> float:
+        """The score, turned so that less is better."""
+        score = self.score(y_true, pred)
+        return -score if self.greater_is_better else score
+
+    def better(self, a: float, b: float) -> bool:
+        """True when score `a` is better than score `b`; nan is worse than any number."""
+        if math.isnan(a) or math.isnan(b):
+            return math.isnan(b) and not math.isnan(a)
+        return a > b if self.greater_is_better else a < b
+
+    def _value(self, truth: NDArray[Any], pred: NDArray[Any]) -> float:
+        value = float(self.function(truth, pred))
+        if not math.isfinite(value):
+            raise UndefinedMetric(f"{self.name} gives {value} on these {len(truth)} rows")
+        return value
+
+    def _mean_over_columns(self, truth: NDArray[Any], pred: NDArray[Any]) -> float:
+        scores = []
+        reason: UndefinedMetric | None = None
+        for column in range(truth.shape[1]):
+            try:
+                scores.append(self._value(truth[:, column], pred[:, column]))
+            except UndefinedMetric as error:
+                reason = error
+        if reason is not None and not scores:
+            raise UndefinedMetric(f"in all {truth.shape[1]} columns: {reason}") from reason
+        return float(np.mean(scores))
+
+    def _checked(
+        self, truth: NDArray[Any], pred: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        if len(truth) == 0:
+            raise UndefinedMetric(f"{self.name} has no value on 0 rows")
+        if len(truth) != len(pred) or (truth.ndim == 2 and truth.shape != pred.shape):
+            raise DataError(
+                f"{self.name}: truth and predictions must have the same rows and columns. "
+                f"Received: {truth.shape} and {pred.shape}"
+            )
+        for what, values in (("the truth", truth), ("predictions", pred)):
+            if not np.isfinite(values).all():
+                bad = int((~np.isfinite(values)).sum())
+                raise DataError(f"{self.name}: {what} must be finite; {bad} values are not")
+        if self.needs == "label":
+            return truth, _labels(self.name, truth, pred)
+        if self.needs == "proba" and (pred.min() < -_TOLERANCE or pred.max() > 1 + _TOLERANCE):
+            raise DataError(
+                f"{self.name}: predictions must be probabilities, between 0 and 1. "
+                f"Received: {pred.min():.6g} to {pred.max():.6g}"
+            )
+        one_column = truth.ndim == 1 and pred.ndim == 2 and pred.shape[1] == 1
+        return truth, pred[:, 0] if one_column else pred
+
+
+def _labels(name: str, truth: NDArray[Any], pred: NDArray[Any]) -> NDArray[Any]:
+    whole = pred.dtype.kind in "iub" or bool((pred == np.floor(pred)).all())
+    if pred.ndim != truth.ndim or not whole:
+        raise DataError(
+            f"{name}: predictions must be labels (codes of shape {truth.shape}), not "
+            f"probabilities. Received: {pred.dtype} of shape {pred.shape}.\n"
+            "  A Decision of kit.decision turns probabilities into labels."
+        )
+    return pred.astype(np.int64)
+
+
+def load_metric(name: str, task: TaskType, local: Callable[[str], Any] | None = None) -> Metric:
+    """Find a metric and see that it fits the task.
+
+    A competition's own metric (``metric:attribute``) is a `Metric`, or a plain function
+    ``f(y_true, y_pred) -> float`` with the attribute `greater_is_better` and, optionally, `needs`
+    ("value" for regression and "proba" for classification otherwise), `transform` and `averaged`.
+
+    Args:
+        name: registered name or ``module:attribute``.
+        task: the competition's task.
+        local: resolves ``module:attribute`` in the competition's folder.
+
+    Raises:
+        UnknownName: nothing of that name is known.
+        ConfigError: the metric does not fit the task, or is not complete.
+    """
+    found = METRICS.load(name, local)
+    metric = found if isinstance(found, Metric) else _wrapped(name, found, task)
+    if task not in metric.tasks:
+        raise ConfigError(
+            f"task.metric {name!r} is not defined for task.type {task!r}, only for "
+            f"{', '.join(metric.tasks)}.\n  For {task!r}: {', '.join(_fitting(task))}."
+        )
+    return metric
+
+
+def _wrapped(name: str, function: Any, task: TaskType) -> Metric:
+    if not callable(function):
+        raise ConfigError(
+            f"metric {name!r} must be a Metric or a function f(y_true, y_pred) -> float. "
+            f"Received: {type(function).__name__}"
+        )
+    short = getattr(function, "__name__", name.rpartition(":")[2])
+    if not isinstance(getattr(function, "greater_is_better", None), bool):
+        raise ConfigError(
+            f"metric {name!r} does not say which direction is better. Below the function, add:\n"
+            f"  {short}.greater_is_better = True   # or False\n"
+            f'  {short}.needs = "value"            # or "label", "proba", "rank"'
+        )
+    continuous = task in ("regression", "multitarget")
+    needs = _option(name, function, "needs", "value" if continuous else "proba", Needs)
+    return Metric(
+        name=name,
+        function=function,
+        greater_is_better=function.greater_is_better,
+        needs=needs,
+        tasks=(task,),
+        transform=_option(name, function, "transform", "none", Transform),
+        averaged=bool(getattr(function, "averaged", True)),
+        description=(function.__doc__ or "").strip().partition("\n")[0],
+    )
+
+
+def _option(name: str, function: Any, attribute: str, default: str, choices: Any) -> Any:
+    value = getattr(function, attribute, default)
+    if value not in get_args(choices):
+        raise ConfigError(
+            f"metric {name!r}: {attribute} must be one of {', '.join(get_args(choices))}. "
+            f"Received: {value!r}"
+        )
+    return value
+
+
+def _fitting(task: TaskType) -> list[str]:
+    """The registered metrics for `task`."""
+    names = []
+    for entry in METRICS.entries():
+        try:
+            metric = METRICS.load(entry.name)
+        except UnknownName:  # a broken plugin must not hide the message it would be part of
+            continue
+        if isinstance(metric, Metric) and task in metric.tasks:
+            names.append(entry.name)
+    return names
+
+
+def check_metric(metric: Metric) -> None:
+    """The contract of a metric, on generated data of every task it is defined for.
+
+    A perfect prediction is best, by the metric's own direction; the order of rows does not matter;
+    the arguments are left as they were; with confusion counts the score is the same.
+
+    Raises:
+        ConfigError: the contract is broken; the message says where.
+    """
+    if not metric.tasks:
+        raise ConfigError(f"metric {metric.name!r} is defined for no task")
+    for task in metric.tasks:
+        rng = np.random.default_rng(0)
+        truth, perfect, poor = _example(metric, task, rng)
+        _check_on(metric, task, truth, perfect, poor, rng.permutation(len(truth)))
+
+
+def _check_on(
+    metric: Metric,
+    task: TaskType,
+    truth: NDArray[Any],
+    perfect: NDArray[Any],
+    poor: NDArray[Any],
+    order: NDArray[np.int64],
+) -> None:
+    where = f"metric {metric.name!r} breaks the contract for {task}: "
+    before = truth.copy(), poor.copy()
+    best, worse = metric.score(truth, perfect), metric.score(truth, poor)
+    if not metric.better(best, worse):
+        raise ConfigError(
+            f"{where}a perfect prediction ({best:.6g}) must be better than a poor one "
+            f"({worse:.6g}).\n  Look at greater_is_better = {metric.greater_is_better}."
+        )
+    if not metric.loss(truth, perfect) < metric.loss(truth, poor):
+        raise ConfigError(f"{where}less loss must be better")
+    shuffled = metric.score(truth[order], poor[order])
+    if not math.isclose(shuffled, worse, rel_tol=1e-9, abs_tol=1e-12):
+        raise ConfigError(f"{where}the order of rows matters: {worse!r}, shuffled {shuffled!r}")
+    if not (np.array_equal(before[0], truth) and np.array_equal(before[1], poor)):
+        raise ConfigError(f"{where}it changes the arrays it is given")
+    if metric.from_counts is not None and truth.ndim == 1:
+        size = int(truth.max()) + 1
+        counts = np.bincount(truth * size + poor, minlength=size**2).reshape(size, size)
+        if not math.isclose(float(metric.from_counts(counts)), worse, rel_tol=1e-9):
+            raise ConfigError(f"{where}from_counts and function disagree")
+
+
+def _example(
+    metric: Metric, task: TaskType, rng: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Truth, a perfect and a poor prediction (60 rows) in the form that `metric` wants."""
+    n, columns = 60, 3
+    if task in ("regression", "multitarget"):
+        values = rng.uniform(1.0, 10.0, size=(n, columns if task == "multitarget" else 1))
+        noisy = np.clip(values + rng.normal(0.0, 4.0, values.shape), 0.1, None)
+        return (values[:, 0] if task == "regression" else values), values, noisy
+    size = (n, columns) if task == "multilabel" else (n,)
+    classes = 4 if task == "multiclass" else 2
+    truth = rng.integers(0, classes, size=size)
+    truth[:classes] = np.arange(classes).reshape(-1, *([1] * (truth.ndim - 1)))
+    wrong = np.where(rng.random(size) < 0.4, (truth + 1) % classes, truth)
+    if metric.needs == "label":
+        return truth, truth, wrong
+    if task == "multiclass":
+        one_hot = np.eye(classes)
+        return (
+            truth,
+            one_hot[truth],
+            0.5 * one_hot[wrong] + 0.5 * rng.dirichlet(np.ones(classes), size=n),
+        )
+    poor = np.clip(0.6 * wrong + 0.4 * rng.random(size), 0.0, 1.0).reshape(n, -1)
+    return truth, truth.reshape(n, -1).astype(np.float64), poor

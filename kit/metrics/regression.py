@@ -1,0 +1,153 @@
+"""Metrics of regression. With several targets every one is the mean over the columns.
+
+Owns: the formulas where scikit-learn and SciPy have none, and what happens on constant columns and
+negative values.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import ConstantInputWarning, NearConstantInputWarning, pearsonr, rankdata
+from sklearn.metrics import (
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    r2_score,
+    root_mean_squared_error,
+    root_mean_squared_log_error,
+)
+
+from kit.competition import TaskType
+from kit.errors import DataError
+from kit.metrics.base import Metric, UndefinedMetric
+
+Array = NDArray[Any]
+
+_TASKS: tuple[TaskType, ...] = ("regression", "multitarget")
+
+
+def _rmsle(y_true: Array, pred: Array) -> float:
+    """Predictions below 0 count as 0; kit writes them as 0 too."""
+    if y_true.min() < 0:
+        raise DataError(
+            f"rmsle needs a target of 0 or more; {int((y_true < 0).sum())} rows are negative, "
+            f"down to {y_true.min():.6g}.\n  Is it the right metric? rmse takes any target."
+        )
+    return float(root_mean_squared_log_error(y_true, np.clip(pred, 0.0, None)))
+
+
+def _mape(y_true: Array, pred: Array) -> float:
+    if not y_true.all():
+        raise DataError(
+            f"mape is not defined where the target is 0; {int((y_true == 0).sum())} rows are.\n"
+            "  Use smape or mae."
+        )
+    return float(mean_absolute_percentage_error(y_true, pred))
+
+
+def _smape(y_true: Array, pred: Array) -> float:
+    """Mean of 200 |y - p| / (|y| + |p|), with 0 where both are 0."""
+    size = np.abs(y_true) + np.abs(pred)
+    ratio = np.divide(np.abs(y_true - pred), size, out=np.zeros(len(size)), where=size > 0)
+    return float(200.0 * ratio.mean())
+
+
+def _varies(name: str, y_true: Array) -> None:
+    if y_true.min() == y_true.max():
+        raise UndefinedMetric(
+            f"{name} needs a target that varies; all {len(y_true)} rows are {y_true[0]:.6g}"
+        )
+
+
+def _r2(y_true: Array, pred: Array) -> float:
+    _varies("r2", y_true)
+    return float(r2_score(y_true, pred))
+
+
+def _correlation(y_true: Array, pred: Array) -> float:
+    if pred.min() == pred.max():
+        return 0.0  # says nothing about the target; nan would let a constant column off the mean
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NearConstantInputWarning)
+        warnings.simplefilter("ignore", ConstantInputWarning)
+        return float(pearsonr(y_true, pred).statistic)
+
+
+def _pearson(y_true: Array, pred: Array) -> float:
+    _varies("pearson", y_true)
+    return _correlation(y_true, pred)
+
+
+def _spearman(y_true: Array, pred: Array) -> float:
+    _varies("spearman", y_true)
+    return _correlation(rankdata(y_true), rankdata(pred))
+
+
+RMSE = Metric(
+    name="rmse",
+    function=lambda y, pred: float(root_mean_squared_error(y, pred)),
+    greater_is_better=False,
+    needs="value",
+    tasks=_TASKS,
+    description="Root mean squared error; several targets: MCRMSE.",
+)
+RMSLE = Metric(
+    name="rmsle",
+    function=_rmsle,
+    greater_is_better=False,
+    needs="value",
+    tasks=_TASKS,
+    transform="log1p",
+    description="RMSE of log(1 + value); negative predictions count as 0.",
+)
+MAE = Metric(
+    name="mae",
+    function=lambda y, pred: float(mean_absolute_error(y, pred)),
+    greater_is_better=False,
+    needs="value",
+    tasks=_TASKS,
+    description="Mean absolute error.",
+)
+MAPE = Metric(
+    name="mape",
+    function=_mape,
+    greater_is_better=False,
+    needs="value",
+    tasks=_TASKS,
+    description="Mean absolute error relative to the target, as a fraction (0.05 = 5 %).",
+)
+SMAPE = Metric(
+    name="smape",
+    function=_smape,
+    greater_is_better=False,
+    needs="value",
+    tasks=_TASKS,
+    description="Symmetric relative error in percent, 0..200, as Kaggle computes it.",
+)
+R2 = Metric(
+    name="r2",
+    function=_r2,
+    greater_is_better=True,
+    needs="value",
+    tasks=_TASKS,
+    description="Coefficient of determination.",
+)
+PEARSON = Metric(
+    name="pearson",
+    function=_pearson,
+    greater_is_better=True,
+    needs="value",
+    tasks=_TASKS,
+    description="Pearson correlation; a constant prediction scores 0.",
+)
+SPEARMAN = Metric(
+    name="spearman",
+    function=_spearman,
+    greater_is_better=True,
+    needs="rank",
+    tasks=_TASKS,
+    description="Spearman rank correlation; a constant prediction scores 0.",
+)
