@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kit.competition import ProviderSpec
+from kit.registry import PROVIDERS
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(file name, bytes done, bytes in all)``."""
@@ -104,7 +105,5 @@ def load_provider(slug: str, spec: ProviderSpec, root: Path) -> Provider:
     Raises:
         UnknownName: no registry or installed package knows `spec.name`.
     """
-    from kit.registry import PROVIDERS
-
     provider: Provider = PROVIDERS.load(spec.name)(slug, spec, root)
     return provider
