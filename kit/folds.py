@@ -1,0 +1,149 @@
+"""Folds: which training row is validated in which fold.
+
+Owns: the fold file that a team shares, its digest, and aligning it by id. How folds are made is
+the matter of `kit.splitters`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from kit.atomic import atomic_path
+from kit.errors import DataError
+
+FoldArray = NDArray[np.int8]
+
+_FORMAT = "kit.folds/1"
+MAX_FOLDS = 127  # int8
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """One fold number per training row.
+
+    Attributes:
+        ids: training ids as strings, in dataset order; anything array-like is taken.
+        fold: fold of the row, -1: never validated. ``(n,)`` int8, read-only.
+        forward: fold k trains on rows with a lower fold number only (time order); otherwise on
+            all rows that are not of fold k. Rows of fold -1 are training rows either way.
+
+    Raises:
+        DataError: lengths differ, or ids are missing or repeated.
+    """
+
+    ids: pd.Series[Any]
+    fold: FoldArray
+    forward: bool = False
+
+    def __post_init__(self) -> None:
+        ids = pd.Series(np.asarray(self.ids), name="id").astype("str").reset_index(drop=True)
+        fold = np.asarray(self.fold)
+        if fold.shape != (len(ids),) or fold.dtype.kind not in "iu":
+            raise DataError(
+                f"folds: one whole number per id is expected; {len(ids)} ids, but folds are "
+                f"{fold.dtype} of shape {fold.shape}"
+            )
+        if len(fold) and not -1 <= fold.min() <= fold.max() < MAX_FOLDS:
+            raise DataError(f"folds must be -1..{MAX_FOLDS - 1}: {fold.min()}..{fold.max()}")
+        if ids.isna().any():
+            raise DataError(f"folds: ids must not be missing; {int(ids.isna().sum())} are")
+        if ids.duplicated().any():
+            twice = ids[ids.duplicated()].unique().tolist()
+            raise DataError(f"folds: ids must differ; {len(twice)} repeat, first: {twice[:3]}")
+        object.__setattr__(self, "ids", ids)
+        fold = fold.astype(np.int8)
+        fold.flags.writeable = False  # the digest is computed once
+        object.__setattr__(self, "fold", fold)
+
+    @property
+    def n_splits(self) -> int:
+        """Number of folds."""
+        return int(self.fold.max(initial=-1)) + 1
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits over ids, folds and `forward`; the order of rows does not matter."""
+        order = self.ids.sort_values().index.to_numpy()
+        state = hashlib.sha256(f"{_FORMAT} forward={self.forward}\0".encode())
+        state.update("\0".join(self.ids.iloc[order]).encode())
+        state.update(b"\0" + self.fold[order].tobytes())
+        return state.hexdigest()[:16]
+
+    def train(self, k: int) -> NDArray[np.int64]:
+        """Positions of the rows that fold `k` trains on."""
+        return np.flatnonzero(self.fold < k if self.forward else self.fold != k)
+
+    def valid(self, k: int) -> NDArray[np.int64]:
+        """Positions of the rows that fold `k` is scored on."""
+        return np.flatnonzero(self.fold == k)
+
+    def reindex(self, ids: Sequence[Any] | NDArray[Any] | pd.Series[Any]) -> Folds:
+        """The same folds in the row order of `ids`.
+
+        Raises:
+            DataError: the two sets of ids differ.
+        """
+        wanted = pd.Index(pd.Series(np.asarray(ids)).astype("str"))
+        mine = pd.Index(self.ids)
+        missing, extra = wanted.difference(mine), mine.difference(wanted)
+        if len(missing) or len(extra):
+            parts = [
+                f"{len(found)} {what}, first: {list(found[:3])}"
+                for what, found in (
+                    ("ids of the data are not in the folds", missing),
+                    ("ids of the folds are not in the data", extra),
+                )
+                if len(found)
+            ]
+            raise DataError(
+                f"folds and data must have the same ids; {'; '.join(parts)}.\n"
+                "  Both sides must use the same training file."
+            )
+        return Folds(wanted.to_series(), self.fold[mine.get_indexer(wanted)], self.forward)
+
+    def save(self, path: Path) -> None:
+        """Write a parquet file (zstd; columns id, fold; digest in its metadata), atomically."""
+        table = pa.table({"id": pa.array(self.ids.tolist(), pa.string()), "fold": self.fold})
+        facts = {"format": _FORMAT, "digest": self.digest, "forward": str(self.forward).lower()}
+        with atomic_path(path) as temporary:
+            pq.write_table(table.replace_schema_metadata(facts), temporary, compression="zstd")
+
+    @classmethod
+    def load(cls, path: Path) -> Folds:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: there is no such file, or it is not as kit wrote it.
+        """
+        if not path.is_file():
+            raise DataError(f"{path} does not exist")
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path} is not a readable parquet file: {error}") from error
+        facts = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        if facts.get("format") != _FORMAT or not {"id", "fold"} <= set(table.column_names):
+            raise DataError(
+                f"{path} was not written by kit (no digest of its folds inside), or was saved "
+                "again by another program.\n  Ask for the original file."
+            )
+        ids, fold = table["id"].to_pylist(), table["fold"].to_numpy()
+        folds = cls(pd.Series(ids, dtype="str"), fold, facts.get("forward") == "true")
+        if folds.digest != facts.get("digest"):
+            raise DataError(
+                f"{path} was changed after kit wrote it: the digest inside is "
+                f"{facts.get('digest')!r}, its rows give {folds.digest!r}.\n"
+                "  Ask for the original file, or make new folds."
+            )
+        return folds
