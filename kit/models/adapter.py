@@ -1,0 +1,67 @@
+"""Any scikit-learn estimator of a competition's `model.py` as a kit model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+
+from kit.models.base import Model, Problem, Rows
+
+
+class SklearnModel(Model):
+    """Wraps an estimator with `fit` and `predict_proba` or `predict`.
+
+    Args:
+        estimator: unfitted. Its attribute `family` chooses the recipe ("linear" without one: a
+            scaled, one-hot matrix, which every estimator can eat; "raw": the columns as they are).
+    """
+
+    family = "linear"
+
+    def __init__(self, estimator: Any = None) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: Any, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None) -> Self:
+        """Fit a clone; several targets get one clone each unless the estimator takes them."""
+        fresh = clone(self.estimator)
+        seeds = {k: problem.seed for k in fresh.get_params() if k.endswith("random_state")}
+        fresh.set_params(**{k: v % 2**31 for k, v in seeds.items()})
+        if problem.task == "multilabel":
+            fresh = MultiOutputClassifier(fresh)
+        elif problem.task == "multitarget":
+            fresh = MultiOutputRegressor(fresh)
+        self.problem_ = problem
+        self.fitted_ = fresh.fit(X, y)
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities where the estimator gives them, else values."""
+        problem = self.problem_
+        if not problem.classification:
+            values = np.asarray(self.fitted_.predict(X), dtype=np.float64)
+            return values.reshape(len(values), problem.n_outputs)
+        if problem.task == "multilabel":
+            columns = [p[:, -1] for p in self.fitted_.predict_proba(X)]
+            return np.column_stack(columns).astype(np.float64)
+        proba = self.fitted_.predict_proba(X)
+        if problem.task == "binary":
+            return np.asarray(proba[:, 1:2], dtype=np.float64)
+        full = np.zeros((len(proba), problem.n_outputs))  # a class may be absent from the fold
+        full[:, self.fitted_.classes_] = proba
+        return full
+
+    def save(self, folder: Path) -> None:
+        """Write `model.joblib`."""
+        joblib.dump(self, folder / "model.joblib")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read `model.joblib`; only for files kit wrote itself."""
+        model: Self = joblib.load(folder / "model.joblib")
+        return model

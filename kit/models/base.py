@@ -1,0 +1,159 @@
+"""The contract every model keeps, and `check_model`, which tells whether it does.
+
+A model is a scikit-learn estimator whose constructor parameters are its hyper-parameters. What it
+is told about the work comes as one `Problem`; validation rows for early stopping come as `valid`.
+Predictions are always ``(n, n_outputs)`` float64: probabilities for classes, values for numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+
+from kit.competition import TaskType
+from kit.errors import ConfigError, nearest
+
+Rows = tuple[Any, NDArray[Any]]
+"""Features and target of some rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What is learned and with what.
+
+    Attributes:
+        task: the task's type.
+        n_outputs: columns of the prediction: 1 for binary and regression, else classes or targets.
+        seed: of everything random in the model.
+        threads: how many it may use.
+    """
+
+    task: TaskType
+    n_outputs: int
+    seed: int = 0
+    threads: int = 1
+
+    @property
+    def classification(self) -> bool:
+        """Whether probabilities are predicted."""
+        return self.task in ("binary", "multiclass", "multilabel")
+
+
+class Model(BaseEstimator):
+    """Base of the built-in models.
+
+    Attributes:
+        family: chooses the recipe: "tree", "linear", "neural" or "raw".
+        stops_early: whether `valid` is used.
+        best_iteration_: where it stopped (boosting rounds, epochs), or None.
+        curve_: loss per iteration, ``{"train": [...], "valid": [...]}``; empty where there is none.
+    """
+
+    family: ClassVar[str] = "tree"
+    stops_early: ClassVar[bool] = False
+    best_iteration_: int | None = None
+    curve_: Mapping[str, list[float]] = {}
+
+    def fit(self, X: Any, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None) -> Self:
+        """Learn from rows that a recipe has prepared.
+
+        Args:
+            X: ``(n, d)`` frame or matrix, as the family's recipe makes it.
+            y: class codes ``(n,)``, numbers ``(n,)`` or ``(n, n_outputs)``.
+            problem: what is learned.
+            valid: other rows to stop on; None: train to the end.
+        """
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predict ``(n, n_outputs)``."""
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted model into an existing folder, in its native format."""
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        raise NotImplementedError
+
+
+def make_model(factory: Any, params: Mapping[str, Any], name: str) -> Any:
+    """An unfitted model with `params`.
+
+    Args:
+        factory: a `Model` class, or a function of a competition's `model.py` that returns a `Model`
+            or any scikit-learn estimator.
+        params: hyper-parameters.
+        name: for messages.
+
+    Raises:
+        ConfigError: a parameter the model does not have.
+    """
+    if isinstance(factory, type) and issubclass(factory, Model):
+        known = set(factory._get_param_names())
+        for key in params:
+            if key not in known:
+                raise ConfigError(f"model {name!r} has no parameter {key!r}. {nearest(key, known)}")
+        return factory(**params)
+    from kit.models.adapter import SklearnModel
+
+    made = factory(**params)
+    return made if isinstance(made, Model) else SklearnModel(made)
+
+
+def check_model(model: Model, *, task: TaskType, folder: Path) -> None:
+    """Raise `AssertionError` naming the first promise of the contract that `model` breaks.
+
+    Small generated data with missing values and unseen categories are used; `folder` takes the
+    saved model. Meant for the tests of kit and of those who write models for it.
+    """
+    from kit.models.checking import prepared
+
+    X, y, X_new, n_outputs = prepared(model.family, task)
+    problem = Problem(task=task, n_outputs=n_outputs, seed=3)
+    valid = (X[:40], y[:40]) if model.stops_early else None
+    before = {key: repr(value) for key, value in clone(model).get_params().items()}
+    first = clone(model).fit(X, y, problem=problem, valid=valid)
+    predicted = first.predict(X_new)
+    _promise(predicted.shape == (X_new.shape[0], n_outputs), f"shape {predicted.shape}")
+    _promise(predicted.dtype == np.float64, f"dtype {predicted.dtype}")
+    _promise(bool(np.isfinite(predicted).all()), "predictions are not finite")
+    if problem.classification:
+        _promise(bool(((predicted >= 0) & (predicted <= 1)).all()), "probabilities leave [0, 1]")
+    if task == "multiclass":
+        _promise(bool(np.allclose(predicted.sum(axis=1), 1, atol=1e-5)), "rows do not sum to 1")
+    _promise(bool(np.ptp(first.predict(X)[:, 0]) > 0), "predictions are constant")
+    again = clone(model).fit(X, y, problem=problem, valid=valid).predict(X_new)
+    _promise(bool(np.array_equal(predicted, again)), "the same seed gives other predictions")
+    refitted = first.fit(X, y, problem=problem, valid=valid).predict(X_new)
+    _promise(bool(np.array_equal(predicted, refitted)), "a second fit remembers the first")
+    one = first.predict(X_new[:1])
+    _promise(bool(np.allclose(one, predicted[:1], atol=1e-5)), "one row is predicted differently")
+    after = {key: repr(value) for key, value in first.get_params().items()}
+    _promise(before == after, "fit changed a hyper-parameter")
+    first.save(folder)
+    loaded = type(model).load(folder).predict(X_new)
+    _promise(bool(np.allclose(loaded, predicted, atol=1e-6)), "save and load change predictions")
+
+
+def describe(problem: Problem) -> dict[str, Any]:
+    """A problem as plain data, to be stored beside a saved model."""
+    return asdict(problem)
+
+
+def reseeded(problem: Problem, fold: int) -> Problem:
+    """The same problem with a seed that depends on the fold alone, not on what ran before it."""
+    return replace(problem, seed=problem.seed * 1000 + fold)
+
+
+def _promise(kept: bool, broken: str) -> None:
+    if not kept:
+        raise AssertionError(f"model contract: {broken}")

@@ -1,0 +1,54 @@
+"""Small generated data that `check_model` fits: missing values, unseen levels, every task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kit.competition import TaskType
+from kit.preprocessing.columns import Shape, recipe
+
+_N_TRAIN, _N_NEW = 200, 30
+
+
+def prepared(family: str, task: TaskType) -> tuple[Any, NDArray[Any], Any, int]:
+    """Training rows, target, new rows and the number of outputs, through the family's recipe."""
+    rng = np.random.default_rng(0)
+    n = _N_TRAIN + _N_NEW
+    signal = rng.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "a": signal + rng.normal(scale=0.3, size=n),
+            "b": np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n)),
+            "c": pd.Categorical(np.where(signal > 0, "x", rng.choice(["y", "z"], n))),
+        }
+    )
+    frame.loc[n - 1, "c"] = None  # a missing level in the new rows
+    y, n_outputs = _target(signal, rng, task)
+    shape = Shape(
+        kinds={"a": "numeric", "b": "numeric", "c": "category"},
+        levels={"c": 3},
+        n_rows=_N_TRAIN,
+        task=task,
+        seed=0,
+    )
+    steps = recipe(family, shape)
+    X = steps.fit_transform(frame[:_N_TRAIN], y[:_N_TRAIN])
+    return X, y[:_N_TRAIN], steps.transform(frame[_N_TRAIN:]), n_outputs
+
+
+def _target(
+    signal: NDArray[Any], rng: np.random.Generator, task: TaskType
+) -> tuple[NDArray[Any], int]:
+    noisy = signal + rng.normal(scale=0.3, size=len(signal))
+    if task == "binary":
+        return (noisy > 0).astype(np.int64), 1
+    if task == "multiclass":
+        return np.digitize(noisy, [-0.5, 0.5]), 3
+    if task == "regression":
+        return 10 + 5 * noisy, 1
+    both = np.column_stack([noisy, -signal])
+    return ((both > 0).astype(float) if task == "multilabel" else both), 2

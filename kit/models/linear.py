@@ -1,0 +1,92 @@
+"""Logistic and ridge regression; the strength of the penalty is chosen inside the training rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
+
+from kit.models.base import Model, Problem, Rows
+
+
+class Linear(Model):
+    """Logistic regression for classes (one per target for multilabel), ridge for numbers.
+
+    Args:
+        strengths: penalties to choose from, relative to the library's default of 1; larger is
+            stronger. One value: no choice is made.
+        search_rows: above so many rows the middle strength is taken without a search (for
+            classes; ridge chooses by leave-one-out in closed form).
+    """
+
+    family = "linear"
+
+    def __init__(
+        self,
+        strengths: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0, 1000.0),
+        search_rows: int = 50_000,
+    ) -> None:
+        self.strengths = strengths
+        self.search_rows = search_rows
+
+    def fit(self, X: Any, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None) -> Self:
+        """Choose the penalty and fit."""
+        self.problem_ = problem
+        with threadpool_limits(problem.threads):
+            if not problem.classification:
+                dense = X.toarray() if sparse.issparse(X) and X.shape[1] < 2000 else X
+                self.fitted_ = [RidgeCV(alphas=np.asarray(self.strengths)).fit(dense, y)]
+            elif problem.task == "multilabel":
+                self.fitted_ = [self._logistic(X, column, problem) for column in y.T]
+            else:
+                self.fitted_ = [self._logistic(X, y, problem)]
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities or values."""
+        problem = self.problem_
+        with threadpool_limits(problem.threads):
+            if not problem.classification:
+                values = np.asarray(self.fitted_[0].predict(X), dtype=np.float64)
+                return values.reshape(-1, problem.n_outputs)
+            if problem.task == "multiclass":
+                full = np.zeros((X.shape[0], problem.n_outputs))
+                full[:, self.fitted_[0].classes_] = self.fitted_[0].predict_proba(X)
+                return full
+            columns = [fitted.predict_proba(X)[:, 1] for fitted in self.fitted_]
+            return np.column_stack(columns).astype(np.float64)
+
+    def save(self, folder: Path) -> None:
+        """Write `model.joblib` (scikit-learn has no other native format)."""
+        joblib.dump(self, folder / "model.joblib")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read `model.joblib`; only for files kit wrote itself."""
+        model: Self = joblib.load(folder / "model.joblib")
+        return model
+
+    def _logistic(self, X: Any, y: NDArray[Any], problem: Problem) -> Any:
+        small = not sparse.issparse(X) and X.shape[1] <= 300 and problem.task != "multiclass"
+        solver = "newton-cholesky" if small else "lbfgs"
+        strengths = sorted(self.strengths)
+        middle = strengths[len(strengths) // 3]
+        base = LogisticRegression(C=1 / middle, solver=solver, max_iter=500, tol=1e-4)
+        rarest = np.bincount(np.asarray(y, dtype=np.int64)).min()
+        if len(strengths) == 1 or X.shape[0] > self.search_rows or rarest < 3:
+            return base.fit(X, y)
+        split = StratifiedKFold if problem.classification else KFold
+        search = GridSearchCV(
+            base,
+            {"C": [1 / strength for strength in strengths]},
+            scoring="neg_log_loss",
+            cv=split(3, shuffle=True, random_state=problem.seed),
+        )
+        return search.fit(X, y).best_estimator_

@@ -1,0 +1,196 @@
+"""A multi-layer perceptron with embeddings: the first network to understand and to change.
+
+Numbers arrive scaled; each category is looked up in a table of learned vectors; both are joined and
+pass through a few dense layers.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kit.models.base import Model, Problem, Rows, describe
+from kit.models.neural.training import batch_size, head, kept_random_state, start
+
+
+class MLP(Model):
+    """Dense layers on numbers and embedded categories.
+
+    Args:
+        layers: width of each hidden layer.
+        dropout: share of the activations silenced while training.
+        embedding_dropout: the same for what enters the first layer.
+        learning_rate: peak step size; it falls to zero on a cosine.
+        weight_decay: decoupled L2 penalty (AdamW).
+        epochs: passes over the rows at most.
+        patience: stop when the validation rows have not improved for so many epochs.
+        batch: rows per step; 0: by the number of rows.
+        members: networks trained from different starts and averaged.
+
+    Shape:
+        ``(n, d)`` frame in, of float columns and categorical columns; ``(n, n_outputs)`` out.
+
+    Source:
+        Embeddings of categories: Guo and Berkhahn, "Entity Embeddings of Categorical Variables"
+        (2016). AdamW: Loshchilov and Hutter (2019).
+    """
+
+    family = "neural"
+    stops_early = True
+
+    def __init__(
+        self,
+        layers: tuple[int, ...] = (256, 128),
+        dropout: float = 0.2,
+        embedding_dropout: float = 0.05,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-2,
+        epochs: int = 60,
+        patience: int = 10,
+        batch: int = 0,
+        members: int = 1,
+    ) -> None:
+        self.layers = layers
+        self.dropout = dropout
+        self.embedding_dropout = embedding_dropout
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.patience = patience
+        self.batch = batch
+        self.members = members
+
+    def fit(
+        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+    ) -> Self:
+        """Train; with `valid` the best epoch's weights are kept."""
+        self.problem_ = problem
+        self.levels_ = {
+            str(name): len(X[name].cat.categories)
+            for name in X.columns
+            if isinstance(X[name].dtype, pd.CategoricalDtype)
+        }
+        target = np.asarray(y, dtype=np.float32).reshape(len(y), -1)
+        if problem.classification:
+            self.center_, self.scale_ = np.zeros(1), np.ones(1)
+        else:  # a network learns numbers around zero
+            self.center_, self.scale_ = target.mean(axis=0), np.maximum(target.std(axis=0), 1e-12)
+        self.networks_: list[Any] = []
+        self.curve_ = {}
+        best = []
+        for member in range(self.members):
+            with kept_random_state():
+                network, history = self._train(X, target, valid, member)
+            self.networks_.append(network)
+            if member == 0:
+                names = (("loss", "train"), ("val_loss", "valid"))
+                self.curve_ = {to: history[name] for name, to in names if name in history}
+            if "val_loss" in history:
+                best.append(int(np.argmin(history["val_loss"])) + 1)
+        self.best_iteration_ = int(np.mean(best)) if best else None
+        return self
+
+    def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """Mean over the members."""
+        inputs = self._inputs(X)
+        outputs = [
+            np.asarray(network.predict(inputs, batch_size=4096, verbose=0), dtype=np.float64)
+            for network in self.networks_
+        ]
+        mean = np.mean(outputs, axis=0)
+        if self.problem_.classification:
+            return np.asarray(np.clip(mean, 0.0, 1.0))
+        return np.asarray(mean * self.scale_ + self.center_)
+
+    def save(self, folder: Path) -> None:
+        """Write one `.keras` file per member and the facts to rebuild the inputs."""
+        for number, network in enumerate(self.networks_):
+            network.save(folder / f"network-{number}.keras")
+        record = {
+            "params": self.get_params(),
+            "problem": describe(self.problem_),
+            "levels": self.levels_,
+            "center": self.center_.tolist(),
+            "scale": self.scale_.tolist(),
+        }
+        (folder / "model.json").write_text(json.dumps(record), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; Keras' safe mode refuses code inside the files."""
+        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        model = cls(**record["params"])
+        model.problem_ = Problem(**record["problem"])
+        model.levels_ = record["levels"]
+        model.center_, model.scale_ = np.array(record["center"]), np.array(record["scale"])
+        keras = start(model.problem_)
+        files = sorted(folder.glob("network-*.keras"), key=lambda p: int(p.stem.split("-")[1]))
+        model.networks_ = [keras.saving.load_model(path) for path in files]
+        return model
+
+    def _train(
+        self, X: pd.DataFrame, target: NDArray[Any], valid: Rows | None, member: int
+    ) -> tuple[Any, dict[str, list[float]]]:
+        keras = start(self.problem_)
+        keras.utils.set_random_seed((self.problem_.seed * 31 + member) % 2**31)
+        rows = self.batch or batch_size(len(X))
+        network, loss = self._network(keras, X.shape[1] - len(self.levels_))
+        steps = self.epochs * -(-len(X) // rows)
+        schedule = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay)
+        network.compile(optimizer=optimizer, loss=loss)
+        held, callbacks = None, []
+        if valid is not None:
+            held_target = np.asarray(valid[1], dtype=np.float32).reshape(len(valid[1]), -1)
+            held = (self._inputs(valid[0]), self._scaled(held_target))
+            stopping = keras.callbacks.EarlyStopping(
+                patience=self.patience, restore_best_weights=True
+            )
+            callbacks = [stopping]
+        history = network.fit(
+            self._inputs(X),
+            self._scaled(target),
+            batch_size=rows,
+            epochs=self.epochs,
+            validation_data=held,
+            callbacks=callbacks,
+            verbose=0,
+        )
+        return network, {k: [float(v) for v in values] for k, values in history.history.items()}
+
+    def _network(self, keras: Any, n_numbers: int) -> tuple[Any, Any]:
+        """Inputs -> embeddings -> dense layers -> head."""
+        numbers = keras.Input((n_numbers,), name="numbers")
+        levels = keras.Input((len(self.levels_),), dtype="int32", name="levels")
+        joined = [numbers]
+        for position, size in enumerate(self.levels_.values()):
+            width = int(min(32, np.ceil(1.6 * (size + 1) ** 0.56)))
+            table = keras.layers.Embedding(size + 1, width)  # row 0: missing or never seen
+            joined.append(table(levels[:, position]))
+        x = keras.layers.Concatenate()(joined) if len(joined) > 1 else numbers
+        x = keras.layers.Dropout(self.embedding_dropout)(x)
+        for width in self.layers:
+            x = keras.layers.Dense(width)(x)
+            x = keras.layers.BatchNormalization()(x)
+            x = keras.layers.Activation("silu")(x)
+            x = keras.layers.Dropout(self.dropout)(x)
+        last, loss = head(keras, self.problem_)
+        return keras.Model([numbers, levels], last(x)), loss
+
+    def _inputs(self, X: pd.DataFrame) -> list[NDArray[Any]]:
+        """Numbers ``(n, d)`` and level numbers ``(n, c)``, 0 for missing."""
+        names = [name for name in X.columns if str(name) not in self.levels_]
+        numbers = X[names].to_numpy(dtype=np.float32)
+        codes = [X[name].cat.codes.to_numpy(dtype=np.int32) + 1 for name in self.levels_]
+        levels = np.column_stack(codes) if codes else np.zeros((len(X), 0), dtype=np.int32)
+        return [numbers, levels]
+
+    def _scaled(self, target: NDArray[Any]) -> NDArray[np.float32]:
+        if self.problem_.task == "multiclass":
+            return target[:, 0]
+        return ((target - self.center_) / self.scale_).astype(np.float32)

@@ -1,0 +1,68 @@
+"""What every network shares: seeding, batches, stopping, and the loss of a task."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import numpy as np
+
+from kit.models.base import Problem
+
+
+def start(problem: Problem) -> Any:
+    """Import Keras, forget earlier networks and make what follows repeatable.
+
+    Returns:
+        The module `keras`.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(problem.threads))
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(problem.seed % 2**31)
+    return keras
+
+
+class kept_random_state:
+    """Put Python's and NumPy's global generators back after Keras has seeded them."""
+
+    def __enter__(self) -> None:
+        self._python, self._numpy = random.getstate(), np.random.get_state()
+
+    def __exit__(self, *_: object) -> None:
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
+
+
+def batch_size(n_rows: int) -> int:
+    """Rows per step: about 40 to 400 steps per epoch.
+
+    Source: the ladder of TabM in pytabkit (Gorishniy et al. 2024), one size smaller.
+    """
+    for limit, size in ((2_800, 32), (6_400, 64), (32_000, 128), (108_000, 256)):
+        if n_rows < limit:
+            return size
+    return 1024
+
+
+def head(keras: Any, problem: Problem) -> tuple[Any, Any]:
+    """Output layer and loss for a task."""
+    if problem.task == "multiclass":
+        return (
+            keras.layers.Dense(problem.n_outputs, activation="softmax", dtype="float32"),
+            keras.losses.SparseCategoricalCrossentropy(),
+        )
+    if problem.classification:
+        return (
+            keras.layers.Dense(problem.n_outputs, activation="sigmoid", dtype="float32"),
+            keras.losses.BinaryCrossentropy(),
+        )
+    return keras.layers.Dense(problem.n_outputs, dtype="float32"), keras.losses.MeanSquaredError()

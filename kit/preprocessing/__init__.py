@@ -1,0 +1,1 @@
+"""From typed columns to what a family of models eats. Everything here is fitted inside a fold."""

@@ -1,0 +1,92 @@
+"""Strings built of parts, such as "B/45/S", "C85" or "A/5 21171" -> one column per part."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+
+_TOKEN = re.compile(r"[A-Za-z]+|\d+")
+_MOST_PARTS = 6
+_RARE = 5  # a level of a letter part seen less often says nothing
+
+
+class CodeParts(TransformerMixin, BaseEstimator):
+    """Split code columns into runs of letters and runs of digits.
+
+    Where most training values share one signature (letters, digits, letters, ...) every position
+    becomes a column: numbers for digits, a category for letters. Otherwise the first run of letters
+    and the last run of digits are taken. The length is kept in both cases.
+
+    Shape:
+        - Input: frame ``(n, d)`` of strings.
+        - Output: frame ``(n, parts)`` of float32 and categorical columns.
+    """
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> CodeParts:
+        """Learn each column's signature and the letter parts that are frequent enough."""
+        self.signature_ = {name: _signature(X[name]) for name in X.columns}
+        made = self._split(X)
+        self.levels_ = {}
+        for name in made.columns:
+            if isinstance(made[name].dtype, pd.StringDtype):
+                counts = made[name].value_counts()
+                self.levels_[name] = counts.index[counts >= _RARE].sort_values()
+        self.names_ = [n for n in made.columns if made[n].nunique() > 1]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Split by the learned signatures; unseen or rare letter parts become missing."""
+        made = self._split(X)[self.names_]
+        for name in self.names_:
+            if name in self.levels_:
+                made[name] = pd.Categorical(made[name], categories=self.levels_[name])
+        return made
+
+    def get_feature_names_out(self, input_features: object = None) -> list[str]:
+        """Names of the columns made."""
+        return list(self.names_)
+
+    def _split(self, X: pd.DataFrame) -> pd.DataFrame:
+        made: dict[str, pd.Series] = {}
+        for name, signature in self.signature_.items():
+            tokens = [_TOKEN.findall(value) for value in X[name].fillna("")]
+            if signature:
+                for position, kind in enumerate(signature):
+                    part = [_at(found, position, kind) for found in tokens]
+                    made[f"{name}_{position + 1}"] = _column(part, kind, X.index)
+            else:
+                letters = [next((t for t in found if t.isalpha()), None) for found in tokens]
+                digits = [next((t for t in found[::-1] if t.isdigit()), None) for found in tokens]
+                made[f"{name}_letters"] = _column(letters, "a", X.index)
+                made[f"{name}_number"] = _column(digits, "1", X.index)
+            made[f"{name}_length"] = X[name].str.len().astype("float32")
+        return pd.DataFrame(made, index=X.index)
+
+
+def _signature(column: pd.Series) -> str:
+    """The usual shape, e.g. "a1a" for letters-digits-letters; "" where there is none (80 %)."""
+    shapes = pd.Series(
+        ["".join("1" if t.isdigit() else "a" for t in _TOKEN.findall(v)) for v in column.dropna()],
+        dtype="str",
+    )
+    if shapes.empty:
+        return ""
+    counts = shapes.value_counts(normalize=True)
+    usual = str(counts.index[0])
+    return usual if counts.iloc[0] >= 0.8 and 0 < len(usual) <= _MOST_PARTS else ""
+
+
+def _at(tokens: list[str], position: int, kind: str) -> str | None:
+    if position >= len(tokens):
+        return None
+    return tokens[position] if tokens[position].isdigit() == (kind == "1") else None
+
+
+def _column(values: list[str | None], kind: str, index: pd.Index) -> pd.Series:
+    if kind == "1":
+        numbers = np.array([np.nan if v is None else float(v) for v in values], dtype=np.float32)
+        return pd.Series(numbers, index=index)
+    return pd.Series(values, index=index, dtype="str")

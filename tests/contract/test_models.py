@@ -1,0 +1,36 @@
+"""Every registered model keeps the contract, for every task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kit.models.base import check_model
+from kit.registry import MODELS
+
+TASKS = ("binary", "multiclass", "multilabel", "regression", "multitarget")
+SMALL = {
+    "lightgbm": {"n_estimators": 30},
+    "random_forest": {"n_estimators": 20},
+    "extra_trees": {"n_estimators": 20},
+    "linear": {"strengths": (1.0, 10.0)},
+    "mlp": {"epochs": 4, "layers": (16,)},
+}
+
+
+def test_every_registered_model_is_in_this_battery() -> None:
+    assert set(SMALL) == set(MODELS.table)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", [n for n in SMALL if n != "mlp"])
+def test_model_keeps_the_contract(name: str, task: str, tmp_path: Path) -> None:
+    check_model(MODELS.load(name)(**SMALL[name]), task=task, folder=tmp_path)
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")  # tensorflow's and keras' own
+@pytest.mark.parametrize("task", TASKS)
+def test_network_keeps_the_contract(task: str, tmp_path: Path) -> None:
+    check_model(MODELS.load("mlp")(**SMALL["mlp"]), task=task, folder=tmp_path)
