@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from kit.competition import SubmissionSpec, TaskSpec
 from kit.errors import ConfigError, DataError, ProviderError, SubmissionError
-from kit.metrics.base import UndefinedMetric, load_metric
 from kit.tables import read_table
 
 if TYPE_CHECKING:
@@ -71,6 +70,8 @@ def grade(submission: pd.DataFrame, solution: pd.DataFrame, rules: Rules) -> Gra
         SubmissionError: ids or columns are missing, or a cell cannot be read.
         ProviderError: the solution does not fit the competition.
     """
+    from kit.metrics.base import UndefinedMetric, load_metric
+
     key = _id_column(solution, rules)
     submission = _aligned(submission, solution[key], rules)
     y, prediction = _answers(solution, rules), _predictions(submission, rules)

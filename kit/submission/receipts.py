@@ -1,0 +1,115 @@
+"""Receipts: what was handed in, on which evidence, and what the server said.
+
+Owns: ``submissions/<stem>.json`` (schema 1). A receipt is written *before* the server is called,
+with status "sent", and rewritten with the answer; one that stays "sent" tells of an answer that
+never came. Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.atomic import write_json
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """One submission.
+
+    Attributes:
+        file: the file that was handed in, relative to the competition where it lies inside.
+        sha256: of its content.
+        message: the description it was given.
+        created: UTC, ISO 8601, when it was sent.
+        provider: the provider's name.
+        run, run_hash: the run it was built from, None for a file given by path.
+        cv: ``{"oof", "mean", "std", "folds"}`` of that run, leaderboard units.
+        metric, greater_is_better: what the scores are.
+        ref: the server's name for the submission.
+        status: "sent" (no answer yet), "pending", "complete", "error", or "dry-run".
+        public, private: scores, None until (or unless) known.
+        error: what the server refused, or how the sending failed.
+        notes: what was unusual about the file.
+        path: where the receipt lies; None for a dry run.
+    """
+
+    file: str
+    sha256: str
+    message: str
+    created: str
+    provider: str
+    run: str | None = None
+    run_hash: str | None = None
+    cv: dict[str, Any] | None = None
+    metric: str = ""
+    greater_is_better: bool = True
+    ref: str = ""
+    status: str = "sent"
+    public: float | None = None
+    private: float | None = None
+    error: str = ""
+    notes: tuple[str, ...] = ()
+    path: Path | None = dataclasses.field(default=None, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document as it is stored."""
+        document = dataclasses.asdict(self)
+        del document["path"]
+        return {"schema": SCHEMA, **document, "notes": list(self.notes)}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any], path: Path) -> Receipt:
+        """Read a stored document; keys of a later kit are left out.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not a receipt.
+        """
+        if not isinstance(document, dict) or int(document["schema"]) > SCHEMA:
+            raise ValueError("not a receipt of this version of kit")
+        known = {field.name for field in dataclasses.fields(cls)} - {"path"}
+        facts = {key: value for key, value in document.items() if key in known}
+        facts["notes"] = tuple(facts.get("notes", ()))
+        for name in ("public", "private"):
+            facts[name] = None if facts.get(name) is None else float(facts[name])
+        if facts.get("cv") is not None:
+            float(facts["cv"]["oof"])
+        return cls(path=path, **facts)
+
+
+def read_receipts(folder: Path) -> tuple[list[Receipt], list[str]]:
+    """All receipts, newest first, and a sentence for each file that cannot be used."""
+    receipts, problems = [], []
+    for path in sorted(folder.glob("*.json")):
+        if path.name.startswith("."):
+            continue
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            receipts.append(Receipt.from_json(document, path))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problems.append(f"{path.name} is damaged ({error}), left out")
+    receipts.sort(key=lambda receipt: (receipt.created, str(receipt.path)), reverse=True)
+    return receipts, problems
+
+
+def write_receipt(receipt: Receipt) -> Receipt:
+    """Store a receipt under its path, atomically."""
+    if receipt.path is None:
+        raise AssertionError("unreachable: a receipt without a path is never stored")
+    write_json(receipt.path, receipt.to_json())
+    return receipt
+
+
+def free_path(folder: Path, stem: str) -> Path:
+    """``<stem>.json``, or ``<stem>-2.json`` where an earlier submission has that name."""
+    number = 1
+    while True:
+        path = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
+        if not path.exists():
+            return path
+        number += 1

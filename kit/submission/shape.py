@@ -1,0 +1,103 @@
+"""What a submission file has to look like: header, ids and their order, as the sample spells them.
+
+Where a competition has no sample submission, `kit.toml` gives the header and the test file the ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.competition import Competition
+from kit.errors import ConfigError, DataError
+from kit.tables import read_header, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRUTHS = ("0", "1"), ("False", "True"), ("false", "true"), ("FALSE", "TRUE")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shape:
+    """The form of a valid file.
+
+    Attributes:
+        header: all column names exactly as spelled, in order.
+        key: position of the id column in `header`.
+        columns: names of the other columns, blanks cut off, in order.
+        ids: ids exactly as spelled, in order; None where no file tells.
+        flags: how no and yes are spelled in a multilabel submission.
+        source: the file that prescribes all this, None for `kit.toml`.
+    """
+
+    header: tuple[str, ...]
+    key: int
+    columns: tuple[str, ...]
+    ids: pd.Series | None
+    flags: tuple[str, str] = ("0", "1")
+    source: Path | None = None
+
+
+def expected(competition: Competition) -> Shape:
+    """Read the sample submission; without one, `kit.toml` and the test file.
+
+    Raises:
+        ConfigError: `kit.toml` and the sample submission name different columns.
+        DataError: a file cannot be read, or the sample repeats ids.
+    """
+    settings = competition.settings
+    sample = competition.raw / settings.files.sample_submission
+    if not sample.is_file():
+        columns = settings.submission.columns or settings.columns.target
+        header = (settings.submission.id, *columns)
+        return Shape(header=header, key=0, columns=columns, ids=_test_ids(competition))
+    header = tuple(read_header(sample))
+    names = tuple(name.strip() for name in header)
+    _check_names(competition, sample, names)
+    key = names.index(settings.submission.id)
+    table = read_table(sample, as_text=names)
+    ids = table[names[key]].fillna("")
+    if ids.str.strip().duplicated().any():
+        twice = ids[ids.str.strip().duplicated()].iloc[0]
+        raise DataError(
+            f"{sample} repeats ids in {names[key]!r}, first: {twice!r}; they must differ.\n"
+            "  Name the column that is unique as submission.id in kit.toml."
+        )
+    columns = names[:key] + names[key + 1 :]
+    return Shape(
+        header=header,
+        key=key,
+        columns=columns,
+        ids=ids,
+        flags=_flags(table[list(columns)]),
+        source=sample,
+    )
+
+
+def _check_names(competition: Competition, sample: Path, names: tuple[str, ...]) -> None:
+    submission = competition.settings.submission
+    wanted = {submission.id, *(submission.columns or competition.settings.columns.target)}
+    if wanted != set(names):
+        raise ConfigError(
+            f"{competition.root / 'kit.toml'}: [submission] id and columns must be those of "
+            f"{sample.name}.\n  kit.toml: {sorted(wanted)[:10]}\n  {sample.name}: "
+            f"{sorted(names)[:10]}"
+        )
+
+
+def _flags(cells: pd.DataFrame) -> tuple[str, str]:
+    """The pair that spells every cell, e.g. ("False", "True"); ("0", "1") where none does."""
+    found = {str(value).strip() for name in cells for value in cells[name].unique()[:3]}
+    return next((pair for pair in TRUTHS if found <= set(pair)), TRUTHS[0])
+
+
+def _test_ids(competition: Competition) -> pd.Series | None:
+    columns, files = competition.settings.columns, competition.settings.files
+    name = columns.id if columns.test_id is None else columns.test_id
+    test = competition.raw / files.test
+    if not name or not test.is_file():
+        return None
+    table = read_table(test, as_text=[name])
+    return table[name].fillna("") if name in table else None
