@@ -105,6 +105,8 @@ class SubmissionSpec:
 class CVSpec:
     """How models are validated.
 
+    `splitter` is a registered name, `module:attribute` of the competition's `splits.py`, or "file":
+    then `folds.parquet` in the competition's folder, a teammate's perhaps, is the truth.
     `block` is the length of the validation blocks of the splitter `time_blocks`, as pandas reads
     durations ("11D"). `early_stopping`: "inner" holds out a part of the training rows; "fold" uses
     the scored fold itself, which is optimistic and marked `*` wherever the score is shown.
@@ -168,12 +170,14 @@ class Competition:
         settings: the typed configuration.
         table: the same as plain TOML tables, overrides applied (what a run stores).
         overrides: what `--set` and flags changed, by dotted key.
+        flags: the same as given, to load the competition again in another process.
     """
 
     root: Path
     settings: Settings
     table: dict[str, Any]
     overrides: dict[str, Any] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -214,7 +218,8 @@ class Competition:
         """
         path = root / CONFIG_NAME
         table = read_toml(path)
-        applied = apply_overrides(table, overrides)
+        flags = tuple(overrides)
+        applied = apply_overrides(table, flags)
         found = table.get("schema")
         if found != 1:
             raise ConfigError(
@@ -223,7 +228,9 @@ class Competition:
             )
         settings = build(Settings, table, f"{path}: ")
         _check(settings, path)
-        return cls(root=root.resolve(), settings=settings, table=table, overrides=applied)
+        return cls(
+            root=root.resolve(), settings=settings, table=table, overrides=applied, flags=flags
+        )
 
     @classmethod
     def find(cls, where: Path | None = None, overrides: Iterable[str] = ()) -> Competition:

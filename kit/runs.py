@@ -4,6 +4,7 @@
 runs/
   20261123T101530-lightgbm-3f9a2c/     UTC time - model - first digits of the run hash
     run.json       what was done and what it scored (schema 1, standard-library readable)
+    curves.json    loss per iteration, by fold
     config.json    the whole configuration as it was, overrides applied
     oof.parquet    id | fold | pred   or   pred_<class>, pred_<target>
     test.parquet   id | pred ...      mean over the folds
@@ -172,6 +173,7 @@ def publish(
     frames: Mapping[str, pd.DataFrame],
     code: Mapping[str, bytes],
     models: Path | None = None,
+    curves: Mapping[str, Any] | None = None,
 ) -> Run:
     """Write a run aside and rename it into place; nobody ever sees half of it.
 
@@ -182,6 +184,7 @@ def publish(
         frames: file stem -> predictions ("oof", "test").
         code: file name -> content of the competition's code.
         models: a folder of saved models, moved into the run.
+        curves: loss per iteration and fold, for the record.
 
     Raises:
         DiskFull: nothing was published; the finished folds are still there.
@@ -201,6 +204,8 @@ def publish(
             }
             _dump(aside / "run.json", full)
             _dump(aside / "config.json", config)
+            if curves:
+                _dump(aside / "curves.json", curves)
             for stem, frame in frames.items():
                 frame.to_parquet(aside / f"{stem}.parquet", index=False, compression="zstd")
             (aside / "code").mkdir()

@@ -51,12 +51,14 @@ class Model(BaseEstimator):
     Attributes:
         family: chooses the recipe: "tree", "linear", "neural" or "raw".
         stops_early: whether `valid` is used.
+        refit_parameter: the parameter that sets where to stop, for a second fit on all rows.
         best_iteration_: where it stopped (boosting rounds, epochs), or None.
         curve_: loss per iteration, ``{"train": [...], "valid": [...]}``; empty where there is none.
     """
 
     family: ClassVar[str] = "tree"
     stops_early: ClassVar[bool] = False
+    refit_parameter: ClassVar[str | None] = None
     best_iteration_: int | None = None
     curve_: Mapping[str, list[float]] = {}
 

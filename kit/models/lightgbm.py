@@ -54,6 +54,7 @@ class LightGBM(Model):
 
     family = "tree"
     stops_early = True
+    refit_parameter = "n_estimators"
 
     def __init__(
         self,

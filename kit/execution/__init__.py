@@ -1,0 +1,1 @@
+"""Where folds are computed. One description in, one result file out, wherever it runs."""

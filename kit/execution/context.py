@@ -1,0 +1,99 @@
+"""What all folds of a competition share: data, folds, metric, code. Read once per process."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kit.competition import Competition
+from kit.dataset import Dataset
+from kit.errors import DataError
+from kit.folds import Folds
+from kit.metrics.base import Metric, load_metric
+from kit.splitters import make_folds
+from kit.usercode import UserCode
+
+FOLDS_NAME = "folds.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldContext:
+    """Data, folds, metric and code of a competition, checked against each other."""
+
+    dataset: Dataset
+    folds: Folds
+    metric: Metric
+    code: UserCode
+
+
+def load_context(competition: Competition) -> FoldContext:
+    """Read everything a fold needs.
+
+    Raises:
+        KitError: whatever is wrong with configuration, data, folds or metric.
+    """
+    code = UserCode(competition.root)
+    settings = competition.settings
+    metric = load_metric(settings.task.metric, settings.task.type, code.resolve)
+    dataset = Dataset.read(competition)
+    return FoldContext(
+        dataset=dataset, folds=load_folds(competition, dataset), metric=metric, code=code
+    )
+
+
+def load_folds(competition: Competition, dataset: Dataset) -> Folds:
+    """The folds that `[cv]` asks for, in the row order of the data.
+
+    Raises:
+        DataError: `cv.splitter` is "file" and the file is missing or does not fit the data.
+    """
+    spec = competition.settings.cv
+    path = competition.root / FOLDS_NAME
+    if spec.splitter == "file":
+        if not path.is_file():
+            raise DataError(
+                f'cv.splitter is "file", however {path} does not exist.\n'
+                "  Put a teammate's folds there, or choose a splitter in kit.toml."
+            )
+        return Folds.load(path).reindex(dataset.ids)
+    return make_folds(
+        ids=dataset.ids,
+        y=dataset.y,
+        task=dataset.task,
+        spec=spec,
+        groups=dataset.groups,
+        time=dataset.time,
+        local=UserCode(competition.root).resolve,
+    )
+
+
+def share_folds(competition: Competition, folds: Folds) -> None:
+    """Keep `folds.parquet`, the file a team shares, in step with `kit.toml`.
+
+    Folds that only a flag asked for are not written. Other folds under that name are moved to
+    `folds-<digest>.parquet`, never overwritten.
+    """
+    path = competition.root / FOLDS_NAME
+    asked_by_flag = any(key.startswith("cv.") for key in competition.overrides)
+    if competition.settings.cv.splitter == "file" or asked_by_flag:
+        return
+    if path.is_file():
+        try:
+            found = Folds.load(path).digest
+        except DataError:
+            found = "unreadable"
+        if found == folds.digest:
+            return
+        os.replace(path, path.with_name(f"folds-{found}.parquet"))
+    folds.save(path)
+
+
+def context_factory(root: Path, overrides: tuple[str, ...]) -> partial[FoldContext]:
+    """A picklable function that reads the same context in another process."""
+    return partial(_load_at, root, overrides)
+
+
+def _load_at(root: Path, overrides: tuple[str, ...]) -> FoldContext:
+    return load_context(Competition.load(root, overrides))

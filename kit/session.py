@@ -1,0 +1,140 @@
+"""A competition opened for computing: its data, folds, metric, and an executor.
+
+Owns: progress events, the choice of the executor, and what every run records of where it comes
+from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Literal, Protocol
+
+import kit
+from kit.competition import Competition
+from kit.execution.context import FoldContext, context_factory, load_context, share_folds
+from kit.execution.here import Here
+from kit.execution.processes import Processes
+from kit.execution.task import FoldResult, FoldTask
+from kit.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Progress: what just happened to one model.
+
+    `score` is the fold's own score where the metric needs no decision, else None.
+    """
+
+    kind: Literal["started", "resumed", "fold", "waiting", "done", "known", "stopped"]
+    model: str
+    fold: int = -1
+    n_folds: int = 0
+    done: int = 0
+    seconds: float = 0.0
+    score: float | None = None
+    run: Run | None = None
+
+
+Listener = Callable[[Event], None]
+
+
+class Executor(Protocol):
+    """Runs fold tasks somewhere."""
+
+    def run(self, tasks: list[FoldTask]) -> Iterator[FoldResult]:
+        """Yield results as they are finished."""
+
+    def close(self) -> None:
+        """Free what the executor holds."""
+
+
+@dataclass(kw_only=True)
+class Session:
+    """A competition opened for computing: context and executor, for any number of models.
+
+    Attributes:
+        deadline: `time.monotonic()` after which no further fold is started; None: no limit.
+    """
+
+    competition: Competition
+    context: FoldContext
+    executor: Executor
+    threads: int
+    listen: Listener
+    deadline: float | None = None
+    keep_models: bool = False
+    seconds_per_fold: dict[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def open_session(
+    competition: Competition,
+    *,
+    listen: Listener = lambda event: None,
+    budget: float | None = None,
+    keep_models: bool = False,
+) -> Iterator[Session]:
+    """Read the data once and start the executor that `[execution]` names.
+
+    Args:
+        competition: the competition.
+        listen: called with every `Event`.
+        budget: seconds from now after which no further fold is started.
+        keep_models: save the fitted models in the run.
+    """
+    deadline = None if budget is None else time.monotonic() + budget
+    context = load_context(competition)
+    share_folds(competition, context.folds)
+    spec = competition.settings.execution
+    cores = os.cpu_count() or 1
+    workers = 1 if spec.executor == "here" else spec.workers or min(cores, context.folds.n_splits)
+    executor: Executor
+    if spec.executor == "here":
+        executor = Here(context)
+    else:
+        executor = Processes(workers, context_factory(competition.root, competition.flags))
+    try:
+        yield Session(
+            competition=competition,
+            context=context,
+            executor=executor,
+            threads=spec.threads or max(1, cores // workers),
+            listen=listen,
+            deadline=deadline,
+            keep_models=keep_models,
+        )
+    finally:
+        executor.close()
+
+
+def run_facts(session: Session) -> dict[str, Any]:
+    """What every kind of run records of where it comes from."""
+    data, metric, competition = session.context.dataset, session.context.metric, session.competition
+    digests = {
+        **data.digests,
+        "folds": session.context.folds.digest,
+        "code": hashlib.sha256(b"\0".join(code_files(session).values())).hexdigest()[:16],
+    }
+    packages = ("numpy", "pandas", "scikit-learn", "lightgbm", "keras", "tensorflow")
+    return {
+        "competition": competition.slug,
+        "task": data.task,
+        "outputs": list(data.outputs),
+        "metric": {"name": metric.name, "greater_is_better": metric.greater_is_better},
+        "seed": competition.settings.cv.seed,
+        "digests": digests,
+        "kit": kit.__version__,
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def code_files(session: Session) -> dict[str, bytes]:
+    """kit.toml and the competition's Python files as they are now."""
+    toml = (session.competition.root / "kit.toml").read_bytes()
+    return {"kit.toml": toml, **session.context.code.sources()}
