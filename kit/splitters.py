@@ -211,11 +211,11 @@ def _block(stamps: Array, spec: CVSpec) -> Any:
     """The length of a block in the units of `stamps`."""
     try:
         if stamps.dtype.kind == "M":
-            length: Any = pd.Timedelta(spec.block).to_timedelta64()
-        else:
-            length = float(spec.block)
-        if length > type(length)(0):
-            return length
+            length = pd.Timedelta(spec.block)
+            if length > pd.Timedelta(0):  # false for NaT, which "" gives
+                return length.to_timedelta64()
+        elif float(spec.block) > 0:
+            return float(spec.block)
     except ValueError:
         pass
     example = '"11D"' if stamps.dtype.kind == "M" else '"24" (the time column holds numbers)'
