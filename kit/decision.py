@@ -123,7 +123,8 @@ def fit_decision(metric: Metric, task: TaskType, y: Array, pred: Array, fold: Ar
     Otherwise the default stays.
 
     Args:
-        metric: for a metric that needs no labels the decision is "none".
+        metric: for a metric that needs no labels nothing is chosen: the decision is "none",
+            or 0.5 for every column of a multilabel task.
         task: the task.
         y: truth of the training rows.
         pred: their out-of-fold predictions. ``(n, k)``
@@ -139,9 +140,10 @@ def fit_decision(metric: Metric, task: TaskType, y: Array, pred: Array, fold: Ar
     y, pred, fold = np.asarray(y)[used], np.asarray(pred)[used], np.asarray(fold)[used]
     if metric.needs != "label":
         pooled, per_fold = metric.score(y, pred), _per_fold(metric, y, pred, fold)
-        return Fitted(
-            decision=Decision("none"), score=pooled, fold_scores=per_fold, default_score=pooled
-        )
+        # "none" would take the one most probable of several labels, should a file want labels
+        several = task == "multilabel"
+        rule = default_decision(task, pred.shape[1]) if several else Decision("none")
+        return Fitted(decision=rule, score=pooled, fold_scores=per_fold, default_score=pooled)
     default = default_decision(task, pred.shape[1])
     labels = default.apply(pred)
     plain = Fitted(

@@ -78,6 +78,12 @@ def test_metric_without_labels_needs_no_decision() -> None:
     assert fitted.fold_scores[2] == metric.score(y[fold == 2], pred[fold == 2])
 
 
+def test_multilabel_metric_without_labels_still_says_how_labels_are_made() -> None:
+    y, pred, fold = multilabel()
+    fitted = fit_decision(load_metric("roc_auc", "multilabel"), "multilabel", y, pred, fold)
+    assert fitted.decision.apply(pred).shape == y.shape
+
+
 def test_only_validated_rows_count() -> None:
     y, pred, fold = binary(0)
     metric = load_metric("log_loss", "binary")
