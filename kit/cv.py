@@ -237,7 +237,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "hash": plan.hash,
         "kind": "cv",
         "model": plan.model,
-        **run_facts(session),
+        **run_facts(session.competition, session.context),
         "score": score_record(fitted),
         "decision": fitted.decision.to_json(),
         "params": {key: _plain(value) for key, value in plan.params.items()},
@@ -259,7 +259,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         record,
         config=session.competition.table,
         frames=frames,
-        code=code_files(session),
+        code=code_files(session.competition),
         models=models if models.is_dir() else None,
         curves={str(r.fold): dict(r.curve) for r in results if r.curve},
     )

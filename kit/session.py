@@ -16,12 +16,13 @@ from importlib.metadata import version
 from typing import Any, Literal, Protocol
 
 import kit
-from kit.competition import Competition
+from kit.competition import CONFIG_NAME, Competition
 from kit.execution.context import FoldContext, context_factory, load_context, share_folds
 from kit.execution.here import Here
 from kit.execution.processes import Processes
 from kit.execution.task import FoldResult, FoldTask
 from kit.runs import Run
+from kit.usercode import UserCode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +114,13 @@ def open_session(
         executor.close()
 
 
-def run_facts(session: Session) -> dict[str, Any]:
+def run_facts(competition: Competition, context: FoldContext) -> dict[str, Any]:
     """What every kind of run records of where it comes from."""
-    data, metric, competition = session.context.dataset, session.context.metric, session.competition
+    data, metric = context.dataset, context.metric
     digests = {
         **data.digests,
-        "folds": session.context.folds.digest,
-        "code": hashlib.sha256(b"\0".join(code_files(session).values())).hexdigest()[:16],
+        "folds": context.folds.digest,
+        "code": hashlib.sha256(b"\0".join(code_files(competition).values())).hexdigest()[:16],
     }
     packages = ("numpy", "pandas", "scikit-learn", "lightgbm", "keras", "tensorflow")
     return {
@@ -134,7 +135,7 @@ def run_facts(session: Session) -> dict[str, Any]:
     }
 
 
-def code_files(session: Session) -> dict[str, bytes]:
+def code_files(competition: Competition) -> dict[str, bytes]:
     """kit.toml and the competition's Python files as they are now."""
-    toml = (session.competition.root / "kit.toml").read_bytes()
-    return {"kit.toml": toml, **session.context.code.sources()}
+    toml = (competition.root / CONFIG_NAME).read_bytes()
+    return {CONFIG_NAME: toml, **UserCode(competition.root).sources()}
