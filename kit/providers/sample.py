@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from kit.providers.grading import Rules
 
-_SEED = 20261123  # fixed for ever: another one would be another competition
+# Fixed for ever: other seeds would make other competitions. Three of them, because one stream used
+# three times would tie rows, ids and the split to one another.
+_SEED, _SPLIT_SEED, _PUBLIC_SEED = 20261127, 20261124, 20261125
 _TEST_SHARE = 0.3
 _ID = "id"
 _FILES = ("train.csv", "test.csv", "sample_submission.csv")
@@ -292,7 +294,7 @@ def _split(data: _Set, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]
 
     labels = frame[data.target[0]] if data.classified else None
     train, test = train_test_split(
-        frame, test_size=_TEST_SHARE, random_state=_SEED, stratify=labels
+        frame, test_size=_TEST_SHARE, random_state=_SPLIT_SEED, stratify=labels
     )
     return train.reset_index(drop=True), test.reset_index(drop=True)
 
@@ -302,7 +304,7 @@ def _solution(data: _Set, test: pd.DataFrame) -> pd.DataFrame:
     import numpy as np
 
     solution = test[[_ID, *data.target]].astype("str")
-    public = np.random.RandomState(_SEED + 1).permutation(len(test)) < (len(test) + 1) // 2
+    public = np.random.RandomState(_PUBLIC_SEED).permutation(len(test)) < (len(test) + 1) // 2
     solution["Usage"] = np.where(public, "Public", "Private")
     return solution
 

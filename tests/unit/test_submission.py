@@ -1,0 +1,541 @@
+"""A submission is spelled as the sample spells it, refused with reasons, and handed in once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.competition import Competition, ProviderSpec
+from kit.decision import Decision
+from kit.errors import (
+    AuthError,
+    ConfigError,
+    DataError,
+    ProviderError,
+    QuotaError,
+    RunError,
+    SubmissionError,
+)
+from kit.providers.base import Limits, Submitted
+from kit.runs import Run, prediction_columns, publish
+from kit.submission import build, read_receipts, refresh, submit, validate
+
+IDS = ("a", "b", "c")
+
+
+def competition(
+    root: Path, task: str, sample: str | None, *, target: str = '["y"]', columns: str = ""
+) -> Competition:
+    raw = root / "data" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "test.csv").write_text("key,x\nb,1\na,2\nc,3\n")
+    if sample is not None:
+        (raw / "sample_submission.csv").write_text(sample)
+    (root / "kit.toml").write_text(
+        'schema = 1\n[competition]\nslug = "toy"\n'
+        f'[columns]\nid = "key"\ntarget = {target}\n{columns}\n{task}'
+    )
+    return Competition.load(root)
+
+
+def run_of(
+    where: Competition,
+    values: Any,
+    *,
+    outputs: Sequence[str] = ("",),
+    ids: Sequence[str] = IDS,
+    decision: dict[str, Any] | None = None,
+) -> Run:
+    frame = pd.DataFrame(np.asarray(values, dtype=float), columns=prediction_columns(outputs))
+    frame.insert(0, "id", list(ids))
+    record = {
+        "hash": "0123456789abcdef",
+        "kind": "cv",
+        "model": "linear",
+        "score": {"oof": 0.8, "folds": [0.7, 0.9, float("nan")], "mean": 0.8, "std": 0.1},
+        "digests": {"folds": "f"},
+        "metric": {"name": where.settings.task.metric, "greater_is_better": True},
+        "decision": decision or Decision("none").to_json(),
+    }
+    return publish(where.runs, record, config={}, frames={"test": frame}, code={})
+
+
+BINARY = """
+[task]
+type = "binary"
+metric = "accuracy"
+classes = ["no", "yes"]
+[submission]
+id = "key"
+wants = "label"
+columns = ["y"]
+"""
+PROBABILITY = BINARY.replace("accuracy", "roc_auc").replace('"label"', '"probability"')
+MULTI = """
+[task]
+type = "multiclass"
+metric = "log_loss"
+classes = ["a1", "b1", "c1"]
+[submission]
+id = "key"
+wants = "probability"
+columns = ["c1", "a1", "b1"]
+classes = ["c1", "a1", "b1"]
+"""
+VALUE = """
+[task]
+type = "regression"
+metric = "rmse"
+[submission]
+id = "key"
+wants = "value"
+columns = ["y"]
+"""
+MULTILABEL = """
+[task]
+type = "multilabel"
+metric = "f1_macro"
+[submission]
+id = "key"
+wants = "label"
+columns = ["v", "u"]
+"""
+
+# ------------------------------------------------------------------------------------- building
+
+
+def test_header_ids_and_order_are_the_samples(tmp_path: Path) -> None:
+    sample = "y , key\n0, c \n0,a\n0, b\n"
+    where = competition(tmp_path, VALUE, sample)
+    run = run_of(where, [[1.5], [2.25], [1e-17]], ids=("a", "b", "c"))
+    path = build(run, where)
+    assert path == tmp_path / "submissions" / f"{run.id}.csv"
+    assert path.read_text() == "y , key\n1e-17, c \n1.5,a\n2.25, b\n"
+    assert validate(path, where) == []
+
+
+def test_floats_keep_every_digit(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, "key,y\na,0\nb,0\nc,0\n")
+    values = [0.1 + 0.2, 1 / 3, 123456789.123456789]
+    path = build(run_of(where, [[v] for v in values]), where)
+    assert [float(line.split(",")[1]) for line in path.read_text().splitlines()[1:]] == values
+
+
+def test_ids_such_as_none_or_007_keep_their_spelling(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, "key,y\nNone,0\n007,0\nNA,0\n")
+    path = build(run_of(where, [[1], [2], [3]], ids=("007", "NA", "None")), where)
+    assert path.read_text() == "key,y\nNone,3.0\n007,1.0\nNA,2.0\n"
+    assert validate(path, where) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [("", ["no", "yes", "yes"]), ('labels = ["0", "1"]', ["0", "1", "1"])],
+)
+def test_labels_follow_the_recorded_decision_and_the_wanted_spelling(
+    labels: str, expected: list[str], tmp_path: Path
+) -> None:
+    where = competition(tmp_path, BINARY + labels, "key,y\na,0\nb,0\nc,0\n")
+    decision = Decision("threshold", (0.3,)).to_json()
+    run = run_of(where, [[0.1], [0.35], [0.9]], decision=decision)
+    path = build(run, where)
+    assert pd.read_csv(path, dtype=str)["y"].tolist() == expected
+    assert validate(path, where) == []
+    other = build(run, where, Decision("threshold", (0.95,)))
+    assert pd.read_csv(other, dtype=str)["y"].nunique() == 1
+
+
+def test_class_columns_are_mapped_by_name_and_rows_sum_to_one(tmp_path: Path) -> None:
+    where = competition(tmp_path, MULTI, "key,c1,a1,b1\na,0,0,0\nb,0,0,0\nc,0,0,0\n")
+    values = [[0.5, 0.25, 0.25], [1.0, 2.0, 1.0], [0.2, 0.2, 0.2]]
+    path = build(run_of(where, values, outputs=("a1", "b1", "c1")), where)
+    frame = pd.read_csv(path, index_col="key")
+    assert list(frame.columns) == ["c1", "a1", "b1"]
+    assert frame.loc["a"].tolist() == [0.25, 0.5, 0.25]
+    assert frame.loc["b"].tolist() == [0.25, 0.25, 0.5]
+    assert frame.sum(axis=1).to_numpy() == pytest.approx(1.0)
+    assert validate(path, where) == []
+
+
+def test_one_probability_column_is_the_positive_class_unless_it_names_the_other(
+    tmp_path: Path,
+) -> None:
+    sample = "key,y\na,0\nb,0\nc,0\n"
+    plain = competition(tmp_path / "1", PROBABILITY, sample)
+    turned = competition(tmp_path / "2", PROBABILITY + 'classes = ["no"]\n', sample)
+    for where, expected in ((plain, [0.25, 0.5, 1.0]), (turned, [0.75, 0.5, 0.0])):
+        path = build(run_of(where, [[0.25], [0.5], [1.0]]), where)
+        assert pd.read_csv(path)["y"].tolist() == expected
+
+
+def test_binary_with_a_column_per_class_gets_both_probabilities(tmp_path: Path) -> None:
+    task = PROBABILITY.replace('columns = ["y"]', 'columns = ["yes", "no"]')
+    where = competition(tmp_path, task, "key,yes,no\na,0,0\nb,0,0\nc,0,0\n")
+    frame = pd.read_csv(build(run_of(where, [[0.25], [0.5], [1.0]]), where))
+    assert frame["yes"].tolist() == [0.25, 0.5, 1.0]
+    assert frame["no"].tolist() == [0.75, 0.5, 0.0]
+
+
+def test_multilabel_is_decided_per_column_and_spelled_as_the_sample(tmp_path: Path) -> None:
+    sample = "key,v,u\na,False,False\nb,True,False\nc,False,False\n"
+    where = competition(tmp_path, MULTILABEL, sample, target='["u", "v"]')
+    decision = Decision("thresholds", (0.5, 0.9)).to_json()
+    values = [[0.6, 0.8], [0.4, 0.95], [0.5, 0.1]]
+    path = build(run_of(where, values, outputs=("u", "v"), decision=decision), where)
+    assert path.read_text() == "key,v,u\na,False,True\nb,True,False\nc,False,True\n"
+    assert validate(path, where) == []
+
+
+def test_rmsle_gets_no_negative_values_and_rmse_does(tmp_path: Path) -> None:
+    sample = "key,y\na,0\nb,0\nc,0\n"
+    for metric, expected in (("rmsle", 0.0), ("rmse", -1.0)):
+        where = competition(tmp_path / metric, VALUE.replace("rmse", metric), sample)
+        assert pd.read_csv(build(run_of(where, [[-1], [2], [3]]), where))["y"][0] == expected
+
+
+def test_without_a_sample_the_order_is_that_of_the_test_file(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, None)
+    path = build(run_of(where, [[1], [2], [3]]), where)
+    assert path.read_text() == "key,y\nb,2.0\na,1.0\nc,3.0\n"
+    assert validate(path, where) == []
+
+
+def test_without_any_ids_the_runs_order_is_kept_and_it_is_said(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, None, columns='test_id = ""')
+    path = build(run_of(where, [[1], [2], [3]], ids=("0", "1", "2")), where)
+    assert path.read_text() == "key,y\n0,1.0\n1,2.0\n2,3.0\n"
+    assert "ids are not checked" in validate(path, where)[0]
+
+
+def test_an_id_without_a_prediction_is_named(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, "key,y\na,0\nb,0\nz,0\n")
+    with pytest.raises(SubmissionError, match=r"not 1 of the 3 ids .* first: 'z'"):
+        build(run_of(where, [[1], [2], [3]]), where)
+
+
+def test_predictions_of_other_classes_are_refused(tmp_path: Path) -> None:
+    where = competition(tmp_path, MULTI, "key,c1,a1,b1\na,0,0,0\nb,0,0,0\nc,0,0,0\n")
+    run = run_of(where, np.ones((3, 2)), outputs=("a1", "other"))
+    with pytest.raises(RunError, match=r"lacks the predictions \['pred_b1', 'pred_c1'\]"):
+        build(run, where)
+
+
+def test_run_without_a_decision_cannot_become_labels(tmp_path: Path) -> None:
+    where = competition(tmp_path, BINARY, "key,y\na,0\nb,0\nc,0\n")
+    run = run_of(where, [[1], [0], [1]])
+    bare = Run(run.path, {key: v for key, v in run.record.items() if key != "decision"})
+    with pytest.raises(RunError, match="does not say how its probabilities become labels"):
+        build(bare, where)
+
+
+def test_sample_that_contradicts_kit_toml_is_a_configuration_error(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, "Id,y\na,0\n")
+    with pytest.raises(ConfigError, match=r"must be those of sample_submission\.csv"):
+        build(run_of(where, [[1], [2], [3]]), where)
+
+
+def test_sample_that_repeats_an_id_is_refused(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, "key,y\na,0\na ,0\n")
+    with pytest.raises(DataError, match="repeats ids in 'key', first: 'a '"):
+        build(run_of(where, [[1], [2], [3]]), where)
+
+
+# ------------------------------------------------------------------------------------- checking
+
+SAMPLE = "key,y\na,0\nb,0\nc,0\n"
+
+
+@pytest.mark.parametrize(
+    ("task", "file", "reason"),
+    [
+        (VALUE, "", "the file is empty"),
+        (VALUE, "key,y\n", "a header without rows"),
+        (VALUE, "key\na\nb\nc\n", r"columns are missing: \['y'\]"),
+        (VALUE, "key,y,z\na,0,1\nb,0,1\nc,0,1\n", r"do not belong there: \['z'\]"),
+        (VALUE, "key,y,y\na,0,1\nb,0,1\nc,0,1\n", r"columns appear twice: \['y'\]"),
+        (VALUE, "y,key\n0,a\n0,b\n0,c\n", r"order \['key', 'y'\]\. Received: \['y', 'key'\]"),
+        (VALUE, "key,y\na,0\nb,0\n", r"3 rows are expected\. Received: 2"),
+        (VALUE, "key,y\na,0\nb,0\nd,0\n", r"1 of 3 ids are missing, first: 'c'"),
+        (VALUE, "key,y\na,0\nb,0\nd,0\n", r"1 ids are not in sample_submission.csv, first: 'd'"),
+        (VALUE, "key,y\na,0\nb,0\nb,0\nc,0\n", r"1 ids are repeated, first: 'b'"),
+        (VALUE, "key,y\na,0\nb,\nc,nan\n", r"empty or NaN; 2 .* line 3 \(id 'b'\): ''; line 4"),
+        (VALUE, "key,y\na,0\nb\nc,1\n", r"empty or NaN; 1 .* line 3 \(id 'b'\)"),
+        (VALUE, "key,y\na,inf\nb,-inf\nc,0\n", r"finite; 2 .* line 2 \(id 'a'\): 'inf'"),
+        (VALUE, "key,y\na,0\nb,0\nc,x1\n", r"must be numbers; 1 .* line 4 \(id 'c'\): 'x1'"),
+        (VALUE, "key,y\na,0\nb,0,7\nc,1\n", r"cannot be read as CSV.*line 3"),
+        (VALUE.replace("rmse", "rmsle"), "key,y\na,0\nb,-1\nc,1\n", r"no negative .*'b'\): '-1'"),
+        (PROBABILITY, "key,y\na,0\nb,1.5\nc,-0.1\n", r"between 0 and 1; 2 .* line 3"),
+        (BINARY, "key,y\na,no\nb,1\nc,\n", r"one of \['no', 'yes'\]; 2 .*\(id 'b'\): '1'; line 4"),
+    ],
+)
+def test_file_that_would_be_rejected_is_refused_with_the_reason(
+    task: str, file: str, reason: str, tmp_path: Path
+) -> None:
+    where = competition(tmp_path, task, SAMPLE)
+    path = tmp_path / "s.csv"
+    path.write_text(file)
+    with pytest.raises(SubmissionError, match=reason) as caught:
+        validate(path, where)
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 7
+
+
+@pytest.mark.parametrize(
+    ("task", "file", "notes"),
+    [
+        (VALUE, "key,y\na,0\nb,1e-3\nc,-3\n", []),
+        (VALUE, '\ufeff"key","y"\r\n"a",0\r\nb,1\r\nc,2\r\n', []),
+        (VALUE, "key,y\nc,0\nb,0\na,0\n", ["another order"]),
+        (VALUE, "key,y\na,0\n b,0\nc,0\n", ["blanks around"]),
+        (PROBABILITY, "key,y\na,0\nb,1\nc,0.5\n", []),
+        (BINARY, "key,y\na,no\nb,yes\nc,no\n", []),
+    ],
+)
+def test_acceptable_file_passes_with_a_note_where_it_is_unusual(
+    task: str, file: str, notes: list[str], tmp_path: Path
+) -> None:
+    where = competition(tmp_path, task, SAMPLE)
+    path = tmp_path / "s.csv"
+    path.write_text(file, encoding="utf-8")
+    found = validate(path, where)
+    assert len(found) == len(notes)
+    assert all(expected in note for expected, note in zip(notes, found, strict=True))
+
+
+def test_class_probabilities_that_do_not_sum_to_one_are_noted(tmp_path: Path) -> None:
+    where = competition(tmp_path, MULTI, "key,c1,a1,b1\na,0,0,0\nb,0,0,0\nc,0,0,0\n")
+    path = tmp_path / "s.csv"
+    path.write_text("key,c1,a1,b1\na,1,0,0\nb,0.5,0,0\nc,0,0,0.9\n")
+    assert validate(path, where) == ["the probabilities of 2 rows do not sum to 1"]
+    path.write_text("key,c1,a1,b1\na,1,0,0\nb,0.5,0,2\nc,0,0,0.9\n")
+    with pytest.raises(SubmissionError, match=r"line 3 \(id 'b', 'b1'\): '2'"):
+        validate(path, where)
+
+
+def test_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, SAMPLE)
+    with pytest.raises(SubmissionError, match=r"no file .*kit submit --dry-run"):
+        validate(tmp_path / "none.csv", where)
+
+
+# -------------------------------------------------------------------------------------- sending
+
+
+class Server:
+    """A provider that counts what it is sent; `answer` may raise instead of answering."""
+
+    def __init__(self, left: int | None = None) -> None:
+        self.left = left
+        self.received: list[Submitted] = []
+        self.answer: Callable[[Submitted], Submitted] = lambda submitted: submitted
+
+    def submit(self, path: Path, message: str) -> Submitted:
+        submitted = Submitted(
+            ref=f"r{len(self.received)}",
+            status="complete",
+            created=pd.Timestamp.now("UTC").isoformat(),
+            file_name=path.name,
+            message=message,
+            public=0.75,
+            private=0.5,
+        )
+        self.received.append(submitted)
+        return self.answer(submitted)
+
+    def submissions(self) -> list[Submitted]:
+        return self.received[::-1]
+
+    def limits(self) -> Limits:
+        return Limits(left_today=self.left, resets="at midnight UTC")
+
+    def describe(self) -> Any:
+        raise AssertionError
+
+    fetch = leaderboard = describe
+
+
+def raising(error: BaseException) -> Callable[[Submitted], Submitted]:
+    def answer(submitted: Submitted) -> Submitted:
+        raise error
+
+    return answer
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Competition:
+    return competition(tmp_path, VALUE, SAMPLE)
+
+
+def test_receipt_holds_run_cv_and_score(where: Competition) -> None:
+    run = run_of(where, [[1], [2], [3]])
+    receipt = submit(where, run, Server(), message="first try")
+    stored = json.loads((where.submissions / f"{run.id}.json").read_text())
+    assert stored["schema"] == 1
+    assert (stored["run"], stored["run_hash"]) == (run.id, run.hash)
+    assert stored["file"] == f"submissions/{run.id}.csv"
+    assert stored["cv"] == {"oof": 0.8, "mean": 0.8, "std": 0.1, "folds": [0.7, 0.9, None]}
+    assert (stored["public"], stored["private"], stored["ref"]) == (0.75, 0.5, "r0")
+    assert (stored["message"], stored["status"]) == ("first try", "complete")
+    assert (stored["metric"], stored["greater_is_better"]) == ("rmse", True)
+    assert read_receipts(where.submissions) == ([receipt], [])
+
+
+def test_trace_is_there_before_the_server_is_called(where: Competition) -> None:
+    server, seen = Server(), []
+
+    def answer(submitted: Submitted) -> Submitted:
+        seen.extend(read_receipts(where.submissions)[0])
+        return submitted
+
+    server.answer = answer
+    submit(where, run_of(where, [[1], [2], [3]]), server)
+    assert [receipt.status for receipt in seen] == ["sent"]
+
+
+def test_same_content_is_refused_naming_the_earlier_one_and_sent_again_when_told(
+    where: Competition,
+) -> None:
+    server, run = Server(), run_of(where, [[1], [2], [3]])
+    submit(where, run, server)
+    copy = where.root / "copy.csv"
+    copy.write_bytes((where.submissions / f"{run.id}.csv").read_bytes())
+    for same in (run, copy):
+        with pytest.raises(SubmissionError, match=rf"before: {run.id} .*ref 'r0'.*\n.*--again"):
+            submit(where, same, server)
+    assert len(server.received) == 1
+    submit(where, run, server, again=True)
+    assert len(server.received) == 2
+    names = sorted(path.name for path in where.submissions.glob("*.json"))
+    assert names == [f"{run.id}-2.json", f"{run.id}.json"]
+
+
+def test_dry_run_asks_the_server_nothing_and_leaves_no_receipt(where: Competition) -> None:
+    server, run = Server(left=0), run_of(where, [[1], [2], [3]])
+    receipt = submit(where, run, server, dry_run=True)
+    assert (receipt.status, server.received) == ("dry-run", [])
+    assert [p.name for p in where.submissions.iterdir()] == [f"{run.id}.csv"]
+    server.left = None
+    submit(where, run, server)
+    assert "handed in before" in submit(where, run, server, dry_run=True).notes[0]
+
+
+def test_invalid_file_and_used_up_quota_never_reach_the_server(where: Competition) -> None:
+    server, bad = Server(left=0), where.root / "bad.csv"
+    bad.write_text("key,y\na,1\n")
+    with pytest.raises(SubmissionError, match="would be rejected"):
+        submit(where, bad, server)
+    with pytest.raises(QuotaError, match=r"next is possible at midnight UTC"):
+        submit(where, run_of(where, [[1], [2], [3]]), server)
+    assert server.received == []
+    assert not list(where.submissions.glob("*.json"))
+
+
+def test_file_from_elsewhere_has_a_receipt_without_cv(where: Competition) -> None:
+    path = where.root.parent / "mine.csv"
+    path.write_text("key,y\na,1\nb,2\nc,3\n")
+    receipt = submit(where, path, Server())
+    assert (receipt.run, receipt.cv, receipt.greater_is_better) == (None, None, False)
+    assert receipt.message == "mine.csv"
+    assert receipt.path == where.submissions / "mine.json"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ProviderError("connection lost")])
+def test_submission_that_arrived_without_an_answer_is_found_not_resent(
+    error: BaseException, where: Competition
+) -> None:
+    server, run = Server(), run_of(where, [[1], [2], [3]])
+    server.answer = raising(error)
+    with pytest.raises(type(error)):
+        submit(where, run, server)
+    (trace,), _ = read_receipts(where.submissions)
+    assert trace.status == "sent"
+    server.answer = lambda submitted: submitted
+    with pytest.raises(SubmissionError, match=r"no answer came.*\n.*did arrive, as 'r0'"):
+        submit(where, run, server)
+    (found,), _ = read_receipts(where.submissions)
+    assert (found.status, found.ref, found.public) == ("complete", "r0", 0.75)
+    assert len(server.received) == 1
+
+
+def test_submission_that_never_arrived_is_said_and_needs_a_word(where: Competition) -> None:
+    server, run = Server(), run_of(where, [[1], [2], [3]])
+    server.answer = raising(ProviderError("connection lost"))
+    with pytest.raises(ProviderError):
+        submit(where, run, server)
+    server.received.clear()
+    server.answer = lambda submitted: submitted
+    with pytest.raises(SubmissionError, match=r"connection lost.*\n.*lists no such submission"):
+        submit(where, run, server)
+    assert server.received == []
+    assert submit(where, run, server, again=True).status == "complete"
+
+
+@pytest.mark.parametrize("error", [AuthError("log in"), QuotaError("tomorrow")])
+def test_refusal_at_the_door_leaves_no_trace(error: ProviderError, where: Competition) -> None:
+    server, run = Server(), run_of(where, [[1], [2], [3]])
+    server.answer = raising(error)
+    with pytest.raises(type(error)):
+        submit(where, run, server)
+    server.answer = lambda submitted: submitted
+    assert submit(where, run, server).status == "complete"
+
+
+def test_file_the_server_rejected_may_be_sent_again(where: Competition) -> None:
+    server, run = Server(), run_of(where, [[1], [2], [3]])
+    server.answer = lambda s: replace(s, status="error", public=None, error="bad header")
+    receipt = submit(where, run, server)
+    assert (receipt.status, receipt.error, receipt.public) == ("error", "bad header", None)
+    server.answer = lambda submitted: submitted
+    assert submit(where, run, server).status == "complete"
+
+
+def test_refresh_fills_in_scores_that_came_later(where: Competition) -> None:
+    server, run = Server(), run_of(where, [[1], [2], [3]])
+    server.answer = lambda s: replace(s, status="pending", public=None, private=None)
+    assert submit(where, run, server).status == "pending"
+    (changed,) = refresh(where, server)
+    assert (changed.status, changed.public, changed.run) == ("complete", 0.75, run.id)
+    assert read_receipts(where.submissions)[0] == [changed]
+    assert refresh(where, server) == []
+
+
+def test_of_two_submits_at_once_one_sends(where: Competition) -> None:
+    server, run = Server(), run_of(where, [[1], [2], [3]])
+    both = Barrier(2, timeout=30)
+
+    def hand_in(_: int) -> str:
+        both.wait()
+        try:
+            return submit(where, run, server).status
+        except SubmissionError:
+            return "refused"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(hand_in, range(2))) == ["complete", "refused"]
+    assert len(server.received) == 1
+
+
+def test_damaged_receipt_is_named_and_does_not_stop_a_submission(where: Competition) -> None:
+    where.submissions.mkdir()
+    (where.submissions / "old.json").write_text('{"schema": 1')
+    receipt = submit(where, run_of(where, [[1], [2], [3]]), Server())
+    assert "old.json is damaged" in receipt.notes[0]
+
+
+def test_local_provider_takes_a_run_from_predictions_to_score(where: Competition) -> None:
+    from kit.providers.base import load_provider
+
+    (where.root / "answers.csv").write_text("key,y\na,1\nb,2\nc,5\n")
+    spec = ProviderSpec(name="local", solution="answers.csv")
+    provider = load_provider("toy", spec, where.root)
+    receipt = submit(where, run_of(where, [[1], [2], [3]]), provider)
+    assert receipt.public == pytest.approx((4 / 3) ** 0.5)
