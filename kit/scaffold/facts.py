@@ -1,0 +1,97 @@
+"""What was inferred, why, and what the user should look at.
+
+Owns: the result types of `kit.scaffold.infer`, and who beats whom (flag, then provider, then the
+files). Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kit.errors import ConfigError, nearest
+
+FLAGS = (
+    "train", "test", "sample", "target", "id", "group", "time", "metric", "task", "submission",
+    "splitter", "folds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inferred:
+    """One value of `kit.toml`.
+
+    Attributes:
+        key: dotted key; a kind of column is ``columns.kinds.<name>`` (the name may hold dots).
+        value: what goes into the file.
+        because: one line, where it came from.
+        sure: whether the evidence leaves no other reading.
+    """
+
+    key: str
+    value: Any
+    because: str
+    sure: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inference:
+    """Everything inferred, and the questions that are left, each with the flag that settles it."""
+
+    values: list[Inferred] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+
+    def add(self, key: str, value: Any, because: str, *, sure: bool = True) -> None:
+        """Note a value."""
+        self.values.append(Inferred(key=key, value=value, because=because, sure=sure))
+
+    def ask(self, question: str) -> None:
+        """Note something that the files alone cannot settle."""
+        self.questions.append(question)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a dotted key, `default` where nothing was inferred."""
+        return next((item.value for item in self.values if item.key == key), default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """A value that somebody asked for, and who."""
+
+    value: Any
+    because: str
+    flag: str
+
+
+class Wishes:
+    """Flags of the user and hints of the provider, by the names of the flags.
+
+    Args:
+        flags: what the user typed; None and empty tuples mean: not given.
+        hints: what the provider is sure of.
+
+    Raises:
+        ConfigError: a name that is no flag of `kit new`.
+    """
+
+    def __init__(self, *, flags: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
+        for name in (*flags, *hints):
+            if name not in FLAGS:
+                raise ConfigError(f"kit new has no flag {name!r}. {nearest(name, FLAGS)}")
+        self._flags, self._hints = flags, hints
+
+    def get(self, name: str) -> Wish | None:
+        """What was asked for, or None: then the files decide."""
+        flag = f"--{name}"
+        for given, because in ((self._flags, flag), (self._hints, "the provider says so")):
+            if given.get(name) not in (None, (), []):
+                return Wish(value=given[name], because=because, flag=flag)
+        return None
+
+    def names(self, name: str) -> list[str]:
+        """A wish that may be one name, several, or several with commas between them."""
+        wish = self.get(name)
+        if wish is None:
+            return []
+        return [wish.value] if isinstance(wish.value, str) else [str(item) for item in wish.value]

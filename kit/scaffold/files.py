@@ -1,0 +1,164 @@
+"""Which file is train, which is test, which is the sample submission.
+
+Owns: the names under which competitions hand out their tables, and reading them for inference.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.errors import ConfigError, DataError, nearest
+from kit.scaffold.facts import Inference, Wishes
+from kit.tables import TABLE_SUFFIXES, read_table, table_format
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAMPLE = re.compile(
+    r"sample.*(sub|entry|solution)|(sub|entry).*(sample|example|format|template)"
+    r"|example.*(sub|entry)|^gender_?submission$|^gendermodel$|^(sample|submission)$"
+)
+_TRAIN = re.compile(r"^train|(^|[_\-. ])train(ing)?([_\-. ]|$)")
+_TEST = re.compile(r"^test|(^|[_\-. ])test(ing)?([_\-. ]|$)")
+_CANONICAL = {
+    "train": ("train", "training"),
+    "test": ("test", "testing"),
+    "sample": ("samplesubmission", "gendersubmission", "submission"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The three files; `sample` is None where there is none."""
+
+    train: Path
+    test: Path
+    sample: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """The three tables.
+
+    In `sample` every column is text as spelled; in `train` the ids and whatever test lacks, in
+    `test` the ids.
+    """
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    sample: pd.DataFrame | None
+    paths: Found
+
+
+def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
+    """Find the tables in `raw` and one level of folders below it.
+
+    Raises:
+        ConfigError: none or several files could be meant; names them and the flag.
+    """
+    tables = sorted(path for path in (*raw.glob("*"), *raw.glob("*/*")) if _is_table(path))
+    if not tables:
+        raise ConfigError(
+            f"{raw} holds no table ({', '.join(TABLE_SUFFIXES)}, or one of them in a zip).\n"
+            "  Is it the folder with the competition's files?"
+        )
+    samples = [path for path in tables if _SAMPLE.search(_stem(path))]
+    rest = [path for path in tables if path not in samples]
+    trains = [path for path in rest if _TRAIN.search(_stem(path))]
+    tests = [path for path in rest if path not in trains and _TEST.search(_stem(path))]
+
+    def pick(role: str, candidates: list[Path], key: str) -> Path | None:
+        wish = wishes.get(role)
+        chosen = _named(raw, str(wish.value), wish.flag, tables) if wish else None
+        chosen = chosen or _choose(raw, role, candidates, tables)
+        if chosen is not None:
+            because = wish.because if wish else "by its name"
+            inference.add(f"files.{key}", chosen.relative_to(raw).as_posix(), because)
+        return chosen
+
+    train = pick("train", trains, "train")
+    test = pick("test", tests, "test")
+    sample = pick("sample", samples, "sample_submission")
+    if train is None or test is None:
+        raise AssertionError("unreachable: _choose raises for train and test")
+    if sample is None:
+        inference.add("files.sample_submission", "", "there is none", sure=False)
+        inference.ask("there is no sample submission; name it with --sample if there is one")
+    return Found(train=train, test=test, sample=sample)
+
+
+def read(path: Path, as_text: Collection[str]) -> pd.DataFrame:
+    """Read a table that must have rows.
+
+    Raises:
+        DataError: the table is unreadable or has no row.
+    """
+    frame = read_table(path, as_text=as_text)
+    if frame.empty:
+        raise DataError(f"{path} has a header and no rows. Fetch it again with `kit data --force`.")
+    return frame
+
+
+def _is_table(path: Path) -> bool:
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    if table_format(path):
+        return True
+    if path.suffix.lower() != ".zip":
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [name for name in archive.namelist() if "__MACOSX" not in name]
+    except (zipfile.BadZipFile, OSError):
+        return False
+    return sum(table_format(Path(name)) is not None for name in inside) == 1
+
+
+def _stem(path: Path) -> str:
+    """The name without the suffixes of tables and archives, in lower case."""
+    name = path.name.lower()
+    cut: Callable[[str], str] = lambda n: re.sub(r"\.(zip|gz|csv|tsv|json|jsonl|parquet)$", "", n)  # noqa: E731
+    while cut(name) != name:
+        name = cut(name)
+    return name
+
+
+def _choose(raw: Path, role: str, candidates: list[Path], tables: list[Path]) -> Path | None:
+    best = _best(raw, role, candidates)
+    if len(best) == 1:
+        return best[0]
+    if not best and role == "sample":
+        return None
+    listed = ", ".join(path.relative_to(raw).as_posix() for path in (best or tables)[:12])
+    what = "several files could be" if best else "no file looks like"
+    noun = "sample submission" if role == "sample" else f"{role} table"
+    raise ConfigError(
+        f"{raw}: {what} the {noun}. Received: {listed}.\n  Name it with --{role} FILE."
+    )
+
+
+def _best(raw: Path, role: str, candidates: list[Path]) -> list[Path]:
+    """Plain names before long ones, upper folders before lower, unpacked before packed."""
+    canonical = [
+        path for path in candidates if re.sub(r"[\W_]", "", _stem(path)) in _CANONICAL[role]
+    ]
+    left = canonical or candidates
+    if len({_stem(path) for path in left}) == 1:
+        depth = min(len(path.relative_to(raw).parts) for path in left)
+        left = [path for path in left if len(path.relative_to(raw).parts) == depth]
+        packed = min(len(path.suffixes) + (path.suffix.lower() == ".zip") for path in left)
+        left = [p for p in left if len(p.suffixes) + (p.suffix.lower() == ".zip") == packed]
+    return left
+
+
+def _named(raw: Path, name: str, flag: str, tables: list[Path]) -> Path:
+    known = {path.relative_to(raw).as_posix(): path for path in tables}
+    for key, path in known.items():
+        if name in (key, path.name, str(path)):
+            return path
+    raise ConfigError(f"{flag} {name!r}: no such table in {raw}. {nearest(name, known)}")

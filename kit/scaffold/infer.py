@@ -1,0 +1,121 @@
+"""Infer `kit.toml` from the files: flags beat the provider, the provider beats the files.
+
+Owns: the order of the questions. Each is answered in the module it is imported from; every answer
+says where it came from, and what the files cannot settle becomes a question with its flag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kit.scaffold.facts import Inference, Inferred, Wishes
+from kit.scaffold.files import Tables, find_files, read
+from kit.scaffold.kinds import Guess, guess_kind
+from kit.scaffold.look import look_at_sample, look_at_target
+from kit.scaffold.roles import Ids, drop_columns, find_ids, find_targets
+from kit.scaffold.spelling import find_name
+from kit.scaffold.task import Evidence, asked_score, find_task
+from kit.scaffold.validation import Rows, asked_column, find_validation
+from kit.tables import read_header
+
+__all__ = ["Inference", "Inferred", "infer"]
+
+
+def infer(raw: Path, *, hints: Mapping[str, Any], flags: Mapping[str, Any]) -> Inference:
+    """Read the files in `raw` and infer everything `kit.toml` needs.
+
+    Args:
+        raw: the folder of the downloaded files.
+        hints: what the provider is sure of, by the names of the flags.
+        flags: what the user typed (`kit.scaffold.facts.FLAGS`); None means: not given.
+
+    Raises:
+        ConfigError: the files leave several readings; names what was found and the flag.
+        DataError: a file is unreadable, has no rows, or the target has nothing to learn.
+    """
+    inference, wishes = Inference(), Wishes(flags=flags, hints=hints)
+    tables = _read(raw, wishes, inference)
+    ids = find_ids(tables, wishes, inference)
+    targets = find_targets(tables, ids, wishes, inference)
+    kept = [name for role in ("group", "time") if (name := asked_column(tables, wishes, role))]
+    features = drop_columns(tables, ids, targets, kept, inference)
+    kinds = _note_kinds(tables, ids, features, inference)
+    evidence = Evidence(
+        targets=targets,
+        looks=[look_at_target(tables.train, name) for name in targets.names],
+        sample=look_at_sample(tables.sample, targets.columns),
+        score=asked_score(wishes),
+    )
+    task = find_task(evidence, wishes, inference)
+    inference.add("submission.id", ids.sample, "as in the sample submission")
+    inference.add("submission.columns", list(targets.columns), "the columns after the id")
+    if targets.classes:
+        classes = [targets.classes[column] for column in targets.columns]
+        inference.add("submission.classes", classes, "the class of each column")
+    counts = evidence.looks[0].counts if task in ("binary", "multiclass") else ()
+    rows = Rows(tables=tables, ids=ids, task=task, class_counts=counts, kinds=kinds)
+    find_validation(rows, wishes, inference)
+    return inference
+
+
+def _read(raw: Path, wishes: Wishes, inference: Inference) -> Tables:
+    """Read the files; ids, targets and whatever may be one stay as they are spelled."""
+    paths = find_files(raw, wishes, inference)
+    in_train, in_test = ([n.strip() for n in read_header(p)] for p in (paths.train, paths.test))
+    sample = None
+    text = [*wishes.names("id"), *wishes.names("target")]
+    text = [found for name in text if (found := find_name(name, in_train))]
+    if paths.sample is not None:
+        names = [name.strip() for name in read_header(paths.sample)]
+        sample = read(paths.sample, as_text=names)
+        text += [found for name in names if (found := find_name(name, in_train))]
+    else:
+        text += in_test[:1]
+    text += [name for name in in_train if name not in in_test]
+    asked = [*wishes.names("id"), *text]
+    test_ids = [found for name in asked if (found := find_name(name, in_test))]
+    for name in () if sample is None else map(str, sample.columns):
+        test_ids += [found] if (found := find_name(name, in_test)) else []
+    return Tables(
+        train=read(paths.train, as_text=text),
+        test=read(paths.test, as_text=test_ids),
+        sample=sample,
+        paths=paths,
+    )
+
+
+def _note_kinds(
+    tables: Tables, ids: Ids, features: list[str], inference: Inference
+) -> dict[str, str]:
+    """Note the kind of every feature that is not plainly numeric; returns all kinds."""
+    kinds: dict[str, str] = {}
+    for name in features:
+        guess = _kind(tables.train[name], tables.test[name], name)
+        kinds[name] = guess.kind
+        plain = pd.api.types.is_numeric_dtype(tables.train[name])
+        if guess.kind != "numeric" or not plain:
+            inference.add(f"columns.kinds.{name}", guess.kind, guess.because, sure=guess.sure)
+        if guess.kind == "datetime" and not guess.sure:
+            inference.ask(
+                f"{name!r}: {guess.because}. Look at the dates; where the day comes first, turn "
+                "them into dates in features.py"
+            )
+    if ids.train and ids.test:
+        guess = guess_kind(tables.train[ids.train], ids.train)
+        if guess.kind == "datetime":
+            because = "the id is a date and time: a feature as well"
+            inference.add(f"columns.kinds.{ids.train}", "datetime", because)
+            kinds = {ids.train: "datetime", **kinds}  # first: it is what a split would follow
+    return kinds
+
+
+def _kind(train: pd.Series, test: pd.Series, name: str) -> Guess:
+    """The kind by train, unless train's numbers are strings in test."""
+    numeric = pd.api.types.is_numeric_dtype
+    if numeric(train) and not numeric(test) and test.notna().any() and not train.isna().all():
+        return guess_kind(pd.concat([train.astype("str"), test.astype("str")]), name)
+    return guess_kind(train if train.notna().any() else test, name)

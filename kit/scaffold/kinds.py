@@ -1,0 +1,213 @@
+"""What kind a column is, judged by its values: numeric, category, datetime, text, code or id.
+
+Owns: the rules below, nothing else. The first that fits wins.
+
+=========  =====================================================================================
+datetime   95 % of the values are dates of one format; whole numbers only where 8 digits read as
+           a date and the name says so
+numeric    numbers; strings of which 95 % are numbers
+text       several words per value, mostly different values
+id         unique per row without structure, or numbers that just count up: never a feature
+code       strings of letters, digits and separators such as "B/45/S": many, most with a digit
+category   everything else
+=========  =====================================================================================
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+from kit.competition import Kind
+
+ROWS = 200_000  # judged rows; counts of distinct values and counters see all rows
+_MOST = 0.95
+_DATES = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y",
+    "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d %Y", "%b %d, %Y",
+    "%d %B %Y", "%B %d, %Y", "%a %b %d %Y",
+)  # fmt: skip
+_TIMES = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p")
+_DAY_FIRST = ("%d/%m/", "%d-%m-%Y", "%d.%m.")
+_DATE_NAME = re.compile(r"date|day|time|yyyymmdd|(^|_)dt($|_)", re.IGNORECASE)
+_ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}(:\d{2}(:\d{2}([.,]\d+)?)?)?)?.{0,7}"
+_WORD = r"[^\W\d_]{2,}"
+_PARTS = r"[^\W_]+(?:[ /_.\-:#]+[^\W_]+)*\.?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """A kind and the figures that speak for it."""
+
+    kind: Kind
+    because: str
+    sure: bool = True
+
+
+def guess_kind(values: pd.Series, name: str = "") -> Guess:
+    """Judge one column.
+
+    Args:
+        values: the column as pandas reads it.
+        name: its name, which may hint at a date or an id.
+    """
+    types = pd.api.types
+    if types.is_bool_dtype(values):
+        return Guess(kind="category", because="true or false")
+    if types.is_datetime64_any_dtype(values):
+        return Guess(kind="datetime", because="stored as dates")
+    if types.is_numeric_dtype(values):
+        return _number(values, name)
+    text = values.dropna().astype("str").str.strip()
+    text = text[text != ""]
+    if text.empty:
+        return Guess(kind="numeric", because="no value at all", sure=False)
+    return _string(text, len(values), name)
+
+
+def datetime_format(values: pd.Series) -> str | None:
+    """The format in which at least 95 % of the strings are dates ("ISO8601" included), or None."""
+    some = values.dropna().astype("str").str.strip()
+    some = some[some != ""]
+    few = _spread(some, 300)
+    if few.empty or few.str.contains(r"\d").mean() < _MOST:
+        return None
+    for format_ in _formats(few):
+        if _parsed(few, format_).notna().mean() < _MOST:
+            continue
+        if _parsed(_spread(some, ROWS), format_).notna().mean() >= _MOST:
+            return format_
+    return None
+
+
+def as_datetimes(values: pd.Series, format_: str) -> pd.Series:
+    """Parse by a format of `datetime_format`; no date: NaT. Time zones are turned into UTC."""
+    return _parsed(values.astype("str").str.strip(), format_)
+
+
+def is_day_first(format_: str) -> bool:
+    """Whether the format reads 03/04/2020 as the third of April."""
+    return format_.startswith(_DAY_FIRST)
+
+
+def _formats(few: pd.Series) -> list[str]:
+    if few.str.fullmatch(_ISO).mean() >= _MOST:
+        return ["ISO8601"]
+    if few.str.fullmatch(r"\d{8}").mean() >= _MOST:
+        return ["%Y%m%d"]
+    return [date + time for date in _DATES for time in _TIMES]
+
+
+def _parsed(values: pd.Series, format_: str) -> pd.Series:
+    moments = pd.to_datetime(values, format=format_, errors="coerce", utc=True)
+    return pd.Series(moments).dt.tz_localize(None)
+
+
+def _number(values: pd.Series, name: str) -> Guess:
+    known = values.dropna()
+    if pd.api.types.is_float_dtype(known) and not (known == known.round()).all():
+        return Guess(kind="numeric", because="numbers")
+    if _are_dates(known, name):
+        return Guess(kind="datetime", because="digits such as 20130131 that are dates")
+    counter = _counter(known, name) if len(known) == len(values) else ""
+    if counter:
+        return Guess(kind="id", because=counter, sure=False)
+    return Guess(kind="numeric", because="numbers")
+
+
+def _are_dates(numbers: pd.Series, name: str) -> bool:
+    """Whether numbers of eight digits are dates, and the name says so."""
+    if not _DATE_NAME.search(name) or not numbers.between(19000101, 21001231).all():
+        return False
+    return datetime_format(numbers.astype("int64").astype("str")) is not None
+
+
+def _counter(values: pd.Series, name: str) -> str:
+    """Why whole numbers are only a row number; empty when they are not."""
+    if len(values) < 10 or not values.is_unique or pd.api.types.is_float_dtype(values):
+        return ""
+    span = int(values.max()) - int(values.min()) + 1
+    if values.is_monotonic_increasing and span <= 20 * len(values):
+        return "whole numbers that just count up, row by row"
+    named = re.search(r"(^|[_ ])(id|index|rownum|row)$|[a-z]I[dD]$|^Unnamed: 0$", name)
+    if named and span <= 20 * len(values):
+        return "whole numbers, another one in each row, named like an id"
+    return ""
+
+
+def _string(text: pd.Series, n_rows: int, name: str) -> Guess:
+    distinct = int(text.nunique())
+    some = _spread(text, ROWS)
+    if set(some.str.lower().unique()[:3]) <= {"true", "false"}:
+        return Guess(kind="category", because="true or false")
+    numbers = pd.to_numeric(some, errors="coerce")
+    share = float(numbers.notna().mean())
+    if share == 1 and _are_dates(numbers, name):
+        return Guess(kind="datetime", because="digits such as 20130131 that are dates")
+    if share >= _MOST:
+        stray = some[numbers.isna()].unique()
+        because = f"numbers, but for {', '.join(map(repr, stray[:3]))}" if len(stray) else "numbers"
+        return Guess(kind="numeric", because=because, sure=not len(stray))
+    format_ = datetime_format(text)
+    if format_ is not None:
+        return _date(format_, some)
+    counted = f"{distinct} different in {len(text)} values"
+    guess = (
+        _text(some, distinct / len(text), counted)
+        or _string_id(some, distinct, len(text), n_rows)
+        or _code(some, distinct, len(text), counted)
+    )
+    if guess is not None:
+        return guess
+    mixed = f"; {share:.0%} are numbers" if share > 0.1 else ""
+    return Guess(kind="category", because=counted + mixed)
+
+
+def _date(format_: str, some: pd.Series) -> Guess:
+    shown = "ISO 8601" if format_ == "ISO8601" else format_
+    because = f"dates such as {some.iloc[0]!r}, read as {shown}"
+    swapped = {"%m/%d/": "%d/%m/", "%m-%d-": "%d-%m-"}.get(format_[:6])
+    if swapped and _parsed(some, swapped + format_[6:]).notna().mean() >= _MOST:
+        return Guess(
+            kind="datetime", because=because + " (day and month may be swapped)", sure=False
+        )
+    return Guess(kind="datetime", because=because, sure=not is_day_first(format_))
+
+
+def _text(some: pd.Series, differing: float, counted: str) -> Guess | None:
+    words = float(some.str.count(_WORD).mean())
+    length = float(some.str.len().mean())
+    # two-word values are names of people or places when hardly any comes twice
+    several = words >= 3 or (length > 40 and words >= 1) or (words >= 1.5 and len(some) > 100)
+    if several and (differing > 0.5 or (differing > 0.1 and words >= 5)):
+        return Guess(kind="text", because=f"{words:.1f} words per value, {counted}")
+    return None
+
+
+def _string_id(some: pd.Series, distinct: int, n: int, n_rows: int) -> Guess | None:
+    if distinct < n or n < n_rows or n < 10:
+        return None
+    skeletons = some.str.replace(r"\d+", "#", regex=True).unique()
+    if len(skeletons) == 1 and skeletons[0].count("#") == 1:
+        because = f"another one in each row, only the number differs: {some.iloc[0]!r}"
+        return Guess(kind="id", because=because)
+    if some.str.fullmatch(r"[^\W_]+|[0-9a-fA-F\-]{32,}").all() and some.str.len().mean() >= 6:
+        return Guess(kind="id", because=f"another one in each row, no parts: {some.iloc[0]!r}")
+    return None
+
+
+def _code(some: pd.Series, distinct: int, n: int, counted: str) -> Guess | None:
+    many = distinct > 50 or (distinct > 0.05 * n and distinct >= 10)
+    if not many or some.str.len().mean() > 40:
+        return None
+    if some.str.fullmatch(_PARTS).mean() < _MOST or some.str.contains(r"\d").mean() < 0.5:
+        return None
+    return Guess(kind="code", because=f"built of parts, such as {some.iloc[0]!r}; {counted}")
+
+
+def _spread(values: pd.Series, n: int) -> pd.Series:
+    """At most `n` values, evenly spread: the head of a sorted file is not like the rest."""
+    return values.iloc[:: max(1, math.ceil(len(values) / n))]

@@ -1,0 +1,122 @@
+"""What the values of a target, and those of the sample submission, look like.
+
+Owns: reading both as labels or numbers. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kit.errors import DataError
+from kit.scaffold.spelling import number, ordered
+
+_MISSING = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"}
+_BINARY = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TargetLook:
+    """One target column of train.
+
+    Attributes:
+        name: its name.
+        labels: the different values as spelled, without blanks around them, in class order.
+        counts: rows per label.
+        numbers: the values as numbers, None where some label is no number.
+        missing: rows without a value.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    counts: tuple[int, ...]
+    numbers: NDArray[np.float64] | None
+    missing: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether every value is a whole number."""
+        return self.numbers is not None and bool((self.numbers == np.round(self.numbers)).all())
+
+    @property
+    def zero_one(self) -> bool:
+        """Whether every value is 0 or 1, or a word for them."""
+        return {label.lower() for label in self.labels} <= _BINARY
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleLook:
+    """The prediction columns of a sample submission.
+
+    Attributes:
+        kind: "words" for labels in words, "fractions" when some number has decimals that count,
+            "whole" for whole numbers, "none" without a value.
+        values: the different values as spelled (at most 1000).
+        dotted: whether whole numbers are spelled as decimals ("0.0").
+    """
+
+    kind: Literal["none", "words", "fractions", "whole"]
+    values: tuple[str, ...] = ()
+    dotted: bool = False
+
+    @property
+    def constant(self) -> bool:
+        """Whether one value fills the columns; then it says little."""
+        return len(self.values) == 1
+
+
+def look_at_target(train: pd.DataFrame, name: str) -> TargetLook:
+    """Read one target.
+
+    Raises:
+        DataError: it has no value, or the same one everywhere.
+    """
+    values = train[name].astype("str").str.strip().where(train[name].notna(), "")
+    counts = values.value_counts(sort=False).drop(index="", errors="ignore")
+    words = counts.index[~_is_number(counts.index)]
+    if len(words) < len(counts) and set(words) <= _MISSING:
+        counts = counts.drop(index=words)  # "NA" among numbers is a missing one, else a label
+        words = words[:0]
+    if len(counts) < 2:
+        found = f"one value only: {counts.index[0]!r}" if len(counts) else "no value"
+        raise DataError(
+            f"the target {name!r} has {found}; there is nothing to learn.\n"
+            "  Name another target with --target."
+        )
+    known = values[~values.isin({"", *_MISSING})] if not len(words) else values[values != ""]
+    labels = ordered(map(str, counts.index))
+    return TargetLook(
+        name=name,
+        labels=labels,
+        counts=tuple(int(count) for count in counts.reindex(list(labels))),
+        numbers=None if len(words) else known.to_numpy(dtype=np.float64),
+        missing=len(values) - len(known),
+    )
+
+
+def _is_number(labels: pd.Index) -> NDArray[np.bool_]:
+    return np.isfinite(pd.to_numeric(pd.Series(labels), errors="coerce").to_numpy(dtype=np.float64))
+
+
+def look_at_sample(sample: pd.DataFrame | None, columns: Sequence[str]) -> SampleLook:
+    """Read the prediction columns of the sample submission, all as one."""
+    if sample is None:
+        return SampleLook(kind="none")
+    distinct: dict[str, None] = {}
+    for column in columns:
+        distinct.update(dict.fromkeys(sample[column].dropna().str.strip().unique()))
+    values = tuple(str(value) for value in distinct if value != "")
+    if not values:
+        return SampleLook(kind="none")
+    numbers = [number(value) for value in values]
+    some = values[:1000]
+    if any(value is None for value in numbers):
+        return SampleLook(kind="words", values=some)
+    if any(value != int(value or 0) for value in numbers):
+        return SampleLook(kind="fractions", values=some)
+    return SampleLook(kind="whole", values=some, dotted=all("." in value for value in values))

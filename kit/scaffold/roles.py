@@ -1,0 +1,348 @@
+"""The roles of the columns: which is the row id, which are the targets, which are not used.
+
+Owns: matching the sample submission against test (ids) and train (targets). Values of targets are
+the business of `kit.scaffold.task`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kit.errors import ConfigError, nearest
+from kit.scaffold.facts import Inference, Wish, Wishes
+from kit.scaffold.files import Tables
+from kit.scaffold.spelling import find_name, match_classes, normal, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SIMILAR = 0.6  # difflib's own cutoff for "close"
+_MANY_CLASSES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ids:
+    """Names of the id column per file; empty where the file has none."""
+
+    train: str
+    test: str
+    sample: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What is predicted.
+
+    Attributes:
+        names: columns of train.
+        columns: columns of the sample submission after the id.
+        classes: class per submission column where they are named after classes, else empty.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    classes: dict[str, str] = field(default_factory=dict)
+
+
+def find_ids(tables: Tables, wishes: Wishes, inference: Inference) -> Ids:
+    """Find the id column of each file and note it.
+
+    Raises:
+        ConfigError: the test rows cannot be brought together with the sample submission.
+    """
+    wish = wishes.get("id")
+    if tables.sample is None:
+        ids, because, sure = _ids_without_sample(tables, wish)
+    else:
+        ids, because, sure = _ids_by_sample(tables.sample, tables, wish)
+        _ask_about_ids(tables.sample, tables, ids, inference)
+    train_id, why = _train_id(tables.train, ids.train, inference)
+    because, sure = (why, False) if why else (because, sure)
+    if not ids.test:
+        inference.ask(
+            "test has no id column: its rows are taken in the order of the sample submission; "
+            "name the id with --id if that is wrong"
+        )
+    if not train_id and not why:
+        because = "train has no id column; its rows are numbered"
+    inference.add("columns.id", train_id, because, sure=sure)
+    if ids.test != train_id or not ids.test:
+        shown = "the id column of test" if ids.test else "test has no id: same order as the sample"
+        inference.add("columns.test_id", ids.test, shown, sure=bool(ids.test))
+    return Ids(train=train_id, test=ids.test, sample=ids.sample)
+
+
+def find_targets(tables: Tables, ids: Ids, wishes: Wishes, inference: Inference) -> Targets:
+    """Find what is predicted and note it.
+
+    Raises:
+        ConfigError: the files leave several readings; lists the columns that only train has.
+    """
+    only = [c for c in tables.train.columns if c not in tables.test.columns and c != ids.train]
+    columns = () if tables.sample is None else _after_id(tables.sample, ids.sample)
+    asked = wishes.get("target")
+    if asked is not None:
+        targets, because, sure = _asked_targets(tables.train, columns, wishes), asked.because, True
+    else:
+        targets, because, sure = _targets_by_files(tables, columns, only, inference)
+    value = targets.names[0] if len(targets.names) == 1 else list(targets.names)
+    inference.add("columns.target", value, because, sure=sure)
+    return targets
+
+
+def drop_columns(
+    tables: Tables, ids: Ids, targets: Targets, kept: Sequence[str], inference: Inference
+) -> list[str]:
+    """Note the columns that are not used; returns the features, in the order of train."""
+    roles = {*targets.names, ids.train, ids.test, *kept}
+    absent = [c for c in tables.train.columns if c not in tables.test.columns and c not in roles]
+    because = "test lacks them: a model cannot use them" if absent else "test has the same columns"
+    known = {*tables.train.columns, ids.test, *targets.names}
+    extra = [c for c in tables.test.columns if c not in known]
+    if extra:
+        shown = ", ".join(repr(name) for name in extra[:5])
+        because += f"; not used either: {shown}, which train lacks"
+    inference.add("columns.drop", absent, because)
+    hidden = {*targets.names, ids.train, ids.test, *absent}
+    return [c for c in tables.train.columns if c not in hidden and c in tables.test.columns]
+
+
+def _after_id(sample: pd.DataFrame, sample_id: str) -> tuple[str, ...]:
+    columns = tuple(str(c) for c in sample.columns if c != sample_id)
+    if not columns:
+        raise ConfigError(
+            f"the sample submission has one column only ({sample_id!r}); an id and one column per "
+            "prediction are expected.\n  Name another file with --sample."
+        )
+    return columns
+
+
+def _ids_by_sample(
+    sample: pd.DataFrame, tables: Tables, wish: Wish | None
+) -> tuple[Ids, str, bool]:
+    train, test = tables.train, tables.test
+    if wish is not None:
+        name = str(wish.value)
+        found = [find_name(name, frame.columns) or "" for frame in (train, test, sample)]
+        if not any(found):
+            every = {*train.columns, *test.columns, *sample.columns}
+            raise ConfigError(f"{wish.flag} {name!r}: no file has it. {nearest(name, every)}")
+        in_sample = found[2] or str(sample.columns[0])
+        in_test = (
+            found[1] or find_name(in_sample, test.columns) or _by_value(sample[in_sample], test)
+        )
+        ids = Ids(train=found[0], test=in_test or "", sample=in_sample)
+        return _in_order(ids, sample, test), wish.because, True
+    for name in map(str, sample.columns):
+        same = find_name(name, test.columns)
+        if same and _share(sample[name], test[same]) > 0.5 and sample[name].is_unique:
+            in_train = find_name(same, train.columns) or find_name(name, train.columns) or ""
+            sure = _share(sample[name], test[same]) == 1.0
+            because = "the sample submission's id; its values are those of test"
+            return Ids(train=in_train, test=same, sample=name), because, sure
+    for name in map(str, sample.columns):
+        equal = _by_value(sample[name], test)
+        if equal:
+            in_train = find_name(equal, train.columns) or find_name(name, train.columns) or ""
+            because = f"test's {equal!r} has the values of the sample submission's {name!r}"
+            return Ids(train=in_train, test=equal, sample=name), because, True
+    name = str(sample.columns[0])
+    same = find_name(name, test.columns) or ""
+    ids = Ids(train=find_name(name, train.columns) or "", test=same, sample=name)
+    return _in_order(ids, sample, test), "first column of the sample submission", False
+
+
+def _in_order(ids: Ids, sample: pd.DataFrame, test: pd.DataFrame) -> Ids:
+    """Without an id in test, order is all there is; then the row counts must be equal."""
+    if not ids.test and len(sample) != len(test):
+        raise ConfigError(
+            f"no column of test ({len(test)} rows) holds the ids of the sample submission's "
+            f"{ids.sample!r} ({len(sample)} rows), so rows cannot be brought together.\n"
+            f"  Name the id column of test with --id. Columns: {', '.join(test.columns[:12])}."
+        )
+    return ids
+
+
+def _ids_without_sample(tables: Tables, wish: Wish | None) -> tuple[Ids, str, bool]:
+    train, test = tables.train, tables.test
+    name = str(wish.value) if wish else str(test.columns[0])
+    same, in_train = find_name(name, test.columns), find_name(name, train.columns)
+    if wish and not (same or in_train):
+        raise ConfigError(f"{wish.flag} {name!r}: no file has it. {nearest(name, test.columns)}")
+    if same and (wish or (test[same].is_unique and test[same].notna().all())):
+        because = wish.because if wish else "first column of test, unique (no sample submission)"
+        return Ids(train=in_train or "", test=same, sample=same), because, wish is not None
+    raise ConfigError(
+        f"there is no sample submission and test has no unique first column ({name!r}), so its "
+        "rows have no id.\n  Name the id column with --id, or the sample submission with --sample."
+    )
+
+
+def _train_id(train: pd.DataFrame, name: str, inference: Inference) -> tuple[str, str]:
+    """The id of train, unless it repeats: then rows are numbered. Second: why, if so."""
+    if not name:
+        return "", ""
+    ids = plain(train[name].dropna())
+    missing, repeated = len(train) - len(ids), int(ids.duplicated().sum())
+    if not missing and not repeated:
+        return name, ""
+    what = f"repeats in {repeated} rows" if repeated else f"is empty in {missing} rows"
+    inference.ask(
+        f"train's {name!r} {what}, so it cannot be the id of a row; rows of train are numbered. "
+        f"If rows of one {name!r} belong together, say so with --group {name}"
+    )
+    return "", f"train's {name!r} {what}; its rows are numbered"
+
+
+def _share(ids: pd.Series, column: pd.Series) -> float:
+    """The part of `ids` that `column` holds."""
+    known = set(_bare(column.dropna()))
+    return sum(one in known for one in _bare(ids)) / len(ids)
+
+
+def _by_value(ids: pd.Series, test: pd.DataFrame) -> str | None:
+    """The column of test whose values are exactly the ids (those of a sample are unique)."""
+    if not ids.is_unique or ids.hasnans or len(ids) != len(test):
+        return None
+    wanted = set(_bare(ids))
+    for name in map(str, test.columns):
+        if set(_bare(test[name].head(100))) <= wanted and set(_bare(test[name])) == wanted:
+            return name
+    return None
+
+
+def _bare(values: pd.Series) -> pd.Series:
+    """Ids without leading zeros, which pandas drops where it reads numbers."""
+    return plain(values).str.replace(r"^0+(?=\d+$)", "", regex=True)
+
+
+def _ask_about_ids(sample: pd.DataFrame, tables: Tables, ids: Ids, inference: Inference) -> None:
+    """Say so where the sample submission's ids are not those of test, one row each."""
+    column = sample[ids.sample]
+    repeated = int(column.duplicated().sum())
+    if repeated:
+        inference.ask(
+            f"the sample submission repeats an id of {ids.sample!r} in {repeated} rows; if another "
+            "column is the id: --id NAME"
+        )
+    lost = round((1 - _share(column, tables.test[ids.test])) * len(column)) if ids.test else 0
+    if lost:
+        inference.ask(
+            f"{lost} of the sample submission's {len(column)} ids are not in test's {ids.test!r}; "
+            "if another column is the id: --id NAME"
+        )
+
+
+def _asked_targets(train: pd.DataFrame, columns: Sequence[str], wishes: Wishes) -> Targets:
+    names = []
+    for asked in wishes.names("target"):
+        parts = [asked] if find_name(asked, train.columns) else asked.split(",")
+        for part in parts:
+            found = find_name(part, train.columns)
+            if found is None:
+                raise ConfigError(
+                    f"--target {part.strip()!r} is no column of train. "
+                    f"{nearest(part.strip(), map(str, train.columns))}"
+                )
+            names.append(found)
+    classes = _class_columns(train, columns, names) if len(names) == 1 else None
+    if classes is not None:
+        return Targets(names=tuple(names), columns=tuple(columns), classes=classes[1])
+    shown = [find_name(column, names) for column in columns]
+    if columns and len(columns) != len(names):
+        raise ConfigError(
+            f"--target names {len(names)} column(s) of train, however the sample submission has "
+            f"{len(columns)} columns after the id: {', '.join(columns[:8])}.\n"
+            "  One per target is expected, or one per class of a single target."
+        )
+    if None not in shown and len(set(shown)) == len(names):
+        names = [str(name) for name in shown]  # targets and submission columns run in parallel
+    return Targets(names=tuple(names), columns=tuple(columns) or tuple(names))
+
+
+def _targets_by_files(
+    tables: Tables, columns: Sequence[str], only: list[str], inference: Inference
+) -> tuple[Targets, str, bool]:
+    train, test = tables.train, tables.test
+    if tables.sample is None:
+        name = _only_one(only, "there is no sample submission and ")
+        inference.ask(f"the target {name!r} is the one column that test lacks; else --target NAME")
+        return Targets(names=(name,), columns=(name,)), "the one column that test lacks", False
+    matched = {c: same for c in columns if (same := find_name(c, train.columns))}
+    # a column that test has too is copied into the sample, unless test's is empty
+    filled = [c for c, same in matched.items() if same in test and test[same].notna().any()]
+    if len(matched) == len(columns) and not (filled and len(filled) < len(matched)):
+        if filled:
+            inference.ask(f"test holds the target {filled[0]!r} as well; else --target NAME")
+        noun = "column" if len(columns) == 1 else "columns"
+        because = f"the sample submission's {noun} after the id, found in train"
+        return Targets(names=tuple(matched.values()), columns=tuple(columns)), because, not filled
+    classes = _class_columns(train, columns, only) if len(columns) > 1 else None
+    if classes is not None:
+        name, pairs = classes
+        because = f"the sample submission's columns are named after the classes of {name!r}"
+        return Targets(names=(name,), columns=tuple(columns), classes=pairs), because, True
+    if len(columns) == 1:
+        name, because = _close(columns[0], only)
+        inference.ask(
+            f"the target is taken to be {name!r}, although the sample submission calls its column "
+            f"{columns[0]!r}; else --target NAME"
+        )
+        return Targets(names=(name,), columns=tuple(columns)), because, False
+    if filled:
+        raise ConfigError(
+            f"the sample submission repeats columns of test ({', '.join(map(repr, filled[:6]))}); "
+            "an id and predictions only are expected.\n  Take them out of a copy of it in the same "
+            "folder and name that with --sample, or name the target with --target."
+        )
+    strange = [c for c in columns if c not in matched]
+    raise ConfigError(
+        f"the sample submission's columns {', '.join(map(repr, strange[:6]))} are neither targets "
+        "in train nor named after the classes of one.\n"
+        f"  Only train has: {', '.join(only) or '(none)'}. Name the target with --target."
+    )
+
+
+def _class_columns(
+    train: pd.DataFrame, columns: Sequence[str], names: Sequence[str]
+) -> tuple[str, dict[str, str]] | None:
+    """The train column after whose classes the submission's columns are named, and the pairs."""
+    if len(columns) < 2:
+        return None
+    for name in names:
+        values = train[name].dropna().astype("str").str.strip().unique()
+        if len(values) > _MANY_CLASSES:
+            continue
+        pairs = match_classes(columns, map(str, values))
+        if pairs is not None and len(pairs) == len(values):
+            return name, pairs
+    return None
+
+
+def _close(column: str, only: list[str]) -> tuple[str, str]:
+    """The train-only column that a sample column of another name means."""
+    if len(only) == 1:
+        return only[0], "the one column that test lacks"
+    by_normal = {normal(name): name for name in only}
+    inside = [
+        n
+        for key, n in by_normal.items()
+        if key and (key in normal(column) or normal(column) in key)
+    ]
+    close = difflib.get_close_matches(normal(column), by_normal, n=1, cutoff=_SIMILAR)
+    if len(inside) == 1 or (close and not inside):
+        name = inside[0] if len(inside) == 1 else by_normal[close[0]]
+        return name, f"its name is like the sample submission's {column!r}"
+    return _only_one(only, f"the sample submission's {column!r} is no column of train and "), ""
+
+
+def _only_one(only: list[str], why: str) -> str:
+    if len(only) == 1:
+        return only[0]
+    found = f"test lacks {len(only)} columns of train: {', '.join(only)}"
+    if not only:
+        found = "train has no column that test lacks"
+    raise ConfigError(f"which column is the target? {why}{found}.\n  Name it with --target.")

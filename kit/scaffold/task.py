@@ -1,0 +1,322 @@
+"""What is predicted, what the submission wants of it, and how it is probably scored.
+
+Owns: task type, class labels and their spelling in the submission, the default metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.competition import TaskType, Wants
+from kit.errors import ConfigError, nearest
+from kit.registry import METRICS
+from kit.scaffold.facts import Inference, Wish, Wishes
+from kit.scaffold.look import SampleLook, TargetLook
+from kit.scaffold.roles import Targets
+from kit.scaffold.spelling import is_boolean, normal, number, respell
+
+_CLASSES_OF_INTEGERS = 20
+_ROWS_PER_CLASS = 10
+_CLASSIFICATION = ("binary", "multiclass")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What a metric that somebody asked for demands; `needs` is empty where it is not known."""
+
+    name: str
+    because: str
+    needs: str = ""
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Everything the decisions below look at."""
+
+    targets: Targets
+    looks: list[TargetLook]
+    sample: SampleLook
+    score: Score | None
+
+
+def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
+    """Decide and note task, metric, classes and the form of the submission; returns the task.
+
+    Raises:
+        ConfigError: a flag contradicts the files or another flag, or a target is of no use.
+    """
+    for look in evidence.looks:
+        if look.missing:
+            inference.ask(
+                f"the target {look.name!r} is missing in {look.missing} rows of train: remove "
+                "these rows from the file, or name another target with --target"
+            )
+    wish = wishes.get("task")
+    if wish is not None:
+        task, because, sure = _asked_task(wish, evidence), wish.because, True
+    elif len(evidence.looks) > 1:
+        task, because, sure = _task_of_many(evidence)
+    else:
+        task, because, sure = _task_of_one(evidence, inference)
+    inference.add("task.type", task, because, sure=sure)
+    classes: tuple[str, ...] = ()
+    if task in _CLASSIFICATION:
+        classes = _classes(evidence)
+    wants, why, certain = _wants(task, classes, evidence, wishes, inference)
+    _note_metric(task, wants, evidence, inference)
+    if classes:
+        order = (
+            "the second one is the positive class" if task == "binary" else "the values in train"
+        )
+        inference.add("task.classes", list(classes), order)
+    inference.add("submission.wants", wants, why, sure=certain)
+    if wants == "label" and classes:
+        _note_labels(classes, evidence.sample, inference)
+    return task
+
+
+def asked_score(wishes: Wishes) -> Score | None:
+    """The metric that was asked for, and what it needs.
+
+    Raises:
+        UnknownName: no registry knows it.
+    """
+    wish = wishes.get("metric")
+    if wish is None:
+        return None
+    name = str(wish.value)
+    METRICS.check(name)
+    if ":" in name:  # the user's own, in a folder that is not there yet
+        return Score(name=name, because=wish.because)
+    metric: Any = METRICS.load(name)
+    return Score(name=name, because=wish.because, needs=metric.needs, tasks=tuple(metric.tasks))
+
+
+def _asked_task(wish: Wish, evidence: Evidence) -> str:
+    known = get_args(TaskType)
+    task = str(wish.value)
+    if task not in known:
+        raise ConfigError(f"{wish.flag}: unknown task {task!r}. {nearest(task, known)}")
+    many = task in ("multilabel", "multitarget")
+    if many != (len(evidence.looks) > 1):
+        raise ConfigError(
+            f"{wish.flag} {task} wants {'several targets' if many else 'one target'}. "
+            f"Received: {', '.join(look.name for look in evidence.looks)}.\n"
+            "  Name the targets with --target."
+        )
+    found = len(evidence.looks[0].labels)
+    if (task == "binary" and found != 2) or (task == "multiclass" and found < 3):
+        raise ConfigError(
+            f"{wish.flag} {task}: the target {evidence.looks[0].name!r} has {found} different "
+            f"values.\n  Use --task {'binary' if found == 2 else 'multiclass or regression'}."
+        )
+    if task in ("regression", "multitarget"):
+        _check_numbers(evidence.looks)
+    return task
+
+
+def _task_of_many(evidence: Evidence) -> tuple[str, str, bool]:
+    if all(look.zero_one for look in evidence.looks):
+        return "multilabel", f"{len(evidence.looks)} targets of 0 and 1", True
+    _check_numbers(evidence.looks)
+    return "multitarget", f"{len(evidence.looks)} targets, numbers", True
+
+
+def _task_of_one(evidence: Evidence, inference: Inference) -> tuple[str, str, bool]:
+    look = evidence.looks[0]
+    found = len(look.labels)
+    tasks = evidence.score.tasks if evidence.score else ()
+    if evidence.targets.classes:
+        task = "binary" if found == 2 else "multiclass"
+        return task, "one submission column per class", True
+    if tasks and "regression" in tasks and look.numbers is not None:
+        return "regression", f"the metric {evidence.score.name} scores numbers", True  # type: ignore[union-attr]
+    if found == 2:
+        return "binary", f"{look.name!r} takes two values", True
+    if look.numbers is None:
+        if found > 0.5 * sum(look.counts):
+            inference.ask(
+                f"the target {look.name!r} holds {found} different words in {sum(look.counts)} "
+                "rows, too many for classes; is it the right column? --target NAME"
+            )
+        return "multiclass", f"{look.name!r} takes {found} values, not numbers", True
+    if not look.whole:
+        return "regression", f"{look.name!r} holds numbers with decimals", True
+    if tasks:
+        return "multiclass", f"the metric {evidence.score.name} scores classes", True  # type: ignore[union-attr]
+    few = found <= _CLASSES_OF_INTEGERS and sum(look.counts) >= _ROWS_PER_CLASS * found
+    if few and evidence.sample.kind == "whole" and not evidence.sample.dotted:
+        inference.ask(
+            f"the target {look.name!r} takes {found} whole numbers, read as classes; if they are "
+            "amounts, say --task regression"
+        )
+        return "multiclass", f"{found} whole numbers, and whole ones in the sample", False
+    return "regression", f"{look.name!r} takes {found} different numbers", not few
+
+
+def _check_numbers(looks: Sequence[TargetLook]) -> None:
+    bad = [look for look in looks if look.numbers is None and not look.zero_one]
+    if bad:
+        words = [label for label in bad[0].labels if number(label) is None][:3]
+        raise ConfigError(
+            f"the target {bad[0].name!r} must be numeric for this task, however it holds "
+            f"{', '.join(map(repr, words))}.\n  Name other targets with --target."
+        )
+
+
+def _classes(evidence: Evidence) -> tuple[str, ...]:
+    labels = evidence.looks[0].labels
+    columns = evidence.targets.columns
+    if len(labels) == 2 and len(columns) == 1 and normal(columns[0]) == normal(labels[0]):
+        return (labels[1], labels[0])  # the submission column is named after the positive class
+    return labels
+
+
+def _wants(
+    task: str, classes: tuple[str, ...], evidence: Evidence, wishes: Wishes, inference: Inference
+) -> tuple[str, str, bool]:
+    """What the submission wants, why, and whether that is sure."""
+    wish, sample, score = wishes.get("submission"), evidence.sample, evidence.score
+    known = get_args(Wants)
+    if wish is not None:
+        if wish.value not in known:
+            raise ConfigError(f"{wish.flag}: unknown {wish.value!r}. {nearest(wish.value, known)}")
+        if (wish.value == "value") != (task in ("regression", "multitarget")):
+            raise ConfigError(f"{wish.flag} {wish.value} and the task {task} do not fit together")
+        return str(wish.value), wish.because, True
+    if task in ("regression", "multitarget"):
+        return "value", "a number per row", True
+    if evidence.targets.classes:
+        return "probability", "one column per class", True
+    needs = score.needs if score else ""
+    if needs in ("proba", "rank") and task == "multiclass":
+        inference.ask(
+            f"the metric {score.name if score else ''} needs a probability per class, however the "
+            "sample submission has one column; other metric: --metric NAME"
+        )
+    elif needs in ("proba", "rank"):
+        return "probability", f"the metric {score.name if score else ''} needs it", True
+    if needs == "label":
+        return "label", f"the metric {score.name if score else ''} needs it", True
+    return _wants_by_look(task, classes, sample, inference)
+
+
+def _wants_by_look(
+    task: str, classes: tuple[str, ...], sample: SampleLook, inference: Inference
+) -> tuple[str, str, bool]:
+    value = sample.values[0] if sample.values else ""
+    if sample.kind == "words":
+        return "label", f"the sample submission holds labels, such as {value!r}", True
+    if sample.kind == "none":
+        inference.ask("whether labels or probabilities are wanted: --submission label|probability")
+        return "label", "the files do not say", False
+    if task == "multiclass":
+        if sample.kind == "fractions":
+            inference.ask(
+                f"the sample submission holds {value!r} for {len(classes)} classes; if the target "
+                "is an amount, say --task regression"
+            )
+        return "label", "one column for all classes", sample.kind == "whole"
+    if sample.kind == "fractions":
+        return "probability", f"the sample submission holds numbers such as {value}", True
+    dotted = sample.dotted and not all("." in label for label in classes)
+    if sample.constant and (dotted or task == "multilabel"):
+        inference.ask(
+            f"the sample submission says {value} everywhere, taken for a probability; "
+            "if labels are wanted: --submission label"
+        )
+        return "probability", f"the sample submission says {value} everywhere", False
+    if sample.constant:
+        inference.ask(
+            f"the sample submission says {value} everywhere, which may be a label or a probability;"
+            " labels are assumed. Else: --submission probability, or --metric roc_auc"
+        )
+        return "label", f"the sample submission says {value} everywhere", False
+    return "label", "the sample submission holds whole numbers", True
+
+
+def _note_labels(classes: tuple[str, ...], sample: SampleLook, inference: Inference) -> None:
+    """Note how the submission spells the classes, where it is not as in train."""
+    if sample.kind == "none":
+        return
+    spelled = respell(classes, sample.values)
+    if spelled:
+        because = f"train's classes as the sample submission spells them: {sample.values[0]!r}"
+        inference.add("submission.labels", list(spelled), because)
+    if spelled is not None:
+        return
+    for first in (0, 1):
+        codes = tuple(str(code) for code in range(first, first + len(classes)))
+        if set(sample.values) <= set(codes):
+            inference.add("submission.labels", list(codes), "classes numbered", sure=False)
+            inference.ask(
+                f"the sample submission numbers the classes; assumed: {codes[0]} is {classes[0]!r}"
+                f", {codes[1]} is {classes[1]!r}. Else edit submission.labels in kit.toml"
+            )
+            return
+    strange = [value for value in sample.values if value not in classes][:3]
+    inference.ask(
+        f"the sample submission holds {', '.join(map(repr, strange))}, which train's target never "
+        "takes; is it the right target? --target NAME, or edit submission.labels in kit.toml"
+    )
+
+
+def _note_metric(task: str, wants: str, evidence: Evidence, inference: Inference) -> None:
+    score = evidence.score
+    if score is not None:
+        if score.tasks and task not in score.tasks:
+            raise ConfigError(
+                f"--metric {score.name} scores {', '.join(score.tasks)}, however the task is {task}"
+                f" ({evidence.looks[0].name!r}).\n  Use another metric, or say --task."
+            )
+        inference.add("task.metric", score.name, score.because)
+        return
+    name, because = _default_metric(task, wants, evidence)
+    inference.add("task.metric", name, because, sure=False)
+    inference.ask(
+        f"the metric is not in the files; {name} is assumed. The competition's evaluation page "
+        "says which: --metric NAME"
+    )
+    if wants == "probability" and task == "binary":
+        classes = _classes(evidence)
+        if not is_boolean(classes) and any(number(label) is None for label in classes):
+            inference.ask(
+                f"the probability handed in is that of {classes[1]!r}; if the other one is meant, "
+                "swap task.classes in kit.toml"
+            )
+
+
+def _default_metric(task: str, wants: str, evidence: Evidence) -> tuple[str, str]:
+    if task in ("regression", "multitarget"):
+        columns = [look.numbers for look in evidence.looks if look.numbers is not None]
+        if columns and all(_is_relative(column) for column in columns):
+            return "rmsle", "amounts of many sizes (prices, counts) are scored on relative error"
+        return "rmse", "kit's default for numbers"
+    if task == "multilabel":
+        name = "f1_macro" if wants == "label" else "roc_auc"
+    elif wants == "label":
+        name = "accuracy"
+    else:
+        name = "roc_auc" if task == "binary" else "log_loss"
+    plural = {"label": "labels", "probability": "probabilities"}[wants]
+    return name, f"kit's default for {task} and {plural}"
+
+
+def _is_relative(y: NDArray[np.float64]) -> bool:
+    """Whether a target is right-skewed enough for its logarithm to be the natural scale."""
+    if y.min() < 0 or _skew(y) <= 1:
+        return False
+    low, high = np.quantile(y, [0.01, 0.99])
+    spans = (1 + high) / (1 + low) > 100  # as log1p sees it
+    return bool(spans or abs(_skew(np.log1p(y))) < 0.5 * _skew(y))
+
+
+def _skew(y: NDArray[np.float64]) -> float:
+    deviation = y.std()
+    return float((((y - y.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0

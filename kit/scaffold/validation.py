@@ -1,0 +1,225 @@
+"""How models are validated: the splitter that copies the way train and test were split.
+
+Owns: splitter, number of folds, the default models, and the question about groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from kit.errors import ConfigError, nearest
+from kit.registry import SPLITTERS
+from kit.scaffold.facts import Inference, Wishes
+from kit.scaffold.files import Tables
+from kit.scaffold.roles import Ids
+from kit.scaffold.spelling import find_name
+from kit.scaffold.timing import MIXED, TimeSplit, column_split
+
+_FOLDS = 5
+_SMALL = 100_000
+_MODELS = ("lightgbm", "linear", "extra_trees", "mlp")
+_QUICK_MODELS = ("lightgbm", "linear")
+_STRATIFIED = ("binary", "multiclass", "multilabel")
+_GROUPS = 20  # fewer different values are categories rather than groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What the splitter has to respect.
+
+    Attributes:
+        tables: the files.
+        ids: the id column of each file.
+        task: the task's type.
+        class_counts: rows of train per class, empty without classes.
+        kinds: kind per feature, and of an id that is a date.
+    """
+
+    tables: Tables
+    ids: Ids
+    task: str
+    class_counts: Sequence[int]
+    kinds: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """A splitter, why, and the most folds that it allows."""
+
+    splitter: str
+    because: str
+    split: TimeSplit = MIXED
+    most: int = _FOLDS
+    noun: str = ""
+
+
+def asked_column(tables: Tables, wishes: Wishes, name: str) -> str | None:
+    """The train column that `--group` or `--time` names.
+
+    Raises:
+        ConfigError: train has no such column.
+    """
+    wish = wishes.get(name)
+    if wish is None:
+        return None
+    found = find_name(str(wish.value), tables.train.columns)
+    if found is None:
+        raise ConfigError(
+            f"{wish.flag} {wish.value!r} is no column of train. "
+            f"{nearest(str(wish.value), map(str, tables.train.columns))}"
+        )
+    return found
+
+
+def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
+    """Decide and note the splitter, the folds and the models.
+
+    Raises:
+        UnknownName: `--splitter` names one that no registry knows.
+        ConfigError: `--folds` is less than 2; `--group` or `--time` is no column.
+    """
+    group, time = (asked_column(rows.tables, wishes, name) for name in ("group", "time"))
+    for name, column in (("group", group), ("time", time)):
+        wish = wishes.get(name)
+        if column is not None and wish is not None:
+            inference.add(f"columns.{name}", column, wish.because)
+    choice = _choose(rows, group, time, inference)
+    wish = wishes.get("splitter")
+    if wish is not None:
+        SPLITTERS.check(str(wish.value))
+        choice = _Choice(splitter=str(wish.value), because=wish.because, split=choice.split)
+    inference.add("cv.splitter", choice.splitter, choice.because)
+    _note_folds(rows, choice, wishes, inference)
+    if choice.splitter == "time_blocks" and choice.split.block:
+        why = "typical length of the test blocks: folds bridge the same gaps"
+        inference.add("cv.block", choice.split.block, why)
+    if len(rows.tables.train) <= _SMALL:
+        inference.add("cv.models", list(_MODELS), "one of each family")
+    else:
+        why = f"the quick ones, as train has over {_SMALL} rows; add others at will"
+        inference.add("cv.models", list(_QUICK_MODELS), why)
+    if group is None:
+        _ask_about_new_values(rows, inference)
+        _ask_about_id_parts(rows, inference)
+
+
+def _choose(rows: Rows, group: str | None, time: str | None, inference: Inference) -> _Choice:
+    stratified = rows.task in _STRATIFIED
+    if time is not None:
+        if group is not None:
+            inference.ask(
+                "--time goes before --group: rows of one group may be in two folds; if groups "
+                "matter more, say --splitter group_kfold"
+            )
+        split = _split_by(rows, time)
+        if split.relation == "blocks":
+            return _blocks(time, split)
+        return _Choice(
+            splitter="time_series",
+            because=f"rows have a time ({time!r}): folds are validated on what comes later",
+            most=rows.tables.train[time].nunique() - 1,
+            noun="steps from one time to the next",
+        )
+    if group is not None:
+        return _Choice(
+            splitter="stratified_group_kfold" if stratified else "group_kfold",
+            because=f"rows of one {group!r} stay together",
+            most=rows.tables.train[group].nunique(),
+            noun="groups",
+        )
+    for name in (name for name, kind in rows.kinds.items() if kind == "datetime"):
+        split = _split_by(rows, name)
+        if split.relation == "after":
+            inference.add("columns.time", name, "test starts where train ends")
+            because = f"every test row is later than train, by {name!r}"
+            return _Choice(
+                splitter="time_series",
+                because=because,
+                split=split,
+                most=split.periods - 1,
+                noun="steps from one time to the next",
+            )
+        if split.relation == "blocks":
+            inference.add("columns.time", name, "train and test take turns along it")
+            return _blocks(name, split)
+    if stratified:
+        return _Choice(
+            splitter="stratified_kfold", because="rows at random, classes in equal parts"
+        )
+    return _Choice(splitter="kfold", because="rows at random; train and test are not split in time")
+
+
+def _blocks(name: str, split: TimeSplit) -> _Choice:
+    return _Choice(
+        splitter="time_blocks",
+        because=f"train and test take turns in blocks of {name!r}",
+        split=split,
+        most=split.periods,
+        noun=f"blocks of {split.block}",
+    )
+
+
+def _split_by(rows: Rows, name: str) -> TimeSplit:
+    in_test = rows.ids.test if name == rows.ids.train else name
+    if in_test not in rows.tables.test.columns:
+        return MIXED
+    return column_split(rows.tables.train[name], rows.tables.test[in_test])
+
+
+def _note_folds(rows: Rows, choice: _Choice, wishes: Wishes, inference: Inference) -> None:
+    wish = wishes.get("folds")
+    if wish is not None:
+        if int(wish.value) < 2:
+            raise ConfigError(f"{wish.flag} must be 2 or more. Received: {wish.value}")
+        inference.add("cv.n_splits", int(wish.value), wish.because)
+        return
+    n_splits, because = _FOLDS, "the usual number"
+    if choice.most < n_splits:
+        n_splits, because = choice.most, f"train has only {choice.most} {choice.noun}"
+    rarest = min(rows.class_counts, default=n_splits)
+    if rarest < n_splits and choice.splitter.startswith("stratified"):
+        n_splits, because = rarest, f"the rarest class has {rarest} rows"
+    if n_splits < 2:
+        inference.ask(
+            f"two folds are not possible: {because}. Leave out such rows, or take another "
+            "--splitter or --target"
+        )
+    inference.add("cv.n_splits", max(2, n_splits), because)
+
+
+def _ask_about_new_values(rows: Rows, inference: Inference) -> None:
+    """Columns whose values repeat in train and are all new in test; choosing is the user's."""
+    for name, kind in rows.kinds.items():
+        if kind not in ("numeric", "category", "code") or name == rows.ids.train:
+            continue
+        train, test = rows.tables.train[name].dropna(), rows.tables.test[name].dropna()
+        different = int(train.nunique())
+        if pd.api.types.is_float_dtype(train) or not _GROUPS <= different <= 0.5 * len(train):
+            continue
+        if test.nunique() >= 5 and not test.isin(set(train.unique())).any():
+            inference.ask(
+                f"no value of {name!r} in test occurs in train ({different} different there): the "
+                f"test rows belong to new ones, and so should a fold's: --group {name}"
+            )
+
+
+def _ask_about_id_parts(rows: Rows, inference: Inference) -> None:
+    """Ids such as "0013_01": rows that share a part may belong together."""
+    name = rows.ids.train
+    if not name or not isinstance(rows.tables.train[name].dtype, pd.StringDtype):
+        return
+    if rows.kinds.get(name) == "datetime":
+        return
+    ids = rows.tables.train[name].str.strip()
+    parts = ids.str.extract(r"^(.*[^\W_])[_\-/.]\w+$")[0]
+    different = int(parts.nunique())
+    if parts.isna().any() or not _GROUPS <= different <= 0.95 * len(parts):
+        return
+    inference.ask(
+        f"ids such as {ids.iloc[0]!r} share their first part ({different} parts, {len(parts)} "
+        "rows): such rows may belong together. To keep them in one fold, make that part a column "
+        "of train and test and say --group NAME"
+    )

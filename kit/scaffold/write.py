@@ -1,0 +1,124 @@
+"""Make a competition's folder: all of it, or nothing.
+
+Owns: `kit new` below the command line. Everything is built in a hidden folder beside the final one
+(`.<name>.new-xxxxxxxx`) and gets its name by one rename.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from kit.atomic import disk_errors
+from kit.competition import CONFIG_NAME, Competition, ProviderSpec
+from kit.errors import ConfigError
+from kit.providers.base import Description, Progress, Provider
+from kit.providers.manifest import write_manifest
+from kit.scaffold.infer import Inference, infer
+from kit.scaffold.render import render
+from kit.scaffold.templates import copy_template, template_path
+
+__all__ = ["create", "render"]
+
+
+def create(
+    root: Path,
+    provider: Provider,
+    spec: ProviderSpec,
+    *,
+    flags: Mapping[str, Any],
+    template: str,
+    progress: Progress,
+) -> Inference:
+    """Fetch the data, infer `kit.toml` and write the folder.
+
+    Args:
+        root: the folder to make.
+        provider: who describes the competition and hands out the data.
+        spec: becomes the `[provider]` table; paths in it are relative to `root`.
+        flags: what the user typed, see `kit.scaffold.facts.FLAGS`.
+        template: name of a folder of `templates/`.
+        progress: told of every file that is fetched.
+
+    Raises:
+        ConfigError: `root` holds something already, an unknown template or flag, or files that
+            leave several readings.
+        DataError: a file is unreadable.
+        ProviderError: the data could not be fetched.
+        DiskFull: nothing is left behind.
+    """
+    source = template_path(template)
+    _refuse_existing(root)
+    with _built_aside(root) as folder:
+        description = provider.describe()
+        raw = folder / "data" / "raw"
+        raw.mkdir(parents=True)
+        provider.fetch(raw, progress)
+        inference = infer(raw, hints=description.hints, flags=flags)
+        copy_template(source, folder, _facts(inference, description))
+        text = render(inference, description, spec)
+        (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
+        Competition.load(folder)  # what kit writes kit must be able to read
+        write_manifest(raw, folder / "data" / "manifest.json")
+    return inference
+
+
+@contextmanager
+def _built_aside(root: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside `root`; rename it to `root`, or remove every trace of it."""
+    missing = [parent for parent in root.parents if not parent.exists()]
+    folder = root.with_name(f".{root.name}.new-{uuid4().hex[:8]}")
+    try:
+        with disk_errors(root):
+            folder.mkdir(parents=True)
+            yield folder
+            _rename(folder, root)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        for parent in missing:  # the deepest first
+            with suppress(OSError):
+                parent.rmdir()
+        raise
+
+
+def _rename(folder: Path, root: Path) -> None:
+    try:
+        os.rename(folder, root)  # an empty folder is replaced
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            _refuse_existing(root)  # somebody else made it meanwhile
+        raise
+
+
+def _refuse_existing(root: Path) -> None:
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return
+    found = "a file"
+    if root.is_dir():
+        found = ", ".join(sorted(path.name for path in root.iterdir())[:6])
+    way_out = "Choose another folder, or move this one away"
+    if (root / CONFIG_NAME).is_file():
+        way_out = f"Go on in it (`kit check -C {root}`), or move it away first"
+    raise ConfigError(f"{root} must be new or empty. Received: {found}.\n  {way_out}.")
+
+
+def _facts(inference: Inference, description: Description) -> dict[str, str]:
+    """What templates may mention."""
+    target = inference.get("columns.target", "")
+    return {
+        "title": description.title or description.slug,
+        "slug": description.slug,
+        "url": description.url,
+        "about": description.about,
+        "target": target if isinstance(target, str) else ", ".join(target),
+        "task": str(inference.get("task.type", "")),
+        "metric": str(inference.get("task.metric", "")),
+        "date": date.today().isoformat(),
+    }

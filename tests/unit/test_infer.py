@@ -1,0 +1,504 @@
+"""What `kit new` makes of files: every trap that real competitions set, in small."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.errors import ConfigError, DataError, UnknownName
+from kit.scaffold.infer import Inference, infer
+
+N = 60
+IDS = np.arange(1, N + 1)
+TEST_IDS = np.arange(N + 1, N + 21)
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=N)
+X_TEST = RNG.normal(size=20)
+
+
+def run(tmp_path: Path, flags: dict[str, Any] | None = None, **tables: Any) -> Inference:
+    """Write the tables as CSV and infer; `hints` is passed on."""
+    hints = tables.pop("hints", {})
+    for name, columns in tables.items():
+        pd.DataFrame(columns).to_csv(tmp_path / f"{name}.csv", index=False)
+    return infer(tmp_path, hints=hints, flags=flags or {})
+
+
+def plain(target: Any, sample: Any, **extra: Any) -> dict[str, Any]:
+    """An ordinary competition: id, x, y; `extra` are more columns of train."""
+    return {
+        "train": {"id": IDS, "x": X, "y": target, **extra},
+        "test": {"id": TEST_IDS, "x": X_TEST},
+        "sample_submission": {"id": TEST_IDS, "y": sample},
+    }
+
+
+def because(inference: Inference, key: str) -> str:
+    return next(item.because for item in inference.values if item.key == key)
+
+
+def asks(inference: Inference, word: str) -> bool:
+    return any(word in question for question in inference.questions)
+
+
+ZERO_ONE = np.arange(N) % 2
+
+
+# --- columns ------------------------------------------------------------------------------------
+
+
+def test_ordinary_files_give_id_target_and_binary_task(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain(ZERO_ONE, [0, 1] * 10))
+    assert found.get("columns.id") == "id"
+    assert found.get("columns.target") == "y"
+    assert found.get("task.type") == "binary"
+    assert found.get("task.classes") == ["0", "1"]
+    assert found.get("submission.wants") == "label"
+    assert found.get("cv.splitter") == "stratified_kfold"
+
+
+def test_sample_columns_named_like_the_classes_are_probabilities(tmp_path: Path) -> None:
+    sample = {f"Status_{c}": [1 / 3] * 20 for c in ("D", "C", "CL")}
+    tables = plain(["C", "CL", "D"] * 20, 0)
+    tables["sample_submission"] = {"id": TEST_IDS, **sample}
+    found = run(tmp_path, **tables)
+    assert found.get("columns.target") == "y"
+    assert found.get("task.type") == "multiclass"
+    assert found.get("submission.columns") == ["Status_D", "Status_C", "Status_CL"]
+    assert found.get("submission.classes") == ["D", "C", "CL"]
+    assert found.get("task.classes") == ["C", "CL", "D"]
+    assert found.get("task.metric") == "log_loss"
+
+
+def test_class_columns_match_numbers_in_another_spelling(tmp_path: Path) -> None:
+    tables = plain([1.0, 2.0, 10.0] * 20, 0)
+    tables["sample_submission"] = {"id": TEST_IDS, **{f"Class_{c}": 0 for c in (1, 2, 10)}}
+    found = run(tmp_path, **tables)
+    assert found.get("task.classes") == ["1.0", "2.0", "10.0"]
+    assert found.get("submission.classes") == ["1.0", "2.0", "10.0"]
+
+
+def test_id_named_differently_in_train_and_test_is_found_by_its_values(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["test"] = {"customer": TEST_IDS, "x": X_TEST}
+    found = run(tmp_path, **tables)
+    assert found.get("columns.id") == "id"
+    assert found.get("columns.test_id") == "customer"
+    assert found.get("submission.id") == "id"
+
+
+def test_id_names_are_compared_without_case_and_punctuation(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["train"] = {"Passenger_Id": IDS, "x": X, "y": ZERO_ONE}
+    tables["test"] = {"PassengerID": TEST_IDS, "x": X_TEST}
+    tables["sample_submission"] = {"passengerid": TEST_IDS, "y": 0}
+    found = run(tmp_path, **tables)
+    assert found.get("columns.id") == "Passenger_Id"
+    assert found.get("columns.test_id") == "PassengerID"
+
+
+def test_ids_with_blanks_and_decimals_are_the_same_ids(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["test"]["id"] = [f" {i} " for i in TEST_IDS]
+    tables["sample_submission"]["id"] = [f"{i}.0" for i in TEST_IDS]
+    found = run(tmp_path, **tables)
+    assert found.get("columns.id") == "id"
+    assert not asks(found, "not in test")
+
+
+def test_sample_ids_that_test_lacks_are_a_question(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["sample_submission"]["id"] = [*TEST_IDS[:17], 901, 902, 903]
+    assert asks(run(tmp_path, **tables), "3 of the sample submission's 20 ids")
+
+
+def test_test_without_an_id_is_taken_in_the_order_of_the_sample(tmp_path: Path) -> None:
+    pixels = {f"pixel{i}": RNG.integers(0, 255, N) for i in range(3)}
+    found = run(
+        tmp_path,
+        train={"label": np.arange(N) % 5, **pixels},
+        test={name: values[:20] for name, values in pixels.items()},
+        sample_submission={"ImageId": np.arange(1, 21), "Label": 0},
+    )
+    assert found.get("columns.id") == ""
+    assert found.get("columns.test_id") == ""
+    assert found.get("submission.id") == "ImageId"
+    assert found.get("columns.target") == "label"
+    assert found.get("task.type") == "multiclass"
+    assert asks(found, "--task regression")
+
+
+def test_test_without_an_id_and_another_row_count_is_an_error(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["test"] = {"x": X_TEST[:15]}
+    with pytest.raises(ConfigError, match=r"(?s)15 rows.*--id"):
+        run(tmp_path, **{**tables, "sample_submission": {"k": np.arange(20), "y": 0}})
+
+
+def test_train_ids_that_repeat_number_the_rows_and_propose_groups(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["train"]["id"] = np.arange(N) // 3
+    found = run(tmp_path, **tables)
+    assert found.get("columns.id") == ""
+    assert found.get("columns.test_id") == "id"
+    assert asks(found, "--group id")
+
+
+def test_train_columns_that_test_lacks_are_dropped_with_the_reason(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain(ZERO_ONE, 0, casual=IDS, registered=IDS))
+    assert found.get("columns.drop") == ["casual", "registered"]
+    assert "test lacks them" in because(found, "columns.drop")
+
+
+def test_test_columns_that_train_lacks_are_noted_and_not_dropped(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["test"]["only_here"] = 1
+    found = run(tmp_path, **tables)
+    assert found.get("columns.drop") == []
+    assert "'only_here'" in because(found, "columns.drop")
+
+
+def test_blanks_around_column_names_do_not_matter(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["train"] = {" id": IDS, "x ": X, "y  ": ZERO_ONE, "z ": ["a", "b"] * 30}
+    tables["test"] = {"id": TEST_IDS, "x": X_TEST, "z": "a"}
+    found = run(tmp_path, **tables)
+    assert (found.get("columns.id"), found.get("columns.target")) == ("id", "y")
+    assert found.get("columns.kinds.z") == "category"
+    assert found.get("columns.drop") == []
+
+
+def test_a_target_named_otherwise_in_the_sample_is_the_column_test_lacks(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["sample_submission"] = {"id": TEST_IDS, "prediction": 0.5}
+    found = run(tmp_path, **tables)
+    assert found.get("columns.target") == "y"
+    assert found.get("submission.columns") == ["prediction"]
+    assert asks(found, "--target")
+
+
+def test_of_several_columns_that_test_lacks_the_similar_name_is_the_target(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0, loss=X, noise=X)
+    tables["sample_submission"] = {"id": TEST_IDS, "predicted_loss": 0.5}
+    found = run(tmp_path, **tables)
+    assert found.get("columns.target") == "loss"
+    assert found.get("columns.drop") == ["y", "noise"]
+
+
+def test_an_ambiguous_target_is_an_error_that_lists_the_columns_and_the_flag(
+    tmp_path: Path,
+) -> None:
+    tables = plain(ZERO_ONE, 0, other=X)
+    tables["sample_submission"] = {"id": TEST_IDS, "prediction": 0.5}
+    with pytest.raises(ConfigError, match=r"(?s)y, other.*--target"):
+        run(tmp_path, **tables)
+    assert infer(tmp_path, hints={}, flags={"target": "other"}).get("columns.target") == "other"
+
+
+def test_a_sample_that_repeats_columns_of_test_is_an_error(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["sample_submission"] = {"id": TEST_IDS, "x": X_TEST, "y": 0}
+    with pytest.raises(ConfigError, match=r"(?s)repeats columns of test \('x'\).*--sample"):
+        run(tmp_path, **tables)
+
+
+def test_an_empty_target_column_in_test_does_not_confuse(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["test"]["y"] = np.nan
+    assert run(tmp_path, **tables).get("columns.target") == "y"
+
+
+def test_without_a_sample_the_one_column_that_test_lacks_is_the_target(tmp_path: Path) -> None:
+    tables = plain(X, 0)
+    del tables["sample_submission"]
+    found = run(tmp_path, **tables)
+    assert found.get("columns.target") == "y"
+    assert found.get("files.sample_submission") == ""
+    assert asks(found, "--sample")
+
+
+# --- task and submission ------------------------------------------------------------------------
+
+
+def test_true_and_false_are_a_binary_target_with_false_first(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain([True, False] * 30, [False] * 20))
+    assert found.get("task.classes") == ["False", "True"]
+    assert found.get("submission.wants") == "label"
+    assert found.get("submission.labels") is None
+
+
+@pytest.mark.parametrize(
+    ("target", "sample", "labels"),
+    [
+        ([True, False], 1, ["0", "1"]),
+        ([0.0, 1.0], 1, ["0", "1"]),
+        (["no", "yes"], "NO", ["NO", "YES"]),
+        ([0, 1], "True", ["False", "True"]),
+    ],
+)
+def test_labels_that_the_sample_spells_otherwise_are_mapped(
+    tmp_path: Path, target: list[Any], sample: Any, labels: list[str]
+) -> None:
+    found = run(tmp_path, **plain(target * 30, sample))
+    assert found.get("submission.labels") == labels
+
+
+def test_labels_foreign_to_the_target_are_a_question(tmp_path: Path) -> None:
+    assert asks(run(tmp_path, **plain(["a", "b"] * 30, "c")), "never takes")
+
+
+@pytest.mark.parametrize(("sample", "wants"), [(0.5, "probability"), (0.31, "probability")])
+def test_fractions_in_the_sample_of_a_binary_task_are_probabilities(
+    tmp_path: Path, sample: float, wants: str
+) -> None:
+    found = run(tmp_path, **plain(ZERO_ONE, sample))
+    assert found.get("submission.wants") == wants
+    assert found.get("task.metric") == "roc_auc"
+
+
+def test_a_sample_of_zeros_means_labels_with_a_question(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain(ZERO_ONE, 0))
+    assert found.get("submission.wants") == "label"
+    assert found.get("task.metric") == "accuracy"
+    assert asks(found, "--submission probability")
+
+
+def test_zeros_with_decimals_for_whole_labels_mean_probability(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain(ZERO_ONE, 0.0))
+    assert found.get("submission.wants") == "probability"
+    assert asks(found, "--submission label")
+
+
+def test_a_metric_decides_what_the_submission_wants(tmp_path: Path) -> None:
+    found = run(tmp_path, {"metric": "roc_auc"}, **plain(ZERO_ONE, 0))
+    assert found.get("submission.wants") == "probability"
+    assert because(found, "task.metric") == "--metric"
+    assert not asks(found, "metric")
+
+
+def test_a_metric_for_numbers_makes_whole_numbers_a_regression(tmp_path: Path) -> None:
+    tables = plain(np.arange(N) % 5, 0)
+    assert run(tmp_path, **tables).get("task.type") == "multiclass"
+    assert infer(tmp_path, hints={}, flags={"metric": "mae"}).get("task.type") == "regression"
+
+
+def test_whole_numbers_are_classes_only_with_whole_numbers_in_the_sample(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain(np.arange(N) % 5, 2.5))
+    assert found.get("task.type") == "regression"
+
+
+def test_columns_of_zero_and_one_are_multilabel(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0.5, z=1 - ZERO_ONE)
+    tables["sample_submission"]["z"] = 0.5
+    found = run(tmp_path, **tables)
+    assert found.get("task.type") == "multilabel"
+    assert found.get("columns.target") == ["y", "z"]
+    assert found.get("task.metric") == "roc_auc"
+    assert found.get("submission.wants") == "probability"
+
+
+def test_columns_of_numbers_are_multitarget_in_the_order_of_the_sample(tmp_path: Path) -> None:
+    tables = plain(X, 0, z=X**2)
+    tables["sample_submission"] = {"id": TEST_IDS, "z": 0, "y": 0}
+    found = run(tmp_path, **tables)
+    assert found.get("task.type") == "multitarget"
+    assert found.get("columns.target") == ["z", "y"]
+    assert found.get("task.metric") == "rmse"
+
+
+def test_a_right_skewed_amount_is_scored_on_its_logarithm(tmp_path: Path) -> None:
+    prices = np.exp(np.linspace(8, 13, N))
+    assert run(tmp_path, **plain(prices, 1.5)).get("task.metric") == "rmsle"
+
+
+def test_a_target_with_one_value_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"one value only: '1'"):
+        run(tmp_path, **plain(1, 0))
+
+
+def test_missing_targets_are_a_question_and_no_class(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain([np.nan, *ZERO_ONE[1:]], 1))
+    assert found.get("task.classes") == ["0.0", "1.0"]
+    assert asks(found, "missing in 1 rows")
+
+
+def test_flags_that_contradict_the_target_are_errors(tmp_path: Path) -> None:
+    tables = plain(["a", "b"] * 30, "a")
+    with pytest.raises(ConfigError, match="must be numeric"):
+        run(tmp_path, {"task": "regression"}, **tables)
+    with pytest.raises(ConfigError, match="rmse scores"):
+        infer(tmp_path, hints={}, flags={"metric": "rmse"})
+    with pytest.raises(UnknownName, match="roc_auc"):
+        infer(tmp_path, hints={}, flags={"metric": "rocauc"})
+    with pytest.raises(ConfigError, match="no flag 'tagret'"):
+        infer(tmp_path, hints={}, flags={"tagret": "y"})
+
+
+def test_flags_beat_the_provider_and_the_provider_beats_the_files(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    found = run(tmp_path, hints={"metric": "f1", "folds": 3}, flags={"folds": 7}, **tables)
+    assert found.get("task.metric") == "f1"
+    assert because(found, "task.metric") == "the provider says so"
+    assert found.get("cv.n_splits") == 7
+    assert because(found, "cv.n_splits") == "--folds"
+
+
+# --- validation ---------------------------------------------------------------------------------
+
+
+def times(periods: int) -> pd.Series:
+    return pd.Series(pd.date_range("2020-01-01", periods=periods, freq="D").astype(str))
+
+
+def dated(in_test: np.ndarray, **options: Any) -> dict[str, Any]:
+    """Days as ids, those of `in_test` in the test file."""
+    days = times(len(in_test))
+    n, m = (~in_test).sum(), in_test.sum()
+    return {
+        "train": {"when": days[~in_test].to_numpy(), "x": np.linspace(0, 1, n), "y": np.arange(n)},
+        "test": {"when": days[in_test].to_numpy(), "x": np.linspace(0, 1, m)},
+        "sample_submission": {"when": days[in_test].to_numpy(), "y": 0.5},
+        **options,
+    }
+
+
+def test_alternating_blocks_of_a_datetime_id_are_validated_in_such_blocks(tmp_path: Path) -> None:
+    found = run(tmp_path, **dated(np.arange(300) % 30 >= 19))
+    assert found.get("columns.id") == "when"
+    assert found.get("columns.kinds.when") == "datetime"
+    assert found.get("cv.splitter") == "time_blocks"
+    assert found.get("cv.block") == "11D"
+    assert found.get("columns.time") == "when"
+
+
+def test_a_test_set_later_than_train_is_validated_forwards(tmp_path: Path) -> None:
+    found = run(tmp_path, **dated(np.arange(120) >= 90))
+    assert found.get("cv.splitter") == "time_series"
+    assert found.get("columns.time") == "when"
+    assert "later" in because(found, "cv.splitter")
+
+
+def test_days_drawn_at_random_are_validated_at_random(tmp_path: Path) -> None:
+    found = run(tmp_path, **dated(np.random.default_rng(1).random(200) < 0.3))
+    assert found.get("cv.splitter") == "kfold"
+    assert found.get("cv.block") is None
+
+
+def test_a_group_flag_keeps_groups_together(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0, house=np.arange(N) // 4)
+    found = run(tmp_path, {"group": "house"}, **tables)
+    assert found.get("cv.splitter") == "stratified_group_kfold"
+    assert found.get("columns.group") == "house"
+    assert found.get("columns.drop") == []
+    with pytest.raises(ConfigError, match="'house'"):
+        infer(tmp_path, hints={}, flags={"group": "hause"})
+
+
+def test_a_time_flag_splits_by_time(tmp_path: Path) -> None:
+    tables = plain(X, 0.5, week=np.arange(N))
+    tables["test"]["week"] = 5
+    found = run(tmp_path, {"time": "week"}, **tables)
+    assert (found.get("cv.splitter"), found.get("columns.time")) == ("time_series", "week")
+
+
+def test_groups_are_proposed_never_chosen(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0, patient=np.arange(N) // 3)
+    tables["test"]["patient"] = 100 + np.arange(20) // 3
+    found = run(tmp_path, **tables)
+    assert asks(found, "--group patient")
+    assert found.get("cv.splitter") == "stratified_kfold"
+
+
+def test_ids_that_share_a_part_are_a_question(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["train"]["id"] = [f"{i // 2:04d}_{i % 2:02d}" for i in range(N)]
+    assert asks(run(tmp_path, **tables), "'0000_00'")
+
+
+def test_a_rare_class_reduces_the_folds(tmp_path: Path) -> None:
+    target = ["a"] * (N - 3) + ["b"] * 3
+    found = run(tmp_path, **plain(target, "a"))
+    assert found.get("cv.n_splits") == 3
+    assert "3 rows" in because(found, "cv.n_splits")
+
+
+def test_large_files_get_the_quick_models(tmp_path: Path) -> None:
+    n = 100_001
+    tables = plain(ZERO_ONE, 0)
+    tables["train"] = {"id": np.arange(n), "y": np.arange(n) % 2, "x": 1}
+    tables["test"]["id"] = tables["sample_submission"]["id"] = n + TEST_IDS
+    assert run(tmp_path, **tables).get("cv.models") == ["lightgbm", "linear"]
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_json_records_with_lists_and_a_csv_sample_are_read(tmp_path: Path) -> None:
+    words = ["salt", "red pepper", "olive oil", "garlic"]
+    rows = [
+        {
+            "id": int(i),
+            "ingredients": words[: 1 + i % 4],
+            "cuisine": ["thai", "greek", "irish"][i % 3],
+        }
+        for i in range(N)
+    ]
+    (tmp_path / "train.json").write_text(json.dumps(rows))
+    test = [{"id": int(i), "ingredients": words} for i in TEST_IDS]
+    (tmp_path / "test.json").write_text(json.dumps(test))
+    found = run(tmp_path, sample_submission={"id": TEST_IDS, "cuisine": "thai"})
+    assert found.get("files.train") == "train.json"
+    assert found.get("task.classes") == ["greek", "irish", "thai"]
+    assert found.get("columns.kinds.ingredients") == "category"
+
+
+@pytest.mark.parametrize("suffix", [".csv.zip", ".zip"])
+def test_a_zip_around_each_csv_is_looked_into(tmp_path: Path, suffix: str) -> None:
+    for name, columns in plain(ZERO_ONE, 0).items():
+        with zipfile.ZipFile(tmp_path / f"{name}{suffix}", "w") as archive:
+            archive.writestr(f"{name}.csv", pd.DataFrame(columns).to_csv(index=False))
+    found = infer(tmp_path, hints={}, flags={})
+    assert found.get("files.train") == f"train{suffix}"
+    assert found.get("columns.target") == "y"
+
+
+def test_other_names_and_one_folder_down_are_found(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    (tmp_path / "Data").mkdir()
+    names = {"train": "Train_V2.csv", "test": "TEST_set.csv", "sample_submission": "sampleSub.csv"}
+    for name, columns in tables.items():
+        pd.DataFrame(columns).to_csv(tmp_path / "Data" / names[name], index=False)
+    found = infer(tmp_path, hints={}, flags={})
+    assert found.get("files.train") == "Data/Train_V2.csv"
+    assert found.get("files.sample_submission") == "Data/sampleSub.csv"
+
+
+def test_several_train_files_are_an_error_that_names_them_and_the_flag(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["train_a"] = tables["train_b"] = tables.pop("train")
+    with pytest.raises(ConfigError, match=r"(?s)train_a.csv, train_b.csv.*--train"):
+        run(tmp_path, **tables)
+    found = infer(tmp_path, hints={}, flags={"train": "train_b.csv"})
+    assert (found.get("files.train"), because(found, "files.train")) == ("train_b.csv", "--train")
+
+
+def test_a_missing_test_file_is_an_error_that_names_what_is_there(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["holdout"] = tables.pop("test")
+    with pytest.raises(ConfigError, match=r"(?s)holdout.csv.*--test"):
+        run(tmp_path, **tables)
+
+
+@pytest.mark.parametrize("text", ["", "id,x,y\n"])
+def test_an_empty_csv_is_a_clear_error(tmp_path: Path, text: str) -> None:
+    tables = plain(ZERO_ONE, 0)
+    run(tmp_path, **tables)
+    (tmp_path / "train.csv").write_text(text)
+    with pytest.raises(DataError, match=r"train\.csv (is empty|has a header and no rows)"):
+        infer(tmp_path, hints={}, flags={})

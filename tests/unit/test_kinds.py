@@ -1,0 +1,133 @@
+"""What kind a column is, judged by its values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.scaffold.kinds import datetime_format, guess_kind
+
+RNG = np.random.default_rng(0)
+
+
+def kind(values: object, name: str = "column") -> str:
+    return guess_kind(pd.Series(values), name).kind
+
+
+def test_numbers_are_numeric_even_when_every_row_has_another_one() -> None:
+    assert kind(RNG.normal(size=100)) == "numeric"
+    assert kind(RNG.permutation(1000)[:100]) == "numeric"
+    assert kind([1.0, 2.0, np.nan, 3.0]) == "numeric"
+
+
+def test_a_constant_column_keeps_its_type() -> None:
+    assert kind([7] * 50) == "numeric"
+    assert kind(["same"] * 50) == "category"
+
+
+def test_a_column_without_values_is_numeric() -> None:
+    assert kind([np.nan] * 20) == "numeric"
+    assert kind(["", " "] * 20) == "numeric"
+
+
+def test_true_and_false_are_a_category_with_and_without_gaps() -> None:
+    assert kind([True, False] * 10) == "category"
+    assert kind([True, False, None] * 10) == "category"
+
+
+def test_few_different_strings_are_a_category() -> None:
+    assert kind(["male", "female"] * 50) == "category"
+    assert kind(["55 Cancri e", "TRAPPIST-1e", "PSO J318.5-22"] * 50) == "category"
+
+
+def test_free_text_has_several_words_and_hardly_repeats() -> None:
+    names = [f"Braund, Mr. Owen {chr(65 + i % 26)}arris the {i}th" for i in range(100)]
+    assert kind(names) == "text"
+    assert kind(["a phrase that is always the same"] * 100) == "category"
+
+
+def test_names_of_two_words_are_text() -> None:
+    first, last = ["Ann", "Bob", "Cleo", "Dora"], [f"Sm{c}th" for c in "abcdefghijklmnopqrstuvwxyz"]
+    names = [f"{f} {second}{t}" for f in first for second in last for t in ("", "er")]
+    assert kind(names) == "text"
+
+
+def test_strings_built_of_parts_are_codes() -> None:
+    cabins = [f"{'ABCDEFG'[i % 7]}/{i % 150}/{'PS'[i % 2]}" for i in range(2000)]
+    assert kind(cabins) == "code"
+    tickets = ["A/5 21171", "PC 17599", "113803", "STON/O2. 3101282"]
+    assert kind([f"{t}{i}" for i in range(60) for t in tickets]) == "code"
+    assert kind([f"{i // 3:04d}_{i % 3:02d}" for i in range(300)]) == "code"
+
+
+def test_words_with_few_digits_are_a_category_however_many() -> None:
+    words = ["".join(RNG.choice(list("abcdefghij"), 5)) for _ in range(200)] * 3
+    assert kind(words) == "category"
+
+
+def test_whole_numbers_that_count_up_are_an_id() -> None:
+    assert kind(np.arange(500, 600)) == "id"
+    assert kind(np.sort(RNG.permutation(1000)[:300])) == "id"
+    assert kind(RNG.permutation(100), "Unnamed: 0") == "id"
+    assert kind(RNG.permutation(100), "store_id") == "id"
+
+
+def test_strings_without_structure_that_never_repeat_are_an_id() -> None:
+    hashes = ["".join(RNG.choice(list("0123456789abcdef"), 32)) for _ in range(100)]
+    assert kind(hashes) == "id"
+    assert kind([f"row_{i}" for i in range(100)]) == "id"
+
+
+@pytest.mark.parametrize(
+    ("text", "format_"),
+    [
+        ("%Y-%m-%d", "ISO8601"),
+        ("%Y-%m-%dT%H:%M:%S", "ISO8601"),
+        ("%Y-%m-%d %H:%M:%S", "ISO8601"),
+        ("%m/%d/%Y", "%m/%d/%Y"),
+        ("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M"),
+        ("%d.%m.%Y", "%d.%m.%Y"),
+        ("%d-%b-%y", "%d-%b-%y"),
+        ("%m/%d/%y %I:%M %p", "%m/%d/%y %I:%M %p"),
+        ("%Y%m%d", "%Y%m%d"),
+    ],
+)
+def test_dates_are_read_by_an_explicit_format(text: str, format_: str) -> None:
+    days = pd.date_range("2013-01-01 13:30", periods=100, freq="D").strftime(text)
+    assert datetime_format(pd.Series(days)) == format_
+    assert kind(days, "a_date") == "datetime"
+
+
+def test_a_stray_value_among_dates_is_forgiven_up_to_five_percent() -> None:
+    days = list(pd.date_range("2013-01-01", periods=100).strftime("%Y-%m-%d"))
+    assert kind([*days[:60], *["soon"] * 40]) != "datetime"
+    assert kind([*days[:99], "soon"]) == "datetime"
+    assert kind([*days[:99], "01.13.2013"]) == "datetime"
+
+
+def test_dates_that_fit_two_formats_are_not_sure() -> None:
+    days = pd.Series(["01/02/2013", "03/04/2013", "05/06/2013"] * 10)
+    guess = guess_kind(days, "day")
+    assert guess.kind == "datetime"
+    assert not guess.sure
+
+
+def test_eight_digits_are_a_date_only_where_the_name_says_so() -> None:
+    days = pd.date_range("2013-01-01", periods=100).strftime("%Y%m%d").astype(int)
+    shuffled = RNG.permutation(days)
+    assert kind(shuffled, "first_day") == "datetime"
+    assert kind(shuffled, "price") == "numeric"
+    assert kind(RNG.integers(30000000, 99999999, 100), "date") == "numeric"
+
+
+def test_numbers_stored_as_strings_are_numeric_up_to_five_percent_of_words() -> None:
+    few = guess_kind(pd.Series([*map(str, range(99)), "?"]), "n")
+    assert (few.kind, few.sure) == ("numeric", False)
+    assert "'?'" in few.because
+    assert kind(["1", "2", "3", "?"] * 25) == "category"
+
+
+def test_large_columns_are_judged_by_rows_from_all_over() -> None:
+    values = pd.Series(np.r_[["12"] * 200_000, ["word"] * 200_000])
+    assert guess_kind(values).kind == "category"
