@@ -112,6 +112,8 @@ def _id_column(solution: pd.DataFrame, rules: Rules) -> str:
 
 def _aligned(submission: pd.DataFrame, ids: pd.Series, rules: Rules) -> pd.DataFrame:
     """The submission's rows in the order of the solution."""
+    import pandas as pd
+
     key = rules.submission.id
     absent = [name for name in (key, *_columns(rules)) if name not in submission]
     if absent:
@@ -122,12 +124,13 @@ def _aligned(submission: pd.DataFrame, ids: pd.Series, rules: Rules) -> pd.DataF
     if indexed.index.has_duplicates:
         twice = indexed.index[indexed.index.duplicated()]
         raise SubmissionError(f"the submission repeats {len(twice)} ids, first: {twice[0]!r}")
-    missing = ids[~ids.isin(indexed.index)]
+    rows = indexed.index.get_indexer(pd.Index(ids))
+    missing = ids[rows < 0]
     if len(missing):
         raise SubmissionError(
             f"the submission lacks {len(missing)} of {len(ids)} ids, first: {missing.iloc[0]!r}"
         )
-    return indexed.loc[ids.to_list()]
+    return indexed.iloc[rows]
 
 
 def _columns(rules: Rules) -> tuple[str, ...]:

@@ -185,6 +185,16 @@ def test_ids_and_row_order_say_nothing_of_the_label(name: str, tmp_path: Path) -
         assert abs(r) * len(train) ** 0.5 < 2.5  # standard errors
 
 
+def test_malignant_is_the_class_with_the_larger_nuclei(tmp_path: Path) -> None:
+    sample("breast-cancer", tmp_path).fetch(tmp_path, quiet)
+    header, *train = rows(tmp_path / "train.csv")
+    radius, label = header.index("mean_radius"), header.index("malignant")
+    ill = [float(row[radius]) for row in train if row[label] == "1"]
+    well = [float(row[radius]) for row in train if row[label] == "0"]
+    assert sum(ill) / len(ill) > 1.3 * sum(well) / len(well)
+    assert len(ill) < len(well)
+
+
 def test_unknown_sample_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ProviderError, match=r"Did you mean 'breast-cancer'\? .*wine"):
         sample("brest-cancer", tmp_path).describe()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,7 +28,7 @@ from kit.errors import (
 )
 from kit.providers.base import Limits, Submitted
 from kit.runs import Run, prediction_columns, publish
-from kit.submission import build, read_receipts, refresh, submit, validate
+from kit.submission import build, read_receipts, refresh, sending, submit, validate
 
 IDS = ("a", "b", "c")
 
@@ -84,7 +85,7 @@ MULTI = """
 [task]
 type = "multiclass"
 metric = "log_loss"
-classes = ["a1", "b1", "c1"]
+classes = ["b1", "a1", "c1"]
 [submission]
 id = "key"
 wants = "probability"
@@ -156,8 +157,8 @@ def test_labels_follow_the_recorded_decision_and_the_wanted_spelling(
 
 def test_class_columns_are_mapped_by_name_and_rows_sum_to_one(tmp_path: Path) -> None:
     where = competition(tmp_path, MULTI, "key,c1,a1,b1\na,0,0,0\nb,0,0,0\nc,0,0,0\n")
-    values = [[0.5, 0.25, 0.25], [1.0, 2.0, 1.0], [0.2, 0.2, 0.2]]
-    path = build(run_of(where, values, outputs=("a1", "b1", "c1")), where)
+    values = [[0.25, 0.5, 0.25], [2.0, 1.0, 1.0], [0.2, 0.2, 0.2]]
+    path = build(run_of(where, values, outputs=("b1", "a1", "c1")), where)
     frame = pd.read_csv(path, index_col="key")
     assert list(frame.columns) == ["c1", "a1", "b1"]
     assert frame.loc["a"].tolist() == [0.25, 0.5, 0.25]
@@ -479,6 +480,21 @@ def test_submission_that_never_arrived_is_said_and_needs_a_word(where: Competiti
     assert submit(where, run, server, again=True).status == "complete"
 
 
+def test_an_earlier_submission_of_the_same_file_name_is_not_taken_for_the_lost_one(
+    where: Competition,
+) -> None:
+    server, path = Server(), where.root / "s.csv"
+    path.write_text("key,y\na,1\nb,2\nc,3\n")
+    submit(where, path, server, message="m")
+    path.write_text("key,y\na,1\nb,2\nc,4\n")
+    server.answer = raising(ProviderError("connection lost"))
+    with pytest.raises(ProviderError):
+        submit(where, path, server, message="m")
+    server.received.pop()
+    with pytest.raises(SubmissionError, match="lists no such submission"):
+        submit(where, path, server, message="m")
+
+
 @pytest.mark.parametrize("error", [AuthError("log in"), QuotaError("tomorrow")])
 def test_refusal_at_the_door_leaves_no_trace(error: ProviderError, where: Competition) -> None:
     server, run = Server(), run_of(where, [[1], [2], [3]])
@@ -508,7 +524,15 @@ def test_refresh_fills_in_scores_that_came_later(where: Competition) -> None:
     assert refresh(where, server) == []
 
 
-def test_of_two_submits_at_once_one_sends(where: Competition) -> None:
+def test_of_two_submits_at_once_one_sends(
+    where: Competition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(folder: Path) -> Any:
+        found = read_receipts(folder)
+        time.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(sending, "read_receipts", slowly)
     server, run = Server(), run_of(where, [[1], [2], [3]])
     both = Barrier(2, timeout=30)
 
