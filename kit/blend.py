@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from kit.competition import Competition
-from kit.decision import Decision, Fitted, fit_decision
+from kit.decision import Fitted, fit_decision
 from kit.errors import ConfigError, DataError, FoldMismatch, RunError, nearest
 from kit.execution.context import FoldContext, load_context
 from kit.execution.task import transform_pair
@@ -162,7 +162,7 @@ def fit_blend(stack: Stack, metric: Metric, task: Any, method: str) -> Blend:
     weights = fit(oof, stack.y, loss)
     mixed = back(_mix(weights, oof))
     decided = fit_decision(metric, task, stack.y, mixed, stack.fold)
-    plain = metric.score(stack.y, _as_needed(metric, decided.decision, mixed))
+    plain = float(score_record(decided, metric)["value"])
     honest = np.empty_like(mixed)
     for k in np.unique(stack.fold):
         rest, here = stack.fold != k, stack.fold == k
@@ -222,10 +222,6 @@ def _search_loss(metric: Metric, task: Any, y: NDArray[Any], pred: Array) -> flo
     if metric.needs == "label":
         return load_metric("log_loss", task).loss(y, pred)
     return metric.loss(y, pred)
-
-
-def _as_needed(metric: Metric, decision: Decision, pred: Array) -> NDArray[Any]:
-    return decision.apply(pred) if metric.needs == "label" else pred
 
 
 def _mix(weights: Array, predictions: Array) -> Array:
@@ -289,7 +285,7 @@ def _publish(
     hashes = [run.hash for run in stack.runs]
     content = json.dumps([method, hashes, blended.weights.tolist()])
     names = [c for c in stack.runs[0].oof().columns if c not in ("id", "fold")]
-    score = {**score_record(blended.nested), "plain": blended.plain}
+    score = {**score_record(blended.nested, context.metric), "plain": blended.plain}
     record = {
         "hash": hashlib.sha256(content.encode()).hexdigest()[:32],
         "kind": "blend",

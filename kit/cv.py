@@ -238,7 +238,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "kind": "cv",
         "model": plan.model,
         **run_facts(session.competition, session.context),
-        "score": score_record(fitted),
+        "score": score_record(fitted, metric),
         "decision": fitted.decision.to_json(),
         "params": {key: _plain(value) for key, value in plan.params.items()},
         "overrides": session.competition.overrides,

@@ -20,6 +20,7 @@ from kit.atomic import sha256
 from kit.competition import Competition, Kind, TaskType
 from kit.errors import ConfigError, DataError, nearest
 from kit.kinds import as_moments, assign_kinds, some, typed
+from kit.moments import datetime_format
 from kit.tables import read_table
 from kit.usercode import UserCode, reported
 
@@ -303,13 +304,15 @@ def _role(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
 
 
 def _time(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
-    """The time column as sortable values: dates where it parses as such, else numbers."""
+    """The time column as sortable values: dates where it has a date format, else numbers."""
     if name is None:
         return None
-    numbers = pd.to_numeric(train[name], errors="coerce")
-    if numbers.notna().all():
-        return numbers.to_numpy()
-    moments = as_moments(train[name])
+    column = train[name]
+    if datetime_format(column.astype("str")) is None:
+        numbers = pd.to_numeric(column, errors="coerce")
+        if numbers.notna().all():
+            return numbers.to_numpy()
+    moments = as_moments(column)
     if moments.isna().any():
         raise DataError(f"columns.time {name!r} is missing in {moments.isna().sum()} rows")
     return moments.to_numpy()

@@ -20,6 +20,7 @@ import pandas as pd
 
 from kit.competition import Kind
 from kit.errors import DataError
+from kit.moments import as_datetimes, datetime_format
 
 
 def assign_kinds(X: pd.DataFrame, configured: Mapping[str, Kind]) -> dict[str, Kind]:
@@ -55,7 +56,9 @@ def _pair(a: pd.Series, b: pd.Series, kind: Kind) -> tuple[Any, Any]:
             pd.Categorical(_spelled(b), categories=levels),
         )
     if kind == "datetime":
-        return as_moments(a), as_moments(b)
+        # test rows are read by the format of the train rows
+        format_ = None if pd.api.types.is_datetime64_any_dtype(a) else datetime_format(_spelled(a))
+        return as_moments(a, format_), as_moments(b, format_)
     return _spelled(a), _spelled(b)
 
 
@@ -76,23 +79,29 @@ def _number(column: pd.Series) -> pd.Series:
     return column
 
 
-def as_moments(column: pd.Series) -> pd.Series:
+def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
     """Dates and times as datetime64.
+
+    Args:
+        column: dates, or strings of one format.
+        format_: the format; None: found out.
 
     Raises:
         DataError: more than 5 % of the values are no dates.
     """
-    moments: pd.Series = column
     if pd.api.types.is_datetime64_any_dtype(column):
-        return pd.Series(moments.dt.tz_localize(None))
-    moments = pd.to_datetime(column.astype("str").str.strip(), errors="coerce", format="mixed")
-    lost = (moments.isna() & column.notna()).mean()
-    if lost > 0.05:
+        return pd.Series(column.dt.tz_localize(None))
+    text = _spelled(column)
+    format_ = format_ or datetime_format(text)
+    moments = pd.Series(pd.NaT, column.index) if format_ is None else as_datetimes(text, format_)
+    lost = moments.isna() & column.notna()
+    if lost.mean() > 0.05 or (column.notna().any() and format_ is None):
         raise DataError(
-            f"column {column.name!r} should hold dates, however {lost:.0%} of its values are none, "
-            f"e.g. {some(column[moments.isna() & column.notna()].unique())}"
+            f"column {column.name!r} should hold dates of one format, however "
+            f"{lost.mean():.0%} of its values are not"
+            f"{f' like {format_}' if format_ else ' dates'}, e.g. {some(column[lost].unique())}"
         )
-    return moments.dt.tz_localize(None) if moments.dt.tz is not None else moments
+    return moments
 
 
 def _spelled(column: pd.Series) -> pd.Series:

@@ -26,7 +26,7 @@ class Row:
     Attributes:
         when: UTC, ISO 8601.
         name: the run's id, or the file's name where there is no run.
-        cv: out-of-fold score; `mean` and `std` over the folds.
+        cv: the score runs are ranked by; `mean` and `std` over the folds.
         gap: public minus cv.
         residual: public minus what the line expects; None without a line.
     """
@@ -136,7 +136,7 @@ def _correlation(cv: Sequence[float], public: Sequence[float]) -> float | None:
 
 def _row(receipt: Receipt) -> Row:
     cv = receipt.cv or {}
-    oof = _number(cv.get("oof"))
+    value = _number(cv.get("value"))
     public = _number(receipt.public)
     return Row(
         when=receipt.created,
@@ -145,12 +145,12 @@ def _row(receipt: Receipt) -> Row:
         status=receipt.status,
         message=receipt.message,
         metric=receipt.metric,
-        cv=oof,
+        cv=value,
         mean=_number(cv.get("mean")),
         std=_number(cv.get("std")),
         public=public,
         private=_number(receipt.private),
-        gap=None if oof is None or public is None else public - oof,
+        gap=None if value is None or public is None else public - value,
     )
 
 

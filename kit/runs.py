@@ -73,8 +73,8 @@ class Run:
 
     @property
     def score(self) -> float:
-        """The out-of-fold score, in leaderboard units (nested where something was fitted)."""
-        return float(self.record["score"]["oof"])
+        """The out-of-fold score runs are ranked by, in leaderboard units (see `kit.scoring`)."""
+        return float(self.record["score"]["value"])
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def list_runs(folder: Path) -> tuple[list[Run], list[str]]:
             if record["schema"] > SCHEMA:
                 problems.append(f"{entry.name}: written by a newer kit, left out")
                 continue
-            record["score"]["oof"], record["digests"]["folds"]
+            record["score"]["value"], record["digests"]["folds"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             problems.append(f"{entry.name}: run.json is damaged ({error}), left out")
             continue

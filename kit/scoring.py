@@ -8,24 +8,31 @@ from typing import Any
 import numpy as np
 
 from kit.decision import Fitted
+from kit.metrics.base import Metric
 
 
-def score_record(fitted: Fitted) -> dict[str, Any]:
+def score_record(fitted: Fitted, metric: Metric) -> dict[str, Any]:
     """The `score` table of a run.
 
     Args:
         fitted: a decision with its honest scores.
+        metric: what they are scores of.
 
     Returns:
-        `oof` (all validated rows together), `folds` (None where the metric has no value), their
-        `mean` and `std` (sample standard deviation), and `default`: the score without the
-        decision.
+        `value`: what runs are ranked by; `oof`: all validated rows together; `folds` (None where
+        the metric has no value), their `mean` and `std` (sample standard deviation); `default`:
+        `oof` without the decision.
+
+        For a metric of ranks `value` is the mean over the folds: pooling would compare the
+        predictions of one fold's model with those of another's. Otherwise it is `oof`.
     """
     folds = [score for score in fitted.fold_scores if not math.isnan(score)]
+    mean = float(np.mean(folds)) if folds else None
     return {
+        "value": mean if metric.needs == "rank" and mean is not None else fitted.score,
         "oof": fitted.score,
         "folds": [None if math.isnan(score) else score for score in fitted.fold_scores],
-        "mean": float(np.mean(folds)) if folds else None,
+        "mean": mean,
         "std": float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
         "default": fitted.default_score,
     }

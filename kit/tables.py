@@ -28,7 +28,16 @@ _MISSING = (
 
 
 def table_format(path: Path) -> str | None:
-    """The format suffix of a table file (``"train.csv.zip"`` -> ``".csv"``), None for others."""
+    """The format suffix of a table file (``"train.csv.zip"`` -> ``".csv"``), None for others.
+
+    Of a plain ``"train.zip"`` the one table inside tells.
+    """
+    if path.suffix.lower() == ".zip" and not _named_format(path) and path.is_file():
+        return _named_format(Path(_member(path).filename))
+    return _named_format(path)
+
+
+def _named_format(path: Path) -> str | None:
     suffixes = [s.lower() for s in path.suffixes]
     while suffixes and suffixes[-1] in (".zip", ".gz"):
         suffixes.pop()
@@ -169,17 +178,23 @@ def _bytes(path: Path) -> bytes:
     if path.suffix.lower() != ".zip":
         return path.read_bytes()
     with zipfile.ZipFile(path) as archive:
+        return archive.read(_member(path))
+
+
+def _member(path: Path) -> zipfile.ZipInfo:
+    """The one table in a zip."""
+    with zipfile.ZipFile(path) as archive:
         members = [
             info
             for info in archive.infolist()
-            if table_format(Path(info.filename)) and not _rubbish(info.filename)
+            if _named_format(Path(info.filename)) and not _rubbish(info.filename)
         ]
-        if len(members) != 1:
-            raise DataError(
-                f"{path}: one table is expected in the zip, however it holds "
-                f"{[m.filename for m in members] or 'none'}"
-            )
-        return archive.read(members[0])
+    if len(members) != 1:
+        raise DataError(
+            f"{path}: one table is expected in the zip, however it holds "
+            f"{[m.filename for m in members] or 'none'}"
+        )
+    return members[0]
 
 
 def _rubbish(name: str) -> bool:

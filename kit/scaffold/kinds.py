@@ -15,25 +15,17 @@ category   everything else
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
 import pandas as pd
 
 from kit.competition import Kind
+from kit.moments import as_datetimes, datetime_format, is_day_first, spread
 
 ROWS = 200_000  # judged rows; counts of distinct values and counters see all rows
 _MOST = 0.95
-_DATES = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y",
-    "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d %Y", "%b %d, %Y",
-    "%d %B %Y", "%B %d, %Y", "%a %b %d %Y",
-)  # fmt: skip
-_TIMES = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p")
-_DAY_FIRST = ("%d/%m/", "%d-%m-%Y", "%d.%m.")
 _DATE_NAME = re.compile(r"date|day|time|yyyymmdd|(^|_)dt($|_)", re.IGNORECASE)
-_ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}(:\d{2}(:\d{2}([.,]\d+)?)?)?)?.{0,7}"
 _WORD = r"[^\W\d_]{2,}"
 _PARTS = r"[^\W_]+(?:[ /_.\-:#]+[^\W_]+)*\.?"
 
@@ -66,44 +58,6 @@ def guess_kind(values: pd.Series, name: str = "") -> Guess:
     if text.empty:
         return Guess(kind="numeric", because="no value at all", sure=False)
     return _string(text, len(values), name)
-
-
-def datetime_format(values: pd.Series) -> str | None:
-    """The format in which at least 95 % of the strings are dates ("ISO8601" included), or None."""
-    some = values.dropna().astype("str").str.strip()
-    some = some[some != ""]
-    few = _spread(some, 300)
-    if few.empty or few.str.contains(r"\d").mean() < _MOST:
-        return None
-    for format_ in _formats(few):
-        if _parsed(few, format_).notna().mean() < _MOST:
-            continue
-        if _parsed(_spread(some, ROWS), format_).notna().mean() >= _MOST:
-            return format_
-    return None
-
-
-def as_datetimes(values: pd.Series, format_: str) -> pd.Series:
-    """Parse by a format of `datetime_format`; no date: NaT. Time zones are turned into UTC."""
-    return _parsed(values.astype("str").str.strip(), format_)
-
-
-def is_day_first(format_: str) -> bool:
-    """Whether the format reads 03/04/2020 as the third of April."""
-    return format_.startswith(_DAY_FIRST)
-
-
-def _formats(few: pd.Series) -> list[str]:
-    if few.str.fullmatch(_ISO).mean() >= _MOST:
-        return ["ISO8601"]
-    if few.str.fullmatch(r"\d{8}").mean() >= _MOST:
-        return ["%Y%m%d"]
-    return [date + time for date in _DATES for time in _TIMES]
-
-
-def _parsed(values: pd.Series, format_: str) -> pd.Series:
-    moments = pd.to_datetime(values, format=format_, errors="coerce", utc=True)
-    return pd.Series(moments).dt.tz_localize(None)
 
 
 def _number(values: pd.Series, name: str) -> Guess:
@@ -140,7 +94,7 @@ def _counter(values: pd.Series, name: str) -> str:
 
 def _string(text: pd.Series, n_rows: int, name: str) -> Guess:
     distinct = int(text.nunique())
-    some = _spread(text, ROWS)
+    some = spread(text, ROWS)
     if set(some.str.lower().unique()[:3]) <= {"true", "false"}:
         return Guess(kind="category", because="true or false")
     numbers = pd.to_numeric(some, errors="coerce")
@@ -170,7 +124,7 @@ def _date(format_: str, some: pd.Series) -> Guess:
     shown = "ISO 8601" if format_ == "ISO8601" else format_
     because = f"dates such as {some.iloc[0]!r}, read as {shown}"
     swapped = {"%m/%d/": "%d/%m/", "%m-%d-": "%d-%m-"}.get(format_[:6])
-    if swapped and _parsed(some, swapped + format_[6:]).notna().mean() >= _MOST:
+    if swapped and as_datetimes(some, swapped + format_[6:]).notna().mean() >= _MOST:
         return Guess(
             kind="datetime", because=because + " (day and month may be swapped)", sure=False
         )
@@ -206,8 +160,3 @@ def _code(some: pd.Series, distinct: int, n: int, counted: str) -> Guess | None:
     if some.str.fullmatch(_PARTS).mean() < _MOST or some.str.contains(r"\d").mean() < 0.5:
         return None
     return Guess(kind="code", because=f"built of parts, such as {some.iloc[0]!r}; {counted}")
-
-
-def _spread(values: pd.Series, n: int) -> pd.Series:
-    """At most `n` values, evenly spread: the head of a sorted file is not like the rest."""
-    return values.iloc[:: max(1, math.ceil(len(values) / n))]

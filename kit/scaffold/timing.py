@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from kit.scaffold.kinds import as_datetimes, datetime_format
+from kit.moments import as_datetimes, datetime_format
 
 _BLOCK_TIMES = 5  # distinct times in a typical block; runs of a random split are shorter
 

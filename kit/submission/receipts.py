@@ -29,7 +29,7 @@ class Receipt:
         created: UTC, ISO 8601, when it was sent.
         provider: the provider's name.
         run, run_hash: the run it was built from, None for a file given by path.
-        cv: ``{"oof", "mean", "std", "folds"}`` of that run, leaderboard units.
+        cv: ``{"value", "oof", "mean", "std", "folds"}`` of that run, leaderboard units.
         metric, greater_is_better: what the scores are.
         ref: the server's name for the submission.
         status: "sent" (no answer yet), "pending", "complete", "error", or "dry-run".
@@ -78,7 +78,7 @@ class Receipt:
         for name in ("public", "private"):
             facts[name] = None if facts.get(name) is None else float(facts[name])
         if facts.get("cv") is not None:
-            float(facts["cv"]["oof"])
+            float(facts["cv"]["value"])
         return cls(path=path, **facts)
 
 

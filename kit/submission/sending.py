@@ -106,7 +106,7 @@ def _of_run(run: Run) -> dict[str, Any]:
         "run": run.id,
         "run_hash": run.hash,
         "cv": {
-            **{name: _finite(score.get(name)) for name in ("oof", "mean", "std")},
+            **{name: _finite(score.get(name)) for name in ("value", "oof", "mean", "std")},
             "folds": [_finite(value) for value in score.get("folds") or ()],
         },
         "metric": str(run.record["metric"]["name"]),

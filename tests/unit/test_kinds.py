@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.scaffold.kinds import datetime_format, guess_kind
+from kit.moments import datetime_format
+from kit.scaffold.kinds import guess_kind
 
 RNG = np.random.default_rng(0)
 

@@ -37,7 +37,7 @@ def handed_in(where: Competition, number: int, cv: float | None, public: float |
     facts: dict[str, Any] = {"status": "pending" if public is None else "complete"}
     if cv is not None:
         facts["run"] = f"run-{number}"
-        facts["cv"] = {"oof": cv, "mean": cv + 0.01, "std": 0.02, "folds": [cv]}
+        facts["cv"] = {"value": cv, "oof": cv, "mean": cv + 0.01, "std": 0.02, "folds": [cv]}
     write_receipt(
         Receipt(
             file=f"submissions/{number}.csv",

@@ -62,7 +62,13 @@ def run_of(
         "hash": "0123456789abcdef",
         "kind": "cv",
         "model": "linear",
-        "score": {"oof": 0.8, "folds": [0.7, 0.9, float("nan")], "mean": 0.8, "std": 0.1},
+        "score": {
+            "value": 0.8,
+            "oof": 0.8,
+            "folds": [0.7, 0.9, float("nan")],
+            "mean": 0.8,
+            "std": 0.1,
+        },
         "digests": {"folds": "f"},
         "metric": {"name": where.settings.task.metric, "greater_is_better": True},
         "decision": decision or Decision("none").to_json(),
@@ -383,7 +389,13 @@ def test_receipt_holds_run_cv_and_score(where: Competition) -> None:
     assert stored["schema"] == 1
     assert (stored["run"], stored["run_hash"]) == (run.id, run.hash)
     assert stored["file"] == f"submissions/{run.id}.csv"
-    assert stored["cv"] == {"oof": 0.8, "mean": 0.8, "std": 0.1, "folds": [0.7, 0.9, None]}
+    assert stored["cv"] == {
+        "value": 0.8,
+        "oof": 0.8,
+        "mean": 0.8,
+        "std": 0.1,
+        "folds": [0.7, 0.9, None],
+    }
     assert (stored["public"], stored["private"], stored["ref"]) == (0.75, 0.5, "r0")
     assert (stored["message"], stored["status"]) == ("first try", "complete")
     assert (stored["metric"], stored["greater_is_better"]) == ("rmse", True)

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.models.base import Model, Problem, Rows, describe
-from kit.models.neural.training import batch_size, head, kept_random_state, start
+from kit.models.neural.training import batch_size, forward, head, kept_random_state, start
 
 
 class MLP(Model):
@@ -98,10 +98,7 @@ class MLP(Model):
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Mean over the members."""
         inputs = self._inputs(X)
-        outputs = [
-            np.asarray(network.predict(inputs, batch_size=4096, verbose=0), dtype=np.float64)
-            for network in self.networks_
-        ]
+        outputs = [forward(network, inputs) for network in self.networks_]
         mean = np.mean(outputs, axis=0)
         if self.problem_.classification:
             return np.asarray(np.clip(mean, 0.0, 1.0))
@@ -143,7 +140,8 @@ class MLP(Model):
         steps = self.epochs * -(-len(X) // rows)
         schedule = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay)
-        network.compile(optimizer=optimizer, loss=loss)
+        # XLA compiles longer than a small table trains
+        network.compile(optimizer=optimizer, loss=loss, jit_compile=False)
         held, callbacks = None, []
         if valid is not None:
             held_target = np.asarray(valid[1], dtype=np.float32).reshape(len(valid[1]), -1)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kit.models.base import Problem
 
@@ -20,15 +24,31 @@ def start(problem: Problem) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(problem.threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    import keras
+    with _quiet_stderr() if "keras" not in sys.modules else nullcontext():
+        import keras
 
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
 
-        tf.config.experimental.enable_op_determinism()
+            tf.get_logger().setLevel("ERROR")
+            tf.config.experimental.enable_op_determinism()
     keras.backend.clear_session()
     keras.utils.set_random_seed(problem.seed % 2**31)
     return keras
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """TensorFlow's C++ greets on file descriptor 2 before any setting can stop it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class kept_random_state:
@@ -51,6 +71,17 @@ def batch_size(n_rows: int) -> int:
         if n_rows < limit:
             return size
     return 1024
+
+
+def forward(network: Any, inputs: list[NDArray[Any]], rows: int = 8192) -> NDArray[np.float64]:
+    """Predict in blocks, without tracing a graph for every new network: ``(n, n_outputs)``."""
+    import keras
+
+    blocks = [
+        keras.ops.convert_to_numpy(network([x[i : i + rows] for x in inputs], training=False))
+        for i in range(0, len(inputs[0]), rows)
+    ]
+    return np.concatenate(blocks).astype(np.float64)
 
 
 def head(keras: Any, problem: Problem) -> tuple[Any, Any]:

@@ -1,0 +1,58 @@
+"""The command line: parses, calls the library, prints. `main` is the only place errors end."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from kit.errors import KitError
+
+
+def main() -> None:
+    """Entry point of `kit`: run a command, turn errors into one message and an exit code."""
+    # waiting OpenMP threads sleep instead of spinning: two fits on two cores do not collapse
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from kit.cli.app import app
+
+    try:
+        app()
+    except KitError as error:
+        _fail(str(error), type(error).__name__, error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; what was finished is kept", "KeyboardInterrupt", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except MemoryError:
+        _fail("out of memory. Fewer rows, columns or workers help.", "MemoryError", 1)
+    except OSError as error:
+        if os.environ.get("KIT_DEBUG"):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}", type(error).__name__, 1)
+    except Exception as error:
+        if os.environ.get("KIT_DEBUG"):
+            raise
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        at = f" ({place.tb_frame.f_code.co_filename}:{place.tb_lineno})" if place else ""
+        _fail(
+            f"this is a bug in kit: {type(error).__name__}: {error}{at}\n"
+            "  Nothing that was finished is lost. KIT_DEBUG=1 shows the whole traceback; "
+            "please report it.",
+            type(error).__name__,
+            1,
+        )
+
+
+def _fail(message: str, kind: str, code: int) -> None:
+    if os.environ.get("KIT_DEBUG") and code != 130:
+        raise
+    if "--json" in sys.argv:
+        document = {"error": {"type": kind, "message": message, "exit_code": code}}
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stderr.write(f"kit: {message}\n")
+    sys.stdout.flush()
+    sys.exit(code)

@@ -1,0 +1,53 @@
+"""The command tree. Bodies import what they need when they run; this module imports typer only."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import kit
+from kit.cli import blend, check, cv, data, ledger, new, runs, submit, system
+
+app = typer.Typer(
+    name="kit",
+    help="The whole loop of a Kaggle competition: new, data, check, cv, blend, submit, ledger.",
+    rich_markup_mode=None,  # plain help: Rich's costs as much as everything else together
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=True,
+)
+
+for name, command in (
+    ("new", new.new),
+    ("data", data.data),
+    ("check", check.check),
+    ("cv", cv.cv),
+    ("blend", blend.blend),
+    ("submit", submit.submit),
+    ("runs", runs.runs),
+    ("show", runs.show),
+    ("diff", runs.diff),
+    ("ledger", ledger.ledger),
+    ("plugins", system.plugins),
+    ("doctor", system.doctor),
+):
+    app.command(name)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kit {kit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+_root.__doc__ = app.info.help

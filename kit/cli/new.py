@@ -1,0 +1,195 @@
+"""`kit new`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kit.cli.options import Json, Quiet, Set, Verbose
+
+if TYPE_CHECKING:
+    from kit.competition import ProviderSpec
+
+# dotted keys of kit.toml that `--set` may name here, and the flag each of them is
+_KEYS = {
+    "files.train": "train",
+    "files.test": "test",
+    "files.sample_submission": "sample",
+    "columns.target": "target",
+    "columns.id": "id",
+    "columns.group": "group",
+    "columns.time": "time",
+    "task.metric": "metric",
+    "task.type": "task",
+    "submission.wants": "submission",
+    "cv.splitter": "splitter",
+    "cv.n_splits": "folds",
+}
+
+
+def new(
+    competition: Annotated[
+        str, typer.Argument(metavar="COMPETITION", help="Its short name; becomes the folder.")
+    ],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="SOURCE", help="sample, a folder or zip with the files, or kaggle."
+        ),
+    ] = "kaggle",
+    template: Annotated[str, typer.Option(help="Folder of templates/ to start from.")] = "tabular",
+    solution: Annotated[
+        str, typer.Option(metavar="FILE", help="Hidden answers to grade against (a local source).")
+    ] = "",
+    train: Annotated[str | None, typer.Option(metavar="FILE", help="Name of the train file.")] = (
+        None
+    ),
+    test: Annotated[str | None, typer.Option(metavar="FILE", help="Name of the test file.")] = None,
+    sample: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Name of the sample submission.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="What to predict. Repeatable.")
+    ] = None,
+    id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="The row id.")] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Rows of one group stay in one fold.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="When a row happened; test lies later.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="How the competition scores (`kit plugins` lists them).")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="binary, multiclass, multilabel, regression or multitarget."),
+    ] = None,
+    submission: Annotated[
+        str | None, typer.Option(help="What the submission holds: label, probability or value.")
+    ] = None,
+    splitter: Annotated[str | None, typer.Option(help="How rows are cut into folds.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
+    exist_ok: Annotated[
+        bool, typer.Option("--exist-ok", help="Do nothing if the competition is already there.")
+    ] = False,
+    directory: Annotated[
+        Path | None,
+        typer.Option("-C", "--directory", metavar="DIR", help="Folder to make it in."),
+    ] = None,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make a competition's folder: data, kit.toml, template."""
+    from kit.cli.output import Output
+    from kit.competition import CONFIG_NAME
+    from kit.providers.base import load_provider
+    from kit.scaffold.write import create
+
+    out = Output(json=json, quiet=quiet)
+    root = _place(competition, directory)
+    if exist_ok and (root / CONFIG_NAME).is_file():
+        out.document({"root": str(root), "created": False})
+        out.say(f"{_short(root)} is already there; nothing was changed.")
+        return
+    flags: dict[str, Any] = {
+        "train": train,
+        "test": test,
+        "sample": sample,
+        "target": target,
+        "id": id_,
+        "group": group,
+        "time": time,
+        "metric": metric,
+        "task": task,
+        "submission": submission,
+        "splitter": splitter,
+        "folds": folds,
+        **_from_set(set_ or []),
+    }
+    spec = _provider(source, solution)
+    provider = load_provider(root.name, spec, root)
+    with out.transfer("fetched") as progress:
+        inference = create(root, provider, spec, flags=flags, template=template, progress=progress)
+    values = [
+        {"key": v.key, "value": v.value, "because": v.because, "sure": v.sure}
+        for v in inference.values
+    ]
+    out.document(
+        {"root": str(root), "created": True, "values": values, "questions": inference.questions}
+    )
+    rows = [
+        [v["key"], _plain(v["value"]), str(v["because"]) + ("" if v["sure"] else " (?)")]
+        for v in values
+        if v["value"] not in (None, "", [], {}) and (verbose or not _detail(str(v["key"])))
+    ]
+    out.say(f"{_short(root)} is ready. What kit.toml says, and where it came from:\n")
+    out.table(["", "value", "because"], rows)
+    for question in inference.questions:
+        out.say(f"\n? {question}")
+    out.next(f"cd {_short(root)}, look at kit.toml, then kit check and kit cv")
+
+
+def _place(competition: str, directory: Path | None) -> Path:
+    """Where the folder goes: below `competitions/` where there is one, else right here."""
+    from kit.errors import ConfigError
+
+    base = directory or Path()
+    path = Path(competition)
+    if path.name in ("", ".", "..") or any(c in path.name for c in '<>:"|?*\\'):
+        raise ConfigError(f"a competition needs a plain name for its folder: {competition!r}")
+    plain = len(path.parts) == 1 and directory is None
+    return Path("competitions") / path if plain and Path("competitions").is_dir() else base / path
+
+
+def _provider(source: str, solution: str) -> ProviderSpec:
+    from kit.competition import ProviderSpec
+    from kit.errors import ConfigError
+
+    if solution and source in ("sample", "kaggle"):
+        raise ConfigError("--solution belongs to a local source: --from PATH --solution FILE")
+    if source in ("sample", "kaggle"):
+        return ProviderSpec(name=source)
+    path = Path(source).expanduser().resolve()
+    answers = str(Path(solution).expanduser().resolve()) if solution else ""
+    if not path.exists():
+        raise ConfigError(f"--from {source}: there is no such folder or zip ({path})")
+    if answers and not Path(answers).is_file():
+        raise ConfigError(f"--solution {solution}: there is no such file ({answers})")
+    return ProviderSpec(name="local", source=str(path), solution=answers)
+
+
+def _from_set(overrides: list[str]) -> dict[str, Any]:
+    from kit.config import apply_overrides
+    from kit.errors import ConfigError, nearest
+
+    applied = apply_overrides({}, overrides)
+    for key in applied:
+        if key not in _KEYS:
+            raise ConfigError(
+                f"kit new --set {key}: not inferred here, edit kit.toml. {nearest(key, _KEYS)}"
+            )
+    return {_KEYS[key]: value for key, value in applied.items()}
+
+
+def _detail(key: str) -> bool:
+    """Kinds of single columns and file names are in kit.toml; the table shows the rest."""
+    return key.startswith(("columns.kinds.", "files."))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        shown = ", ".join(str(item) for item in value[:6])
+        return f"{shown}, … ({len(value)})" if len(value) > 6 else shown
+    return str(value)
+
+
+def _short(path: Path) -> str:
+    """The path as one would type it from here."""
+    here = Path.cwd()
+    full = path.resolve()
+    return str(full.relative_to(here)) if full.is_relative_to(here) else str(full)

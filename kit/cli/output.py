@@ -1,0 +1,264 @@
+"""The only printer. Tables and progress on a terminal, plain text in a pipe, JSON when asked.
+
+Results go to stdout; progress and remarks go to stderr, so that a pipe carries results only.
+Rich is imported for a terminal only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kit.session import Event
+
+Cell = str | float | int | None
+
+
+class Output:
+    """Where one command prints.
+
+    Args:
+        json: print `document` and nothing else on stdout.
+        quiet: no progress and no remarks.
+    """
+
+    def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+
+    @property
+    def fancy(self) -> bool:
+        """Whether results go to a terminal."""
+        return sys.stdout.isatty() and not self.json and os.environ.get("TERM") != "dumb"
+
+    def say(self, text: str = "") -> None:
+        """A line of the result."""
+        if not self.json:
+            print(text)
+
+    def remark(self, text: str) -> None:
+        """A line beside the result: progress, a hint, a warning."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def next(self, text: str) -> None:
+        """What the user may want to do next."""
+        if not self.json and not self.quiet:
+            print(f"\nNext: {text}")
+
+    def document(self, document: Any) -> None:
+        """The one JSON document."""
+        if self.json:
+            print(json.dumps(document, indent=1, ensure_ascii=False, default=str))
+
+    def table(
+        self, headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str = ""
+    ) -> None:
+        """A table; numbers are right-aligned."""
+        if self.json:
+            return
+        cells = [[_cell(value) for value in row] for row in rows]
+        right = [
+            bool(rows) and all(isinstance(row[k], int | float | None) for row in rows)
+            for k in range(len(headers))
+        ]
+        if self.fancy:
+            _rich_table(headers, cells, right, title)
+        else:
+            _plain_table(headers, cells, right, title)
+
+    @contextmanager
+    def transfer(self, verb: str) -> Iterator[Callable[[str, int, int], None]]:
+        """Yield a callback ``(file, bytes done, bytes in all)`` that shows file transfers."""
+        seen: set[str] = set()
+
+        def plain(name: str, done: int, total: int) -> None:
+            if done >= total and name not in seen:
+                seen.add(name)
+                self.remark(f"  {verb} {name} ({size(total)})")
+
+        if self.quiet or not sys.stderr.isatty():
+            yield plain
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+        from rich.progress import TransferSpeedColumn as Speed
+
+        columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), Speed())
+        with Progress(*columns, console=Console(stderr=True)) as bars:
+            tasks: dict[str, Any] = {}
+
+            def fancy(name: str, done: int, total: int) -> None:
+                if name not in tasks:
+                    tasks[name] = bars.add_task(name, total=total)
+                bars.update(tasks[name], completed=done)
+
+            yield fancy
+
+    @contextmanager
+    def folds(self, models: Sequence[str], score: Callable[[float], str]) -> Iterator[Any]:
+        """Yield a listener of `kit.session.Event` that shows models and folds as they go."""
+        if self.quiet:
+            yield lambda event: None
+        elif sys.stderr.isatty():
+            yield from _fold_bars(models, score)
+        else:
+            yield _FoldLines(self.remark, score)
+
+
+class _FoldLines:
+    """Fold progress for a pipe: one line per fold."""
+
+    def __init__(self, write: Callable[[str], None], score: Callable[[float], str]) -> None:
+        self.write, self.score = write, score
+
+    def __call__(self, event: Event) -> None:
+        name = event.model
+        if event.kind == "fold":
+            shown = f"  {self.score(event.score)}" if event.score is not None else ""
+            took = f"  ({event.seconds:.1f} s)"
+            self.write(f"  {name}  fold {event.fold + 1} of {event.n_folds}{shown}{took}")
+        else:
+            text = _told(event)
+            if text:
+                self.write(f"  {name}  {text}")
+
+
+def _fold_bars(models: Sequence[str], score: Callable[[float], str]) -> Iterator[Any]:
+    """Fold progress for a terminal: one bar per model, its mean so far, time left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[score]}", style="bold"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks = {
+            name: bars.add_task(name, total=None, start=False, score="", note="") for name in models
+        }
+        seen: dict[str, list[float]] = {name: [] for name in models}
+
+        def listen(event: Event) -> None:
+            task = tasks[event.model]
+            if event.kind == "started":
+                bars.start_task(task)
+                bars.update(task, total=event.n_folds, completed=event.done)
+            elif event.kind == "fold":
+                if event.score is not None:
+                    seen[event.model].append(event.score)
+                    mean = sum(seen[event.model]) / len(seen[event.model])
+                    bars.update(task, score=score(mean))
+                bars.update(task, completed=event.done)
+            elif event.kind == "known":
+                bars.start_task(task)
+                bars.update(task, total=1, completed=1, note="already there")
+                if event.run is not None:
+                    bars.update(task, score=score(event.run.score))
+            elif event.kind == "done" and event.run is not None:
+                bars.update(task, score=score(event.run.score), note="")
+            else:
+                bars.update(task, note=_told(event))
+
+        yield listen
+
+
+def _told(event: Event) -> str:
+    """The sentence for everything that is not a finished fold."""
+    if event.kind == "resumed":
+        return f"fold {event.fold + 1} of {event.n_folds} is there from an earlier call"
+    if event.kind == "waiting":
+        return "another kit computes this run; waiting for it (Ctrl-C stops waiting)"
+    if event.kind == "known" and event.run is not None:
+        return f"already there: {event.run.id}"
+    if event.kind == "stopped":
+        return "the budget is used up; finished folds are kept"
+    return ""
+
+
+def score_format(score: float | None) -> str:
+    """A score with as many digits as are worth reading."""
+    if score is None:
+        return ""
+    if abs(score) >= 1000:
+        return f"{score:.2f}"
+    return f"{score:.5g}" if abs(score) >= 10 else f"{score:.5f}"
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def age(created: str) -> str:
+    """How long ago a UTC moment was, in one word."""
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(created.replace("Z", "+00:00"))
+    except ValueError:
+        return created
+    seconds = time.time() - moment.astimezone(UTC).timestamp()
+    for limit, unit in ((60, "s"), (3600, "min"), (86400, "h")):
+        if seconds < limit:
+            return f"{max(0, seconds) / {'s': 1, 'min': 60, 'h': 3600}[unit]:.0f} {unit} ago"
+    return f"{seconds / 86400:.0f} d ago"
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return ""
+    return score_format(value) if isinstance(value, float) else str(value)
+
+
+def _plain_table(
+    headers: Sequence[str], rows: list[list[str]], right: Sequence[bool], title: str
+) -> None:
+    if title:
+        print(title)
+    widths = [max(len(text) for text in column) for column in zip(headers, *rows, strict=True)]
+    for row in ([*headers], *rows):
+        cells = [
+            text.rjust(width) if align else text.ljust(width)
+            for text, width, align in zip(row, widths, right, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _rich_table(
+    headers: Sequence[str], rows: list[list[str]], right: Sequence[bool], title: str
+) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for header, align in zip(headers, right, strict=True):
+        table.add_column(header, justify="right" if align else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(text) for text in row))  # never markup: names come from files
+    Console().print(table)

@@ -1,0 +1,203 @@
+"""`kit runs`, `kit show`, `kit diff`: what was tried and what it scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+
+if TYPE_CHECKING:
+    from kit.cli.output import Cell
+    from kit.runs import Run
+
+_SHOWN = 30
+
+
+def runs(
+    everything: Annotated[bool, typer.Option("--all", help="All runs, not the best 30.")] = False,
+    by: Annotated[str, typer.Option(help="Order: score (best first) or time (newest first).")] = (
+        "score"
+    ),
+    directory: Directory = None,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """List the runs, best first.
+
+    Scores compare only where the folds are the same.
+    """
+    from kit.cli.output import Output
+    from kit.competition import Competition
+    from kit.errors import ConfigError
+    from kit.runs import list_runs
+
+    if by not in ("score", "time"):
+        raise ConfigError(f"--by is score or time. Received: {by!r}")
+    out = Output(json=json, quiet=quiet)
+    competition = Competition.find(directory, set_ or [])
+    found, problems = list_runs(competition.runs)
+    ordered = _best_first(found) if by == "score" else found[::-1]
+    if json:
+        out.document({"runs": [dict(run.record) for run in ordered], "problems": problems})
+        return
+    for problem in problems:
+        out.remark(f"kit: {problem}")
+    if not found:
+        out.say(f"No runs in {competition.runs} yet.")
+        out.next("kit cv")
+        return
+    shown = ordered if everything or not out.fancy else ordered[:_SHOWN]
+    headers, rows = run_rows(shown, verbose=verbose)
+    out.table(headers, rows)
+    if len(shown) < len(ordered):
+        out.say(f"{len(ordered) - len(shown)} more: kit runs --all")
+    if any(run.record.get("early_stopping") == "fold" for run in shown):
+        out.say("* stopped early on the scored fold itself: optimistic")
+
+
+def run_rows(found: Sequence[Run], *, verbose: bool) -> tuple[list[str], list[list[Cell]]]:
+    """Headers and rows of a table of runs."""
+    from kit.cli.output import age, score_format
+
+    metric = found[0].record["metric"]["name"] if found else "score"
+    same = all(run.record["metric"]["name"] == metric for run in found)
+    headers = ["model", metric if same else "score", "mean ± sd", "folds", "fit s", "age", "run"]
+    rows: list[list[Cell]] = []
+    for run in found:
+        score = run.record["score"]
+        star = "*" if run.record.get("early_stopping") == "fold" else ""
+        mean, std = score.get("mean"), score.get("std")
+        spread = f"{score_format(mean)} ± {score_format(std)}" if std is not None else ""
+        name = run.model if same else f"{run.model} ({run.record['metric']['name']})"
+        seconds = run.record.get("seconds", {}).get("fit")
+        rows.append(
+            [
+                name,
+                score_format(run.score) + star,
+                spread,
+                run.folds[:4],
+                "" if seconds is None else f"{seconds:.1f}",
+                age(str(run.record["created"])),
+                run.id,
+            ]
+        )
+        if verbose:
+            folds = ", ".join(score_format(value) for value in score["folds"])
+            rows.append(["", "", folds, "", "", "", ""])
+    return headers, rows
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run id, a part of one, or last.")],
+    directory: Directory = None,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show everything a run recorded."""
+    from kit.cli.output import Output, score_format
+    from kit.competition import Competition
+    from kit.runs import find_run
+
+    out = Output(json=json, quiet=quiet)
+    run = find_run(Competition.find(directory, set_ or []).runs, name)
+    if json:
+        out.document({**run.record, "config": run.config})
+        return
+    record, score = run.record, run.record["score"]
+    out.say(run.id)
+    facts: list[list[Cell]] = [
+        ["model", f"{run.model} ({run.kind})"],
+        [record["metric"]["name"], score_format(run.score)],
+        ["all rows pooled", score_format(score["oof"])],
+        ["mean ± sd", f"{score_format(score['mean'])} ± {score_format(score['std'])}"],
+        ["folds", ", ".join(score_format(value) for value in score["folds"])],
+    ]
+    if score.get("plain") is not None:
+        facts.append(["plain score", f"{score_format(score['plain'])} (weights saw these rows)"])
+    decision = record.get("decision", {})
+    if decision.get("kind", "none") != "none":
+        values = ", ".join(f"{value:.4g}" for value in decision["values"])
+        default = score["default"]
+        gain = "" if default == score["oof"] else f", {score_format(default)} without"
+        facts.append(["decision", f"{decision['kind']} {values}{gain}"])
+    facts += [[key, _plain(record[key])] for key in _SHOWN_KEYS if record.get(key)]
+    out.table(["", ""], facts)
+    if record.get("weights"):
+        out.say()
+        out.table(["weight", "run"], [[w, parent] for parent, w in record["weights"].items()])
+    if verbose:
+        out.say()
+        out.table(["parameter", "value"], [[k, _plain(v)] for k, v in record["params"].items()])
+    out.say(f"\n{run.path}")
+
+
+_SHOWN_KEYS = (
+    "task", "seed", "early_stopping", "best_iterations", "overrides", "seconds", "peak_memory_mb",
+    "resumed", "digests", "kit", "created", "hash",
+)  # fmt: skip
+
+
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="A run.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another run.")],
+    directory: Directory = None,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Compare two runs: settings and scores, fold by fold."""
+    from kit.cli.output import Output, score_format
+    from kit.comparison import compare
+    from kit.competition import Competition
+    from kit.runs import find_run
+
+    out = Output(json=json, quiet=quiet)
+    folder = Competition.find(directory, set_ or []).runs
+    a, b = find_run(folder, first), find_run(folder, second)
+    found = compare(a, b)
+    out.document(
+        {"a": a.id, "b": b.id, "settings": found.settings, "folds": found.folds, **found.summary}
+    )
+    out.say(f"A  {a.id}\nB  {b.id}\n")
+    settings = [[key, _plain(old), _plain(new)] for key, (old, new) in found.settings.items()]
+    out.table(["setting", "A", "B"], settings or [["(the same)", "", ""]])
+    out.say()
+    if found.reason:
+        out.say(found.reason)
+        return
+    rows: list[list[Cell]] = [
+        [f"fold {k + 1}", *(score_format(v) for v in pair), _signed(pair)]
+        for k, pair in enumerate(found.folds)
+    ]
+    pooled = (a.score, b.score)
+    rows.append(["all rows", *(score_format(v) for v in pooled), _signed(pooled)])
+    out.table(["", "A", "B", "B - A"], rows)
+    out.say(f"\n{found.verdict}")
+
+
+def _signed(pair: tuple[float | None, float | None]) -> str:
+    old, new = pair
+    return "" if old is None or new is None else f"{new - old:+.5f}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(item) for item in value)
+    return "" if value is None else str(value)
+
+
+def _best_first(found: Sequence[Run]) -> list[Run]:
+    def key(run: Run) -> float:
+        return -run.score if run.record["metric"]["greater_is_better"] else run.score
+
+    return sorted(found, key=key)

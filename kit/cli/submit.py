@@ -1,0 +1,122 @@
+"""`kit submit`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+
+if TYPE_CHECKING:
+    from kit.cli.output import Cell, Output
+    from kit.competition import Competition
+    from kit.providers.base import Provider
+    from kit.runs import Run
+    from kit.submission import Receipt
+
+_POLL_SECONDS = 5.0
+
+
+def submit(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run id, a part of one, or last. Default: the best comparable run.",
+        ),
+    ] = None,
+    message: Annotated[str, typer.Option("-m", "--message", help="Description.")] = "",
+    file: Annotated[
+        Path | None, typer.Option(help="Hand in this file instead of a run's predictions.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build and validate the file, hand nothing in.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the score.")] = True,
+    again: Annotated[
+        bool, typer.Option("--again", help="Hand in although the same file was handed in before.")
+    ] = False,
+    directory: Directory = None,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Build, validate and hand in a submission, once."""
+    from kit.cli.output import Output
+    from kit.competition import Competition
+    from kit.errors import ConfigError
+    from kit.providers.base import load_provider
+    from kit.submission import submit as hand_in
+
+    out = Output(json=json, quiet=quiet)
+    if name and file:
+        raise ConfigError("name a run or a --file, not both")
+    competition = Competition.find(directory, set_ or [])
+    provider = load_provider(competition.slug, competition.settings.provider, competition.root)
+    chosen = file or _run(competition, name, out)
+    receipt = hand_in(competition, chosen, provider, message=message, again=again, dry_run=dry_run)
+    if wait and not dry_run:
+        receipt = _waited(competition, provider, receipt, out)
+    out.document(receipt.to_json())
+    for note in receipt.notes:
+        out.say(f"note: {note}")
+    out.table(["", ""], _facts(receipt))
+    if dry_run:
+        out.say("\nThe file is valid. Nothing was handed in (--dry-run).")
+        return
+    _board(provider, out)
+    if receipt.status == "error":
+        raise typer.Exit(3)
+    out.next("kit ledger")
+
+
+def _run(competition: Competition, name: str | None, out: Output) -> Run:
+    from kit.runs import find_run, list_runs
+    from kit.selection import best_run
+
+    if name:
+        return find_run(competition.runs, name)
+    run, why = best_run(list_runs(competition.runs)[0])
+    out.remark(f"{run.id}: {why}")
+    return run
+
+
+def _waited(competition: Competition, provider: Provider, receipt: Receipt, out: Output) -> Receipt:
+    from kit.submission import refresh
+
+    while receipt.status in ("sent", "pending"):
+        out.remark("waiting for the score; Ctrl-C stops waiting, the submission stays")
+        time.sleep(_POLL_SECONDS)
+        changed = [each for each in refresh(competition, provider) if each.path == receipt.path]
+        receipt = changed[0] if changed else receipt
+    return receipt
+
+
+def _facts(receipt: Receipt) -> list[list[Cell]]:
+    from kit.cli.output import score_format
+
+    cv = receipt.cv or {}
+    facts = [
+        ["file", receipt.file],
+        ["run", receipt.run or ""],
+        ["status", receipt.status + (f": {receipt.error}" if receipt.error else "")],
+        ["CV", score_format(cv.get("value"))],
+        [f"public {receipt.metric}", score_format(receipt.public)],
+        [f"private {receipt.metric}", score_format(receipt.private)],
+    ]
+    return [[key, value] for key, value in facts if value]
+
+
+def _board(provider: Provider, out: Output) -> None:
+    standings = provider.leaderboard()
+    if not standings:
+        return
+    out.say()
+    out.table(
+        ["rank", "team", "public score"],
+        [[s.rank, s.team + (" <-" if s.mine else ""), s.score] for s in standings],
+    )

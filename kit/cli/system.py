@@ -1,0 +1,81 @@
+"""`kit plugins` and `kit doctor`: what is registered, what is wrong with this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+
+
+def plugins(
+    kind: Annotated[
+        str | None, typer.Argument(help="Only models, metrics, splitters or providers.")
+    ] = None,
+    directory: Directory = None,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """List models, metrics, splitters and providers."""
+    from kit.cli.output import Output
+    from kit.errors import ConfigError, nearest
+    from kit.registry import ALL
+
+    out = Output(json=json, quiet=quiet)
+    known = {f"{registry.kind}s": registry for registry in ALL}
+    if kind is not None and kind not in known:
+        raise ConfigError(f"unknown kind {kind!r}. {nearest(kind, known)}")
+    entries = [
+        entry
+        for name, registry in known.items()
+        if kind in (None, name)
+        for entry in registry.entries()
+    ]
+    out.document(
+        [
+            {"kind": e.kind, "name": e.name, "reference": e.reference, "source": e.source}
+            for e in entries
+        ]
+    )
+    out.table(
+        ["kind", "name", "reference", "from"],
+        [[e.kind, e.name, e.reference, e.source] for e in entries],
+    )
+    out.say(
+        '\nYour own: module:attribute of a file beside kit.toml (use = "model:build"), or an '
+        "entry point\nof an installed package in the group kit.models, kit.metrics, kit.splitters "
+        "or kit.providers."
+    )
+
+
+def doctor(
+    directory: Directory = None,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say what this machine has and what is wrong with it.
+
+    Exit code 1 if kit cannot work here.
+    """
+    from pathlib import Path
+
+    from kit.cli.output import Output
+    from kit.diagnosis import diagnose
+
+    out = Output(json=json, quiet=quiet)
+    facts = diagnose(Path(directory) if directory else Path.cwd())
+    out.document([{"name": f.name, "value": f.value, "problem": f.problem} for f in facts])
+    out.table(
+        ["", "", "problem"],
+        [[fact.name, fact.value, fact.problem] for fact in facts],
+    )
+    problems = [fact for fact in facts if fact.problem]
+    plural = "s" * (len(problems) != 1)
+    out.say(f"\n{len(problems)} problem{plural} found." if problems else "\nAll well.")
+    if any(fact.serious for fact in problems):
+        raise typer.Exit(1)

@@ -1,0 +1,128 @@
+"""What this machine has, and what is wrong with it. Imports nothing heavy, asks no network."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import kit
+
+_PACKAGES = (
+    "numpy", "pandas", "pyarrow", "scikit-learn", "lightgbm", "tensorflow", "keras", "kaggle",
+    "typer",
+)  # fmt: skip
+_LITTLE_DISK = 2 * 10**9
+_LITTLE_MEMORY = 4 * 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One line of the diagnosis.
+
+    Attributes:
+        problem: what is wrong and the way out, or "".
+        serious: whether kit cannot work with it.
+    """
+
+    name: str
+    value: str
+    problem: str = ""
+    serious: bool = False
+
+
+def diagnose(where: Path) -> list[Fact]:
+    """Look at Python, packages, memory, cores, disk, settings and credentials.
+
+    Args:
+        where: the folder whose disk is looked at.
+    """
+    return [
+        Fact(name="kit", value=f"{kit.__version__} ({Path(kit.__file__).parent})"),
+        _python(),
+        *_packages(),
+        *_hardware(where),
+        *_settings(),
+        _credentials(),
+    ]
+
+
+def _python() -> Fact:
+    old = sys.version_info < (3, 11)
+    return Fact(
+        name="python",
+        value=f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        problem="kit needs Python 3.11 or newer" if old else "",
+        serious=old,
+    )
+
+
+def _packages() -> Iterator[Fact]:
+    for name in _PACKAGES:
+        try:
+            yield Fact(name=name, value=version(name))
+        except PackageNotFoundError:
+            yield Fact(
+                name=name, value="-", problem=f"not installed: pip install {name}", serious=True
+            )
+
+
+def _hardware(where: Path) -> Iterator[Fact]:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    little = memory.available < _LITTLE_MEMORY
+    yield Fact(name="cores", value=str(os.cpu_count()))
+    yield Fact(
+        name="memory",
+        value=f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB available",
+        problem="little memory: networks may not fit" if little else "",
+    )
+    existing = next(path for path in (where.resolve(), *where.resolve().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    writable = os.access(existing, os.W_OK)
+    yield Fact(
+        name="disk",
+        value=f"{free / 10**9:.1f} GB free in {existing}",
+        problem="" if free > _LITTLE_DISK else "little space: runs and data may not fit",
+    )
+    if not writable:
+        yield Fact(name="folder", value=str(existing), problem="not writable", serious=True)
+    found = shutil.which("nvidia-smi") is not None
+    yield Fact(name="gpu", value="NVIDIA driver found" if found else "none; networks use the CPU")
+
+
+def _settings() -> Iterator[Fact]:
+    policy = os.environ.get("OMP_WAIT_POLICY", "")
+    yield Fact(
+        name="OMP_WAIT_POLICY",
+        value=policy or "unset",
+        problem=""
+        if policy.upper() in ("", "PASSIVE")
+        else "waiting threads spin; two fits at once may take 100 times as long: unset it",
+    )
+    for name in ("KIT_PLUGINS", "KIT_DEBUG", "KERAS_BACKEND"):
+        if os.environ.get(name):
+            yield Fact(name=name, value=os.environ[name])
+
+
+def _credentials() -> Fact:
+    """Where Kaggle credentials would come from; never what they are."""
+    home = Path.home()
+    sources = {
+        "KAGGLE_API_TOKEN": "KAGGLE_API_TOKEN" in os.environ,
+        "~/.kaggle/access_token": (home / ".kaggle" / "access_token").is_file(),
+        "KAGGLE_USERNAME and KAGGLE_KEY": {"KAGGLE_USERNAME", "KAGGLE_KEY"} <= set(os.environ),
+        "~/.kaggle/kaggle.json": (home / ".kaggle" / "kaggle.json").is_file(),
+        "~/.config/kaggle/kaggle.json": (home / ".config" / "kaggle" / "kaggle.json").is_file(),
+    }
+    found = [name for name, there in sources.items() if there]
+    return Fact(
+        name="kaggle credentials",
+        value=", ".join(found) or "none (not needed for sample and local competitions)",
+    )

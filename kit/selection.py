@@ -1,0 +1,44 @@
+"""Which run to hand in when none is named. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kit.comparison import compare
+from kit.errors import RunError
+from kit.runs import Run
+
+
+def best_run(runs: Sequence[Run]) -> tuple[Run, str]:
+    """The run to hand in, and why, in one sentence.
+
+    Only runs that can be compared with the newest one (same data, folds and metric) take part. The
+    best score wins; but the newest blend is taken where the best single run is not clearly better
+    (by more than one standard error of the paired fold differences): that run's lead is the luck
+    of having been picked as the best of many.
+
+    Raises:
+        RunError: there is no run.
+    """
+    if not runs:
+        raise RunError("there are no runs yet. `kit cv` makes one.")
+    newest = runs[-1].record
+    same = [run for run in runs if _comparable(run, runs[-1])]
+    up = bool(newest["metric"]["greater_is_better"])
+    best = max(same, key=lambda run: (run.score if up else -run.score, run.id))
+    blends = [run for run in same if run.kind == "blend"]
+    if best.kind == "blend" or not blends:
+        return best, f"the best of {len(same)} comparable runs"
+    blend = blends[-1]
+    summary = compare(blend, best).summary
+    lead, error = summary.get("mean_difference", 0.0), summary.get("standard_error", 0.0)
+    if abs(lead) > error:
+        return best, f"the best of {len(same)} comparable runs, clearly better than the blend"
+    return blend, f"the newest blend; {best.id} scores better only within the noise of the folds"
+
+
+def _comparable(run: Run, other: Run) -> bool:
+    keys = ("data", "folds")
+    return run.record["metric"]["name"] == other.record["metric"]["name"] and all(
+        run.record["digests"].get(key) == other.record["digests"].get(key) for key in keys
+    )
