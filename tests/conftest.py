@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from kit.competition import Competition
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Before numpy, scikit-learn or LightGBM load an OpenMP runtime: two busy test processes with two
 # threads each spin against one another for minutes.
@@ -41,3 +50,57 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         return connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def make_competition(tmp_path: Path) -> Callable[..., Competition]:
+    """Write CSV files and a kit.toml by hand and load them as a competition.
+
+    Called as ``make_competition(train, test, name="c", sample=None, code={}, **tables)``: `code`
+    maps file names to source, `tables` are the tables of kit.toml, merged over the defaults (binary
+    target `y`, id `id`, text columns are categories, stratified folds, one thread).
+    """
+
+    def make(
+        train: pd.DataFrame,
+        test: pd.DataFrame,
+        *,
+        name: str = "competition",
+        sample: pd.DataFrame | None = None,
+        code: Mapping[str, str] | None = None,
+        **tables: dict[str, Any],
+    ) -> Competition:
+        import pandas as pd
+
+        root = tmp_path / name
+        raw = root / "data" / "raw"
+        raw.mkdir(parents=True, exist_ok=True)
+        if sample is None:
+            sample = pd.DataFrame({"id": test["id"], "y": 0})
+        frames = {"train": train, "test": test, "sample_submission": sample}
+        for stem, frame in frames.items():
+            frame.to_csv(raw / f"{stem}.csv", index=False)
+        for file, source in (code or {}).items():
+            (root / file).write_text(source, encoding="utf-8")
+        text = [c for c in train.columns if c not in ("id", "y") and train[c].dtype == "str"]
+        defaults: dict[str, dict[str, Any]] = {
+            "competition": {"slug": name},
+            "columns": {"id": "id", "target": "y", "kinds": dict.fromkeys(text, "category")},
+            "task": {"type": "binary", "metric": "roc_auc", "classes": ["0", "1"]},
+            "submission": {"wants": "probability", "columns": ["y"]},
+            "cv": {"splitter": "stratified_kfold", "n_splits": 3},
+            "execution": {"threads": 1},
+        }
+        merged = {key: {**defaults.get(key, {}), **tables.get(key, {})} for key in defaults}
+        lines = [f"{key} = {_toml(value)}" for key, value in {**tables, **merged}.items()]
+        (root / "kit.toml").write_text("\n".join(["schema = 1", *lines]), encoding="utf-8")
+        return Competition.load(root)
+
+    return make
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML; JSON spells everything but tables the same."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,98 @@
+"""Does every row have a name of its own, and do the three files agree on the names?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from kit.checks.finding import Evidence
+from kit.checks.material import Material
+from kit.kinds import some
+
+
+def unusable(m: Material) -> Iterator[Evidence]:
+    """Ids that are missing or repeat."""
+    files = m.settings.files
+    for frame, name, file in (
+        (m.train, m.columns.id, files.train),
+        (m.test, m.test_id, files.test),
+    ):
+        if name in frame.columns:
+            yield from _unusable(frame[name], file)
+
+
+def _unusable(column: pd.Series, file: str) -> Iterator[Evidence]:
+    remedy = 'name another column: [columns] id = "…"; id = "" numbers the rows of train'
+    missing = int(column.isna().sum())
+    if missing:
+        yield Evidence(
+            text=f"{file}: {column.name!r} is empty in {missing} of {len(column)} rows",
+            remedy=remedy,
+            columns=(str(column.name),),
+        )
+    ids = column.dropna().astype("str").str.strip()
+    twice = ids[ids.duplicated()]
+    if len(twice):
+        yield Evidence(
+            text=f"{file}: {len(twice)} of {len(column)} rows repeat an id in {column.name!r}, "
+            f"first: {some(twice.unique())}",
+            remedy=remedy,
+            columns=(str(column.name),),
+        )
+
+
+def shared(m: Material) -> Iterator[Evidence]:
+    """Ids of train that also occur in test."""
+    if m.columns.id not in m.train.columns or m.test_id not in m.test.columns:
+        return
+    both = m.row_ids[m.row_ids.isin(set(m.test_row_ids))]
+    if both.empty:
+        return
+    numbering = _first(m.row_ids) is not None and _first(m.row_ids) == _first(m.test_row_ids)
+    yield Evidence(
+        text=f"{len(both)} of {len(m.row_ids)} ids of train are in test too, first: {some(both)}"
+        + (" (both files just number their rows)" if numbering else ""),
+        remedy="nothing to do if they are only numbers of rows"
+        if numbering
+        else "if an id names a thing that has rows in both files (a customer, a patient), its rows "
+        'belong together: make it a column of its own and set [columns] group = "…"',
+        columns=(m.columns.id,),
+        severity="info" if numbering else None,
+    )
+
+
+def _first(ids: pd.Series) -> float | None:
+    """Where ids that are running numbers without a gap start; None for other ids."""
+    numbers = pd.to_numeric(ids, errors="coerce")
+    gapless = numbers.notna().all() and numbers.max() - numbers.min() + 1 == len(ids)
+    return float(numbers.min()) if gapless else None
+
+
+def sample_differs(m: Material) -> Iterator[Evidence]:
+    """Ids of the sample submission that are not those of test."""
+    name, files = m.settings.submission.id, m.settings.files
+    if name not in m.sample.columns:
+        return
+    sample = m.sample[name].astype("str").str.strip()
+    remedy = "is it the sample submission of these files? [files] and submission.id name them"
+    if not m.test_id:
+        if len(sample) != len(m.test):
+            yield Evidence(
+                text=f"{files.test} has no id column and {len(m.test)} rows, however "
+                f"{files.sample_submission} has {len(sample)}",
+                remedy=remedy,
+            )
+        return
+    if m.test_id not in m.test.columns:
+        return
+    absent = m.test_row_ids[~m.test_row_ids.isin(set(sample))]
+    extra = sample[~sample.isin(set(m.test_row_ids))]
+    for found, what in (
+        (absent, f"ids of {files.test} are not in {files.sample_submission}"),
+        (extra, f"ids of {files.sample_submission} are not in {files.test}"),
+        (sample[sample.duplicated()], f"rows of {files.sample_submission} repeat an id"),
+    ):
+        if len(found):
+            text = f"{len(found)} {what}, first: {some(found.unique())}"
+            yield Evidence(text=text, remedy=remedy, columns=(name,))

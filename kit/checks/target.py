@@ -1,0 +1,103 @@
+"""Can the target be learned at all?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kit.checks.finding import Evidence
+from kit.checks.material import Material
+from kit.kinds import some
+
+_CLASSES = ("binary", "multiclass")
+
+
+def missing(m: Material) -> Iterator[Evidence]:
+    """Training rows without a target."""
+    for name in _present(m):
+        empty = m.train[name].isna().to_numpy()
+        if empty.any():
+            yield Evidence(
+                text=f"{name!r} is missing in {empty.sum()} of {len(empty)} rows, first ids: "
+                f"{some(m.row_ids[empty])}",
+                remedy="take these rows out of the train file, or name another [columns] target",
+                column=name,
+            )
+
+
+def one_value(m: Material) -> Iterator[Evidence]:
+    """Targets that never change."""
+    for name in _present(m):
+        values = m.train[name].dropna()
+        if m.settings.task.type in _CLASSES:
+            values = values.str.strip()
+        if values.nunique() == 1:
+            yield Evidence(
+                text=f"{name!r} is {str(values.iloc[0])!r} in all {len(values)} rows",
+                remedy='there is nothing to learn; name the right column: [columns] target = "…"',
+                column=name,
+            )
+
+
+def other_labels(m: Material) -> Iterator[Evidence]:
+    """Labels that differ from `task.classes`."""
+    classes = list(m.settings.task.classes)
+    if m.settings.task.type not in _CLASSES:
+        return
+    for name in _present(m):
+        labels = m.train[name].dropna().str.strip()
+        counts = labels[~labels.isin(classes)].value_counts()
+        if len(counts):
+            yield Evidence(
+                text=f"{name!r} holds {some(counts.index)} in {counts.sum()} rows, which "
+                f"task.classes does not list ({some(classes, 10)})",
+                remedy="list every label in [task] classes, or repair the train file",
+                column=name,
+            )
+        absent = [label for label in classes if label not in set(labels)]
+        if absent and labels.nunique() > 1:  # one value is a finding of its own
+            yield Evidence(
+                text=f"no row of {name!r} is {some(absent)}, which task.classes lists",
+                remedy="take it out of [task] classes; mind the submission's columns",
+                column=name,
+            )
+
+
+def unusable(m: Material) -> Iterator[Evidence]:
+    """Targets that are no numbers where numbers are needed."""
+    error = m.problems.get("target")
+    if error is not None and not any((*one_value(m), *other_labels(m))):
+        yield Evidence(
+            text=str(error),
+            remedy="repair the train file, or change [task] type",
+            columns=m.columns.target,
+        )
+
+
+def rare_classes(m: Material) -> Iterator[Evidence]:
+    """Classes with fewer rows than there are folds."""
+    n_splits, task = m.settings.cv.n_splits, m.settings.task
+    stratified = m.settings.cv.splitter.startswith("stratified")
+    if task.type in _CLASSES:
+        counts = dict(zip(task.classes, np.bincount(m.y, minlength=len(task.classes)), strict=True))
+    elif task.type == "multilabel":
+        names = m.columns.target
+        ones = m.y.sum(axis=0).astype(int)
+        counts = dict(zip(names, np.minimum(ones, len(m.y) - ones), strict=True))
+        stratified = False  # combinations of labels that are rare are pooled
+    else:
+        return
+    few = {name: int(count) for name, count in counts.items() if 0 < count < n_splits}
+    if few:
+        shown = ", ".join(f"{name!r}: {count}" for name, count in list(few.items())[:5])
+        yield Evidence(
+            text=f"{len(few)} of {len(counts)} have fewer rows than the {n_splits} folds: {shown}",
+            remedy=f"[cv] n_splits = {max(2, min(few.values()))}"
+            + (' or splitter = "kfold"' if stratified else "; else some fold is scored without it"),
+            severity=None if stratified else "warning",
+        )
+
+
+def _present(m: Material) -> list[str]:
+    return [name for name in m.columns.target if name in m.train.columns]
