@@ -47,7 +47,7 @@ CATALOGUE: tuple[Check, ...] = (
         "KIT005", "numbers in one file, text in the other", "warning", _TABLES, schema.other_types
     ),
     Check("KIT006", "a column contradicts its kind", "error", _FEATURES, schema.unfit_kinds),
-    Check("KIT007", "a kind for a column there is not", "warning", _FEATURES, schema.unknown_kinds),
+    Check("KIT007", "a kind for a column there is not", "error", _FEATURES, schema.unknown_kinds),
     Check("KIT008", "values lost to their column's kind", "warning", _FEATURES, schema.lost_values),
     Check("KIT011", "ids missing or repeated", "error", _TABLES, ids.unusable),
     Check("KIT012", "the same ids in train and test", "warning", _TABLES, ids.shared),

@@ -265,7 +265,7 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT004": (extra_in_test, "info", "'later'"),
     "KIT005": (text_in_test, "warning", "'unknown'"),
     "KIT006": (words_as_numbers, "error", "'Oslo'"),
-    "KIT007": (kind_of_nothing, "warning", "'town'"),
+    "KIT007": (kind_of_nothing, "error", "'town'"),
     "KIT008": (dates_that_are_none, "warning", "2 of 240"),
     "KIT011": (ids_twice, "error", "1 of 240 rows repeat an id in 'id', first: '1008'"),
     "KIT012": (ids_in_both, "warning", "100 of 240 ids"),
