@@ -34,8 +34,8 @@ from kit.runs import Run
 from kit.session import open_session
 from kit.splitters import check_splitter, make_folds
 
-# pandas 3.1 deprecates dt.dayofweek and dt.dayofyear (kit/preprocessing/dates.py) and pd.Categorical
-# of values that are no category (codes.py). Take this out once they are changed.
+# pandas 3.1 deprecates dt.dayofweek, dt.dayofyear (kit/preprocessing/dates.py) and pd.Categorical
+# of unknown values (codes.py). Take this out once they are changed.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
 
 Make = Callable[..., Competition]
