@@ -28,8 +28,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL or "No space left" in str(error):
+            reason = error.strerror or str(error).splitlines()[0]
             raise DiskFull(
-                f"the disk is full (or a quota used up) while writing {path}: {error.strerror}.\n"
+                f"the disk is full (or a quota used up) while writing {path}: {reason}.\n"
                 "  Nothing under a final name was touched and finished folds are kept. "
                 "Free some space and run the same command again."
             ) from error
@@ -43,10 +44,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         DiskFull: the block or the rename ran out of space; the temporary file is removed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
         with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             _flush(temporary)
             os.replace(temporary, path)

@@ -23,7 +23,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing, unreadable or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad writes a BOM
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist. `kit new` writes one.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -71,9 +71,10 @@ def build(schema: type, table: Mapping[str, Any], where: str) -> Any:
     hints = get_type_hints(schema)
     for key in table:
         if key not in fields:
-            raise ConfigError(f"{where}: unknown key {key!r}. {nearest(key, fields)}")
+            place = where.removesuffix(": ")
+            raise ConfigError(f"{place}: unknown key {key!r}. {nearest(key, fields)}")
     values = {
-        key: _convert(hints[key], value, f"{where}.{key}" if where[-1] != " " else where + key)
+        key: convert(hints[key], value, f"{where}.{key}" if where[-1] != " " else where + key)
         for key, value in table.items()
     }
     for name, field in fields.items():
@@ -81,27 +82,32 @@ def build(schema: type, table: Mapping[str, Any], where: str) -> Any:
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         )
         if required and name not in values:
-            raise ConfigError(f"{where}: {name!r} is missing")
+            raise ConfigError(f"{where.removesuffix(': ')}: {name!r} is missing")
     return schema(**values)
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
+def convert(hint: Any, value: Any, where: str) -> Any:
+    """A TOML value as the type that an annotation asks for.
+
+    Raises:
+        ConfigError: it is of another type.
+    """
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
     if origin in (Union, types.UnionType):
-        return _convert(next(a for a in args if a is not type(None)), value, where)
+        return convert(next(a for a in args if a is not type(None)), value, where)
     if origin is Literal:
         if value not in args:
             raise ConfigError(f"{where}: {value!r} is not known. {nearest(str(value), args)}")
         return value
     if origin is tuple:
         items = value if isinstance(value, list) else [value]
-        return tuple(_convert(args[0], item, where) for item in items)
+        return tuple(convert(args[0], item, where) for item in items)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return build(hint, _expect(dict, value, where), where)
     if origin is dict:
-        return {k: _convert(args[1], v, f"{where}.{k}") for k, v in _table(value, where)}
+        return {k: convert(args[1], v, f"{where}.{k}") for k, v in _table(value, where)}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return _expect(hint, value, where)

@@ -79,6 +79,7 @@ def cross_validate(session: Session, model: str) -> Run | None:
     with _locked(session, plan):
         known = _published(session, plan)
         if known is not None:
+            shutil.rmtree(plan.partial, ignore_errors=True)  # left by a kill just after publishing
             session.listen(Event(kind="known", model=model, run=known))
             return known
         results = _finished(session, plan)
@@ -139,15 +140,15 @@ def make_plan(session: Session, model: str) -> Plan:
 @contextmanager
 def _locked(session: Session, plan: Plan) -> Iterator[None]:
     """One process at a time computes a given run; a second one waits and finds it published."""
+    lock = FileLock(plan.partial.with_suffix(".lock"))
     with disk_errors(plan.partial):
         ignore(session.competition.runs)
         plan.partial.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(plan.partial.with_suffix(".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        session.listen(Event(kind="waiting", model=plan.model))
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            session.listen(Event(kind="waiting", model=plan.model))
+            lock.acquire()
     try:
         yield
     finally:
@@ -285,11 +286,13 @@ def _plain(value: Any) -> Any:
 
 
 def check_models(models: list[str]) -> None:
-    """Refuse a list of models with repetitions.
+    """Refuse a list of models that is empty or has repetitions.
 
     Raises:
-        ConfigError: a name is there twice.
+        ConfigError: there is no name, or one is there twice.
     """
+    if not models:
+        raise ConfigError("there is no model to validate: name one, or list them in cv.models")
     twice = sorted({name for name in models if models.count(name) > 1})
     if twice:
         raise ConfigError(f"these models are named more than once: {', '.join(twice)}")

@@ -82,6 +82,7 @@ class Dataset:
         test_ids = _test_ids(competition, test)
         y = encode_target(train, columns.target, task.type, task.classes, ids)
         X, X_test = _features(competition, train, test)
+        _check_kinds(competition, [*train.columns, *test.columns, *X.columns])
         kinds = assign_kinds(X, columns.kinds)
         X, X_test = typed(X, X_test, kinds)
         return cls(
@@ -151,7 +152,7 @@ def encode_target(
 
 
 def _class_codes(labels: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
-    codes = pd.Categorical(labels.str.strip(), categories=list(classes)).codes.astype(np.int64)
+    codes = pd.Index(classes).get_indexer(pd.Index(labels.str.strip())).astype(np.int64)
     unknown = labels[codes < 0].unique()
     if len(unknown):
         raise DataError(
@@ -207,7 +208,8 @@ def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFra
                 )
     for name in columns.drop:
         if name not in everywhere:
-            raise ConfigError(f"{path}: columns.drop: no {name!r}. {nearest(name, everywhere)}")
+            known = nearest(name, set(everywhere))
+            raise ConfigError(f"{path}: columns.drop: no {name!r}. {known}")
     used = [c for c in train.columns if c not in {*columns.target, *columns.drop, columns.id}]
     ignored = {columns.group, columns.time, columns.test_id}
     absent = [c for c in used if c not in test.columns and c not in ignored]
@@ -216,6 +218,16 @@ def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFra
             f"{settings.files.test} lacks columns that {settings.files.train} has: {absent[:5]}.\n"
             f"  A model cannot use them: list them in columns.drop of {path}."
         )
+
+
+def _check_kinds(competition: Competition, known: Sequence[str]) -> None:
+    """Every column of `[columns.kinds]` is in a file or made by `features.py`."""
+    for name in competition.settings.columns.kinds:
+        if name not in known:
+            raise ConfigError(
+                f"{competition.root / 'kit.toml'}: columns.kinds: no {name!r}. "
+                f"{nearest(name, set(known))}"
+            )
 
 
 def _ids(frame: pd.DataFrame, name: str, file: str) -> NDArray[np.str_]:
@@ -286,7 +298,7 @@ def apply_features(function: Any, competition: Competition, frame: pd.DataFrame)
 
     Raises:
         UserCodeError: it raised.
-        DataError: it returned something else than a frame with the same rows.
+        DataError: it returned something else than a frame with the same rows, or a column twice.
     """
     with reported(competition.root / "features.py"):
         result = function(frame.copy())
@@ -296,6 +308,10 @@ def apply_features(function: Any, competition: Competition, frame: pd.DataFrame)
             f"features(df) must return a frame with the same rows as df ({len(frame)}), however "
             f"it returned {found}. Do not drop, sort or re-index rows."
         )
+    result.columns = [str(name) for name in result.columns]
+    twice = result.columns[result.columns.duplicated()]
+    if len(twice):
+        raise DataError(f"features(df) must return every column once; twice: {some(twice)}")
     return result
 
 

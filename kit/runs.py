@@ -78,9 +78,16 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The configuration the run was made with."""
-        text = (self.path / "config.json").read_text(encoding="utf-8")
-        config: dict[str, Any] = json.loads(text)
+        """The configuration the run was made with.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        path = self.path / "config.json"
+        try:
+            config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(self._damaged(path, error)) from error
         return config
 
     def oof(self) -> pd.DataFrame:
@@ -105,11 +112,14 @@ class Run:
         try:
             return pd.read_parquet(path)
         except (OSError, ValueError, KeyError) as error:  # pyarrow's errors derive from these
-            reason = str(error).splitlines()[0]
-            raise RunError(
-                f"{path} is damaged or missing: {reason}\n"
-                f"  Delete the folder {self.path} and run `kit cv {self.model}` again."
-            ) from error
+            raise RunError(self._damaged(path, error)) from error
+
+    def _damaged(self, path: Path, error: Exception) -> str:
+        again = f"kit cv {self.model}" if self.kind == "cv" else f"kit {self.kind}"
+        return (
+            f"{path} is damaged or missing: {str(error).splitlines()[0]}\n"
+            f"  Delete the folder {self.path} and run `{again}` again."
+        )
 
 
 def prediction_columns(names: Sequence[str]) -> list[str]:
@@ -130,14 +140,26 @@ def list_runs(folder: Path) -> tuple[list[Run], list[str]]:
             with open(os.path.join(entry.path, "run.json"), encoding="utf-8") as file:
                 record = json.load(file)
             if record["schema"] > SCHEMA:
-                problems.append(f"{entry.name}: written by a newer kit, left out")
+                problems.append(f"{entry.name}: written by a newer kit, left out; update kit")
                 continue
-            record["score"]["value"], record["digests"]["folds"]
+            _check_record(record)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            problems.append(f"{entry.name}: run.json is damaged ({error}), left out")
+            reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            problems.append(
+                f"{entry.name}: run.json is damaged ({reason}), left out; delete the folder "
+                "and compute it again"
+            )
             continue
         runs.append(Run(Path(entry.path), record))
     return runs, problems
+
+
+def _check_record(record: Mapping[str, Any]) -> None:
+    """Raise `KeyError`, `TypeError` or `ValueError` unless a record can be listed and compared."""
+    for key in ("hash", "kind", "model", "created"):
+        record[key]
+    float(record["score"]["value"]), len(record["score"]["folds"])
+    record["digests"]["folds"], record["metric"]["name"], record["metric"]["greater_is_better"]
 
 
 def find_run(folder: Path, name: str) -> Run:

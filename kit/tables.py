@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Collection
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,12 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 _MISSING = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+
+# What readers raise on bytes that are not what the name says; RuntimeError: an encrypted zip.
+_UNREADABLE = (
+    ValueError, OSError, EOFError, KeyError, RuntimeError, NotImplementedError,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
@@ -65,19 +73,10 @@ def read_table(
 
     if not path.is_file():
         raise DataError(f"{path} does not exist. `kit data` brings the files.")
-    format_ = table_format(path) or ".csv"
-    try:
-        frame = _READERS[format_](path, as_text, nrows)
-    except DataError:
-        raise
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{path} is empty: no header, no rows.") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(
-            f"{path} cannot be read as {format_[1:]}: {reason}\n"
-            "  It may be truncated or another format; fetch it again with `kit data --force`."
-        ) from error
+    with _readable(path):
+        frame = _READERS[table_format(path) or ".csv"](path, as_text, nrows)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise DataError(f"{path}: the rows have more cells than the header has names")
     frame.columns = _clean(path, [str(c) for c in frame.columns])
     if nrows is not None:
         frame = frame.head(nrows)
@@ -85,15 +84,35 @@ def read_table(
 
 
 def read_header(path: Path) -> list[str]:
-    """The column names exactly as the file spells them, blanks included."""
-    if table_format(path) in (".csv", ".tsv", None):
-        import pandas as pd
+    """The column names exactly as the file spells them, blanks included.
 
-        try:
+    Raises:
+        DataError: as for `read_table`.
+    """
+    with _readable(path):
+        if table_format(path) in (".csv", ".tsv", None):
             return list(_csv(path, dtype=str, nrows=0).columns)
-        except pd.errors.EmptyDataError:
-            raise DataError(f"{path} is empty: no header, no rows.") from None
     return list(read_table(path, nrows=1).columns)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn whatever a reader raises into one message."""
+    import pandas as pd
+
+    try:
+        yield
+    except DataError:
+        raise
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{path} is empty: no header, no rows.") from None
+    except _UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        named = _named_format(path) or (path.suffix if path.suffix == ".zip" else ".csv")
+        raise DataError(
+            f"{path} cannot be read as {named[1:]}: {reason}\n"
+            "  It may be truncated or another format; fetch it again with `kit data --force`."
+        ) from error
 
 
 def _clean(path: Path, names: list[str]) -> list[str]:

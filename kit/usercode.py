@@ -49,11 +49,16 @@ class UserCode:
         return getattr(module, attribute)
 
     def features(self) -> Callable[[Any], Any] | None:
-        """The function `features` of `features.py`, or None where there is none."""
+        """The function `features` of `features.py`, or None where there is no such file.
+
+        Raises:
+            UnknownName: the file defines no `features`.
+            UserCodeError: the file raised while it was loaded.
+        """
         if not (self.root / "features.py").is_file():
             return None
-        function = getattr(self._load("features"), "features", None)
-        return function if callable(function) else None
+        function: Callable[[Any], Any] = self.resolve("features:features")
+        return function
 
     def digest(self, *modules: str) -> str:
         """Hash of the named modules and of all they import from the folder; order-free."""
@@ -70,10 +75,12 @@ class UserCode:
         path = self.root / f"{name}.py"
         package = self._package()
         full = f"{package}.{name}"
-        stamp = hashlib.sha256(path.read_bytes()).hexdigest()
+        stamp = self.digest(name)
         loaded = sys.modules.get(full)
         if loaded is not None and getattr(loaded, "__kit_stamp__", None) == stamp:
             return loaded
+        for stale in [key for key in sys.modules if key.startswith(f"{package}.")]:
+            del sys.modules[stale]  # what it imports from the folder may have changed as well
         spec = importlib.util.spec_from_file_location(full, path)
         if spec is None or spec.loader is None:
             raise AssertionError(f"unreachable: no loader for {path}")
@@ -115,7 +122,7 @@ class UserCode:
     def _installed(self, reference: str, name: str, attribute: str) -> Any:
         try:
             return getattr(importlib.import_module(name), attribute)
-        except (ImportError, AttributeError):
+        except (ImportError, AttributeError, ValueError):
             files = ", ".join(sorted(p.name for p in self.root.glob("*.py"))) or "no .py file"
             raise UnknownName(
                 f"{reference!r} is neither in {self.root} ({files}) nor in an installed package"
@@ -133,7 +140,7 @@ def reported(path: Path) -> Iterator[None]:
         yield
     except (KitError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if Path(frame.filename).parent == path.parent]
         line = own[-1].lineno if own else getattr(error, "lineno", None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from typing import NoReturn
 
 from kit.errors import KitError
 
@@ -13,14 +15,31 @@ def main() -> None:
     """Entry point of `kit`: run a command, turn errors into one message and an exit code."""
     # waiting OpenMP threads sleep instead of spinning: two fits on two cores do not collapse
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from kit.cli.app import app
-
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
+        _run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """A request to end is as good as Ctrl-C: workers are stopped, finished folds kept."""
+    raise KeyboardInterrupt
+
+
+def _run() -> None:
+    try:
+        from kit.cli.app import app
+
         app()
+    except SystemExit as error:
+        if error.code == _INTERRUPTED:  # what typer makes of Ctrl-C
+            _fail(_KEPT, "KeyboardInterrupt", _INTERRUPTED)
+        raise
     except KitError as error:
         _fail(str(error), type(error).__name__, error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted; what was finished is kept", "KeyboardInterrupt", 130)
+        _fail(_KEPT, "KeyboardInterrupt", _INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
@@ -47,8 +66,12 @@ def main() -> None:
         )
 
 
+_INTERRUPTED = 130
+_KEPT = "interrupted; what was finished is kept, and the same command goes on from there"
+
+
 def _fail(message: str, kind: str, code: int) -> None:
-    if os.environ.get("KIT_DEBUG") and code != 130:
+    if os.environ.get("KIT_DEBUG") and code != _INTERRUPTED:
         raise
     if "--json" in sys.argv:
         document = {"error": {"type": kind, "message": message, "exit_code": code}}

@@ -58,18 +58,12 @@ def cv(
     names = list(models or competition.settings.cv.models)
     check_models(names)
     limit = None if budget is None else parse_duration(budget)
-    try:
-        with (
-            out.folds(names, score_format) as listen,
-            open_session(
-                competition, listen=listen, budget=limit, keep_models=keep_models
-            ) as session,
-        ):
-            out.remark(_header(session))
-            done, failed = _validate_all(session, names, out)
-    except KeyboardInterrupt:
-        out.remark("\ninterrupted. Finished folds are kept; the same command goes on from there.")
-        raise typer.Exit(130) from None
+    with (
+        out.folds(names, score_format) as listen,
+        open_session(competition, listen=listen, budget=limit, keep_models=keep_models) as session,
+    ):
+        out.remark(_header(session))
+        done, failed = _validate_all(session, names, out)
     _report(out, done, failed, verbose)
     if failed:
         raise typer.Exit(max(error.exit_code for _, error in failed))
@@ -93,7 +87,7 @@ def _validate_all(
             if len(names) == 1:
                 raise
             failed.append((name, error))
-            out.remark(f"  {name}  failed: {error}")
+            out.problem(f"{name} failed: {error}")
             continue
         if run is not None:
             done.append(run)

@@ -47,6 +47,10 @@ class Output:
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
+    def problem(self, text: str) -> None:
+        """What went wrong and did not end the command."""
+        print(f"kit: {text}", file=sys.stderr, flush=True)
+
     def next(self, text: str) -> None:
         """What the user may want to do next."""
         if not self.json and not self.quiet:

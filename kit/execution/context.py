@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from kit.competition import Competition
+import numpy as np
+
+from kit.competition import CONFIG_NAME, Competition
 from kit.dataset import Dataset
-from kit.errors import DataError
-from kit.folds import Folds
+from kit.errors import ConfigError, DataError, UserCodeError
+from kit.folds import MAX_FOLDS, Folds
 from kit.metrics.base import Metric, load_metric
 from kit.splitters import make_folds
-from kit.usercode import UserCode
+from kit.usercode import UserCode, reported
 
 FOLDS_NAME = "folds.parquet"
 
@@ -37,19 +41,45 @@ def load_context(competition: Competition) -> FoldContext:
     code = UserCode(competition.root)
     settings = competition.settings
     metric = load_metric(settings.task.metric, settings.task.type, code.resolve)
+    if ":" in settings.task.metric:
+        metric = _guarded(metric, code.root)
     dataset = Dataset.read(competition)
     return FoldContext(
         dataset=dataset, folds=load_folds(competition, dataset), metric=metric, code=code
     )
 
 
+def _guarded(metric: Metric, root: Path) -> Metric:
+    """The competition's own metric; what goes wrong in it is reported as its author's."""
+
+    def function(y_true: Any, pred: Any) -> float:
+        with reported(root / f"{metric.name.partition(':')[0]}.py"):
+            value = metric.function(y_true, pred)
+        if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "biuf":
+            found = f"{type(value).__name__} of shape {np.shape(value)}"
+            raise UserCodeError(f"metric {metric.name!r} must return one number. Received: {found}")
+        return float(value)
+
+    return replace(metric, function=function)
+
+
 def load_folds(competition: Competition, dataset: Dataset) -> Folds:
     """The folds that `[cv]` asks for, in the row order of the data.
 
     Raises:
+        ConfigError: seed or number of folds are out of range.
         DataError: `cv.splitter` is "file" and the file is missing or does not fit the data.
     """
     spec = competition.settings.cv
+    for key, value, low, high in (
+        ("seed", spec.seed, 0, 2**32 - 1),  # what NumPy takes
+        ("n_splits", spec.n_splits, 2, MAX_FOLDS),
+    ):
+        if not low <= value <= high:
+            raise ConfigError(
+                f"{competition.root / CONFIG_NAME}: cv.{key} must be between {low} and {high}. "
+                f"Received: {value}"
+            )
     path = competition.root / FOLDS_NAME
     if spec.splitter == "file":
         if not path.is_file():
@@ -86,7 +116,8 @@ def share_folds(competition: Competition, folds: Folds) -> None:
             found = "unreadable"
         if found == folds.digest:
             return
-        os.replace(path, path.with_name(f"folds-{found}.parquet"))
+        with suppress(FileNotFoundError):  # a second kit moved it just now
+            os.replace(path, path.with_name(f"folds-{found}.parquet"))
     folds.save(path)
 
 

@@ -11,10 +11,10 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -22,15 +22,19 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from kit.atomic import atomic_path
+from kit.atomic import atomic_path, disk_errors
 from kit.competition import ModelSpec
+from kit.config import convert
 from kit.dataset import Dataset
-from kit.errors import KitError, ModelError
+from kit.errors import KitError, ModelError, UserCodeError
 from kit.execution.context import FoldContext
 from kit.models.base import Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import Shape, recipe
 from kit.registry import MODELS
 from kit.usercode import UserCode, reported
+
+_SEEDS = 2_000_000  # a thousand folds of each stay below 2**31, which every library takes
+_TOLERANCE = 1e-5  # a sum of float32 probabilities may leave 0..1 by this much
 
 REFIT_ROWS = 50_000
 """Up to so many training rows an early-stopped model is fitted again on all of them."""
@@ -95,17 +99,21 @@ def run_fold(task: FoldTask, context: FoldContext) -> FoldResult:
     which is recorded.
 
     Raises:
-        ModelError: the model failed; the message names model and fold.
+        ModelError, UserCodeError: the model failed; the message names model and fold.
+        DiskFull: the result could not be written.
     """
     where = f"model {task.model!r}, fold {task.fold}"
     try:
         result = _fit_and_predict(task, context)
+    except UserCodeError as error:
+        raise UserCodeError(f"{where}: {error}") from error
     except KitError:
         raise
     except MemoryError as error:
         raise ModelError(f"{where}: out of memory. Fewer rows, columns or threads help.") from error
     except Exception as error:
-        raise ModelError(f"{where} failed: {type(error).__name__}: {error}") from error
+        reason = str(error).strip()
+        raise ModelError(f"{where} failed: {type(error).__name__}: {reason}") from error
     write_result(task.result, result)
     return result
 
@@ -126,9 +134,10 @@ def _fit_and_predict(task: FoldTask, context: FoldContext) -> FoldResult:
     with _reported(task.spec.use, context.code):
         model = _fit(unfitted, X_train, y[train], folds.fold[train], problem, task, held)
         fitted = time.perf_counter()
-        oof = unlink(model.predict(X_valid))
-        test = unlink(model.predict(steps.transform(data.X_test)))
-    _expect_finite(oof, test)
+        oof = unlink(np.asarray(model.predict(X_valid), dtype=np.float64))
+        test = unlink(np.asarray(model.predict(steps.transform(data.X_test)), dtype=np.float64))
+    _expect(oof, (len(valid), problem.n_outputs), problem)
+    _expect(test, (len(data.X_test), problem.n_outputs), problem)
     if task.models is not None:
         _save(task.models / f"fold-{task.fold}", steps, model)
     done = time.perf_counter()
@@ -191,11 +200,29 @@ def _inner_rows(fold: NDArray[np.int8], current: int) -> NDArray[np.bool_]:
 
 
 def build_model(spec: ModelSpec, name: str, code: UserCode) -> Model:
-    """The unfitted model of a spec."""
+    """The unfitted model of a spec.
+
+    Raises:
+        ConfigError: a parameter the model does not have, or of another type than it asks for.
+    """
     factory = MODELS.load(spec.use, code.resolve)
     with _reported(spec.use, code):
-        model: Model = make_model(factory, spec.params, name)
+        model: Model = make_model(factory, _typed(factory, spec.params, name), name)
     return model
+
+
+def _typed(factory: Any, params: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The parameters as the annotations of a `Model`'s constructor ask for them."""
+    hints: dict[str, Any] = {}
+    if isinstance(factory, type) and issubclass(factory, Model):
+        with suppress(NameError):  # names that only a type checker imports
+            hints = get_type_hints(factory.__init__)
+    return {
+        key: convert(hints[key], value, f"model {name!r}, parameter {key!r}")
+        if key in hints
+        else value
+        for key, value in params.items()
+    }
 
 
 def family_of(model: Model) -> str:
@@ -211,7 +238,8 @@ def data_shape(data: Dataset, seed: int) -> Shape:
 
 def problem_of(data: Dataset, seed: int, threads: int) -> Problem:
     """What a model is told about the work."""
-    return Problem(task=data.task, n_outputs=len(data.outputs), seed=seed, threads=threads)
+    small = seed % _SEEDS
+    return Problem(task=data.task, n_outputs=len(data.outputs), seed=small, threads=threads)
 
 
 def transform_pair(name: str, task: str) -> tuple[Any, Any]:
@@ -242,14 +270,17 @@ def read_result(path: Path) -> FoldResult | None:
     try:
         table = pq.read_table(path)
         facts = json.loads((table.schema.metadata or {})[b"kit"])
-    except (OSError, ValueError, KeyError, pa.ArrowException):
+        part, rows = table["part"].to_numpy(), table["row"].to_numpy()
+        values = np.column_stack([table[f"p{k}"].to_numpy() for k in range(len(table.schema) - 2)])
+        return FoldResult(
+            rows=rows[part == 0],
+            oof=values[part == 0],
+            test=values[part == 1],
+            resumed=True,
+            **facts,
+        )
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
         return None
-    part, rows = table["part"].to_numpy(), table["row"].to_numpy()
-    columns = [table[f"p{k}"].to_numpy() for k in range(table.num_columns - 2)]
-    values = np.column_stack(columns)
-    return FoldResult(
-        rows=rows[part == 0], oof=values[part == 0], test=values[part == 1], resumed=True, **facts
-    )
 
 
 def peak_memory_mb() -> float:
@@ -261,20 +292,28 @@ def peak_memory_mb() -> float:
 def _save(folder: Path, steps: Any, model: Model) -> None:
     import joblib
 
-    folder.mkdir(parents=True, exist_ok=True)
-    joblib.dump(steps, folder / "recipe.joblib", compress=3)
-    model.save(folder)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        joblib.dump(steps, folder / "recipe.joblib", compress=3)
+        model.save(folder)
 
 
 def _rows(X: Any, mask: NDArray[np.bool_]) -> Any:
     return X.loc[mask] if hasattr(X, "loc") else X[mask]
 
 
-def _expect_finite(*predictions: NDArray[np.float64]) -> None:
-    for values in predictions:
-        bad = ~np.isfinite(values)
-        if bad.any():
-            raise ValueError(f"{bad.sum()} of {values.size} predictions are not finite")
+def _expect(values: NDArray[np.float64], shape: tuple[int, int], problem: Problem) -> None:
+    """Refuse predictions that break the contract of a model."""
+    if values.shape != shape:
+        raise ValueError(f"predictions must have the shape {shape}. Received: {values.shape}")
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise ValueError(f"{bad.sum()} of {values.size} predictions are not finite")
+    if problem.classification and not -_TOLERANCE <= values.min() <= values.max() <= 1 + _TOLERANCE:
+        raise ValueError(
+            f"predictions of a {problem.task} task must be probabilities, between 0 and 1. "
+            f"Received: {values.min():.6g} to {values.max():.6g}"
+        )
 
 
 def _same(values: NDArray[Any]) -> NDArray[Any]:
@@ -283,4 +322,5 @@ def _same(values: NDArray[Any]) -> NDArray[Any]:
 
 def _reported(task_use: str, code: UserCode) -> AbstractContextManager[None]:
     """Failures of the competition's own model are reported with file and line."""
-    return reported(code.root / "model.py") if ":" in task_use else nullcontext()
+    module, colon, _ = task_use.partition(":")
+    return reported(code.root / f"{module}.py") if colon else nullcontext()
