@@ -81,7 +81,7 @@ class Dataset:
         ids = _ids(train, columns.id, competition.settings.files.train)
         test_ids = _test_ids(competition, test)
         y = encode_target(train, columns.target, task.type, task.classes, ids)
-        X, X_test = _features(competition, train, test)
+        X, X_test = read_features(competition, train, test)
         _check_kinds(competition, [*train.columns, *test.columns, *X.columns])
         kinds = assign_kinds(X, columns.kinds)
         X, X_test = typed(X, X_test, kinds)
@@ -92,7 +92,7 @@ class Dataset:
             ids=ids,
             test_ids=test_ids,
             groups=_role(train, columns.group),
-            time=_time(train, columns.time),
+            time=read_time(train, columns.time),
             kinds=kinds,
             task=task.type,
             classes=columns.target if len(columns.target) > 1 else task.classes,
@@ -267,7 +267,7 @@ def _test_ids(competition: Competition, test: pd.DataFrame) -> NDArray[np.str_]:
     return _ids(ids, settings.submission.id, sample.name)
 
 
-def _features(
+def read_features(
     competition: Competition, train: pd.DataFrame, test: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Feature columns of both files, after the competition's own `features(df)`."""
@@ -319,7 +319,7 @@ def _role(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
     return None if name is None else train[name].to_numpy()
 
 
-def _time(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
+def read_time(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
     """The time column as sortable values: dates where it has a date format, else numbers."""
     if name is None:
         return None

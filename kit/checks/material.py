@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kit.checks.identity import id_like
 from kit.checks.rowhash import RowHashes, hash_rows
 from kit.competition import Competition, Kind
-from kit.dataset import Dataset, _features, _time, encode_target, read_raw
+from kit.dataset import Dataset, encode_target, read_features, read_raw, read_time
 from kit.errors import DataError, KitError
 from kit.execution.context import load_folds
 from kit.folds import Folds
@@ -137,7 +137,7 @@ class Material:
         if not self.has(["tables"]):
             return False
         train = self.train.drop(columns=self.train_only)
-        self.raw_X, self.raw_X_test = _features(self.competition, train, self.test)
+        self.raw_X, self.raw_X_test = read_features(self.competition, train, self.test)
         self.kinds = assign_kinds(self.raw_X, self.columns.kinds)
         pairs = {}
         for name, kind in list(self.kinds.items()):
@@ -180,7 +180,7 @@ class Material:
             ids=self.row_ids.to_numpy(dtype=np.str_),
             test_ids=self.test_row_ids.to_numpy(dtype=np.str_),
             groups=None if columns.group is None else self.train[columns.group].to_numpy(),
-            time=_time(self.train, columns.time),
+            time=read_time(self.train, columns.time),
             kinds=self.kinds,
             task=self.settings.task.type,
             classes=self.settings.task.classes,

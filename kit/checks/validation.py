@@ -10,7 +10,7 @@ import pandas as pd
 from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.checks.target import rare_classes
-from kit.dataset import _time
+from kit.dataset import read_time
 from kit.errors import DataError
 from kit.execution.context import FOLDS_NAME
 from kit.folds import Folds
@@ -51,7 +51,7 @@ def split_groups(m: Material) -> Iterator[Evidence]:
 def shuffled_time(m: Material) -> Iterator[Evidence]:
     """Folds cut at random although `columns.time` is set."""
     name = m.columns.time
-    stamps = _time(m.train, name)
+    stamps = read_time(m.train, name)
     if name is None or stamps is None or m.folds.n_splits < 2:
         return
     used = np.flatnonzero(m.folds.fold >= 0)

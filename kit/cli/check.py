@@ -22,7 +22,7 @@ def check(
     """Look for broken files, duplicates, leaks, bad folds.
 
     Exit code 1 when there is an error. A finding you know and accept is muted in kit.toml:
-    [check] mute = ["KIT104"].
+    [check] mute = ["KIT114"].
     """
     from dataclasses import asdict
 

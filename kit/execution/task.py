@@ -124,7 +124,7 @@ def _fit_and_predict(task: FoldTask, context: FoldContext) -> FoldResult:
     link, unlink = transform_pair(context.metric.transform, data.task)
     y = link(data.y)
     unfitted = build_model(task.spec, task.model, context.code)
-    steps = recipe(family_of(unfitted), data_shape(data, task.seed))
+    steps = recipe(family_of(unfitted), data_shape(data, train, task.seed))
     problem = reseeded(problem_of(data, task.seed, task.threads), task.fold)
 
     started = time.perf_counter()
@@ -230,10 +230,14 @@ def family_of(model: Model) -> str:
     return str(getattr(getattr(model, "estimator", None), "family", model.family))
 
 
-def data_shape(data: Dataset, seed: int) -> Shape:
-    """What recipes may know before they see a fold."""
-    levels = {n: len(data.X[n].cat.categories) for n, k in data.kinds.items() if k == "category"}
-    return Shape(kinds=data.kinds, levels=levels, n_rows=len(data.X), task=data.task, seed=seed)
+def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
+    """What recipes are told beforehand; counted on the fold's training rows only."""
+    levels = {
+        name: len(np.unique(data.X[name].cat.codes.to_numpy()[train]))
+        for name, kind in data.kinds.items()
+        if kind == "category"
+    }
+    return Shape(kinds=data.kinds, levels=levels, n_rows=len(train), task=data.task, seed=seed)
 
 
 def problem_of(data: Dataset, seed: int, threads: int) -> Problem:

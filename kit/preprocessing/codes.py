@@ -42,7 +42,8 @@ class CodeParts(TransformerMixin, BaseEstimator):
         made = self._split(X)[self.names_]
         for name in self.names_:
             if name in self.levels_:
-                made[name] = pd.Categorical(made[name], categories=self.levels_[name])
+                known = made[name].where(made[name].isin(self.levels_[name]))
+                made[name] = pd.Categorical(known, categories=self.levels_[name])
         return made
 
     def get_feature_names_out(self, input_features: object = None) -> list[str]:

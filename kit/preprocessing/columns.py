@@ -2,14 +2,15 @@
 
 | kind | tree | linear | neural |
 |---|---|---|---|
-| numeric | as it is | impute, normal | impute, normal |
+| numeric | as it is | impute, scale, bend | impute, scale |
 | category | categorical | one-hot | categorical (embedded) |
 | category, many levels | also share and mean | mean of the target | also mean |
 | datetime | calendar parts | the same as numbers | the same as numbers |
 | code | parts | parts | parts |
 | text | words, SVD, lengths | sparse TF-IDF | words, SVD, lengths |
 
-"Normal" are quantiles of a normal distribution; means of the target are cross-fitted.
+"Bend" adds a logarithm and a piecewise-linear basis, so that a linear model can follow curves;
+means of the target are cross-fitted.
 
 A recipe is an unfitted scikit-learn transformer; the engine fits a clone on the training rows of
 each fold. Tree and neural recipes give a DataFrame (float and categorical columns), linear ones a
@@ -32,7 +33,7 @@ from kit.errors import ConfigError
 from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.dates import DateParts
-from kit.preprocessing.numeric import normal_numbers
+from kit.preprocessing.numeric import bent_numbers, scaled_numbers
 from kit.preprocessing.text import TextNumbers, TextSparse
 
 MANY_LEVELS = 12  # above it a category is also given as share and cross-fitted mean
@@ -112,7 +113,7 @@ def _neural(shape: Shape) -> Pipeline:
     )
     scale = _frame(
         [
-            ("numbers", normal_numbers(shape.n_rows, shape.seed), _NUMBERS),
+            ("numbers", scaled_numbers(), _NUMBERS),
             ("levels", "passthrough", _LEVELS),
         ]
     )
@@ -138,7 +139,7 @@ def _linear(shape: Shape) -> ColumnTransformer:
     )
     scale = ColumnTransformer(
         [
-            ("numbers", normal_numbers(shape.n_rows, shape.seed), _NUMBERS),
+            ("numbers", bent_numbers(), _NUMBERS),
             ("levels", one_hot, _LEVELS),
         ]
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
-_PARTS = ("year", "month", "day", "dayofweek", "dayofyear", "hour", "minute")
+_PARTS = ("year", "month", "day", "day_of_week", "day_of_year", "hour", "minute")
 _DAY = np.timedelta64(1, "D")
 
 

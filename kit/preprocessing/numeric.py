@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer
 
 
 class SmoothClip(TransformerMixin, BaseEstimator):
@@ -45,25 +45,25 @@ class SmoothClip(TransformerMixin, BaseEstimator):
         return input_features
 
 
-def scaled_numbers(n_rows: int, seed: int) -> Pipeline:
+def scaled_numbers() -> Pipeline:
     """Median imputation with missing indicators, then robust scaling. Output float32."""
     return Pipeline([("impute", _imputer()), ("scale", SmoothClip())])
 
 
-def normal_numbers(n_rows: int, seed: int) -> Pipeline:
-    """Median imputation with missing indicators, then quantiles of a normal. Output float32."""
-    quantiles = QuantileTransformer(
-        n_quantiles=max(10, min(1000, n_rows // 3)),
-        output_distribution="normal",
-        subsample=200_000,
-        random_state=seed,
-    )
+def bent_numbers(n_knots: int = 12) -> Pipeline:
+    """Scaled numbers, their scaled logarithm, and a piecewise-linear basis on quantiles.
+
+    A linear model on these columns is an additive model of bent lines. Without the basis, ridge on
+    a count by hour of day has twice the error: an hour is no straight line.
+
+    Args:
+        n_knots: quantiles at which the line may bend.
+    """
+    log = Pipeline([("log", FunctionTransformer(_signed_log)), ("scale", SmoothClip())])
+    bends = SplineTransformer(n_knots=n_knots, degree=1, knots="quantile")
+    parts = FeatureUnion([("scaled", SmoothClip()), ("log", log), ("bends", bends)])
     return Pipeline(
-        [
-            ("impute", _imputer()),
-            ("normal", quantiles),
-            ("cast", FunctionTransformer(_float32, feature_names_out="one-to-one")),
-        ]
+        [("impute", _imputer()), ("parts", parts), ("cast", FunctionTransformer(_cast))]
     )
 
 
@@ -71,5 +71,10 @@ def _imputer() -> SimpleImputer:
     return SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
 
 
-def _float32(X: Any) -> Any:
-    return X.astype(np.float32)
+def _signed_log(X: Any) -> NDArray[np.float64]:
+    values = np.asarray(X, dtype=np.float64)
+    return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
+
+
+def _cast(X: Any) -> NDArray[np.float32]:
+    return np.asarray(X, dtype=np.float32)

@@ -34,10 +34,6 @@ from kit.runs import Run
 from kit.session import open_session
 from kit.splitters import check_splitter, make_folds
 
-# pandas 3.1 deprecates dt.dayofweek, dt.dayofyear (kit/preprocessing/dates.py) and pd.Categorical
-# of unknown values (codes.py). Take this out once they are changed.
-pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
-
 Make = Callable[..., Competition]
 Array = NDArray[Any]
 
@@ -151,7 +147,7 @@ def lottery(make_competition: Make) -> Competition:
 def own_row_auc(context: FoldContext) -> float:
     """AUC of the encoded training rows of fold 0 against their own labels; chance is 0.5."""
     data, train = context.dataset, context.folds.train(0)
-    steps = recipe("tree", data_shape(data, seed=1))
+    steps = recipe("tree", data_shape(data, train, seed=1))
     encoded = steps.fit_transform(data.X.iloc[train], data.y[train])
     (name,) = (name for name in encoded.columns if name.endswith("_mean"))
     return float(roc_auc_score(data.y[train], encoded[name]))
@@ -213,9 +209,12 @@ def predictions_that_move(
     folder: Path,
     model: str,
     plant: Callable[[FoldContext], None] = lambda context: None,
+    levels: int = 3,
 ) -> int:
     """Spoil half of the rows validated in fold 1: how many other predictions of it change?"""
     train, test = frames(300)
+    for frame in (train, test):
+        frame["few"] = [f"k{i % levels}" for i in range(len(frame))]
     before = load_context(rich(make, train, test, name="before"))
     rows = before.folds.valid(1)
     changed, others = rows[::2], np.arange(len(rows)) % 2 == 1
@@ -235,6 +234,15 @@ def test_rows_of_a_fold_do_not_move_each_others_predictions(
     make_competition: Make, tmp_path: Path, model: str
 ) -> None:
     assert predictions_that_move(make_competition, tmp_path, model) == 0
+
+
+@pytest.mark.parametrize("model", ["lightgbm", "linear"])
+def test_the_number_of_levels_is_counted_on_training_rows_only(
+    make_competition: Make, tmp_path: Path, model: str
+) -> None:
+    # one level more, seen in validated rows alone, would turn 12 levels into "many"
+    levels = kit.preprocessing.columns.MANY_LEVELS
+    assert predictions_that_move(make_competition, tmp_path, model, levels=levels) == 0
 
 
 def test_a_statistic_over_all_rows_would_move_them(

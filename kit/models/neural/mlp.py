@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from kit.models.base import Model, Problem, Rows, describe
 from kit.models.neural.training import batch_size, forward, head, kept_random_state, start
 
+_STEPS = 16  # per call into the backend: a step of a small table is shorter than the call
+
 
 class MLP(Model):
     """Dense layers on numbers and embedded categories.
@@ -46,9 +48,9 @@ class MLP(Model):
     def __init__(
         self,
         layers: tuple[int, ...] = (256, 128),
-        dropout: float = 0.2,
+        dropout: float = 0.3,
         embedding_dropout: float = 0.05,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 1e-3,
         weight_decay: float = 1e-2,
         epochs: int = 60,
         patience: int = 10,
@@ -141,7 +143,9 @@ class MLP(Model):
         schedule = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay)
         # XLA compiles longer than a small table trains
-        network.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+        network.compile(
+            optimizer=optimizer, loss=loss, jit_compile=False, steps_per_execution=_STEPS
+        )
         held, callbacks = None, []
         if valid is not None:
             held_target = np.asarray(valid[1], dtype=np.float32).reshape(len(valid[1]), -1)
@@ -174,7 +178,7 @@ class MLP(Model):
         x = keras.layers.Dropout(self.embedding_dropout)(x)
         for width in self.layers:
             x = keras.layers.Dense(width)(x)
-            x = keras.layers.BatchNormalization()(x)
+            x = keras.layers.LayerNormalization()(x)
             x = keras.layers.Activation("silu")(x)
             x = keras.layers.Dropout(self.dropout)(x)
         last, loss = head(keras, self.problem_)

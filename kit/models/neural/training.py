@@ -63,11 +63,8 @@ class kept_random_state:
 
 
 def batch_size(n_rows: int) -> int:
-    """Rows per step: about 40 to 400 steps per epoch.
-
-    Source: the ladder of TabM in pytabkit (Gorishniy et al. 2024), one size smaller.
-    """
-    for limit, size in ((2_800, 32), (6_400, 64), (32_000, 128), (108_000, 256)):
+    """Rows per step: small enough to wander, large enough to be quick."""
+    for limit, size in ((32_000, 128), (108_000, 256)):
         if n_rows < limit:
             return size
     return 1024
