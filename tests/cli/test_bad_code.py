@@ -1,0 +1,182 @@
+"""features.py, metric.py or model.py fail: file, line, reason, no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.competition import Competition
+
+FAST = {"lightgbm": {"params": {"n_estimators": 5}}}
+
+
+@pytest.fixture
+def competition(make_competition: Callable[..., Competition]) -> Competition:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": range(80), "a": rng.normal(size=80), "b": rng.normal(size=80)})
+    frame["y"] = (frame["a"] > 0).astype(int)
+    return make_competition(frame[:60], frame[60:].drop(columns="y"), models=FAST)
+
+
+def refused(outcome: Any, *phrases: str) -> None:
+    assert outcome.code == 1, outcome.err
+    assert outcome.err.count("kit: ") == 1, outcome.err
+    for phrase in phrases:
+        assert phrase in outcome.err
+    assert "Traceback" not in outcome.err
+    assert "bug in kit" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("body", "phrases"),
+    [
+        ("    return df['nope']", ["features.py:2 failed: KeyError: 'nope'", "return df['nope']"]),
+        ("    return (df", ["features.py:2 failed: SyntaxError"]),
+        ("    import nothere", ["features.py:2 failed: ModuleNotFoundError"]),
+        ("    raise SystemExit('bye')", ["features.py:2 failed: SystemExit: bye"]),
+        ("    return df.head(3)", ["same rows as df (60)", "3 rows"]),
+        ("    return df.sample(frac=1, random_state=0)", ["same rows as df (60)"]),
+        ("    df['c'] = 1", ["same rows as df (60)", "NoneType"]),
+        ("    return df.values", ["same rows as df (60)", "ndarray"]),
+        ("    df.insert(0, 'a', 1, allow_duplicates=True)\n    return df", ["twice", "'a'"]),
+        ("    return df[['id']]", ["no feature column is left"]),
+        ("    return df.assign(c=1) if len(df) == 60 else df", ["test lacks", "['c']"]),
+    ],
+)
+def test_features_that_fail_are_told_with_the_reason(
+    run_kit: Any, competition: Competition, body: str, phrases: list[str]
+) -> None:
+    (competition.root / "features.py").write_text(f"def features(df):\n{body}\n")
+    refused(run_kit("cv", "-q", "-C", competition.root), *phrases)
+    assert not list(competition.runs.glob("2*"))
+
+
+def test_a_features_file_without_the_function_is_not_passed_over(
+    run_kit: Any, competition: Competition
+) -> None:
+    (competition.root / "features.py").write_text("def feature(df):\n    return df\n")
+    refused(run_kit("cv", "-C", competition.root, "-q"), "has no 'features'", "mean 'feature'")
+
+
+@pytest.mark.parametrize("name", [3, ("a", "b")])
+def test_column_names_that_are_no_strings_are_spelled_out(
+    run_kit: Any, competition: Competition, name: Any
+) -> None:
+    source = f"def features(df):\n    df[{name!r}] = df['a']\n    return df\n"
+    (competition.root / "features.py").write_text(source)
+    assert run_kit("cv", "-q", "-C", competition.root).code == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "phrases"),
+    [
+        ("1 / 0", ["metric.py:2 failed: ZeroDivisionError", "1 / 0"]),
+        ("abs(y - p)", ["'metric:cost' must return one number", "ndarray of shape (60,)"]),
+        ("None", ["'metric:cost' must return one number", "NoneType"]),
+        ("'low'", ["'metric:cost' must return one number", "str"]),
+        ("float('nan')", ["metric:cost gives nan on these 60 rows"]),
+    ],
+)
+def test_a_metric_that_fails_is_told_and_the_folds_are_kept(
+    run_kit: Any, competition: Competition, body: str, phrases: list[str]
+) -> None:
+    source = f"def cost(y, p):\n    return {body}\n\ncost.greater_is_better = False\n"
+    (competition.root / "metric.py").write_text(source)
+    own = ["--set", "task.metric=metric:cost"]
+    refused(run_kit("cv", "-q", "-C", competition.root, *own), *phrases)
+    assert len(list(competition.runs.glob(".partial/*/fold-*.parquet"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "phrases"),
+    [
+        ("def cost(y, p):\n    return 1.0\n", ["does not say which direction is better"]),
+        ("cost = 3\n", ["must be a Metric or a function", "int"]),
+        ("def costs(y, p):\n    return 1.0\n", ["has no 'cost'", "Did you mean 'costs'?"]),
+        ("import nothere\n", ["metric.py:1 failed: ModuleNotFoundError"]),
+    ],
+)
+def test_a_metric_file_that_is_not_complete_is_refused(
+    run_kit: Any, competition: Competition, source: str, phrases: list[str]
+) -> None:
+    (competition.root / "metric.py").write_text(source)
+    outcome = run_kit("cv", "-q", "-C", competition.root, "--set", "task.metric=metric:cost")
+    refused(outcome, *phrases)
+
+
+MODEL = """
+import numpy as np
+from kit.models.base import Model
+
+class build(Model):
+    def fit(self, X, y, *, problem, valid=None):
+        {fit}
+        return self
+
+    def predict(self, X):
+        return {predict}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fit", "predict", "phrases"),
+    [
+        ("1 / 0", "0", ["fold 0: ", "model.py:7 failed: ZeroDivisionError", "1 / 0"]),
+        ("raise SystemExit(3)", "0", ["fold 0: ", "model.py:7 failed: SystemExit"]),
+        ("raise MemoryError", "0", ["fold 0: out of memory"]),
+        ("pass", "np.full(len(X), 0.5)", ["must have the shape (20, 1)", "(20,)"]),
+        ("pass", "np.full((len(X), 2), 0.5)", ["must have the shape (20, 1)", "(20, 2)"]),
+        ("pass", "np.full((3, 1), 0.5)", ["must have the shape (20, 1)", "(3, 1)"]),
+        ("pass", "np.full((len(X), 1), np.nan)", ["20 of 20 predictions are not finite"]),
+        ("pass", "np.full((len(X), 1), 7.0)", ["between 0 and 1", "7 to 7"]),
+        ("pass", "None", ["fold 0"]),
+        ("pass", "'high'", ["fold 0"]),
+    ],
+)
+def test_a_model_that_breaks_its_contract_is_told_with_fold_and_reason(
+    run_kit: Any, competition: Competition, fit: str, predict: str, phrases: list[str]
+) -> None:
+    (competition.root / "model.py").write_text(MODEL.format(fit=fit, predict=predict))
+    refused(run_kit("cv", "model:build", "-q", "-C", competition.root), "model:build", *phrases)
+    assert not list(competition.runs.rglob("fold-*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("source", "phrases"),
+    [
+        ("def build():\n    return None\n", ["model.py", "None"]),
+        ("def build():\n    raise ValueError('not now')\n", ["model.py:2 failed", "not now"]),
+        ("build = 3\n", ["model.py failed", "not callable"]),
+        ("def built():\n    return None\n", ["has no 'build'", "Did you mean 'built'?"]),
+    ],
+)
+def test_a_model_file_that_builds_nothing_is_refused(
+    run_kit: Any, competition: Competition, source: str, phrases: list[str]
+) -> None:
+    (competition.root / "model.py").write_text(source)
+    refused(run_kit("cv", "model:build", "-q", "-C", competition.root), *phrases)
+
+
+def test_a_model_that_fails_in_one_fold_keeps_the_others_for_the_next_call(
+    run_kit: Any, competition: Competition
+) -> None:
+    source = MODEL.format(fit="check(problem)", predict="np.full((len(X), 1), 0.5)")
+    check = "\nfrom pathlib import Path\n\ndef check(problem):\n    {}\n"
+    path = competition.root / "model.py"
+    flag = competition.root / "mended"
+    fails = f"assert problem.seed % 1000 != 1 or Path({str(flag)!r}).exists(), 'fold 1 it is'"
+    path.write_text(source + check.format(fails))
+    outcome = run_kit("cv", "model:build", "-q", "-C", competition.root)
+    refused(outcome, "model 'model:build', fold 1: ", "AssertionError: fold 1 it is")
+    kept = [p.name for p in competition.runs.glob(".partial/*/fold-*.parquet")]
+    assert kept == ["fold-0.parquet"]
+
+    flag.touch()
+    again = run_kit("cv", "model:build", "-C", competition.root)
+    assert again.code == 0, again.err
+    assert "fold 1 of 3 is there from an earlier call" in again.err
+    assert again.err.count("earlier call") == 1
