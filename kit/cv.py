@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 import kit
 from kit.atomic import disk_errors
 from kit.competition import ModelSpec
-from kit.decision import fit_decision
+from kit.decision import default_decision, fit_decision
 from kit.errors import ConfigError, KitError
 from kit.execution.task import FoldResult, FoldTask, build_model, read_result, transform_pair
 from kit.runs import Run, ignore, list_runs, prediction_columns, publish
@@ -198,13 +198,14 @@ def _batches(session: Session, plan: Plan, missing: list[int]) -> Iterator[list[
 
 
 def _tell(session: Session, plan: Plan, result: FoldResult, done: int) -> None:
-    metric, y = session.context.metric, session.context.dataset.y
-    score = None
-    if metric.needs != "label":
-        try:
-            score = metric.score(y[result.rows], result.oof)
-        except KitError:
-            score = None  # the metric has no value on these rows alone
+    metric, data = session.context.metric, session.context.dataset
+    pred: NDArray[Any] = result.oof
+    if metric.needs == "label":  # the decision is made when all folds are there
+        pred = default_decision(data.task, pred.shape[1]).apply(pred)
+    try:
+        score = metric.score(data.y[result.rows], pred)
+    except KitError:
+        score = None  # the metric has no value on these rows alone
     seconds = sum(result.seconds.values())
     session.seconds_per_fold[plan.model] = seconds
     session.listen(

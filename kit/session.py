@@ -29,7 +29,8 @@ from kit.usercode import UserCode
 class Event:
     """Progress: what just happened to one model.
 
-    `score` is the fold's own score where the metric needs no decision, else None.
+    `score` is the fold's own score; labels are made by the default decision until all folds are
+    there. None where the metric has no value on the fold's rows alone.
     """
 
     kind: Literal["started", "resumed", "fold", "waiting", "done", "known", "stopped"]

@@ -46,6 +46,8 @@ def check(
     told = ", ".join(f"{n} {severity}{'s' * (n != 1)}" for severity, n in counts.items())
     muted = f", {len(report.muted)} muted" if report.muted else ""
     out.say(f"{len(report.checked)} checks in {report.seconds:.1f} s: {told}{muted}.")
+    if report.skipped:
+        out.say(f"{len(report.skipped)} checks could not run until the errors are mended.")
     if report.sampled:
         out.say(str(report.sampled))
     if verbose:

@@ -128,9 +128,6 @@ def main() -> None:
                 )
         print(f"median ratio: time {statistics.median(r[0] / r[2] for r in rows):.3f}, ", end="")
         print(f"memory {statistics.median(r[1] / r[3] for r in rows):.3f}")
-        print(
-            f"peak of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB"
-        )
 
 
 def native(params: dict[str, object]) -> dict[str, object]:
