@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from kit.atomic import sha256
 from kit.competition import Competition, Kind, TaskType
 from kit.errors import ConfigError, DataError, nearest
+from kit.features import read_features
 from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.moments import datetime_format
 from kit.tables import read_table
-from kit.usercode import UserCode, reported
+from kit.usercode import UserCode
 
 AS_TEXT: tuple[Kind, ...] = ("category", "text", "code", "datetime", "id")
 
@@ -76,12 +77,13 @@ class Dataset:
             UserCodeError: `features.py` failed.
         """
         columns, task = competition.settings.columns, competition.settings.task
+        data = data_digest(competition)
         train, test = read_raw(competition)
         _check_names(competition, train, test)
         ids = _ids(train, columns.id, competition.settings.files.train)
         test_ids = _test_ids(competition, test)
         y = encode_target(train, columns.target, task.type, task.classes, ids)
-        X, X_test = read_features(competition, train, test)
+        X, X_test = read_features(competition, train, test, data)
         _check_kinds(competition, [*train.columns, *test.columns, *X.columns])
         kinds = assign_kinds(X, columns.kinds)
         X, X_test = typed(X, X_test, kinds)
@@ -97,7 +99,7 @@ class Dataset:
             task=task.type,
             classes=columns.target if len(columns.target) > 1 else task.classes,
             digests={
-                "data": _data_digest(competition),
+                "data": data,
                 "features": UserCode(competition.root).digest("features"),
             },
         )
@@ -267,54 +269,6 @@ def _test_ids(competition: Competition, test: pd.DataFrame) -> NDArray[np.str_]:
     return _ids(ids, settings.submission.id, sample.name)
 
 
-def read_features(
-    competition: Competition, train: pd.DataFrame, test: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Feature columns of both files, after the competition's own `features(df)`."""
-    columns = competition.settings.columns
-    hidden = {*columns.target, *columns.drop, columns.group, columns.time, columns.id}
-    hidden |= {columns.test_id} | {c for c, kind in columns.kinds.items() if kind == "id"}
-    # a role does not forbid a use: a datetime id listed in `kinds` is a feature all the same
-    hidden -= {c for c, kind in columns.kinds.items() if kind != "id" and c not in columns.target}
-    function = UserCode(competition.root).features()
-    if function is not None:
-        # the function may look at ids, never at the target or at what the test rows lack
-        seen = [c for c in train.columns if c not in {*columns.target, *columns.drop}]
-        train, test = (
-            apply_features(function, competition, frame[[c for c in seen if c in frame.columns]])
-            for frame in (train, test)
-        )
-    names = [c for c in train.columns if c not in hidden]
-    absent = [c for c in names if c not in test.columns]
-    if absent:
-        raise DataError(f"features.py makes columns for train that test lacks: {absent[:5]}")
-    if not names:
-        raise DataError("no feature column is left; look at columns.drop and columns.kinds")
-    return train[names], test[names]
-
-
-def apply_features(function: Any, competition: Competition, frame: pd.DataFrame) -> pd.DataFrame:
-    """Run the user's `features` on a copy and check what comes back.
-
-    Raises:
-        UserCodeError: it raised.
-        DataError: it returned something else than a frame with the same rows, or a column twice.
-    """
-    with reported(competition.root / "features.py"):
-        result = function(frame.copy())
-    if not isinstance(result, pd.DataFrame) or not result.index.equals(frame.index):
-        found = f"{len(result)} rows" if isinstance(result, pd.DataFrame) else type(result).__name__
-        raise DataError(
-            f"features(df) must return a frame with the same rows as df ({len(frame)}), however "
-            f"it returned {found}. Do not drop, sort or re-index rows."
-        )
-    result.columns = [str(name) for name in result.columns]
-    twice = result.columns[result.columns.duplicated()]
-    if len(twice):
-        raise DataError(f"features(df) must return every column once; twice: {some(twice)}")
-    return result
-
-
 def _role(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
     return None if name is None else train[name].to_numpy()
 
@@ -334,7 +288,7 @@ def read_time(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
     return moments.to_numpy()
 
 
-def _data_digest(competition: Competition) -> str:
+def data_digest(competition: Competition) -> str:
     """Hash of both files and of all that decides how they are read."""
     settings = competition.settings
     parts = [

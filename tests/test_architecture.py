@@ -25,7 +25,7 @@ LAYERS = (
     ("errors",),
     ("config", "registry", "atomic", "duration", "moments", "diagnosis"),
     ("competition", "tables", "usercode"),
-    ("kinds", "dataset", "folds", "runs"),
+    ("kinds", "features", "dataset", "folds", "runs"),
     ("metrics", "decision", "scoring", "splitters", "preprocessing", "models", "providers"),
     ("execution",),
     ("session",),

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from kit.checks.finding import Evidence
 from kit.checks.material import Material
-from kit.dataset import apply_features
 from kit.errors import KitError
+from kit.features import apply_features
 from kit.usercode import UserCode
 
 _MOST_ROWS = 200_000

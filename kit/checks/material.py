@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from kit.checks.identity import id_like
 from kit.checks.rowhash import RowHashes, hash_rows
 from kit.competition import Competition, Kind
-from kit.dataset import Dataset, encode_target, read_features, read_raw, read_time
+from kit.dataset import Dataset, data_digest, encode_target, read_raw, read_time
 from kit.errors import DataError, KitError
 from kit.execution.context import load_folds
+from kit.features import read_features
 from kit.folds import Folds
 from kit.kinds import assign_kinds, typed
 from kit.tables import read_table
@@ -137,7 +138,9 @@ class Material:
         if not self.has(["tables"]):
             return False
         train = self.train.drop(columns=self.train_only)
-        self.raw_X, self.raw_X_test = read_features(self.competition, train, self.test)
+        self.raw_X, self.raw_X_test = read_features(
+            self.competition, train, self.test, data_digest(self.competition)
+        )
         self.kinds = assign_kinds(self.raw_X, self.columns.kinds)
         pairs = {}
         for name, kind in list(self.kinds.items()):
