@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -75,8 +76,6 @@ def read_table(
         raise DataError(f"{path} does not exist. `kit data` brings the files.")
     with _readable(path):
         frame = _READERS[table_format(path) or ".csv"](path, as_text, nrows)
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise DataError(f"{path}: the rows have more cells than the header has names")
     frame.columns = _clean(path, [str(c) for c in frame.columns])
     if nrows is not None:
         frame = frame.head(nrows)
@@ -143,11 +142,16 @@ def _csv(path: Path, **options: Any) -> pd.DataFrame:
     import pandas as pd
 
     separator = "\t" if table_format(path) == ".tsv" else ","
-    options = {"sep": separator, "low_memory": False, **options}
-    try:
-        frame: pd.DataFrame = pd.read_csv(_opened(path), encoding="utf-8-sig", **options)
-    except UnicodeDecodeError:
-        frame = pd.read_csv(_opened(path), encoding="latin-1", **options)
+    # without index_col pandas makes the first column the index where rows are wider than the header
+    options = {"sep": separator, "low_memory": False, "index_col": False, **options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            frame: pd.DataFrame = pd.read_csv(_opened(path), encoding="utf-8-sig", **options)
+        except UnicodeDecodeError:
+            frame = pd.read_csv(_opened(path), encoding="latin-1", **options)
+        except pd.errors.ParserWarning as warning:
+            raise DataError(f"{path}: the rows have more cells than the header") from warning
     return frame
 
 

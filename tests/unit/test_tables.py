@@ -1,0 +1,210 @@
+"""Tables from disk, whatever they are wrapped in."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kit.errors import DataError
+from kit.tables import read_header, read_table, table_format
+
+CSV = "id,n,name\n1,0.5,Anna\n2,,Ölaf\n"
+
+
+def as_csv(path: Path) -> None:
+    path.write_text(CSV, encoding="utf-8")
+
+
+def as_tsv(path: Path) -> None:
+    path.write_text(CSV.replace(",", "\t"), encoding="utf-8")
+
+
+def as_gz(path: Path) -> None:
+    path.write_bytes(gzip.compress(CSV.encode()))
+
+
+def as_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("folder/data.csv", CSV)
+        archive.writestr("__MACOSX/._data.csv", "rubbish")
+        archive.writestr("readme.txt", "rubbish")
+
+
+def as_json(path: Path) -> None:
+    rows = [{"id": 1, "n": 0.5, "name": "Anna"}, {"id": 2, "n": None, "name": "Ölaf"}]
+    path.write_text(json.dumps(rows), encoding="utf-8")
+
+
+def as_jsonl(path: Path) -> None:
+    path.write_text('{"id": 1, "n": 0.5, "name": "Anna"}\n\n{"id": 2, "name": "Ölaf"}\n')
+
+
+def as_parquet(path: Path) -> None:
+    pd.DataFrame({"id": [1, 2], "n": [0.5, None], "name": ["Anna", "Ölaf"]}).to_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.csv", as_csv),
+        ("a.CSV", as_csv),
+        ("a.tsv", as_tsv),
+        ("a.csv.gz", as_gz),
+        ("a.csv.zip", as_zip),
+        ("a.zip", as_zip),
+        ("a.json", as_json),
+        ("a.jsonl", as_jsonl),
+        ("a.parquet", as_parquet),
+    ],
+)
+def test_every_format_gives_the_same_table(tmp_path: Path, name: str, write: object) -> None:
+    assert callable(write)
+    write(tmp_path / name)
+    frame = read_table(tmp_path / name)
+    assert frame["id"].tolist() == [1, 2]
+    assert frame["n"].isna().tolist() == [False, True]
+    assert frame["name"].tolist() == ["Anna", "Ölaf"]
+    assert read_header(tmp_path / name) == ["id", "n", "name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "format_"),
+    [
+        ("train.csv", ".csv"),
+        ("train.CSV.GZ", ".csv"),
+        ("train.json.zip", ".json"),
+        ("train.v2.parquet", ".parquet"),
+        ("train.txt", None),
+        ("train.zip", None),
+        ("train", None),
+    ],
+)
+def test_the_format_is_read_off_the_name(name: str, format_: str | None) -> None:
+    assert table_format(Path(name)) == format_
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.parquet"])
+def test_text_columns_stay_as_they_are_spelled(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    values = ["007", "NA", "None", "nan", "1e3", "True"]
+    frame = pd.DataFrame({"code": values})
+    if name == "a.csv":
+        frame.to_csv(path, index=False)
+    elif name == "a.json":
+        path.write_text(frame.to_json(orient="records"))
+    else:
+        frame.to_parquet(path)
+    assert read_table(path, as_text=["code"])["code"].tolist() == values
+
+
+def test_only_an_empty_cell_of_a_text_column_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,code\n1,\n2,NA\n")
+    found = read_table(tmp_path / "a.csv", as_text=["code"])["code"]
+    assert found.isna().tolist() == [True, False]
+
+
+def test_other_columns_know_the_usual_words_for_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n,code\nNA,x\n,y\nnull,z\n1.5,NA\n")
+    assert read_table(tmp_path / "a.csv", as_text=["code"])["n"].isna().sum() == 3
+
+
+def test_blanks_around_column_names_are_cut_off_and_kept_in_the_header(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(" id , name\n1,007\n")
+    frame = read_table(tmp_path / "a.csv", as_text=["name"])
+    assert list(frame.columns) == ["id", "name"]
+    assert frame["name"].tolist() == ["007"]
+    assert read_header(tmp_path / "a.csv") == [" id ", " name"]
+
+
+def test_names_that_repeat_once_blanks_are_gone_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,id \n1,2\n")
+    with pytest.raises(DataError, match=r"column names must differ.*\['id'\]"):
+        read_table(tmp_path / "a.csv")
+
+
+def test_the_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfid\n1\n")
+    assert list(read_table(tmp_path / "a.csv").columns) == ["id"]
+    assert read_header(tmp_path / "a.csv") == ["id"]
+
+
+def test_latin_1_is_read_where_utf_8_fails(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("name\nÄrger\n".encode("latin-1"))
+    assert read_table(tmp_path / "a.csv")["name"].tolist() == ["Ärger"]
+
+
+def test_lists_in_json_become_one_string(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"t": ["a", "b"], "d": {"y": 1, "x": 2}}, {"t": []}]')
+    frame = read_table(tmp_path / "a.json")
+    assert frame["t"].tolist() == ["a | b", ""]
+    assert frame["d"][0] == '{"x": 2, "y": 1}'
+
+
+def test_at_most_nrows_are_read(tmp_path: Path) -> None:
+    as_csv(tmp_path / "a.csv")
+    as_json(tmp_path / "a.json")
+    assert len(read_table(tmp_path / "a.csv", nrows=1)) == 1
+    assert len(read_table(tmp_path / "a.json", nrows=1)) == 1
+
+
+def test_a_missing_file_names_the_command_that_brings_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"does not exist. `kit data`"):
+        read_table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("read", [read_table, read_header])
+def test_an_empty_file_is_refused(tmp_path: Path, read: object) -> None:
+    assert callable(read)
+    (tmp_path / "a.csv").write_text("")
+    with pytest.raises(DataError, match="is empty: no header, no rows"):
+        read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("read", [read_table, read_header])
+@pytest.mark.parametrize("name", ["a.zip", "a.csv.zip", "a.csv.gz", "a.parquet", "a.json"])
+def test_bytes_that_are_not_what_the_name_says_are_refused(
+    tmp_path: Path, read: object, name: str
+) -> None:
+    assert callable(read)
+    (tmp_path / name).write_bytes(b"\x00\x01 not that")
+    with pytest.raises(DataError, match=r"cannot be read as(.|\n)*kit data --force"):
+        read(tmp_path / name)
+
+
+def test_a_torn_gzip_is_refused(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(b"id\n" + b"".join(b"%d\n" % k for k in range(5000))))
+    packed[2000:2050] = b"\xff" * 50
+    (tmp_path / "a.csv.gz").write_bytes(bytes(packed))
+    with pytest.raises(DataError, match="cannot be read as csv"):
+        read_table(tmp_path / "a.csv.gz")
+
+
+def test_rows_wider_than_the_header_are_refused_not_shifted(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2,9\n3,4,8\n")
+    with pytest.raises(DataError, match="more cells than the header"):
+        read_table(tmp_path / "a.csv")
+
+
+def test_a_comma_at_the_end_of_every_row_is_no_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2,\n3,4,\n")
+    assert read_table(tmp_path / "a.csv").to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+
+
+def test_a_zip_of_two_tables_is_refused_with_their_names(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.csv.zip", "w") as archive:
+        archive.writestr("one.csv", CSV)
+        archive.writestr("two.csv", CSV)
+    with pytest.raises(DataError, match=r"one table is expected.*one\.csv.*two\.csv"):
+        read_table(tmp_path / "a.csv.zip")
+
+
+@pytest.mark.parametrize("text", ["3", '"x"', '{"a": 1}'])
+def test_json_that_holds_no_records_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match="cannot be read as json"):
+        read_table(tmp_path / "a.json")
