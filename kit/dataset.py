@@ -77,8 +77,8 @@ class Dataset:
             UserCodeError: `features.py` failed.
         """
         columns, task = competition.settings.columns, competition.settings.task
+        train, test = read_raw(competition)  # says first what is missing
         data = data_digest(competition)
-        train, test = read_raw(competition)
         _check_names(competition, train, test)
         ids = _ids(train, columns.id, competition.settings.files.train)
         test_ids = _test_ids(competition, test)

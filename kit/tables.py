@@ -70,8 +70,6 @@ def read_table(
         DataError: the file is missing, empty, truncated, not readable, or two columns have the
             same name once blanks are cut off.
     """
-    import pandas as pd
-
     if not path.is_file():
         raise DataError(f"{path} does not exist. `kit data` brings the files.")
     with _readable(path):
