@@ -18,17 +18,20 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+import kit
 from kit.competition import Competition
 from kit.decision import Fitted, fit_decision
 from kit.errors import ConfigError, DataError, FoldMismatch, RunError, nearest
 from kit.execution.context import FoldContext, load_context
 from kit.execution.task import transform_pair
 from kit.metrics.base import Metric, load_metric
-from kit.runs import Run, find_run, list_runs, publish
+from kit.runs import Run, find_run, list_runs, prediction_columns, publish
 from kit.scoring import score_record
 from kit.session import code_files, run_facts
 
 Array = NDArray[np.float64]
+
+_NOUNS = {"value": "values", "label": "labels", "proba": "probabilities"}
 
 STEPS = 40
 """Greedy steps. Source: AutoGluon's presets; more brought nothing (TabRepo, 2023)."""
@@ -98,11 +101,15 @@ def blend(competition: Competition, names: Sequence[str], method: str = "greedy"
     if method == "rank" and metric.needs != "rank":
         raise ConfigError(
             f"the method 'rank' keeps only the order of the predictions, however {metric.name} "
-            f"needs {metric.needs}s. Use greedy or mean."
+            f"needs {_NOUNS[metric.needs]}. Use greedy or mean."
         )
     stack = align(runs, context)
+    digest = _hash(method, runs, context)
+    known = [run for run in list_runs(competition.runs)[0] if run.hash == digest]
+    if known:
+        return known[-1]
     blended = fit_blend(stack, metric, context.dataset.task, method)
-    return _publish(competition, context, stack, blended, method)
+    return _publish(competition, context, stack, blended, method, digest)
 
 
 def align(runs: Sequence[Run], context: FoldContext) -> Stack:
@@ -110,7 +117,7 @@ def align(runs: Sequence[Run], context: FoldContext) -> Stack:
 
     Raises:
         FoldMismatch: folds differ, between the runs or from those of `kit.toml`.
-        DataError: a run lacks ids or has others.
+        DataError: a run lacks ids or outputs, or has other ids.
     """
     data, folds = context.dataset, context.folds
     refuse_other_folds(runs)
@@ -121,12 +128,13 @@ def align(runs: Sequence[Run], context: FoldContext) -> Stack:
         )
     used = folds.fold >= 0
     ids = data.ids[used]
-    oof = np.stack([_values(run.oof(), ids, f"{run.id}/oof.parquet") for run in runs])
-    test = np.stack([_values(run.test(), data.test_ids, f"{run.id}/test.parquet") for run in runs])
+    names = prediction_columns(data.outputs)
+    oof = [_values(run.oof(), ids, names, f"{run.id}/oof.parquet") for run in runs]
+    test = [_values(run.test(), data.test_ids, names, f"{run.id}/test.parquet") for run in runs]
     return Stack(
         runs=tuple(runs),
-        oof=oof,
-        test=test,
+        oof=np.stack(oof),
+        test=np.stack(test),
         y=data.y[used],
         fold=folds.fold[used],
         ids=ids,
@@ -233,8 +241,13 @@ def _ranked(predictions: Array) -> Array:
     return np.asarray(rankdata(predictions, axis=1) / predictions.shape[1])
 
 
-def _values(frame: pd.DataFrame, ids: NDArray[np.str_], where: str) -> Array:
-    """Predictions in the order of `ids`."""
+def _values(frame: pd.DataFrame, ids: NDArray[np.str_], names: Sequence[str], where: str) -> Array:
+    """Predictions in the order of `ids` and `names`."""
+    if not set(names) <= set(frame.columns):
+        raise DataError(
+            f"{where} holds {list(frame.columns)[:10]}, however {list(names)[:10]} are expected.\n"
+            "  task.classes or columns.target have changed since; run `kit cv` again."
+        )
     index = pd.Index(frame["id"])
     position = index.get_indexer(pd.Index(ids))
     if len(index) != len(ids) or (position < 0).any():
@@ -243,8 +256,7 @@ def _values(frame: pd.DataFrame, ids: NDArray[np.str_], where: str) -> Array:
             f"{where} holds {len(index)} rows, the data {len(ids)}; ids it lacks, first: "
             f"{missing or 'none'}.\n  The data have changed since; run `kit cv` again."
         )
-    values = frame[[c for c in frame.columns if c == "pred" or c.startswith("pred_")]]
-    return values.to_numpy(dtype=np.float64)[position]
+    return frame[list(names)].to_numpy(dtype=np.float64)[position]
 
 
 def _chosen(competition: Competition, names: Sequence[str]) -> list[Run]:
@@ -278,16 +290,25 @@ def _current(competition: Competition, context: FoldContext) -> list[Run]:
     return list(found.values())
 
 
+def _hash(method: str, runs: Sequence[Run], context: FoldContext) -> str:
+    """What a blend depends on: the method, its parents, the metric and kit itself."""
+    facts = [kit.__version__, method, context.metric.name, *(run.hash for run in runs)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
 def _publish(
-    competition: Competition, context: FoldContext, stack: Stack, blended: Blend, method: str
+    competition: Competition,
+    context: FoldContext,
+    stack: Stack,
+    blended: Blend,
+    method: str,
+    digest: str,
 ) -> Run:
     parents = [run.id for run in stack.runs]
-    hashes = [run.hash for run in stack.runs]
-    content = json.dumps([method, hashes, blended.weights.tolist()])
-    names = [c for c in stack.runs[0].oof().columns if c not in ("id", "fold")]
+    names = prediction_columns(context.dataset.outputs)
     score = {**score_record(blended.nested, context.metric), "plain": blended.plain}
     record = {
-        "hash": hashlib.sha256(content.encode()).hexdigest()[:32],
+        "hash": digest,
         "kind": "blend",
         "model": "blend",
         **run_facts(competition, context),
