@@ -52,6 +52,11 @@ class Run:
         return self.path.name
 
     @property
+    def short(self) -> str:
+        """The end of the id: enough to name the run in a command."""
+        return self.hash[:6]
+
+    @property
     def hash(self) -> str:
         """What the predictions depend on: data, folds, features, configuration, seed."""
         return str(self.record["hash"])

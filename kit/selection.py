@@ -33,7 +33,7 @@ def best_run(runs: Sequence[Run]) -> tuple[Run, str]:
     summary = compare(blend, best).summary
     lead, error = summary.get("mean_difference", 0.0), summary.get("standard_error", 0.0)
     if abs(lead) > error:
-        return best, f"the best of {len(same)} comparable runs, clearly better than the blend"
+        return best, f"the best of {len(same)} comparable runs; the blend is behind it"
     return blend, f"the newest blend; {best.id} scores better only within the noise of the folds"
 
 

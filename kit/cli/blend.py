@@ -31,7 +31,7 @@ def blend(
     The nested score is the one to believe.
     """
     from kit.blend import blend as blend_runs
-    from kit.cli.output import Output
+    from kit.cli.output import Cell, Output
     from kit.competition import Competition
     from kit.runs import find_run
 
@@ -40,8 +40,8 @@ def blend(
     run = blend_runs(competition, names or [], method)
     out.document(dict(run.record))
     parents = [find_run(competition.runs, parent) for parent in run.record["parents"]]
-    rows = [
-        [parent.model, run.record["weights"][parent.id], parent.score, parent.id]
+    rows: list[list[Cell]] = [
+        [parent.model, f"{run.record['weights'][parent.id]:.3f}", parent.score, parent.short]
         for parent in sorted(parents, key=lambda p: -run.record["weights"][p.id])
     ]
     out.table(["model", "weight", run.record["metric"]["name"], "run"], rows)

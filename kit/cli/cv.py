@@ -119,7 +119,7 @@ def _report(
     if not done:
         return
     out.say()
-    headers, rows = run_rows(done, verbose=verbose)
+    headers, rows = run_rows(done, verbose=verbose, short=out.narrow)
     out.table(headers, rows)
     if any(run.record["early_stopping"] == "fold" for run in done):
         out.say("* stopped early on the scored fold itself: optimistic")

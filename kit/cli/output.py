@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,11 @@ class Output:
     def fancy(self) -> bool:
         """Whether results go to a terminal."""
         return sys.stdout.isatty() and not self.json and os.environ.get("TERM") != "dumb"
+
+    @property
+    def narrow(self) -> bool:
+        """Whether wide tables must be cut: a terminal of fewer than 110 columns."""
+        return self.fancy and shutil.get_terminal_size().columns < 110
 
     def say(self, text: str = "") -> None:
         """A line of the result."""
@@ -228,8 +234,8 @@ def age(created: str) -> str:
     seconds = time.time() - moment.astimezone(UTC).timestamp()
     for limit, unit in ((60, "s"), (3600, "min"), (86400, "h")):
         if seconds < limit:
-            return f"{max(0, seconds) / {'s': 1, 'min': 60, 'h': 3600}[unit]:.0f} {unit} ago"
-    return f"{seconds / 86400:.0f} d ago"
+            return f"{max(0, seconds) / {'s': 1, 'min': 60, 'h': 3600}[unit]:.0f} {unit}"
+    return f"{seconds / 86400:.0f} d"
 
 
 def _cell(value: Cell) -> str:
@@ -244,7 +250,7 @@ def _plain_table(
     if title:
         print(title)
     widths = [max(len(text) for text in column) for column in zip(headers, *rows, strict=True)]
-    for row in ([*headers], *rows):
+    for row in ([*headers], *rows) if any(headers) else rows:
         cells = [
             text.rjust(width) if align else text.ljust(width)
             for text, width, align in zip(row, widths, right, strict=True)
@@ -260,9 +266,16 @@ def _rich_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_header=any(headers),
+        show_edge=False,
+        pad_edge=False,
+    )
     for header, align in zip(headers, right, strict=True):
-        table.add_column(header, justify="right" if align else "left", overflow="fold")
+        table.add_column(header, justify="right" if align else "left", no_wrap=header == "run")
     for row in rows:
         table.add_row(*(Text(text) for text in row))  # never markup: names come from files
     Console().print(table)

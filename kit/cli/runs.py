@@ -52,7 +52,7 @@ def runs(
         out.next("kit cv")
         return
     shown = ordered if everything or not out.fancy else ordered[:_SHOWN]
-    headers, rows = run_rows(shown, verbose=verbose)
+    headers, rows = run_rows(shown, verbose=verbose, short=out.narrow)
     out.table(headers, rows)
     if len(shown) < len(ordered):
         out.say(f"{len(ordered) - len(shown)} more: kit runs --all")
@@ -60,8 +60,10 @@ def runs(
         out.say("* stopped early on the scored fold itself: optimistic")
 
 
-def run_rows(found: Sequence[Run], *, verbose: bool) -> tuple[list[str], list[list[Cell]]]:
-    """Headers and rows of a table of runs."""
+def run_rows(
+    found: Sequence[Run], *, verbose: bool, short: bool = False
+) -> tuple[list[str], list[list[Cell]]]:
+    """Headers and rows of a table of runs; `short`: with the end of their ids only."""
     from kit.cli.output import age, score_format
 
     metric = found[0].record["metric"]["name"] if found else "score"
@@ -83,7 +85,7 @@ def run_rows(found: Sequence[Run], *, verbose: bool) -> tuple[list[str], list[li
                 run.folds[:4],
                 "" if seconds is None else f"{seconds:.1f}",
                 age(str(run.record["created"])),
-                run.id,
+                run.short if short else run.id,
             ]
         )
         if verbose:
