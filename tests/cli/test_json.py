@@ -31,7 +31,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         "blend": ("blend", "-C", root),
         "submit": ("submit", "-m", "first", "-C", root),
         "runs": ("runs", "-C", root),
-        "show": ("show", "last", "-C", root),
+        "show": ("show", "blend", "-C", root),
         "diff": ("diff", "linear", "extra_trees", "-C", root),
         "ledger": ("ledger", "-C", root),
         "plugins": ("plugins", "-C", root),
