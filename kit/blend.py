@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 import kit
 from kit.competition import Competition
@@ -128,6 +127,13 @@ def align(runs: Sequence[Run], context: FoldContext) -> Stack:
             f"the runs were validated on the folds {runs[0].folds}, however kit.toml makes "
             f"{folds.digest}.\n  Give the same --set/--folds as for `kit cv`, or run it again."
         )
+    for run in runs:
+        found = run.record.get("classes")
+        if found is not None and tuple(found) != data.classes:
+            raise DataError(
+                f"{run.id} predicts the classes {found}, however kit.toml has "
+                f"{list(data.classes)} in this order.\n  Run `kit cv {run.model}` again."
+            )
     used = folds.fold >= 0
     ids = data.ids[used]
     names = prediction_columns(data.outputs)
@@ -242,6 +248,8 @@ def _mix(weights: Array, predictions: Array) -> Array:
 
 def _ranked(predictions: Array) -> Array:
     """Ranks in (0, 1] within every run and column."""
+    from scipy.stats import rankdata  # a second to import, seldom needed
+
     return np.asarray(rankdata(predictions, axis=1) / predictions.shape[1])
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from kit.competition import TaskType
 from kit.errors import DataError
@@ -184,7 +184,7 @@ def _pays(metric: Metric, tuned: Fitted, plain: Fitted) -> bool:
     if len(gains) < 2 or (gains > 0).sum() * 2 <= len(gains):
         return False
     error = gains.std(ddof=1) / np.sqrt(len(gains))
-    margin = float(student.ppf(_LEVEL, len(gains) - 1)) * error
+    margin = float(stdtrit(len(gains) - 1, _LEVEL)) * error
     return bool(gains.mean() > margin and sign * (tuned.score - plain.score) > margin)
 
 

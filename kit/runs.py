@@ -156,7 +156,8 @@ def list_runs(folder: Path) -> tuple[list[Run], list[str]]:
             )
             continue
         runs.append(Run(Path(entry.path), record))
-    return runs, problems
+    # ids tell seconds: of two runs of one second the record says which came first
+    return sorted(runs, key=lambda run: (str(run.record["created"]), run.id)), problems
 
 
 def _check_record(record: Mapping[str, Any]) -> None:
@@ -226,7 +227,7 @@ def publish(
             full = {
                 "schema": SCHEMA,
                 "id": run_id,
-                "created": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+                "created": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}",
                 **record,
             }
             _dump(aside / "run.json", full)

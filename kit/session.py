@@ -128,6 +128,7 @@ def run_facts(competition: Competition, context: FoldContext) -> dict[str, Any]:
         "competition": competition.slug,
         "task": data.task,
         "outputs": list(data.outputs),
+        "classes": list(data.classes),
         "metric": {"name": metric.name, "greater_is_better": metric.greater_is_better},
         "seed": competition.settings.cv.seed,
         "digests": digests,

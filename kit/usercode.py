@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
+import importlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -72,7 +72,6 @@ class UserCode:
         return {path.name: path.read_bytes() for path in sorted(self.root.glob("*.py"))}
 
     def _load(self, name: str) -> ModuleType:
-        path = self.root / f"{name}.py"
         package = self._package()
         full = f"{package}.{name}"
         stamp = self.digest(name)
@@ -81,18 +80,34 @@ class UserCode:
             return loaded
         for stale in [key for key in sys.modules if key.startswith(f"{package}.")]:
             del sys.modules[stale]  # what it imports from the folder may have changed as well
-        spec = importlib.util.spec_from_file_location(full, path)
-        if spec is None or spec.loader is None:
-            raise AssertionError(f"unreachable: no loader for {path}")
-        module = importlib.util.module_from_spec(spec)
+        module = self._execute(name, set())
+        vars(module)["__kit_stamp__"] = stamp
+        return module
+
+    def _execute(self, name: str, above: set[str]) -> ModuleType:
+        """Run a file and, first, the files it imports from the folder.
+
+        Compiled here, not by the import system: its cached bytecode may be that of an edit within
+        the same second, while the run's hash covers the new source.
+        """
+        path, full = self.root / f"{name}.py", f"{self._package()}.{name}"
+        if full in sys.modules:
+            return sys.modules[full]
+        with reported(path):
+            source = path.read_bytes()
+            tree = ast.parse(source, str(path))
+        for other in _relative_imports(tree):
+            if other not in above and (self.root / f"{other}.py").is_file():
+                self._execute(other, above | {name})
+        module = ModuleType(full)
+        module.__file__, module.__package__ = str(path), self._package()
         sys.modules[full] = module
         try:
             with reported(path):
-                spec.loader.exec_module(module)
+                exec(compile(source, str(path), "exec"), vars(module))
         except BaseException:
             del sys.modules[full]
             raise
-        vars(module)["__kit_stamp__"] = stamp
         return module
 
     def _package(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 # Before numpy, scikit-learn or LightGBM load an OpenMP runtime: two busy test processes with two
 # threads each spin against one another for minutes.
 os.environ["OMP_NUM_THREADS"] = "1"
+# as on a user's machine: stale bytecode must not go unnoticed
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["TF_NUM_INTRAOP_THREADS"] = "1"

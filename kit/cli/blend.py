@@ -13,7 +13,7 @@ def blend(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN]...",
+            metavar="RUN",
             help="Run ids or parts of them. Default: all runs of the present data and folds.",
         ),
     ] = None,

@@ -19,7 +19,7 @@ def cv(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...",
+            metavar="MODEL",
             help="Names from [models] in kit.toml, built-in models (`kit plugins`), or "
             "module:attribute. Default: cv.models of kit.toml.",
         ),

@@ -24,7 +24,7 @@ def submit(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]",
+            metavar="RUN",
             help="A run id, a part of one, or last. Default: the best comparable run.",
         ),
     ] = None,

@@ -51,33 +51,38 @@ class CodeParts(TransformerMixin, BaseEstimator):
         return list(self.names_)
 
     def _split(self, X: pd.DataFrame) -> pd.DataFrame:
-        made: dict[str, pd.Series] = {}
-        for name, signature in self.signature_.items():
-            tokens = [_TOKEN.findall(value) for value in X[name].fillna("")]
-            if signature:
-                for position, kind in enumerate(signature):
-                    part = [_at(found, position, kind) for found in tokens]
-                    made[f"{name}_{position + 1}"] = _column(part, kind, X.index)
-            else:
-                letters = [next((t for t in found if t.isalpha()), None) for found in tokens]
-                digits = [next((t for t in found[::-1] if t.isdigit()), None) for found in tokens]
-                made[f"{name}_letters"] = _column(letters, "a", X.index)
-                made[f"{name}_number"] = _column(digits, "1", X.index)
-            made[f"{name}_length"] = X[name].str.len().astype("float32")
-        return pd.DataFrame(made, index=X.index)
+        parts = [self._split_column(X[name], sign) for name, sign in self.signature_.items()]
+        return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=X.index)
+
+    def _split_column(self, column: pd.Series, signature: str) -> pd.DataFrame:
+        """Split every different value once, then look the rows up."""
+        codes, values = pd.factorize(column, use_na_sentinel=True)  # -1: missing
+        tokens = [*(_TOKEN.findall(value) for value in values), []]
+        name, made = column.name, {}
+        if signature:
+            for position, kind in enumerate(signature):
+                made[f"{name}_{position + 1}"] = _column(
+                    [_at(t, position, kind) for t in tokens], kind
+                )
+        else:
+            letters = [next((t for t in found if t.isalpha()), None) for found in tokens]
+            digits = [next((t for t in found[::-1] if t.isdigit()), None) for found in tokens]
+            made[f"{name}_letters"] = _column(letters, "a")
+            made[f"{name}_number"] = _column(digits, "1")
+        lengths = np.array([*(len(value) for value in values), np.nan], dtype=np.float32)
+        made[f"{name}_length"] = pd.Series(lengths)
+        return pd.DataFrame(made).take(codes).set_axis(column.index)
 
 
 def _signature(column: pd.Series) -> str:
     """The usual shape, e.g. "a1a" for letters-digits-letters; "" where there is none (80 %)."""
-    shapes = pd.Series(
-        ["".join("1" if t.isdigit() else "a" for t in _TOKEN.findall(v)) for v in column.dropna()],
-        dtype="str",
-    )
-    if shapes.empty:
+    counts = column.value_counts()
+    shapes = ["".join("1" if t.isdigit() else "a" for t in _TOKEN.findall(v)) for v in counts.index]
+    if not shapes:
         return ""
-    counts = shapes.value_counts(normalize=True)
-    usual = str(counts.index[0])
-    return usual if counts.iloc[0] >= 0.8 and 0 < len(usual) <= _MOST_PARTS else ""
+    shares = counts.groupby(np.array(shapes)).sum() / counts.sum()
+    usual = str(shares.idxmax())
+    return usual if shares.max() >= 0.8 and 0 < len(usual) <= _MOST_PARTS else ""
 
 
 def _at(tokens: list[str], position: int, kind: str) -> str | None:
@@ -86,8 +91,8 @@ def _at(tokens: list[str], position: int, kind: str) -> str | None:
     return tokens[position] if tokens[position].isdigit() == (kind == "1") else None
 
 
-def _column(values: list[str | None], kind: str, index: pd.Index) -> pd.Series:
+def _column(values: list[str | None], kind: str) -> pd.Series:
     if kind == "1":
         numbers = np.array([np.nan if v is None else float(v) for v in values], dtype=np.float32)
-        return pd.Series(numbers, index=index)
-    return pd.Series(values, index=index, dtype="str")
+        return pd.Series(numbers)
+    return pd.Series(values, dtype="str")

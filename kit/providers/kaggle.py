@@ -45,7 +45,8 @@ class KaggleProvider:
     def _not_yet(self, page: str) -> NoReturn:
         ways = {
             "data": f"Download the files from {URL}/{self.slug}/data and pass the folder or the "
-            "zip: `kit new NAME --from PATH`.",
+            "zip: `kit new NAME --from PATH`.\n  To try kit without any: "
+            "`kit new breast-cancer --from sample`.",
             "submit": "Make the file with `kit submit --dry-run` and upload it by hand at "
             f"{URL}/{self.slug}/submit.",
         }

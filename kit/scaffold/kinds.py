@@ -154,7 +154,8 @@ def _string_id(some: pd.Series, distinct: int, n: int, n_rows: int) -> Guess | N
 
 
 def _code(some: pd.Series, distinct: int, n: int, counted: str) -> Guess | None:
-    many = distinct > 50 or (distinct > 0.05 * n and distinct >= 10)
+    # a few levels seen over and over are categories, however they are spelled
+    many = (distinct > 0.02 * n and distinct > 50) or (distinct > 0.05 * n and distinct >= 10)
     if not many or some.str.len().mean() > 40:
         return None
     if some.str.fullmatch(_PARTS).mean() < _MOST or some.str.contains(r"\d").mean() < 0.5:

@@ -228,7 +228,7 @@ def test_a_class_that_one_fold_would_not_learn_is_refused(
         ("train.csv", b"id,y\nr1,1\nr2,1,3,4\n", ["cannot be read as csv", "kit data --force"]),
         ("train.parquet", b"PAR1 not really", ["cannot be read as parquet"]),
         ("train.json", b'[{"id": 1', ["cannot be read as json"]),
-        ("train.csv.gz", gzip.compress(b"id,y\n" * 999)[:-20], ["cannot be read as csv"]),
+        ("train.csv.gz", gzip.compress(b"id,y\n" * 999, mtime=0)[:-20], ["cannot be read as csv"]),
         ("train.csv.gz", b"\x1f\x8b\x08\x00" + b"\xff" * 99, ["cannot be read as csv"]),
         ("train.csv.zip", b"PK\x03\x04 torn", ["cannot be read as csv"]),
         ("train.zip", b"PK\x03\x04 torn", ["cannot be read as zip"]),

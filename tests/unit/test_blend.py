@@ -272,3 +272,12 @@ def test_the_same_blend_has_the_same_hash(competition: Competition, tmp_path: Pa
     first, second = blend(competition, []), blend(competition, [])
     assert first.hash == second.hash
     assert first.hash != blend(competition, [], "mean").hash
+
+
+def test_runs_whose_classes_are_in_another_order_are_refused(competition: Competition) -> None:
+    runs = [
+        add_run(competition, "one", 1, classes=["0", "1"]),
+        add_run(competition, "two", 2, classes=["1", "0"]),
+    ]
+    with pytest.raises(DataError, match=r"predicts the classes \['1', '0'\]"):
+        blend(competition, [run.id for run in runs])

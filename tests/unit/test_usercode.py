@@ -159,3 +159,15 @@ def test_the_reported_line_is_the_users_not_the_librarys(tmp_path: Path) -> None
 def test_what_is_not_the_users_fault_passes_through(tmp_path: Path, error: BaseException) -> None:
     with pytest.raises(type(error)), reported(tmp_path / "model.py"):
         raise error
+
+
+def test_loading_writes_no_bytecode_into_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("FACTOR = 2\n")
+    (tmp_path / "features.py").write_text(
+        "from .helper import FACTOR\n\n\ndef features(df):\n    return df * FACTOR\n"
+    )
+    function = UserCode(tmp_path).features()
+
+    assert function is not None
+    assert function(3) == 6
+    assert not (tmp_path / "__pycache__").exists()
