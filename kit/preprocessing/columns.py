@@ -36,7 +36,8 @@ from kit.preprocessing.dates import DateParts
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
 from kit.preprocessing.text import TextNumbers, TextSparse
 
-MANY_LEVELS = 12  # above it a category is also given as share and cross-fitted mean
+MANY_LEVELS = 12  # above it a category is also given as share and cross-fitted mean ...
+ROWS_PER_LEVEL = 1000  # ... unless its levels have so many rows that any model knows their means
 
 Step = tuple[str, Any, Any]  # name, transformer, columns or a selector of columns
 
@@ -68,8 +69,12 @@ class Shape:
 
     @property
     def many(self) -> list[str]:
-        """Categories with many levels."""
-        return [n for n in self.of("category") if self.levels.get(n, 0) > MANY_LEVELS]
+        """Categories with many levels of few rows."""
+        return [
+            name
+            for name in self.of("category")
+            if MANY_LEVELS < self.levels.get(name, 0) > self.n_rows / ROWS_PER_LEVEL
+        ]
 
 
 def recipe(family: str, shape: Shape) -> Any:
