@@ -169,7 +169,11 @@ def _check_record(record: Mapping[str, Any]) -> None:
 
 
 def find_run(folder: Path, name: str) -> Run:
-    """The run that `name` means: an id, an unambiguous part of one, or `last`.
+    """The run that `name` means.
+
+    Args:
+        folder: the competition's `runs` folder.
+        name: an id or an unambiguous part of one, a model (its newest run), or `last`.
 
     Raises:
         RunError: no run, or several, match.
@@ -178,6 +182,9 @@ def find_run(folder: Path, name: str) -> Run:
     if name == "last" and runs:
         return runs[-1]
     exact = [run for run in runs if run.id == name]
+    of_model = [run for run in runs if run.model == name]
+    if of_model and not exact:
+        return of_model[-1]
     found = exact or [run for run in runs if name in run.id]
     if len(found) == 1:
         return found[0]

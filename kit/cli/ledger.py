@@ -15,7 +15,7 @@ def ledger(
     """Show every submission: CV score, leaderboard score, gap."""
     from dataclasses import asdict
 
-    from kit.cli.output import Cell, Output, age, score_format
+    from kit.cli.output import Cell, Output, age, score_format, spread_format
     from kit.competition import Competition
     from kit.ledger import ledger as read_ledger
 
@@ -33,7 +33,7 @@ def ledger(
             age(row.when),
             row.name,
             score_format(row.cv),
-            f"{score_format(row.mean)} ± {score_format(row.std)}" if row.std is not None else "",
+            spread_format(row.mean, row.std),
             score_format(row.public) or row.status,
             score_format(row.private),
             "" if row.gap is None else f"{row.gap:+.5f}",

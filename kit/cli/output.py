@@ -205,13 +205,18 @@ def _told(event: Event) -> str:
     return ""
 
 
-def score_format(score: float | None) -> str:
-    """A score with as many digits as are worth reading."""
+def score_format(score: float | None, like: float | None = None) -> str:
+    """A score with as many digits as are worth reading; those of `like` where it is given."""
     if score is None:
         return ""
-    if abs(score) >= 1000:
-        return f"{score:.2f}"
-    return f"{score:.5g}" if abs(score) >= 10 else f"{score:.5f}"
+    size = abs(score if like is None else like)
+    decimals = 5 - sum(size >= limit for limit in (10, 100, 1000))
+    return f"{score:.{decimals}f}"
+
+
+def spread_format(mean: float | None, std: float | None) -> str:
+    """Mean and standard deviation with the same digits."""
+    return "" if std is None else f"{score_format(mean)} ± {score_format(std, like=mean)}"
 
 
 def size(count: float) -> str:

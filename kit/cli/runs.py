@@ -64,7 +64,7 @@ def run_rows(
     found: Sequence[Run], *, verbose: bool, short: bool = False
 ) -> tuple[list[str], list[list[Cell]]]:
     """Headers and rows of a table of runs; `short`: with the end of their ids only."""
-    from kit.cli.output import age, score_format
+    from kit.cli.output import age, score_format, spread_format
 
     metric = found[0].record["metric"]["name"] if found else "score"
     same = all(run.record["metric"]["name"] == metric for run in found)
@@ -74,7 +74,7 @@ def run_rows(
         score = run.record["score"]
         star = "*" if run.record.get("early_stopping") == "fold" else ""
         mean, std = score.get("mean"), score.get("std")
-        spread = f"{score_format(mean)} ± {score_format(std)}" if std is not None else ""
+        spread = spread_format(mean, std)
         name = run.model if same else f"{run.model} ({run.record['metric']['name']})"
         seconds = run.record.get("seconds", {}).get("fit")
         rows.append(
@@ -95,7 +95,9 @@ def run_rows(
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run id, a part of one, or last.")],
+    name: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run id, a part of one, a model, or last.")
+    ],
     directory: Directory = None,
     set_: Set = None,
     json: Json = False,
@@ -103,7 +105,7 @@ def show(
     verbose: Verbose = False,
 ) -> None:
     """Show everything a run recorded."""
-    from kit.cli.output import Output, score_format
+    from kit.cli.output import Output, score_format, spread_format
     from kit.competition import Competition
     from kit.runs import find_run
 
@@ -118,7 +120,7 @@ def show(
         ["model", f"{run.model} ({run.kind})"],
         [record["metric"]["name"], score_format(run.score)],
         ["all rows pooled", score_format(score["oof"])],
-        ["mean ± sd", f"{score_format(score['mean'])} ± {score_format(score['std'])}"],
+        ["mean ± sd", spread_format(score["mean"], score["std"])],
         ["folds", ", ".join(score_format(value) for value in score["folds"])],
     ]
     if score.get("plain") is not None:

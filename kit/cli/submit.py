@@ -25,7 +25,7 @@ def submit(
         str | None,
         typer.Argument(
             metavar="RUN",
-            help="A run id, a part of one, or last. Default: the best comparable run.",
+            help="A run id, a part of one, a model, or last. Default: the best run.",
         ),
     ] = None,
     message: Annotated[str, typer.Option("-m", "--message", help="Description.")] = "",

@@ -171,7 +171,7 @@ def test_an_exact_name_wins_over_names_that_contain_it(tmp_path: Path) -> None:
 def test_an_ambiguous_name_is_refused_with_the_candidates(tmp_path: Path) -> None:
     first, second = published(tmp_path), published(tmp_path)
     with pytest.raises(RunError, match=f"fits 2 runs: {first.id}, {second.id}"):
-        find_run(tmp_path, "lightgbm")
+        find_run(tmp_path, "light")
 
 
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
@@ -211,3 +211,10 @@ def test_a_damaged_configuration_says_what_to_do(tmp_path: Path, content: str) -
 def test_predictions_have_one_column_per_output() -> None:
     assert prediction_columns([""]) == ["pred"]
     assert prediction_columns(["a", "b"]) == ["pred_a", "pred_b"]
+
+
+def test_a_models_name_means_its_newest_run(tmp_path: Path) -> None:
+    older, newer = (published(tmp_path, model="ridge", hash=digit * 32) for digit in "ba")
+
+    assert older.id != newer.id
+    assert find_run(tmp_path, "ridge").id == newer.id
