@@ -10,7 +10,9 @@ import typer
 from kit.cli.options import Json, Quiet, Set, Verbose
 
 if TYPE_CHECKING:
+    from kit.cli.output import Output
     from kit.competition import ProviderSpec
+    from kit.scaffold.facts import Inference
 
 # dotted keys of kit.toml that `--set` may name here, and the flag each of them is
 _KEYS = {
@@ -29,56 +31,73 @@ _KEYS = {
 }
 
 
-def new(
-    competition: Annotated[
-        str, typer.Argument(metavar="COMPETITION", help="Its short name; becomes the folder.")
-    ],
-    source: Annotated[
-        str,
-        typer.Option(
-            "--from", metavar="SOURCE", help="sample, a folder or zip with the files, or kaggle."
-        ),
-    ] = "kaggle",
-    template: Annotated[str, typer.Option(help="Folder of templates/ to start from.")] = "tabular",
-    solution: Annotated[
-        str, typer.Option(metavar="FILE", help="Hidden answers to grade against (a local source).")
-    ] = "",
-    train: Annotated[str | None, typer.Option(metavar="FILE", help="Name of the train file.")] = (
-        None
+# The options, in the order of the help text.
+Name = Annotated[
+    str, typer.Argument(metavar="COMPETITION", help="Its short name; becomes the folder.")
+]
+Source = Annotated[
+    str,
+    typer.Option(
+        "--from", metavar="SOURCE", help="sample, a folder or zip with the files, or kaggle."
     ),
-    test: Annotated[str | None, typer.Option(metavar="FILE", help="Name of the test file.")] = None,
-    sample: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Name of the sample submission.")
-    ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="What to predict. Repeatable.")
-    ] = None,
-    id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="The row id.")] = None,
-    group: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Rows of one group stay in one fold.")
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="When a row happened; test lies later.")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="How the competition scores (`kit plugins` lists them).")
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(help="binary, multiclass, multilabel, regression or multitarget."),
-    ] = None,
-    submission: Annotated[
-        str | None, typer.Option(help="What the submission holds: label, probability or value.")
-    ] = None,
-    splitter: Annotated[str | None, typer.Option(help="How rows are cut into folds.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
-    exist_ok: Annotated[
-        bool, typer.Option("--exist-ok", help="Do nothing if the competition is already there.")
-    ] = False,
-    directory: Annotated[
-        Path | None,
-        typer.Option("-C", "--directory", metavar="DIR", help="Folder to make it in."),
-    ] = None,
+]
+Template = Annotated[str, typer.Option(help="Folder of templates/ to start from.")]
+Solution = Annotated[
+    str, typer.Option(metavar="FILE", help="Hidden answers to grade against (a local source).")
+]
+Train = Annotated[str | None, typer.Option(metavar="FILE", help="Name of the train file.")]
+Test = Annotated[str | None, typer.Option(metavar="FILE", help="Name of the test file.")]
+Sample = Annotated[str | None, typer.Option(metavar="FILE", help="Name of the sample submission.")]
+Target = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN", help="What to predict. Repeatable.")
+]
+Id = Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="The row id.")]
+Group = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Rows of one group stay in one fold.")
+]
+Time = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="When a row happened; test lies later.")
+]
+MetricName = Annotated[
+    str | None, typer.Option(help="How the competition scores (`kit plugins` lists them).")
+]
+TaskName = Annotated[
+    str | None,
+    typer.Option(help="binary, multiclass, multilabel, regression or multitarget."),
+]
+Submission = Annotated[
+    str | None, typer.Option(help="What the submission holds: label, probability or value.")
+]
+Splitter = Annotated[str | None, typer.Option(help="How rows are cut into folds.")]
+Folds = Annotated[int | None, typer.Option(help="Number of folds.")]
+ExistOk = Annotated[
+    bool, typer.Option("--exist-ok", help="Do nothing if the competition is already there.")
+]
+Place = Annotated[
+    Path | None,
+    typer.Option("-C", "--directory", metavar="DIR", help="Folder to make it in."),
+]
+
+
+def new(
+    competition: Name,
+    source: Source = "kaggle",
+    template: Template = "tabular",
+    solution: Solution = "",
+    train: Train = None,
+    test: Test = None,
+    sample: Sample = None,
+    target: Target = None,
+    id_: Id = None,
+    group: Group = None,
+    time: Time = None,
+    metric: MetricName = None,
+    task: TaskName = None,
+    submission: Submission = None,
+    splitter: Splitter = None,
+    folds: Folds = None,
+    exist_ok: ExistOk = False,
+    directory: Place = None,
     set_: Set = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -115,6 +134,10 @@ def new(
     provider = load_provider(root.name, spec, root)
     with out.transfer("fetched") as progress:
         inference = create(root, provider, spec, flags=flags, template=template, progress=progress)
+    _report(out, root, inference, verbose)
+
+
+def _report(out: Output, root: Path, inference: Inference, verbose: bool) -> None:
     values = [
         {"key": v.key, "value": v.value, "because": v.because, "sure": v.sure}
         for v in inference.values
