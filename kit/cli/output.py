@@ -51,11 +51,11 @@ class Output:
     def remark(self, text: str) -> None:
         """A line beside the result: progress, a hint, a warning."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            _error_line(text)
 
     def problem(self, text: str) -> None:
         """What went wrong and did not end the command."""
-        print(f"kit: {text}", file=sys.stderr, flush=True)
+        _error_line(f"kit: {text}")
 
     def next(self, text: str) -> None:
         """What the user may want to do next."""
@@ -241,6 +241,12 @@ def age(created: str) -> str:
         if seconds < limit:
             return f"{max(0, seconds) / {'s': 1, 'min': 60, 'h': 3600}[unit]:.0f} {unit}"
     return f"{seconds / 86400:.0f} d"
+
+
+def _error_line(text: str) -> None:
+    """One write for text and line end: an interrupt between two would leave half a line."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _cell(value: Cell) -> str:

@@ -7,7 +7,7 @@ Predictions are always ``(n, n_outputs)`` float64: probabilities for classes, va
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -32,17 +32,32 @@ class Problem:
         n_outputs: columns of the prediction: 1 for binary and regression, else classes or targets.
         seed: of everything random in the model.
         threads: how many it may use.
+        needs: what the metric reads (see `kit.metrics`): "label" allows what spoils probabilities.
+        deadline: `time.monotonic()` by which `fit` should have ended; a model that can stop earlier
+            does so and sets `cut_`. None: no limit.
     """
 
     task: TaskType
     n_outputs: int
     seed: int = 0
     threads: int = 1
+    needs: str = "proba"
+    deadline: float | None = None
 
     @property
     def classification(self) -> bool:
         """Whether probabilities are predicted."""
         return self.task in ("binary", "multiclass", "multilabel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldRows:
+    """One fold as its own recipe prepared it: rows to learn from, rows it will be scored on."""
+
+    X: Any
+    y: NDArray[Any]
+    X_valid: Any
+    y_valid: NDArray[Any]
 
 
 class Model(BaseEstimator):
@@ -51,16 +66,20 @@ class Model(BaseEstimator):
     Attributes:
         family: chooses the recipe: "tree", "linear", "neural" or "raw".
         stops_early: whether `valid` is used.
+        crosses: whether `fit_folds` trains all folds side by side with "cross" early stopping.
         refit_parameter: the parameter that sets where to stop, for a second fit on all rows.
         best_iteration_: where it stopped (boosting rounds, epochs), or None.
         curve_: loss per iteration, ``{"train": [...], "valid": [...]}``; empty where there is none.
+        cut_: whether the deadline ended the fit before the model would have.
     """
 
     family: ClassVar[str] = "tree"
     stops_early: ClassVar[bool] = False
+    crosses: ClassVar[bool] = False
     refit_parameter: ClassVar[str | None] = None
     best_iteration_: int | None = None
     curve_: Mapping[str, list[float]] = {}
+    cut_: bool = False
 
     def fit(self, X: Any, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None) -> Self:
         """Learn from rows that a recipe has prepared.
@@ -70,6 +89,17 @@ class Model(BaseEstimator):
             y: class codes ``(n,)``, numbers ``(n,)`` or ``(n, n_outputs)``.
             problem: what is learned.
             valid: other rows to stop on; None: train to the end.
+        """
+        raise NotImplementedError
+
+    def fit_folds(self, folds: Sequence[FoldRows], *, problem: Problem) -> list[Self]:
+        """Learn all folds side by side, each stopping where the others are best together.
+
+        `y_valid` of a fold must not decide anything about that fold's own model; see
+        `kit.models.stopping.CrossStopping`. Only models that set `crosses` have it.
+
+        Returns:
+            One fitted model per fold, in order; `self` stays unfitted.
         """
         raise NotImplementedError
 
