@@ -7,7 +7,7 @@ Standard library only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,8 +108,10 @@ class CVSpec:
     `splitter` is a registered name, `module:attribute` of the competition's `splits.py`, or "file":
     then `folds.parquet` in the competition's folder, a teammate's perhaps, is the truth.
     `block` is the length of the validation blocks of the splitter `time_blocks`, as pandas reads
-    durations ("11D"). `early_stopping`: "inner" holds out a part of the training rows; "fold" uses
-    the scored fold itself, which is optimistic and marked `*` wherever the score is shown.
+    durations ("11D"). `early_stopping`: "cross" trains all folds side by side and stops each where
+    the other folds are best together (models that cannot, and folds in time order, use "inner");
+    "inner" holds out a part of the training rows; "fold" uses the scored fold itself, which is
+    optimistic and marked `*` wherever the score is shown.
     """
 
     splitter: str = "kfold"
@@ -117,14 +119,18 @@ class CVSpec:
     seed: int = 42
     block: str = ""
     models: tuple[str, ...] = ("lightgbm",)
-    early_stopping: Literal["inner", "fold"] = "inner"
+    early_stopping: Literal["cross", "inner", "fold"] = "cross"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A configured model: `use` is a registered name or `module:attribute` (default: its key)."""
+    """A configured model: `use` is a registered name or `module:attribute` (default: its key).
+
+    `recipe` names how columns are prepared; empty: as the model's family asks for.
+    """
 
     use: str = ""
+    recipe: str = ""
     params: dict[str, Any] = field(default_factory=dict)
 
 
@@ -207,7 +213,7 @@ class Competition:
     def model(self, name: str) -> ModelSpec:
         """The configuration of a model: its `[models.<name>]` table, else the bare name."""
         spec = self.settings.models.get(name, ModelSpec())
-        return spec if spec.use else ModelSpec(use=name, params=spec.params)
+        return spec if spec.use else replace(spec, use=name)
 
     @classmethod
     def load(cls, root: Path, overrides: Iterable[str] = ()) -> Competition:

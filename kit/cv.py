@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,16 @@ from kit.atomic import disk_errors
 from kit.competition import ModelSpec
 from kit.decision import default_decision, fit_decision
 from kit.errors import ConfigError, KitError
-from kit.execution.task import FoldResult, FoldTask, build_model, read_result, transform_pair
+from kit.execution.context import FoldContext
+from kit.execution.results import FoldResult, read_result
+from kit.execution.task import FoldTask, build_model, result_path, transform_pair
+from kit.models.base import Model
 from kit.runs import Run, ignore, list_runs, prediction_columns, publish
 from kit.scoring import score_record
 from kit.session import Event, Session, code_files, run_facts
+
+CROSS_CELLS = 500_000_000
+"""Up to so many cells (rows x columns x folds) all folds are trained side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +53,24 @@ class Plan:
     keep_models: bool = False
     threads: int = 1
 
-    def task(self, fold: int) -> FoldTask:
-        """The description of one fold."""
-        return FoldTask(
-            model=self.model,
-            spec=self.spec,
-            fold=fold,
-            seed=self.seed,
-            threads=self.threads,
-            early_stopping=self.early_stopping,
-            result=self.partial / f"fold-{fold}.parquet",
-            models=self.partial / "models" if self.keep_models else None,
-        )
+    def tasks(self, folds: Sequence[int], deadline: float | None = None) -> list[FoldTask]:
+        """The descriptions of these folds: one for all that are trained together, or one each."""
+        together = self.early_stopping == "cross"
+        groups = [tuple(range(self.n_folds))] if together else [(fold,) for fold in folds]
+        return [
+            FoldTask(
+                model=self.model,
+                spec=self.spec,
+                folds=group,
+                seed=self.seed,
+                threads=self.threads,
+                early_stopping=self.early_stopping,
+                results=self.partial,
+                models=self.partial / "models" if self.keep_models else None,
+                deadline=deadline,
+            )
+            for group in (groups if folds else [])
+        ]
 
 
 def cross_validate(session: Session, model: str) -> Run | None:
@@ -106,7 +118,9 @@ def make_plan(session: Session, model: str) -> Plan:
     """
     competition, context = session.competition, session.context
     spec = competition.model(model)
-    params = build_model(spec, model, context.code).get_params(deep=False)
+    unfitted = build_model(spec, model, context.code)
+    params = unfitted.get_params(deep=False)
+    stopping = _stopping(competition.settings.cv.early_stopping, unfitted, context)
     cv, digests = competition.settings.cv, context.dataset.digests
     own = spec.use.partition(":")[0] if ":" in spec.use else ""
     facts = {
@@ -118,9 +132,10 @@ def make_plan(session: Session, model: str) -> Plan:
         "transform": context.metric.transform,
         "use": spec.use,
         "code": context.code.digest(own) if own else "",
+        "recipe": spec.recipe,
         "params": {key: repr(value) for key, value in sorted(params.items())},
         "seed": cv.seed,
-        "early_stopping": cv.early_stopping,
+        "early_stopping": stopping,
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
     return Plan(
@@ -129,12 +144,25 @@ def make_plan(session: Session, model: str) -> Plan:
         params=params,
         hash=digest,
         seed=cv.seed,
-        early_stopping=cv.early_stopping,
+        early_stopping=stopping,
         partial=competition.runs / ".partial" / digest,
         n_folds=context.folds.n_splits,
         keep_models=session.keep_models,
         threads=session.threads,
     )
+
+
+def _stopping(asked: str, unfitted: Model, context: FoldContext) -> str:
+    """How a model really stops.
+
+    Side by side all folds are in memory at once, so very large data are validated fold by fold;
+    and folds in time order must not learn from later ones where to stop.
+    """
+    if asked != "cross" or not unfitted.stops_early:
+        return asked if unfitted.stops_early else "none"
+    cells = context.dataset.X.shape[0] * context.dataset.X.shape[1] * context.folds.n_splits
+    fits = cells <= CROSS_CELLS and not context.folds.forward and context.folds.n_splits > 1
+    return "cross" if unfitted.crosses and fits else "inner"
 
 
 @contextmanager
@@ -159,8 +187,10 @@ def _published(session: Session, plan: Plan) -> Run | None:
     """A whole run of the same hash; one whose predictions cannot be read does not count."""
     runs, _ = list_runs(session.competition.runs)
     for run in reversed(runs):
-        if run.record.get("hash") != plan.hash:
+        if run.record.get("plan", run.hash) != plan.hash:
             continue
+        if run.record.get("cut") and session.deadline is None:
+            continue  # now there is time to do it in full
         if plan.keep_models and not (run.path / "models").is_dir():
             continue
         try:
@@ -175,10 +205,12 @@ def _finished(session: Session, plan: Plan) -> dict[int, FoldResult]:
     """Folds that an earlier, interrupted call has finished; torn files are thrown away."""
     results = {}
     for fold in range(plan.n_folds):
-        task = plan.task(fold)
-        result = read_result(task.result)
-        if result is None or (task.models and not (task.models / f"fold-{fold}").is_dir()):
-            task.result.unlink(missing_ok=True)
+        path = result_path(plan.partial, fold)
+        result = read_result(path)
+        unsaved = plan.keep_models and not (plan.partial / "models" / f"fold-{fold}").is_dir()
+        hurried = result is not None and result.cut and session.deadline is None
+        if result is None or unsaved or hurried:
+            path.unlink(missing_ok=True)
             continue
         results[fold] = result
         session.listen(Event(kind="resumed", model=plan.model, fold=fold, n_folds=plan.n_folds))
@@ -186,15 +218,16 @@ def _finished(session: Session, plan: Plan) -> dict[int, FoldResult]:
 
 
 def _batches(session: Session, plan: Plan, missing: list[int]) -> Iterator[list[FoldTask]]:
-    """All missing folds at once, or one by one as long as the budget lasts."""
+    """All missing folds at once, or task by task as long as the budget lasts."""
     if session.deadline is None:
-        yield [plan.task(fold) for fold in missing]
+        yield plan.tasks(missing)
         return
-    for fold in missing:
+    together = plan.early_stopping == "cross"  # such a task can be told when to end
+    for task in plan.tasks(missing, session.deadline if together else None):
         expected = session.seconds_per_fold.get(plan.model, 0.0)
         if time.monotonic() + expected > session.deadline:
             return
-        yield [plan.task(fold)]
+        yield [task]
 
 
 def _tell(session: Session, plan: Plan, result: FoldResult, done: int) -> None:
@@ -235,10 +268,18 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "oof": _frame(data.ids[used], oof[used], names, folds.fold[used]),
         "test": _frame(data.test_ids, test, names),
     }
+    cut = sorted(result.fold for result in results if result.cut)
     record = {
-        "hash": plan.hash,
+        # where time ran out other predictions came out than the plan alone decides
+        "hash": hashlib.sha256(plan.hash.encode() + test.tobytes()).hexdigest()[:32]
+        if cut
+        else plan.hash,
+        "plan": plan.hash,
+        "cut": cut,
         "kind": "cv",
         "model": plan.model,
+        "use": plan.spec.use,
+        "recipe": plan.spec.recipe,
         **run_facts(session.competition, session.context),
         "score": score_record(fitted, metric),
         "decision": fitted.decision.to_json(),

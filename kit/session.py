@@ -20,7 +20,8 @@ from kit.competition import CONFIG_NAME, Competition
 from kit.execution.context import FoldContext, context_factory, load_context, share_folds
 from kit.execution.here import Here
 from kit.execution.processes import Processes
-from kit.execution.task import FoldResult, FoldTask
+from kit.execution.results import FoldResult
+from kit.execution.task import FoldTask
 from kit.runs import Run
 from kit.usercode import UserCode
 

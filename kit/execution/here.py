@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kit.execution.context import FoldContext
-from kit.execution.task import FoldResult, FoldTask, run_fold
+from kit.execution.results import FoldResult
+from kit.execution.task import FoldTask, run_folds
 
 
 class Here:
@@ -17,7 +18,7 @@ class Here:
     def run(self, tasks: Sequence[FoldTask]) -> Iterator[FoldResult]:
         """Yield each result as soon as its file is written."""
         for task in tasks:
-            yield run_fold(task, self.context)
+            yield from run_folds(task, self.context)
 
     def close(self) -> None:
         """Nothing to put away."""

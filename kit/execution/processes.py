@@ -14,7 +14,8 @@ from multiprocessing.process import BaseProcess
 
 from kit.errors import ModelError
 from kit.execution.context import FoldContext
-from kit.execution.task import FoldResult, FoldTask, run_fold
+from kit.execution.results import FoldResult
+from kit.execution.task import FoldTask, run_folds
 
 _context: FoldContext | None = None  # of a worker process, set once by its initializer
 
@@ -41,7 +42,7 @@ class Processes:
         """
         try:
             for future in as_completed(self._submit(tasks)):
-                yield future.result()
+                yield from future.result()
         except BrokenProcessPool as error:
             self._stop()
             fewer = "workers=1" if self._size > 1 else "executor=here"
@@ -58,7 +59,7 @@ class Processes:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _submit(self, tasks: Sequence[FoldTask]) -> list[Future[FoldResult]]:
+    def _submit(self, tasks: Sequence[FoldTask]) -> list[Future[list[FoldResult]]]:
         """Hand the tasks over; the first ones start the workers."""
         others = set(multiprocessing.active_children())
         with _held_interrupts():
@@ -108,7 +109,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _run(task: FoldTask) -> FoldResult:
+def _run(task: FoldTask) -> list[FoldResult]:
     if _context is None:
         raise AssertionError("unreachable: the initializer has run")
-    return run_fold(task, _context)
+    return run_folds(task, _context)

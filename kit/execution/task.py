@@ -1,34 +1,30 @@
-"""A fold as a pure description, and the function that carries it out.
+"""Folds as a pure description, and the function that carries it out.
 
 A `FoldTask` is small and picklable; the data come from a `FoldContext`, which every process reads
-for itself. The result is one file under its final name, or nothing.
+for itself. The result is one file per fold under its final name, or nothing.
 """
 
 from __future__ import annotations
 
-import json
-import resource
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from kit.atomic import atomic_path, disk_errors
-from kit.competition import ModelSpec
+from kit.atomic import disk_errors
+from kit.competition import ModelSpec, TaskType
 from kit.config import convert
 from kit.dataset import Dataset
 from kit.errors import KitError, ModelError, UserCodeError
 from kit.execution.context import FoldContext
-from kit.models.base import Model, Problem, make_model, reseeded
+from kit.execution.results import FoldResult, peak_memory_mb, write_result
+from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import Shape, recipe
 from kit.registry import MODELS
 from kit.usercode import UserCode, reported
@@ -42,69 +38,52 @@ REFIT_ROWS = 50_000
 
 @dataclass(frozen=True, kw_only=True)
 class FoldTask:
-    """What to fit, on which rows, and where the result goes.
+    """What to fit, on which rows, and where the results go.
 
     Attributes:
         model: name in `kit.toml`, for messages.
         spec: reference and hyper-parameters.
-        fold: number of the fold.
+        folds: numbers of the folds; several only where they are trained together ("cross").
         seed: of the run; the fold's own seed follows from it.
         threads: how many the model may use.
-        early_stopping: "inner" or "fold", see `CVSpec`.
-        result: the file to write.
+        early_stopping: "inner", "cross" or "fold", see `CVSpec`.
+        results: the folder that takes `fold-<k>.parquet`.
         models: where to save recipe and model; None: not at all.
+        deadline: `time.monotonic()` by which the fits should have ended; None: no limit.
     """
 
     model: str
     spec: ModelSpec
-    fold: int
+    folds: tuple[int, ...]
     seed: int
     threads: int
     early_stopping: str
-    result: Path
+    results: Path
     models: Path | None = None
+    deadline: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class FoldResult:
-    """What a fold produced.
-
-    Attributes:
-        fold: number of the fold.
-        rows: positions of the validated training rows.
-        oof: their predictions. ``(n_valid, n_outputs)``
-        test: predictions for all test rows. ``(n_test, n_outputs)``
-        seconds: ``{"fit", "predict"}``.
-        peak_memory_mb: of the process so far.
-        best_iteration: where the model stopped, None for models that do not.
-        curve: loss per iteration.
-        resumed: whether it was read from an earlier, interrupted call.
-    """
-
-    fold: int
-    rows: NDArray[np.int64]
-    oof: NDArray[np.float64]
-    test: NDArray[np.float64]
-    seconds: Mapping[str, float]
-    peak_memory_mb: float = 0.0
-    best_iteration: int | None = None
-    curve: Mapping[str, list[float]] = field(default_factory=dict)
-    resumed: bool = False
+def result_path(folder: Path, fold: int) -> Path:
+    """Where the result of a fold lies."""
+    return folder / f"fold-{fold}.parquet"
 
 
-def run_fold(task: FoldTask, context: FoldContext) -> FoldResult:
-    """Fit recipe and model on the fold's training rows, predict, write the result.
+def run_folds(task: FoldTask, context: FoldContext) -> list[FoldResult]:
+    """Fit recipe and model on each fold's training rows, predict, write the results.
 
-    Nothing fitted here has seen a label of the validated rows, unless early stopping is "fold",
-    which is recorded.
+    Nothing fitted here has seen a label of the rows it is scored on, unless early stopping is
+    "fold", which is recorded.
 
     Raises:
         ModelError, UserCodeError: the model failed; the message names model and fold.
-        DiskFull: the result could not be written.
+        DiskFull: a result could not be written.
     """
-    where = f"model {task.model!r}, fold {task.fold}"
+    where = f"model {task.model!r}, fold {', '.join(map(str, task.folds))}"
     try:
-        result = _fit_and_predict(task, context)
+        if task.early_stopping == "cross" and len(task.folds) > 1:
+            results = _fit_together(task, context)
+        else:
+            results = [_fit_one(task, fold, context) for fold in task.folds]
     except UserCodeError as error:
         raise UserCodeError(f"{where}: {error}") from error
     except KitError:
@@ -114,76 +93,124 @@ def run_fold(task: FoldTask, context: FoldContext) -> FoldResult:
     except Exception as error:
         reason = str(error).strip()
         raise ModelError(f"{where} failed: {type(error).__name__}: {reason}") from error
-    write_result(task.result, result)
-    return result
+    for result in results:
+        write_result(result_path(task.results, result.fold), result)
+    return results
 
 
-def _fit_and_predict(task: FoldTask, context: FoldContext) -> FoldResult:
-    data, folds = context.dataset, context.folds
-    train, valid = folds.train(task.fold), folds.valid(task.fold)
-    link, unlink = transform_pair(context.metric.transform, data.task)
-    y = link(data.y)
+class _Fold:
+    """One fold's rows and recipe; what its own recipe made of them."""
+
+    def __init__(self, task: FoldTask, number: int, context: FoldContext, unfitted: Model) -> None:
+        self.task, self.number, self.context = task, number, context
+        self.train, self.valid = context.folds.train(number), context.folds.valid(number)
+        self.link, self.unlink = transform_pair(context.metric.transform, context.dataset.task)
+        shape = data_shape(context.dataset, self.train, task.seed)
+        self.steps = recipe(task.spec.recipe or family_of(unfitted), shape)
+
+    def prepare(self) -> FoldRows:
+        """Fit the recipe on the training rows and apply it to both parts."""
+        X, y = self.context.dataset.X, self.link(self.context.dataset.y)
+        X_train = self.steps.fit_transform(X.iloc[self.train], y[self.train])
+        self.X_valid = self.steps.transform(X.iloc[self.valid])
+        return FoldRows(X=X_train, y=y[self.train], X_valid=self.X_valid, y_valid=y[self.valid])
+
+    def predict(self, model: Model, fit_seconds: float) -> FoldResult:
+        """Predict the validated and the test rows; refuse what breaks the contract."""
+        started, data = time.perf_counter(), self.context.dataset
+        oof = self.unlink(np.asarray(model.predict(self.X_valid), dtype=np.float64))
+        X_test = self.steps.transform(data.X_test)
+        test = self.unlink(np.asarray(model.predict(X_test), dtype=np.float64))
+        _expect(oof, (len(self.valid), len(data.outputs)), data.task)
+        _expect(test, (len(data.X_test), len(data.outputs)), data.task)
+        if self.task.models is not None:
+            save_fitted(self.task.models / f"fold-{self.number}", self.steps, model)
+        predicted = time.perf_counter() - started
+        return FoldResult(
+            fold=self.number,
+            rows=self.valid,
+            oof=oof,
+            test=test,
+            seconds={"fit": round(fit_seconds, 3), "predict": round(predicted, 3)},
+            peak_memory_mb=peak_memory_mb(),
+            best_iteration=model.best_iteration_,
+            curve=model.curve_,
+            cut=model.cut_,
+        )
+
+
+def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
     unfitted = build_model(task.spec, task.model, context.code)
-    steps = recipe(family_of(unfitted), data_shape(data, train, task.seed))
-    problem = reseeded(problem_of(data, task.seed, task.threads), task.fold)
-
+    fold, problem = _Fold(task, number, context, unfitted), problem_of(task, context)
+    problem = reseeded(problem, number)
     started = time.perf_counter()
-    X_train = steps.fit_transform(data.X.iloc[train], y[train])
-    X_valid = steps.transform(data.X.iloc[valid])
-    held = (X_valid, y[valid]) if task.early_stopping == "fold" else None
+    rows = fold.prepare()
     with _reported(task.spec.use, context.code):
-        model = _fit(unfitted, X_train, y[train], folds.fold[train], problem, task, held)
-        fitted = time.perf_counter()
-        oof = unlink(np.asarray(model.predict(X_valid), dtype=np.float64))
-        test = unlink(np.asarray(model.predict(steps.transform(data.X_test)), dtype=np.float64))
-    _expect(oof, (len(valid), problem.n_outputs), problem)
-    _expect(test, (len(data.X_test), problem.n_outputs), problem)
-    if task.models is not None:
-        _save(task.models / f"fold-{task.fold}", steps, model)
-    done = time.perf_counter()
-    return FoldResult(
-        fold=task.fold,
-        rows=valid,
-        oof=oof,
-        test=test,
-        seconds={"fit": round(fitted - started, 3), "predict": round(done - fitted, 3)},
-        peak_memory_mb=peak_memory_mb(),
-        best_iteration=model.best_iteration_,
-        curve=model.curve_,
-    )
+        model = _fit(unfitted, rows, context.folds.fold[fold.train], problem, task, number)
+        return fold.predict(model, time.perf_counter() - started)
+
+
+def _fit_together(task: FoldTask, context: FoldContext) -> list[FoldResult]:
+    """All folds side by side; each stops where the others' validation losses say so."""
+    unfitted = build_model(task.spec, task.model, context.code)
+    folds = [_Fold(task, number, context, unfitted) for number in task.folds]
+    problem = reseeded(problem_of(task, context), 0)
+    started = time.perf_counter()
+
+    def prepared() -> Iterator[FoldRows]:
+        for fold in folds:
+            yield fold.prepare()
+
+    with _reported(task.spec.use, context.code):
+        models = unfitted.fit_folds(prepared(), problem=problem)
+        seconds = (time.perf_counter() - started) / len(folds)
+        return [fold.predict(model, seconds) for fold, model in zip(folds, models, strict=True)]
 
 
 def _fit(
     unfitted: Model,
-    X: Any,
-    y: NDArray[Any],
+    rows: FoldRows,
     fold: NDArray[np.int8],
     problem: Problem,
     task: FoldTask,
-    held: tuple[Any, NDArray[Any]] | None,
+    current: int,
 ) -> Model:
-    """Fit, with early stopping where the model knows it.
+    """Fit one fold, with early stopping where the model knows it.
 
     "inner" stops on the training rows that belong to the next fold: they keep groups, blocks of
     time and classes together exactly as validation does. A model that can be told where to stop
     is then fitted once more on all training rows.
     """
+    X, y = rows.X, rows.y
     if not unfitted.stops_early:
         return clone(unfitted).fit(X, y, problem=problem)
-    if held is not None:
-        return clone(unfitted).fit(X, y, problem=problem, valid=held)
-    inner = _inner_rows(fold, task.fold)
+    if task.early_stopping == "fold":
+        return clone(unfitted).fit(X, y, problem=problem, valid=(rows.X_valid, rows.y_valid))
+    inner = _inner_rows(fold, current)
     rest = ~inner
-    first = clone(unfitted).fit(
-        _rows(X, rest), y[rest], problem=problem, valid=(_rows(X, inner), y[inner])
-    )
     budget = unfitted.refit_parameter
-    if budget is None or len(y) > REFIT_ROWS or not first.best_iteration_:
+    again = budget is not None and len(y) <= REFIT_ROWS
+    first = clone(unfitted).fit(
+        _rows(X, rest),
+        y[rest],
+        problem=_half(problem) if again else problem,
+        valid=(_rows(X, inner), y[inner]),
+    )
+    if not again or not first.best_iteration_:
         return first
-    again = clone(unfitted).set_params(**{budget: first.best_iteration_})
-    again.fit(X, y, problem=problem)
-    again.best_iteration_, again.curve_ = first.best_iteration_, first.curve_
-    return again
+    refitted = clone(unfitted).set_params(**{str(budget): first.best_iteration_})
+    refitted.fit(X, y, problem=problem)
+    refitted.best_iteration_, refitted.curve_ = first.best_iteration_, first.curve_
+    refitted.cut_ |= first.cut_
+    return refitted
+
+
+def _half(problem: Problem) -> Problem:
+    """The same with half of the time: the second fit needs the other half."""
+    if problem.deadline is None:
+        return problem
+    now = time.monotonic()
+    return replace(problem, deadline=now + (problem.deadline - now) / 2)
 
 
 def _inner_rows(fold: NDArray[np.int8], current: int) -> NDArray[np.bool_]:
@@ -240,10 +267,16 @@ def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
     return Shape(kinds=data.kinds, levels=levels, n_rows=len(train), task=data.task, seed=seed)
 
 
-def problem_of(data: Dataset, seed: int, threads: int) -> Problem:
+def problem_of(task: FoldTask, context: FoldContext) -> Problem:
     """What a model is told about the work."""
-    small = seed % _SEEDS
-    return Problem(task=data.task, n_outputs=len(data.outputs), seed=small, threads=threads)
+    return Problem(
+        task=context.dataset.task,
+        n_outputs=len(context.dataset.outputs),
+        seed=task.seed % _SEEDS,
+        threads=task.threads,
+        needs=context.metric.needs,
+        deadline=task.deadline,
+    )
 
 
 def transform_pair(name: str, task: str) -> tuple[Any, Any]:
@@ -253,47 +286,8 @@ def transform_pair(name: str, task: str) -> tuple[Any, Any]:
     return _same, _same
 
 
-def write_result(path: Path, result: FoldResult) -> None:
-    """One parquet file: rows of both parts, facts in the schema's metadata."""
-    both = np.vstack([result.oof, result.test])
-    rows = np.concatenate([result.rows, np.arange(len(result.test))])
-    part = np.repeat(np.array([0, 1], dtype=np.int8), [len(result.oof), len(result.test)])
-    table = pa.table(
-        {"part": part, "row": rows, **{f"p{k}": column for k, column in enumerate(both.T)}}
-    )
-    facts = asdict(result)
-    for array in ("rows", "oof", "test", "resumed"):
-        del facts[array]
-    with atomic_path(path) as temporary:
-        metadata = {b"kit": json.dumps(facts).encode()}
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
-
-
-def read_result(path: Path) -> FoldResult | None:
-    """Read a result file; None where it is missing or not whole."""
-    try:
-        table = pq.read_table(path)
-        facts = json.loads((table.schema.metadata or {})[b"kit"])
-        part, rows = table["part"].to_numpy(), table["row"].to_numpy()
-        values = np.column_stack([table[f"p{k}"].to_numpy() for k in range(len(table.schema) - 2)])
-        return FoldResult(
-            rows=rows[part == 0],
-            oof=values[part == 0],
-            test=values[part == 1],
-            resumed=True,
-            **facts,
-        )
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
-        return None
-
-
-def peak_memory_mb() -> float:
-    """Largest resident size of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
-def _save(folder: Path, steps: Any, model: Model) -> None:
+def save_fitted(folder: Path, steps: Any, model: Model) -> None:
+    """Write a fitted recipe and model into a new folder."""
     import joblib
 
     with disk_errors(folder):
@@ -306,16 +300,17 @@ def _rows(X: Any, mask: NDArray[np.bool_]) -> Any:
     return X.loc[mask] if hasattr(X, "loc") else X[mask]
 
 
-def _expect(values: NDArray[np.float64], shape: tuple[int, int], problem: Problem) -> None:
+def _expect(values: NDArray[np.float64], shape: tuple[int, int], task: TaskType) -> None:
     """Refuse predictions that break the contract of a model."""
     if values.shape != shape:
         raise ValueError(f"predictions must have the shape {shape}. Received: {values.shape}")
     bad = ~np.isfinite(values)
     if bad.any():
         raise ValueError(f"{bad.sum()} of {values.size} predictions are not finite")
-    if problem.classification and not -_TOLERANCE <= values.min() <= values.max() <= 1 + _TOLERANCE:
+    classes = task in ("binary", "multiclass", "multilabel")
+    if classes and not -_TOLERANCE <= values.min() <= values.max() <= 1 + _TOLERANCE:
         raise ValueError(
-            f"predictions of a {problem.task} task must be probabilities, between 0 and 1. "
+            f"predictions of a {task} task must be probabilities, between 0 and 1. "
             f"Received: {values.min():.6g} to {values.max():.6g}"
         )
 

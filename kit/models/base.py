@@ -7,7 +7,7 @@ Predictions are always ``(n, n_outputs)`` float64: probabilities for classes, va
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -92,11 +92,15 @@ class Model(BaseEstimator):
         """
         raise NotImplementedError
 
-    def fit_folds(self, folds: Sequence[FoldRows], *, problem: Problem) -> list[Self]:
+    def fit_folds(self, folds: Iterable[FoldRows], *, problem: Problem) -> list[Self]:
         """Learn all folds side by side, each stopping where the others are best together.
 
         `y_valid` of a fold must not decide anything about that fold's own model; see
         `kit.models.stopping.CrossStopping`. Only models that set `crosses` have it.
+
+        Args:
+            folds: two or more, read once and in order, so that they may be prepared one by one.
+            problem: what is learned; the folds' seeds follow from its seed.
 
         Returns:
             One fitted model per fold, in order; `self` stays unfitted.

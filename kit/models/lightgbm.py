@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,9 +13,11 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from kit.competition import TaskType
-from kit.models.base import Model, Problem, Rows, describe
+from kit.models.base import FoldRows, Model, Problem, Rows, describe
+from kit.models.stopping import CrossStopping, OwnStopping
 
 _OBJECTIVES = {
     "binary": ("binary", "binary_logloss"),
@@ -21,6 +26,14 @@ _OBJECTIVES = {
     "regression": ("regression", "rmse"),
     "multitarget": ("regression", "rmse"),
 }
+
+
+_WARM_UP = 10  # rounds after which the time per round is known
+_STEPS_TO_FIT = 12  # learning rate x rounds that most data sets need
+_FASTEST = 0.3  # above it boosting wanders
+
+_Data = tuple[dict[str, Any], lgb.Dataset, lgb.Dataset | None]
+"""LightGBM's parameters, binned training rows, binned validation rows."""
 
 
 class LightGBM(Model):
@@ -54,6 +67,7 @@ class LightGBM(Model):
 
     family = "tree"
     stops_early = True
+    crosses = True
     refit_parameter = "n_estimators"
 
     def __init__(
@@ -96,16 +110,21 @@ class LightGBM(Model):
         self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
     ) -> Self:
         """Boost; several targets get one booster each."""
-        self.problem_ = problem
-        self.curve_ = {}
-        X = _plain_names(X)
-        held = None if valid is None else (_plain_names(valid[0]), valid[1])
-        many = problem.task in ("multilabel", "multitarget")
-        targets = range(problem.n_outputs) if many else [None]
-        self.boosters_ = [self._boost(X, y, held, problem, column) for column in targets]
-        rounds = [booster.best_iteration for booster in self.boosters_ if held is not None]
-        self.best_iteration_ = int(np.mean(rounds)) if rounds else None
+        data = self._datasets(X, None if valid is None else valid[0], problem)
+        labels = (y, None if valid is None else valid[1])
+        self._grow([self], [data], [labels], problem, OwnStopping)
         return self
+
+    def fit_folds(self, folds: Iterable[FoldRows], *, problem: Problem) -> list[Self]:
+        """Boost all folds in lockstep; each stops where the others are best together."""
+        models, data, labels = [], [], []
+        for number, fold in enumerate(folds):
+            own = replace(problem, seed=problem.seed + number)
+            models.append(clone(self))
+            data.append(self._datasets(fold.X, fold.X_valid, own))
+            labels.append((fold.y, fold.y_valid))
+        self._grow(models, data, labels, problem, CrossStopping)
+        return models
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Predict with the best round of each booster."""
@@ -134,36 +153,45 @@ class LightGBM(Model):
         model.boosters_ = [lgb.Booster(model_file=str(path)) for path in files]
         return model
 
-    def _boost(
+    def _datasets(self, X: pd.DataFrame, X_valid: Any, problem: Problem) -> _Data:
+        """Binned rows, made once for all targets."""
+        params = self._native(problem, len(X))
+        train = lgb.Dataset(_plain_names(X), params=params, free_raw_data=True).construct()
+        if X_valid is None:
+            return params, train, None
+        return params, train, train.create_valid(_plain_names(X_valid), params=params).construct()
+
+    def _grow(
         self,
-        X: pd.DataFrame,
-        y: NDArray[Any],
-        held: Rows | None,
+        models: Sequence[LightGBM],
+        data: Sequence[_Data],
+        labels: Sequence[tuple[NDArray[Any], NDArray[Any] | None]],
         problem: Problem,
-        column: int | None,
-    ) -> lgb.Booster:
-        target = y if column is None else y[:, column]
-        train = lgb.Dataset(X, target, params={"max_bin": self.max_bin}, free_raw_data=True)
-        watched, callbacks = [], []
-        record: dict[str, Any] = {}
-        if held is not None:
-            held_target = held[1] if column is None else held[1][:, column]
-            watched = [train.create_valid(held[0], held_target)]
-            callbacks = [
-                lgb.early_stopping(self.patience, verbose=False),
-                lgb.record_evaluation(record),
+        stopping: type[OwnStopping],
+    ) -> None:
+        """Fit `models` side by side, one target after the other."""
+        for model in models:
+            model.problem_, model.boosters_ = problem, []
+            model.best_iteration_, model.curve_, model.cut_ = None, {}, False
+        watched = data[0][2] is not None
+        columns = _columns(problem)
+        for done, column in enumerate(columns):
+            boosters = [
+                _booster(*parts, *pair, column) for parts, pair in zip(data, labels, strict=True)
             ]
-        booster = lgb.train(
-            self._native(problem, len(X)),
-            train,
-            self.n_estimators,
-            valid_sets=watched,
-            valid_names=["valid"] * len(watched),
-            callbacks=callbacks,
-        )
-        if record and column in (None, 0):
-            self.curve_ = {"valid": next(iter(record["valid"].values()))}
-        return booster
+            stop = stopping(len(models), self.patience) if watched else None
+            until = _share(problem.deadline, len(columns) - done)
+            cut = boost(boosters, self.n_estimators, stop, until)
+            for k, (model, booster) in enumerate(zip(models, boosters, strict=True)):
+                booster.best_iteration = int(stop.best_step[k]) if stop else booster.num_trees()
+                model.boosters_.append(booster.free_dataset())
+                model.cut_ |= cut
+                if stop is not None and not model.curve_:
+                    model.curve_ = {"valid": stop.curve[:, k].tolist()}
+        if watched:
+            for model in models:
+                rounds = [booster.best_iteration for booster in model.boosters_]
+                model.best_iteration_ = int(np.mean(rounds))
 
     def _native(self, problem: Problem, n_rows: int) -> dict[str, Any]:
         """LightGBM's parameter table."""
@@ -189,6 +217,79 @@ class LightGBM(Model):
             "force_col_wise": True,
             "verbosity": -1,
         }
+
+
+def boost(
+    boosters: Sequence[lgb.Booster],
+    rounds: int,
+    stop: OwnStopping | None,
+    deadline: float | None,
+) -> bool:
+    """Add trees to all boosters in turn, until `stop`, `rounds` or the deadline says so.
+
+    When the deadline leaves time for few rounds only, the learning rate is raised: few large steps
+    are better than few small ones.
+
+    Returns:
+        Whether the deadline changed the outcome.
+    """
+    started, hurried = time.monotonic(), False
+    for step in range(1, rounds + 1):
+        stuck = [booster.update() for booster in boosters]
+        if stop is not None:
+            stop.update(np.array([booster.eval_valid()[0][2] for booster in boosters]))
+            if stop.done:
+                return hurried
+        if all(stuck):
+            return hurried
+        if deadline is None:
+            continue
+        now = time.monotonic()
+        if now + (now - started) / step > deadline:
+            return True
+        if step == _WARM_UP:
+            hurried = _hurry(boosters, step + (deadline - now) * step / (now - started), rounds)
+    return hurried
+
+
+def _hurry(boosters: Sequence[lgb.Booster], possible: float, rounds: int) -> bool:
+    """Raise the learning rate where only `possible` rounds fit into the time."""
+    rate = float(boosters[0].params["learning_rate"])
+    wanted = min(rounds, _STEPS_TO_FIT / rate)
+    if possible >= wanted:
+        return False
+    faster = min(_FASTEST, rate * wanted / max(possible, 1.0))
+    for booster in boosters:
+        booster.reset_parameter({"learning_rate": max(rate, faster)})
+    return True
+
+
+def _booster(
+    params: dict[str, Any],
+    train: lgb.Dataset,
+    valid: lgb.Dataset | None,
+    y: NDArray[Any],
+    y_valid: NDArray[Any] | None,
+    column: int | None,
+) -> lgb.Booster:
+    train.set_label(y if column is None else y[:, column])
+    booster = lgb.Booster(params, train)
+    if valid is not None and y_valid is not None:
+        valid.set_label(y_valid if column is None else y_valid[:, column])
+        booster.add_valid(valid, "valid")
+    return booster
+
+
+def _columns(problem: Problem) -> list[int | None]:
+    """Targets that get a booster each; None: the target is one column."""
+    many = problem.task in ("multilabel", "multitarget")
+    return list(range(problem.n_outputs)) if many else [None]
+
+
+def _share(deadline: float | None, left: int) -> float | None:
+    """The deadline of the next of `left` equal pieces of work."""
+    now = time.monotonic()
+    return None if deadline is None else now + (deadline - now) / left
 
 
 def _plain_names(X: pd.DataFrame) -> pd.DataFrame:

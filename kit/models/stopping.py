@@ -1,7 +1,7 @@
-"""Where to stop when all folds are trained together, without a fold choosing for itself.
+"""Where to stop, for one model or for all folds trained side by side.
 
-Fold k stops where the *other* folds' validation losses are lowest together. No training rows are
-held out, and the labels a fold is scored on decide nothing about its own model.
+Trained together, fold k can stop where the *other* folds' validation losses are lowest: no training
+rows are held out, and the labels a fold is scored on decide nothing about its own model.
 """
 
 from __future__ import annotations
@@ -10,20 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class CrossStopping:
-    """The losses of all folds so far, and where each fold should stop.
+class OwnStopping:
+    """Each model stops where its own validation loss is lowest.
 
     Args:
-        n_folds: how many folds are trained side by side; two at least.
-        patience: steps without improvement after which a fold is done.
+        n_folds: models trained side by side.
+        patience: steps without improvement after which a model is done.
 
     Attributes:
-        best_step: per fold, how many steps its model should have. ``(n_folds,)``, from 1.
-        curve: losses as they came. ``(steps, n_folds)``
-
-    Source:
-        The stopping round of `lightgbm.cv` and `xgboost.cv` (mean over the folds), with the fold's
-        own loss left out.
+        best_step: per model, how many steps it should have. ``(n_folds,)``, from 1.
+        curve: losses as they came. ``(updates, n_folds)``
     """
 
     def __init__(self, n_folds: int, patience: int) -> None:
@@ -31,34 +27,48 @@ class CrossStopping:
         self.best_step = np.zeros(n_folds, dtype=int)
         self._best_loss = np.full(n_folds, np.inf)
         self._losses: list[NDArray[np.float64]] = []
-        self._steps: list[int] = []
+        self._step = 0
 
     def update(self, losses: NDArray[np.float64], step: int | None = None) -> NDArray[np.bool_]:
         """Take the losses after one more step.
 
         Args:
-            losses: validation loss per fold; what is not finite counts as infinitely bad.
+            losses: validation loss per model; what is not finite counts as infinitely bad.
             step: number of steps done; default: one more than at the last call.
 
         Returns:
-            Which folds' models are now the best so far: their state is worth keeping.
+            Which models are now the best so far: their state is worth keeping.
         """
-        values = np.where(np.isfinite(losses), losses, np.inf).astype(np.float64)
-        self._losses.append(np.asarray(losses, dtype=np.float64))
-        now = step if step is not None else (self._steps[-1] if self._steps else 0) + 1
-        self._steps.append(now)
-        others = np.array([np.delete(values, k).mean() for k in range(len(values))])
-        better = others < self._best_loss
-        self._best_loss[better] = others[better]
-        self.best_step[better] = now
+        losses = np.asarray(losses, dtype=np.float64)
+        self._losses.append(losses)
+        self._step = self._step + 1 if step is None else step
+        judged = self._judged(np.where(np.isfinite(losses), losses, np.inf))
+        better = judged < self._best_loss
+        self._best_loss[better] = judged[better]
+        self.best_step[better] = self._step
         return better
 
     @property
     def done(self) -> bool:
-        """Whether no fold has improved for `patience` steps."""
-        return bool(self._steps) and self._steps[-1] - int(self.best_step.max()) >= self.patience
+        """Whether no model has improved for `patience` steps."""
+        return self._step - int(self.best_step.max()) >= self.patience
 
     @property
     def curve(self) -> NDArray[np.float64]:
-        """Losses by step and fold."""
+        """Losses by update and model."""
         return np.array(self._losses)
+
+    def _judged(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        return losses
+
+
+class CrossStopping(OwnStopping):
+    """Fold k stops where the mean loss of the other folds is lowest; two folds at least.
+
+    Source:
+        The stopping round of `lightgbm.cv` and `xgboost.cv` (mean over the folds), with the fold's
+        own loss left out.
+    """
+
+    def _judged(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([np.delete(losses, k).mean() for k in range(len(losses))])

@@ -196,7 +196,7 @@ def test_a_disk_that_fills_up_at_the_second_fold_keeps_the_first(
                 _full()
         write(table, where, **options)
 
-    monkeypatch.setattr("kit.execution.task.pq.write_table", filling)
+    monkeypatch.setattr("kit.execution.results.pq.write_table", filling)
     outcome = run_kit("cv", "linear", "-q", "-C", competition.root)
     refused(outcome, "the disk is full", "fold-1.parquet", "run the same command again")
     kept = [p.name for p in competition.runs.glob(".partial/*/*")]

@@ -7,6 +7,7 @@ fails. Without the second half a test that measures nothing would pass as well.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.metrics import roc_auc_score
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.metrics import log_loss, roc_auc_score
 
 import kit.execution.task
 import kit.preprocessing.columns
@@ -26,7 +27,10 @@ from kit.competition import Competition, CVSpec, ModelSpec
 from kit.cv import cross_validate
 from kit.errors import ConfigError, FoldMismatch
 from kit.execution.context import FoldContext, load_context
-from kit.execution.task import FoldResult, FoldTask, data_shape, run_fold
+from kit.execution.results import FoldResult
+from kit.execution.task import FoldTask, data_shape, run_folds
+from kit.models.base import FoldRows, Problem
+from kit.models.lightgbm import LightGBM
 from kit.preprocessing.categories import CrossFittedTarget
 from kit.preprocessing.columns import recipe
 from kit.registry import MODELS, SPLITTERS
@@ -90,13 +94,13 @@ def fold_result(
     task = FoldTask(
         model=model,
         spec=ModelSpec(use=model, params=TINY.get(model, {})),
-        fold=fold,
+        folds=(fold,),
         seed=1,
         threads=1,
         early_stopping=early_stopping,
-        result=folder / "fold.parquet",
+        results=folder,
     )
-    return run_fold(task, context)
+    return run_folds(task, context)[0]
 
 
 def validated(competition: Competition, model: str) -> Run:
@@ -527,10 +531,52 @@ def test_labels_of_a_fold_do_not_reach_its_part_of_a_run(
     swapped = train.copy()
     swapped.loc[rows, "y"] = 1 - swapped.loc[rows, "y"]
     other = rich(make_competition, swapped, test, name="after")
-    before, after = (validated(each, model).oof() for each in (competition, other))
+    inner = [Competition.load(c.root, ["cv.early_stopping=inner"]) for c in (competition, other)]
+    before, after = (validated(each, model).oof() for each in inner)
     own = before["fold"] == 1
     assert before[own].equals(after[own])
     assert not before[~own].equals(after[~own])
+
+
+def parts(seed: int, n_folds: int = 3) -> list[FoldRows]:
+    """Folds of pure noise: whatever is found in them was not there."""
+    rng = np.random.default_rng(seed)
+    X, y = pd.DataFrame(rng.normal(size=(240, 6))), rng.integers(0, 2, 240)
+    fold = np.arange(240) % n_folds
+    return [
+        FoldRows(X=X[fold != k], y=y[fold != k], X_valid=X[fold == k], y_valid=y[fold == k])
+        for k in range(n_folds)
+    ]
+
+
+def test_trained_side_by_side_a_folds_labels_do_not_reach_its_own_model() -> None:
+    problem = Problem(task="binary", n_outputs=1, seed=1)
+    model = LightGBM(patience=20, learning_rate=0.2)
+    folds = parts(0)
+    other = [*folds]
+    other[1] = replace(folds[1], y_valid=1 - folds[1].y_valid)
+    before, after = (model.fit_folds(each, problem=problem) for each in (folds, other))
+    predicted = [models[1].predict(folds[1].X_valid) for models in (before, after)]
+    np.testing.assert_array_equal(*predicted)
+    assert before[1].best_iteration_ == after[1].best_iteration_
+    assert [m.best_iteration_ for m in before] != [m.best_iteration_ for m in after]
+
+
+def test_cross_stopping_finds_nothing_in_noise_where_stopping_on_the_own_fold_does() -> None:
+    problem = Problem(task="binary", n_outputs=1, seed=1)
+    model = LightGBM(patience=40, learning_rate=0.03, num_leaves=4)
+    found: dict[str, list[float]] = {"cross": [], "own": []}
+    for seed in range(20):
+        folds = parts(seed)
+        crossed = model.fit_folds(folds, problem=problem)
+        for fold, fitted in zip(folds, crossed, strict=True):
+            held = (fold.X_valid, fold.y_valid)
+            own = clone(model).fit(fold.X, fold.y, problem=problem, valid=held)
+            for way, each in (("cross", fitted), ("own", own)):
+                found[way].append(log_loss(fold.y_valid, each.predict(fold.X_valid)[:, 0]))
+    honest = np.log(2)
+    assert np.mean(found["cross"]) > honest
+    assert np.mean(found["own"]) < honest
 
 
 # --- (g) different folds -------------------------------------------------------------------------
