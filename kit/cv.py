@@ -30,6 +30,7 @@ from kit.execution.context import FoldContext
 from kit.execution.results import FoldResult, read_result
 from kit.execution.task import FoldTask, build_model, result_path, transform_pair
 from kit.models.base import Model
+from kit.portfolio import find_model
 from kit.runs import Run, ignore, list_runs, prediction_columns, publish
 from kit.scoring import score_record
 from kit.session import Event, Session, code_files, run_facts
@@ -88,36 +89,60 @@ def cross_validate(session: Session, model: str) -> Run | None:
         KitError: the model failed; finished folds are kept.
     """
     plan = make_plan(session, model)
-    with _locked(session, plan):
-        known = _published(session, plan)
+    with locked(session, plan):
+        known, results = start(session, plan)
         if known is not None:
-            shutil.rmtree(plan.partial, ignore_errors=True)  # left by a kill just after publishing
-            session.listen(Event(kind="known", model=model, run=known))
             return known
-        results = _finished(session, plan)
         missing = [fold for fold in range(plan.n_folds) if fold not in results]
-        session.listen(Event(kind="started", model=model, n_folds=plan.n_folds, done=len(results)))
         for batch in _batches(session, plan, missing):
             for result in session.executor.run(batch):
-                results[result.fold] = result
-                _tell(session, plan, result, len(results))
+                take(session, plan, results, result)
         if len(results) < plan.n_folds:
             session.listen(Event(kind="stopped", model=model, done=len(results)))
             return None
-        run = _publish(session, plan, [results[fold] for fold in range(plan.n_folds)])
-        shutil.rmtree(plan.partial, ignore_errors=True)
-    session.listen(Event(kind="done", model=model, run=run))
+        return finish(session, plan, results)
+
+
+def start(session: Session, plan: Plan) -> tuple[Run | None, dict[int, FoldResult]]:
+    """The published run, or else the folds that are finished already."""
+    known = _published(session, plan)
+    if known is not None:
+        shutil.rmtree(plan.partial, ignore_errors=True)  # left by a kill just after publishing
+        session.listen(Event(kind="known", model=plan.model, run=known))
+        return known, {}
+    results = _finished(session, plan)
+    done, n_folds = len(results), plan.n_folds
+    session.listen(Event(kind="started", model=plan.model, n_folds=n_folds, done=done))
+    return None, results
+
+
+def take(session: Session, plan: Plan, results: dict[int, FoldResult], result: FoldResult) -> None:
+    """Put a fold's result to the others and tell of it."""
+    results[result.fold] = result
+    _tell(session, plan, result, len(results))
+
+
+def finish(session: Session, plan: Plan, results: Mapping[int, FoldResult]) -> Run:
+    """Score and publish a run whose folds are all there."""
+    run = _publish(session, plan, [results[fold] for fold in range(plan.n_folds)])
+    shutil.rmtree(plan.partial, ignore_errors=True)
+    session.listen(Event(kind="done", model=plan.model, run=run))
     return run
 
 
-def make_plan(session: Session, model: str) -> Plan:
+def make_plan(session: Session, model: str, *, repeat: int = 0) -> Plan:
     """Resolve a model and hash everything its predictions depend on.
+
+    Args:
+        session: an open session.
+        model: see `cross_validate`.
+        repeat: so many is added to the models' seed; the folds stay.
 
     Raises:
         UnknownName, ConfigError: the model or one of its parameters does not exist.
     """
     competition, context = session.competition, session.context
-    spec = competition.model(model)
+    spec = find_model(competition, model)
     unfitted = build_model(spec, model, context.code)
     params = unfitted.get_params(deep=False)
     stopping = _stopping(competition.settings.cv.early_stopping, unfitted, context)
@@ -134,16 +159,16 @@ def make_plan(session: Session, model: str) -> Plan:
         "code": context.code.digest(own) if own else "",
         "recipe": spec.recipe,
         "params": {key: repr(value) for key, value in sorted(params.items())},
-        "seed": cv.seed,
+        "seed": cv.seed + repeat,
         "early_stopping": stopping,
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
     return Plan(
-        model=model,
+        model=f"{model}.{repeat + 1}" if repeat else model,
         spec=spec,
         params=params,
         hash=digest,
-        seed=cv.seed,
+        seed=cv.seed + repeat,
         early_stopping=stopping,
         partial=competition.runs / ".partial" / digest,
         n_folds=context.folds.n_splits,
@@ -166,7 +191,7 @@ def _stopping(asked: str, unfitted: Model, context: FoldContext) -> str:
 
 
 @contextmanager
-def _locked(session: Session, plan: Plan) -> Iterator[None]:
+def locked(session: Session, plan: Plan) -> Iterator[None]:
     """One process at a time computes a given run; a second one waits and finds it published."""
     lock = FileLock(plan.partial.with_suffix(".lock"))
     with disk_errors(plan.partial):
@@ -283,6 +308,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         **run_facts(session.competition, session.context),
         "score": score_record(fitted, metric),
         "decision": fitted.decision.to_json(),
+        "seed": plan.seed,
         "params": {key: _plain(value) for key, value in plan.params.items()},
         "overrides": session.competition.overrides,
         "early_stopping": plan.early_stopping,

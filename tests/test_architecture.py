@@ -24,7 +24,7 @@ HEAVY += ("kaggle", "rich", "joblib", "psutil")
 LAYERS = (
     ("errors",),
     ("config", "registry", "atomic", "duration", "moments", "diagnosis"),
-    ("competition", "tables", "usercode"),
+    ("competition", "tables", "usercode", "portfolio"),
     ("kinds", "features", "dataset", "folds", "runs"),
     ("metrics", "decision", "scoring", "splitters", "preprocessing", "models", "providers"),
     ("execution",),

@@ -25,7 +25,8 @@ from kit.errors import KitError, ModelError, UserCodeError
 from kit.execution.context import FoldContext
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
-from kit.preprocessing.columns import Shape, recipe
+from kit.preprocessing.columns import recipe
+from kit.preprocessing.shape import Shape
 from kit.registry import MODELS
 from kit.usercode import UserCode, reported
 

@@ -1,0 +1,193 @@
+"""The portfolio: which configurations `kit auto` tries, in which order, and on which data.
+
+Plain data. The order is by what a next model adds to a blend of those before it, not by its own
+score: a strong booster, something quick and different, a network, and only then variations. Names
+work everywhere a model's name does: `kit cv lightgbm-deep`.
+
+Sources of the LightGBM configurations: the zero-shot portfolios that AutoGluon learned over some
+hundred data sets (AutoGluon 1.5 and 1.6, 2025-2026: r177, r163, r72, r8, prep r13, prep r41);
+their numbers stand beside each entry. Networks: see `kit.models.neural`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+from kit.competition import Competition, ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One configuration.
+
+    Attributes:
+        name: as in `kit cv NAME`.
+        use: registered name of the model.
+        why: what it is there for, in a few words.
+        params: hyper-parameters.
+        recipe: how columns are prepared; empty: as the model's family asks for.
+        max_rows: on more training rows it is left out.
+        max_cells: the same for rows x features.
+        min_seconds: with less time for it, it is not started.
+        tasks: types of task it is for; empty: all.
+        package: the optional package it needs.
+    """
+
+    name: str
+    use: str
+    why: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str = ""
+    max_rows: float = float("inf")
+    max_cells: float = float("inf")
+    min_seconds: float = 2.0
+    tasks: tuple[str, ...] = ()
+    package: str = ""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The same as `[models.<name>]` of `kit.toml` says it."""
+        return ModelSpec(use=self.use, params=dict(self.params), recipe=self.recipe)
+
+
+PORTFOLIO: tuple[Entry, ...] = (
+    Entry(name="lightgbm", use="lightgbm", why="the strongest single start"),
+    Entry(
+        name="linear",
+        use="linear",
+        why="quick, and wrong in other places than trees",
+        max_cells=20e6,
+    ),
+    Entry(
+        name="lightgbm-extra",
+        use="lightgbm",
+        why="random thresholds, few columns per tree (r177)",
+        params={
+            "learning_rate": 0.018,
+            "num_leaves": 39,
+            "min_data_in_leaf": 3,
+            "feature_fraction": 0.46,
+            "bagging_fraction": 0.88,
+            "extra_trees": True,
+            "lambda_l1": 0.24,
+            "lambda_l2": 0.36,
+            "cat_smooth": 15.4,
+        },
+    ),
+    Entry(
+        name="extra_trees",
+        use="extra_trees",
+        why="averages instead of steps",
+        max_rows=300_000,
+        max_cells=30e6,
+    ),
+    Entry(
+        name="lightgbm-deep",
+        use="lightgbm",
+        why="large leaves, slow steps (r163)",
+        params={
+            "learning_rate": 0.0114,
+            "num_leaves": 84,
+            "min_data_in_leaf": 3,
+            "feature_fraction": 0.53,
+            "bagging_fraction": 0.98,
+            "lambda_l1": 0.027,
+            "lambda_l2": 0.84,
+        },
+    ),
+    Entry(
+        name="lightgbm-shallow",
+        use="lightgbm",
+        why="few leaves: nearly additive (prep r41 without its features)",
+        params={
+            "learning_rate": 0.03,
+            "num_leaves": 8,
+            "min_data_in_leaf": 15,
+            "feature_fraction": 0.43,
+            "bagging_fraction": 0.72,
+            "extra_trees": True,
+        },
+    ),
+    Entry(
+        name="random_forest",
+        use="random_forest",
+        why="bagged trees",
+        max_rows=100_000,
+        max_cells=10e6,
+    ),
+    Entry(
+        name="lightgbm-wide",
+        use="lightgbm",
+        why="many leaves with random thresholds (r72)",
+        params={
+            "learning_rate": 0.018,
+            "num_leaves": 180,
+            "min_data_in_leaf": 12,
+            "feature_fraction": 0.40,
+            "bagging_fraction": 0.95,
+            "extra_trees": True,
+        },
+    ),
+)
+
+SHORT = ("lightgbm", "linear", "lightgbm-extra", "extra_trees")
+"""What `kit cv` validates where `kit.toml` names no model."""
+
+_BY_NAME = {entry.name: entry for entry in PORTFOLIO}
+
+_COUNTS = ((100, 4), (500, 8), (2500, 15))  # rows -> models; above the last: all
+"""How many configurations are worth trying: of few rows the blend learns noise.
+
+Source: the count curve of AutoGluon's `best_quality_v150` preset (2025)."""
+
+
+def find_model(competition: Competition, name: str) -> ModelSpec:
+    """What a name means: a table of `kit.toml`, a portfolio entry, or a registered model."""
+    if name not in competition.settings.models and name in _BY_NAME:
+        return _BY_NAME[name].spec
+    return competition.model(name)
+
+
+def missing_package(entry: Entry) -> bool:
+    """Whether the optional package of an entry is not installed; imports nothing."""
+    return bool(entry.package) and find_spec(entry.package) is None
+
+
+def choose(
+    n_rows: int, n_features: int, task: str, entries: Sequence[Entry] = PORTFOLIO
+) -> tuple[list[Entry], list[tuple[Entry, str]]]:
+    """What to try on data of this size, in order, and what is left out with the reason.
+
+    Args:
+        n_rows: training rows.
+        n_features: feature columns.
+        task: type of the task.
+        entries: candidates, in order.
+    """
+    chosen: list[Entry] = []
+    left: list[tuple[Entry, str]] = []
+    most = next((count for rows, count in _COUNTS if n_rows <= rows), len(entries))
+    for entry in entries:
+        reason = _unfit(entry, n_rows, n_features, task)
+        if not reason and len(chosen) >= most:
+            reason = f"{n_rows} rows carry a choice among {most} models"
+        if reason:
+            left.append((entry, reason))
+        else:
+            chosen.append(entry)
+    return chosen, left
+
+
+def _unfit(entry: Entry, n_rows: int, n_features: int, task: str) -> str:
+    if missing_package(entry):
+        return f'needs {entry.package}: pip install "kit-competitions[boost]"'
+    if entry.tasks and task not in entry.tasks:
+        return f"not for {task}"
+    if n_rows > entry.max_rows:
+        return f"too slow for {n_rows} rows"
+    if n_rows * n_features > entry.max_cells:
+        return f"too slow for {n_rows} x {n_features} cells"
+    return ""
