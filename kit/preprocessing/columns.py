@@ -19,8 +19,6 @@ float32 matrix, sparse where there is text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,53 +26,19 @@ from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from kit.competition import Kind, TaskType
 from kit.errors import ConfigError
 from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.dates import DateParts
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
+from kit.preprocessing.shape import MANY_LEVELS as MANY_LEVELS
+from kit.preprocessing.shape import Shape as Shape
 from kit.preprocessing.text import TextNumbers, TextSparse
-
-MANY_LEVELS = 12  # above it a category is also given as share and cross-fitted mean ...
-ROWS_PER_LEVEL = 1000  # ... unless its levels have so many rows that any model knows their means
 
 Step = tuple[str, Any, Any]  # name, transformer, columns or a selector of columns
 
 _NUMBERS = make_column_selector(dtype_include="number")
 _LEVELS = make_column_selector(dtype_include="category")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """What a recipe needs to know of the data before it sees a fold.
-
-    Attributes:
-        kinds: kind per feature column.
-        levels: number of levels per category column.
-        n_rows: training rows in all.
-        task: decides whether means of the target exist (not for several targets).
-        seed: for everything random inside the recipe.
-    """
-
-    kinds: Mapping[str, Kind]
-    levels: Mapping[str, int]
-    n_rows: int
-    task: TaskType
-    seed: int
-
-    def of(self, *kinds: Kind) -> list[str]:
-        """The columns of these kinds."""
-        return [name for name, kind in self.kinds.items() if kind in kinds]
-
-    @property
-    def many(self) -> list[str]:
-        """Categories with many levels of few rows."""
-        return [
-            name
-            for name in self.of("category")
-            if MANY_LEVELS < self.levels.get(name, 0) > self.n_rows / ROWS_PER_LEVEL
-        ]
 
 
 def recipe(family: str, shape: Shape) -> Any:
