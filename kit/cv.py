@@ -25,7 +25,7 @@ import kit
 from kit.atomic import disk_errors
 from kit.competition import ModelSpec
 from kit.decision import default_decision, fit_decision
-from kit.errors import ConfigError, KitError
+from kit.errors import ConfigError, KitError, RunError
 from kit.execution.context import FoldContext
 from kit.execution.results import FoldResult, read_result
 from kit.execution.task import FoldTask, build_model, result_path, transform_pair
@@ -191,8 +191,12 @@ def _stopping(asked: str, unfitted: Model, context: FoldContext) -> str:
 
 
 @contextmanager
-def locked(session: Session, plan: Plan) -> Iterator[None]:
-    """One process at a time computes a given run; a second one waits and finds it published."""
+def locked(session: Session, plan: Plan, *, wait: bool = True) -> Iterator[None]:
+    """One process at a time computes a given run; a second one waits and finds it published.
+
+    Raises:
+        RunError: another process computes it, and `wait` is False.
+    """
     lock = FileLock(plan.partial.with_suffix(".lock"))
     with disk_errors(plan.partial):
         ignore(session.competition.runs)
@@ -200,6 +204,8 @@ def locked(session: Session, plan: Plan) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
+            if not wait:
+                raise RunError("another kit computes this run") from None
             session.listen(Event(kind="waiting", model=plan.model))
             lock.acquire()
     try:

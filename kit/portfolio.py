@@ -34,6 +34,7 @@ class Entry:
         min_seconds: with less time for it, it is not started.
         tasks: types of task it is for; empty: all.
         package: the optional package it needs.
+        seeded: whether another seed gives another model.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Entry:
     min_seconds: float = 2.0
     tasks: tuple[str, ...] = ()
     package: str = ""
+    seeded: bool = True
 
     @property
     def spec(self) -> ModelSpec:
@@ -60,6 +62,7 @@ PORTFOLIO: tuple[Entry, ...] = (
         use="linear",
         why="quick, and wrong in other places than trees",
         max_cells=20e6,
+        seeded=False,
     ),
     Entry(
         name="lightgbm-extra",

@@ -30,6 +30,7 @@ LAYERS = (
     ("execution",),
     ("session",),
     ("cv", "blend", "comparison", "selection", "submission", "ledger", "checks", "scaffold"),
+    ("auto",),
     ("cli",),
     ("__main__",),
 )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import kit
-from kit.cli import blend, check, cv, data, ledger, new, runs, submit, system
+from kit.cli import auto, blend, check, cv, data, ledger, new, runs, submit, system
 
 app = typer.Typer(
     name="kit",
@@ -24,11 +24,13 @@ for name, command in (
     ("check", check.check),
     ("cv", cv.cv),
     ("blend", blend.blend),
+    ("auto", auto.auto),
     ("submit", submit.submit),
     ("runs", runs.runs),
     ("show", runs.show),
     ("diff", runs.diff),
     ("ledger", ledger.ledger),
+    ("portfolio", auto.portfolio),
     ("plugins", system.plugins),
     ("doctor", system.doctor),
 ):

@@ -62,7 +62,7 @@ def cv(
         out.folds(names, score_format) as listen,
         open_session(competition, listen=listen, budget=limit, keep_models=keep_models) as session,
     ):
-        out.remark(_header(session))
+        out.remark(header(session))
         done, failed = _validate_all(session, names, out)
     _report(out, done, failed, verbose)
     if failed:
@@ -94,7 +94,8 @@ def _validate_all(
     return done, failed
 
 
-def _header(session: Session) -> str:
+def header(session: Session) -> str:
+    """Data, folds and metric in two lines."""
     data, metric = session.context.dataset, session.context.metric
     spec = session.competition.settings.cv
     direction = "higher is better" if metric.greater_is_better else "lower is better"

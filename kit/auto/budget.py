@@ -1,0 +1,53 @@
+"""A time limit that counts from the start of the process, and what must be kept back of it."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+
+_ENDING = 1.5  # seconds for the last files, for ending the workers and for leaving Python
+_BLENDING = 0.04  # share of the budget that blending may take ...
+_LONGEST_BLEND = 60.0  # ... and its limit in seconds
+
+
+class Budget:
+    """A deadline.
+
+    Args:
+        seconds: from the start of this process to its end.
+
+    Attributes:
+        end: `time.monotonic()` at which the process should be gone.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        running = max(0.0, time.time() - psutil.Process().create_time())
+        self._started = time.monotonic() - running
+        self.end = self._started + seconds
+        self._measured = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the process was started."""
+        return time.monotonic() - self._started
+
+    @property
+    def blending(self) -> float:
+        """Seconds that blending may take."""
+        return min(_LONGEST_BLEND, max(1.0, _BLENDING * self.seconds))
+
+    def measured(self, seconds: float) -> None:
+        """Take note of how long it took to publish a run and to write its submission."""
+        self._measured = max(self._measured, seconds)
+
+    @property
+    def work_end(self) -> float:
+        """`time.monotonic()` at which the last model must be done."""
+        return self.end - self.blending - _ENDING - 1.5 * self._measured
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left for models."""
+        return max(0.0, self.work_end - time.monotonic())

@@ -1,0 +1,89 @@
+"""One model of the portfolio on its way through the workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from kit.cv import Plan
+from kit.execution.results import FoldResult
+from kit.execution.task import FoldTask
+from kit.portfolio import Entry
+
+_FITTING = 0.85  # share of a model's time for fitting; the rest is for predicting
+_GRACE = 1.15  # a model that ignores its limit is killed so much later
+
+
+@dataclass(kw_only=True)
+class Job:
+    """A run in the making.
+
+    Attributes:
+        entry: what is tried.
+        repeat: 0, or the number of a further seed.
+        plan: the run's plan.
+        waiting: tasks that no worker has yet.
+        results: finished folds.
+        held: the lock of the run, let go when the job ends.
+        seconds: how long it may take in all.
+        need: bytes its task will take.
+        begun: `time.monotonic()` of its first task, 0 before.
+        running: tasks in work.
+    """
+
+    entry: Entry
+    repeat: int
+    plan: Plan
+    waiting: list[FoldTask]
+    results: dict[int, FoldResult]
+    held: ExitStack
+    seconds: float
+    need: float
+    begun: float = 0.0
+    running: list[FoldTask] = field(default_factory=list)
+
+    @property
+    def end(self) -> float:
+        """`time.monotonic()` at which its time is over."""
+        return self.begun + self.seconds
+
+    @property
+    def kill_at(self) -> float:
+        """`time.monotonic()` at which its workers are ended."""
+        return self.begun + _GRACE * self.seconds + 1.0
+
+    @property
+    def measured(self) -> float | None:
+        """Seconds of a finished task, None before the first."""
+        taken = [sum(result.seconds.values()) for result in self.results.values()]
+        return sum(taken) / len(taken) if taken else None
+
+    def next(self) -> FoldTask | None:
+        """The next task that may be started: the second fold only when the first is measured."""
+        if not self.waiting or (self.running and self.measured is None):
+            return None
+        now = time.monotonic()
+        self.begun = self.begun or now
+        share = (self.end - now) / len(self.waiting)
+        task = replace(self.waiting.pop(0), deadline=now + _FITTING * share)
+        self.running.append(task)
+        return task
+
+    def ended(self, task: FoldTask, results: Sequence[FoldResult]) -> None:
+        """Take a task's results."""
+        self.running.remove(task)
+        self.results.update({result.fold: result for result in results})
+
+    @property
+    def done(self) -> bool:
+        """Whether all folds are there."""
+        return len(self.results) == self.plan.n_folds
+
+    def too_slow(self, until: float, workers: int) -> bool:
+        """Whether the folds that are left cannot end in time, by the folds measured so far."""
+        if self.measured is None or not self.waiting:
+            return False
+        rounds = -(-len(self.waiting) // workers)
+        return time.monotonic() + rounds * self.measured > until

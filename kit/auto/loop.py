@@ -1,0 +1,188 @@
+"""From data to a submission: check, portfolio, blend, file, in this order and in time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.auto.budget import Budget
+from kit.auto.memory import available, own_process
+from kit.auto.schedule import Schedule
+from kit.blend import blend
+from kit.checks import check
+from kit.checks.finding import Finding
+from kit.competition import Competition
+from kit.errors import KitError, RunError
+from kit.execution.context import context_factory
+from kit.execution.workers import Workers
+from kit.portfolio import PORTFOLIO, Entry, choose
+from kit.runs import Run
+from kit.selection import best_run
+from kit.session import Listener, Session, open_session
+from kit.submission import build, validate
+
+_CHECKED_CELLS = 30e6  # checking more would take its time from the models
+_CHECKED_SHARE = 0.1  # of the budget may be gone before checking starts
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What `kit auto` did.
+
+    Attributes:
+        runs: the models' runs.
+        chosen: the run handed over: the blend, or the best single run.
+        why: the reason for the choice.
+        submission: the validated file of `chosen`.
+        left_out: names and reasons of what was not tried or did not end.
+        findings: errors and warnings of `kit check`.
+        seconds: from the start of the process.
+        budget: seconds that were granted.
+    """
+
+    runs: list[Run]
+    chosen: Run
+    why: str
+    submission: Path
+    left_out: list[tuple[str, str]]
+    findings: list[Finding]
+    seconds: float
+    budget: float
+
+
+@dataclass(kw_only=True)
+class Told:
+    """What happens on the way, for whoever shows it."""
+
+    event: Listener = lambda event: None
+    planned: Callable[[Session, Sequence[Entry], Sequence[tuple[Entry, str]]], None] = (
+        lambda session, chosen, left: None
+    )
+    submission: Callable[[Run, Path], None] = lambda run, path: None
+    findings: Callable[[Sequence[Finding]], None] = lambda findings: None
+
+
+@dataclass
+class _Submissions:
+    """Keeps a valid file for the best run so far."""
+
+    competition: Competition
+    told: Told
+    best: Run | None = None
+    path: Path = field(default_factory=Path)
+
+    def offer(self, run: Run) -> None:
+        """Write a file where `run` is better than what is there; a bad file ends nothing."""
+        up = bool(run.record["metric"]["greater_is_better"])
+        if self.best is not None and (run.score <= self.best.score) == up:
+            return
+        with suppress(KitError):
+            self.path = written(run, self.competition)
+            self.best = run
+            self.told.submission(run, self.path)
+
+
+def auto(competition: Competition, seconds: float, told: Told) -> Outcome:
+    """Do the whole loop; end in time.
+
+    Args:
+        competition: the competition.
+        seconds: the budget, from the start of this process.
+        told: whoever wants to know of the progress.
+
+    Raises:
+        RunError: no model ended in time.
+        KitError: the data or the configuration cannot be used.
+    """
+    budget = Budget(seconds)
+    cores = competition.settings.execution.threads or os.cpu_count() or 1
+    workers = Workers(worker_count(cores), context_factory(competition.root, competition.flags))
+    workers.warm_up()
+    try:
+        with open_session(competition, listen=told.event) as session:
+            session.deadline = budget.work_end
+            session.threads = max(1, cores // workers.size)
+            return _worked(competition, session, workers, budget, told)
+    finally:
+        workers.close()
+
+
+def _worked(
+    competition: Competition, session: Session, workers: Workers, budget: Budget, told: Told
+) -> Outcome:
+    data = session.context.dataset
+    chosen, left = choose(*data.X.shape, data.task, entries_of(competition))
+    told.planned(session, chosen, left)
+    findings = _checked(competition, session, budget)
+    told.findings(findings)
+    files = _Submissions(competition, told)
+    schedule = Schedule(session, workers, budget, chosen, files.offer)
+    runs = schedule.run()
+    workers.close()  # their memory and cores are for the blend now
+    if not runs:
+        reasons = "\n".join(f"    {name}: {reason}" for name, reason in schedule.left_out)
+        raise RunError(
+            f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n{reasons}"
+        )
+    run, why = _blended(competition, runs, budget)
+    path = files.path if files.best is run else written(run, competition)
+    skipped = [(entry.name, reason) for entry, reason in left]
+    return Outcome(
+        runs=runs,
+        chosen=run,
+        why=why,
+        submission=path,
+        left_out=[*skipped, *schedule.left_out],
+        findings=findings,
+        seconds=budget.spent,
+        budget=budget.seconds,
+    )
+
+
+def worker_count(cores: int) -> int:
+    """How many models are fitted at a time: small fits use many threads badly."""
+    fits = max(1, int(available() / (4 * own_process())))
+    return max(1, min(fits, cores if cores <= 4 else cores // 2, 8))
+
+
+def entries_of(competition: Competition) -> list[Entry]:
+    """The competition's own models first, then the portfolio."""
+    known = {entry.name for entry in PORTFOLIO}
+    named = [name for name in competition.settings.cv.models if ":" in name]
+    own = [name for name in (*competition.settings.models, *named) if name not in known]
+    return [*(Entry(name=name, use=name, why="from kit.toml") for name in own), *PORTFOLIO]
+
+
+def _checked(competition: Competition, session: Session, budget: Budget) -> list[Finding]:
+    """Errors and warnings of `kit check`, where the table is small enough to look at."""
+    rows, columns = session.context.dataset.X.shape
+    if rows * columns > _CHECKED_CELLS or budget.spent > _CHECKED_SHARE * budget.seconds:
+        return []
+    try:
+        report = check(competition)
+    except KitError:
+        return []
+    return [finding for finding in report.findings if finding.severity != "info"]
+
+
+def _blended(competition: Competition, runs: Sequence[Run], budget: Budget) -> tuple[Run, str]:
+    """The blend, or the best single run where there is no blend to be had."""
+    if len(runs) > 1:
+        with suppress(KitError):
+            blended = blend(competition, [run.id for run in runs])
+            return best_run([*runs, blended])
+    return best_run(runs)
+
+
+def written(run: Run, competition: Competition) -> Path:
+    """A run's submission file, validated.
+
+    Raises:
+        KitError: it would be rejected.
+    """
+    path = build(run, competition)
+    validate(path, competition)
+    return path

@@ -1,0 +1,236 @@
+"""Who works on what until the time is over.
+
+Models are started in the order of the portfolio, as many at a time as there are workers. Each gets
+a share of the time that is left; one that can be told stops there by itself, one that cannot is
+ended. What fails, does not fit into memory or comes too late is left out with the reason; nothing
+of that stops the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+from kit.auto.budget import Budget
+from kit.auto.job import Job
+from kit.auto.memory import available, estimate
+from kit.cv import Plan, finish, locked, make_plan, start, take
+from kit.errors import DiskFull, KitError
+from kit.execution.task import FoldTask, build_model, family_of
+from kit.execution.workers import Finished, Workers
+from kit.portfolio import Entry
+from kit.runs import Run
+from kit.session import Session
+
+SEEDS = 5
+"""Up to so many seeds per model when time is left."""
+
+_BEST = 4  # models that are repeated with further seeds
+_AT_LEAST = 0.2  # of the time left is granted to any model
+_GENEROUS = 2.5  # times its fair share: most models need less than theirs
+_FREE = 0.8  # share of the available memory that may be planned with
+
+
+class Schedule:
+    """The portfolio on its way through the workers.
+
+    Args:
+        session: the competition, opened; its listener hears of folds and runs.
+        workers: where tasks run.
+        budget: the time.
+        entries: what to try, in order.
+        published: called with every run that is there.
+
+    Attributes:
+        runs: what was published or known, in that order.
+        left_out: names and reasons of what was not tried or did not end.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        workers: Workers,
+        budget: Budget,
+        entries: Sequence[Entry],
+        published: Callable[[Run], None],
+    ) -> None:
+        self.session, self.workers, self.budget = session, workers, budget
+        self.published = published
+        self.runs: list[Run] = []
+        self.left_out: list[tuple[str, str]] = []
+        self._jobs: list[Job] = []
+        self._took: dict[str, float] = {}
+        self._pending = len(entries)
+        self._coming = self._order(entries)
+
+    def run(self) -> list[Run]:
+        """Work until the time is over or everything is tried."""
+        try:
+            while True:
+                self._fill()
+                if not self.workers.running:
+                    return self.runs
+                self._collect()
+        finally:
+            for job in self._jobs:
+                job.held.close()
+
+    def _order(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int]]:
+        """The portfolio; then the best of it again, with other seeds."""
+        for entry in entries:
+            self._pending -= 1
+            yield entry, 0
+        known = {entry.name: entry for entry in entries}
+        for repeat in range(1, SEEDS):
+            up = self.session.context.metric.greater_is_better
+            ranked = sorted(self.runs, key=lambda run: -run.score if up else run.score)
+            random = [known[run.model] for run in ranked if run.model in known]
+            for entry in [each for each in random if each.seeded][:_BEST]:
+                yield entry, repeat
+
+    def _fill(self) -> None:
+        while self.workers.free and self.budget.left > 0:
+            task = self._next_task()
+            if task is None:
+                return
+            self.workers.start(task)
+
+    def _next_task(self) -> FoldTask | None:
+        for job in self._jobs:
+            task = job.next()
+            if task is not None:
+                return task
+        opened = self._next_job()
+        return None if opened is None else opened.next()
+
+    def _next_job(self) -> Job | None:
+        """Open the next model that can be worked on."""
+        for entry, repeat in self._coming:
+            name = f"{entry.name}.{repeat + 1}" if repeat else entry.name
+            try:
+                job = self._open(entry, repeat, name)
+            except DiskFull:
+                raise
+            except KitError as error:
+                self._leave(name, str(error))
+            else:
+                if job is not None:
+                    self._jobs.append(job)
+                    return job
+        return None
+
+    def _open(self, entry: Entry, repeat: int, name: str) -> Job | None:
+        """A job, or None where there is nothing to do or no way to do it."""
+        plan = make_plan(self.session, entry.name, repeat=repeat)
+        with ExitStack() as held:
+            held.enter_context(locked(self.session, plan, wait=False))
+            known, results = start(self.session, plan)
+            if known is not None:
+                self._publish(known)
+                return None
+            reason = self._no_time(entry) or self._no_memory(plan)
+            if reason:
+                self._leave(name, reason)
+                return None
+            missing = [fold for fold in range(plan.n_folds) if fold not in results]
+            return Job(
+                entry=entry,
+                repeat=repeat,
+                plan=plan,
+                waiting=plan.tasks(missing),
+                results=results,
+                held=held.pop_all(),
+                seconds=self._share(),
+                need=self._need(plan),
+            )
+
+    def _share(self) -> float:
+        """Seconds for the next model."""
+        left = self.budget.left
+        fair = left * self.workers.size / (self._pending + len(self._jobs) + 1)
+        return min(left, max(_GENEROUS * fair, _AT_LEAST * left))
+
+    def _no_time(self, entry: Entry) -> str:
+        left, took = self.budget.left, self._took.get(entry.name)
+        if took is not None and took > left:
+            return f"took {took:.0f} s before, {left:.0f} s are left"
+        if left < entry.min_seconds:
+            return f"needs {entry.min_seconds:.0f} s or more, {left:.0f} s are left"
+        return ""
+
+    def _need(self, plan: Plan) -> float:
+        context = self.session.context
+        family = plan.spec.recipe or family_of(build_model(plan.spec, plan.model, context.code))
+        together = plan.early_stopping == "cross"
+        return estimate(family, plan.spec.use, context.dataset, plan.n_folds, together=together)
+
+    def _no_memory(self, plan: Plan) -> str:
+        """Wait for memory while others work; a reason where that would not help."""
+        need = self._need(plan)
+        while need > _FREE * available() and self.workers.running and self.budget.left > 0:
+            self._collect()
+        free = _FREE * available()
+        if need <= free:
+            return ""
+        return f"needs about {need / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB can be used"
+
+    def _collect(self) -> None:
+        """Wait for something to end; end what is over its time."""
+        now = time.monotonic()
+        limits = [min(job.kill_at, self.budget.work_end) for job in self._jobs if job.running]
+        wait = max(0.0, min(limits, default=now) - now)
+        for finished in self.workers.wait(min(wait, 5.0)):
+            self._handle(finished)
+        now = time.monotonic()
+        for job in [job for job in self._jobs if job.running]:
+            if now >= min(job.kill_at, self.budget.work_end):
+                self._drop(job, "its time was over")
+            elif job.too_slow(self.budget.work_end, self.workers.size):
+                self._drop(job, f"a fold takes {job.measured:.0f} s: too many are left")
+
+    def _handle(self, finished: Finished) -> None:
+        job = next((job for job in self._jobs if finished.task in job.running), None)
+        if job is None:  # it was dropped while the answer was under way
+            return
+        if finished.died:
+            self._drop(job, "its process died, most likely for lack of memory")
+        elif finished.error is not None:
+            self._drop(job, str(finished.error))
+        else:
+            job.ended(finished.task, finished.results)
+            for result in finished.results:
+                take(self.session, job.plan, job.results, result)
+            if job.done:
+                self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        self._jobs.remove(job)
+        self._took[job.entry.name] = time.monotonic() - job.begun
+        try:
+            run = finish(self.session, job.plan, job.results)
+        except DiskFull:
+            raise
+        except KitError as error:
+            self._leave(job.plan.model, str(error))
+        else:
+            self._publish(run)
+        finally:
+            job.held.close()
+
+    def _publish(self, run: Run) -> None:
+        self.runs.append(run)
+        started = time.monotonic()
+        self.published(run)
+        self.budget.measured(time.monotonic() - started)
+
+    def _drop(self, job: Job, reason: str) -> None:
+        """Give a model up; its finished folds stay for the next call."""
+        for task in job.running:
+            self.workers.kill(task)
+        self._jobs.remove(job)
+        job.held.close()
+        self._leave(job.plan.model, reason)
+
+    def _leave(self, name: str, reason: str) -> None:
+        self.left_out.append((name, reason))

@@ -1,0 +1,174 @@
+"""`kit auto` and `kit portfolio`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from kit.auto.loop import Outcome, Told
+    from kit.checks.finding import Finding
+    from kit.cli.output import Cell, Output
+    from kit.portfolio import Entry
+    from kit.runs import Run
+    from kit.session import Session
+
+
+def auto(
+    budget: Annotated[
+        str, typer.Option(metavar="TIME", help="How long it may take in all: 90s, 10m, 1h.")
+    ] = "10m",
+    directory: Directory = None,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Check, try a portfolio of models, blend, and leave a validated submission, in time.
+
+    A submission is there from the first model on. Interrupted, the same command goes on from what
+    is finished. Nothing is handed in: kit submit does that.
+    """
+    from kit.auto.loop import auto as run_auto
+    from kit.cli.output import Output
+    from kit.competition import Competition
+    from kit.duration import parse_duration
+
+    out = Output(json=json, quiet=quiet)
+    seconds = parse_duration(budget)
+    competition = Competition.find(directory, set_ or [])
+    outcome = run_auto(competition, seconds, _told(out, seconds))
+    out.document(_document(outcome))
+    _report(out, outcome, verbose)
+
+
+def _told(out: Output, seconds: float) -> Told:
+    """One line per model, with the time since the start."""
+    from kit.auto.budget import Budget
+    from kit.auto.loop import Told
+    from kit.cli.output import score_format
+
+    clock = Budget(seconds)
+
+    def line(text: str) -> None:
+        out.remark(f"{clock.spent:6.0f} s  {text}")
+
+    def event(event: object) -> None:
+        from kit.session import Event
+
+        if not isinstance(event, Event) or event.run is None:
+            return
+        if event.kind == "known":
+            line(f"{event.run.model:<20}{score_format(event.run.score):>10}  already there")
+        elif event.kind == "done":
+            took = sum(event.run.record["seconds"].values())
+            cut = "  stopped by the clock" if event.run.record.get("cut") else ""
+            line(f"{event.run.model:<20}{score_format(event.run.score):>10}  ({took:.1f} s){cut}")
+
+    def planned(
+        session: Session, chosen: Sequence[Entry], left: Sequence[tuple[Entry, str]]
+    ) -> None:
+        from kit.cli.cv import header
+
+        out.remark(header(session))
+        out.remark(f"to try: {', '.join(entry.name for entry in chosen)}")
+        for entry, reason in left:
+            out.remark(f"not tried: {entry.name}: {reason}")
+
+    def findings(found: Sequence[Finding]) -> None:
+        for each in found:
+            out.remark(f"{each.severity}: {each.code} {each.title}: {each.evidence}")
+
+    def submission(run: Run, path: Path) -> None:
+        line(f"submission ready: {path.name}")
+
+    return Told(event=event, planned=planned, submission=submission, findings=findings)
+
+
+def _document(outcome: Outcome) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {
+        "run": dict(outcome.chosen.record),
+        "why": outcome.why,
+        "submission": str(outcome.submission),
+        "runs": [dict(run.record) for run in outcome.runs],
+        "left_out": [{"model": name, "reason": reason} for name, reason in outcome.left_out],
+        "findings": [asdict(finding) for finding in outcome.findings],
+        "seconds": round(outcome.seconds, 1),
+        "budget": outcome.budget,
+    }
+
+
+def _report(out: Output, outcome: Outcome, verbose: bool) -> None:
+    from kit.cli.output import score_format, spread_format
+
+    record = outcome.chosen.record
+    weights = record.get("weights") or {}
+    up = bool(record["metric"]["greater_is_better"])
+    rows: list[list[Cell]] = []
+    for run in sorted(outcome.runs, key=lambda run: -run.score if up else run.score):
+        score, took = run.record["score"], sum(run.record["seconds"].values())
+        weight = weights.get(run.id)
+        rows.append(
+            [
+                run.model + (" (cut)" if run.record.get("cut") else ""),
+                score_format(run.score),
+                spread_format(score["mean"], score["std"]),
+                f"{took:.1f} s",
+                f"{weight:.3f}" if weight else "",
+            ]
+        )
+    out.say()
+    out.table(["model", str(record["metric"]["name"]), "folds", "time", "weight"], rows)
+    out.say()
+    if verbose or outcome.left_out:
+        out.table(["left out", "because"], [[*pair] for pair in outcome.left_out])
+        out.say()
+    score = record["score"]
+    nested = ", nested" if outcome.chosen.kind == "blend" else ""
+    spread = spread_format(score["mean"], score["std"])
+    folds = f" (folds {spread})" if spread else ""
+    out.say(f"{outcome.chosen.id}: CV {score_format(outcome.chosen.score)}{nested}{folds}")
+    out.say(f"{outcome.why}")
+    out.say(f"submission: {outcome.submission}")
+    out.say(f"{outcome.seconds:.0f} s of {outcome.budget:.0f} s used")
+    out.next(f"kit submit {outcome.chosen.short} -m 'kit auto'")
+
+
+def portfolio(json: Json = False) -> None:
+    """Show the configurations that kit auto tries, in order."""
+    from kit.cli.output import Output
+    from kit.portfolio import PORTFOLIO, SHORT, missing_package
+
+    out = Output(json=json)
+    out.document(
+        [
+            {
+                "name": entry.name,
+                "use": entry.use,
+                "recipe": entry.recipe,
+                "params": dict(entry.params),
+                "why": entry.why,
+                "installed": not missing_package(entry),
+                "short_list": entry.name in SHORT,
+            }
+            for entry in PORTFOLIO
+        ]
+    )
+    rows: list[list[Cell]] = [
+        [
+            entry.name,
+            entry.use + (f" on {entry.recipe}" if entry.recipe else ""),
+            entry.why + (f" (needs {entry.package})" if missing_package(entry) else ""),
+        ]
+        for entry in PORTFOLIO
+    ]
+    out.table(["name", "model", "why"], rows)
+    out.next("kit cv NAME, or kit auto --budget 10m for all of it")
