@@ -18,7 +18,8 @@ from kit.competition import Competition
 from kit.errors import KitError, RunError
 from kit.execution.context import context_factory
 from kit.execution.workers import Workers
-from kit.portfolio import PORTFOLIO, Entry, choose
+from kit.portfolio import PORTFOLIO, Entry, choose, find_model
+from kit.registry import MODELS
 from kit.runs import Run
 from kit.selection import best_run
 from kit.session import Listener, Session, open_session
@@ -85,19 +86,23 @@ class _Submissions:
             self.told.submission(run, self.path)
 
 
-def auto(competition: Competition, seconds: float, told: Told) -> Outcome:
+def auto(
+    competition: Competition, seconds: float, told: Told, models: Sequence[str] = ()
+) -> Outcome:
     """Do the whole loop; end in time.
 
     Args:
         competition: the competition.
         seconds: the budget, from the start of this process.
         told: whoever wants to know of the progress.
+        models: what to try, in order; empty: the competition's own models and the portfolio.
 
     Raises:
         RunError: no model ended in time.
         KitError: the data or the configuration cannot be used.
     """
     budget = Budget(seconds)
+    entries = entries_of(competition, models)
     cores = competition.settings.execution.threads or os.cpu_count() or 1
     workers = Workers(worker_count(cores), context_factory(competition.root, competition.flags))
     workers.warm_up()
@@ -105,16 +110,16 @@ def auto(competition: Competition, seconds: float, told: Told) -> Outcome:
         with open_session(competition, listen=told.event) as session:
             session.deadline = budget.work_end
             session.threads = max(1, cores // workers.size)
-            return _worked(competition, session, workers, budget, told)
+            return _worked(session, entries, workers, budget, told)
     finally:
         workers.close()
 
 
 def _worked(
-    competition: Competition, session: Session, workers: Workers, budget: Budget, told: Told
+    session: Session, entries: Sequence[Entry], workers: Workers, budget: Budget, told: Told
 ) -> Outcome:
-    data = session.context.dataset
-    chosen, left = choose(*data.X.shape, data.task, entries_of(competition))
+    competition, data = session.competition, session.context.dataset
+    chosen, left = choose(*data.X.shape, data.task, entries)
     told.planned(session, chosen, left)
     findings = _checked(competition, session, budget)
     told.findings(findings)
@@ -148,9 +153,17 @@ def worker_count(cores: int) -> int:
     return max(1, min(fits, cores if cores <= 4 else cores // 2, 8))
 
 
-def entries_of(competition: Competition) -> list[Entry]:
-    """The competition's own models first, then the portfolio."""
-    known = {entry.name for entry in PORTFOLIO}
+def entries_of(competition: Competition, models: Sequence[str] = ()) -> list[Entry]:
+    """What `models` names; else the competition's own models, then the portfolio.
+
+    Raises:
+        UnknownName: there is no model of that name.
+    """
+    known = {entry.name: entry for entry in PORTFOLIO}
+    for name in models:
+        MODELS.check(find_model(competition, name).use)
+    if models:
+        return [known.get(name, Entry(name=name, use=name, why="named")) for name in models]
     named = [name for name in competition.settings.cv.models if ":" in name]
     own = [name for name in (*competition.settings.models, *named) if name not in known]
     return [*(Entry(name=name, use=name, why="from kit.toml") for name in own), *PORTFOLIO]

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 
 def auto(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="What to try, in this order. Default: your own models of kit.toml, then the "
+            "portfolio (kit portfolio shows it).",
+        ),
+    ] = None,
     budget: Annotated[
         str, typer.Option(metavar="TIME", help="How long it may take in all: 90s, 10m, 1h.")
     ] = "10m",
@@ -43,7 +51,7 @@ def auto(
     out = Output(json=json, quiet=quiet)
     seconds = parse_duration(budget)
     competition = Competition.find(directory, set_ or [])
-    outcome = run_auto(competition, seconds, _told(out, seconds))
+    outcome = run_auto(competition, seconds, _told(out, seconds), models or [])
     out.document(_document(outcome))
     _report(out, outcome, verbose)
 

@@ -1,0 +1,115 @@
+"""`kit auto`: whatever its models do, it ends with a valid submission."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kit.competition import Competition
+from kit.submission import validate
+
+MODELS = """
+import os, signal, time
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+
+class Stubborn(GaussianNB):
+    def fit(self, X, y):
+        time.sleep(10_000)
+
+class Broken(GaussianNB):
+    def fit(self, X, y):
+        raise ValueError("no luck today")
+
+class Dying(GaussianNB):
+    def fit(self, X, y):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Slow(LogisticRegression):
+    def fit(self, X, y):
+        time.sleep(1.0)
+        return super().fit(X, y)
+
+def stubborn(): return Stubborn()
+def broken(): return Broken()
+def dying(): return Dying()
+def slow(): return Slow()
+"""
+BAD = {"model:stubborn", "model:broken", "model:dying"}
+
+Wait = Callable[..., None]
+
+
+@pytest.fixture
+def competition(toy: Any) -> Competition:
+    made = toy(n=200, models={"lightgbm": {"params": {"n_estimators": 20}}})
+    (made.root / "model.py").write_text(MODELS)
+    return made
+
+
+def only_submission(competition: Competition) -> Path:
+    [path] = competition.submissions.glob("*.csv")
+    return path
+
+
+@pytest.mark.slow
+def test_models_that_fail_die_or_never_end_are_left_out_with_the_reason(
+    competition: Competition, launch: Any
+) -> None:
+    models = ("lightgbm", "model:broken", "model:dying", "linear", "model:stubborn")
+    started = launch(competition, "auto", *models, "--budget", "60s", "--json")
+    assert started.wait() == 0, started.err
+    told = json.loads(started.out)
+    reasons = {each["model"]: each["reason"] for each in told["left_out"]}
+    assert set(reasons) == BAD
+    assert reasons["model:stubborn"] == "its time was over"
+    assert "no luck today" in reasons["model:broken"]
+    assert "died" in reasons["model:dying"]
+    assert {"lightgbm", "linear"} <= {run["model"] for run in told["runs"]}
+    assert validate(Path(told["submission"]), competition) == []
+    assert "Traceback" not in started.err
+    assert not started.running()
+
+
+@pytest.mark.slow
+def test_after_a_kill_the_submission_of_the_first_model_is_there_and_the_rest_is_resumed(
+    competition: Competition, launch: Any, wait_until: Wait
+) -> None:
+    command = ("auto", "lightgbm", "model:slow", "--budget", "120s", "--json")
+    first = launch(competition, *command)
+    wait_until(lambda: list(competition.submissions.glob("*.csv")), seconds=60)
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    assert validate(only_submission(competition), competition) == []
+    before = {path.name: path.stat().st_mtime_ns for path in competition.runs.glob("2*-lightgbm-*")}
+    wait_until(lambda: not first.running(), seconds=10)
+
+    again = launch(competition, *command)
+    assert again.wait() == 0, again.err
+    told = json.loads(again.out)
+    assert {run["model"] for run in told["runs"]} >= {"lightgbm", "model:slow"}
+    assert told["run"]["kind"] in ("blend", "cv")
+    for name, moment in before.items():
+        assert (competition.runs / name).stat().st_mtime_ns == moment
+
+
+def test_where_no_model_ends_it_says_so(competition: Competition, launch: Any) -> None:
+    started = launch(competition, "auto", "model:broken", "--budget", "20s")
+    assert started.wait() == 1
+    assert "no model ended within 20 s" in started.err
+    assert "no luck today" in started.err
+    assert not list(competition.submissions.glob("*"))
+
+
+def test_an_unknown_model_is_refused_before_anything_is_computed(
+    competition: Competition, launch: Any
+) -> None:
+    started = launch(competition, "auto", "lihgtgbm", "--budget", "20s")
+    assert started.wait() == 1
+    assert "unknown model 'lihgtgbm'" in started.err

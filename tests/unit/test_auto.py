@@ -1,0 +1,134 @@
+"""The pieces of `kit auto`: time, memory, jobs. The whole is tested in e2e/test_auto.py."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kit.auto.budget
+from kit.auto.budget import Budget
+from kit.auto.job import Job
+from kit.auto.memory import available, estimate
+from kit.competition import ModelSpec
+from kit.cv import Plan
+from kit.execution.results import FoldResult
+from kit.portfolio import Entry
+
+
+def test_the_budget_counts_from_the_start_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Earlier:
+        def create_time(self) -> float:
+            return time.time() - 30
+
+    monkeypatch.setattr(kit.auto.budget.psutil, "Process", Earlier)
+    budget = Budget(100)
+    assert 30 <= budget.spent < 40
+    assert 60 < budget.end - time.monotonic() <= 70
+
+
+def test_publishing_that_took_long_is_kept_back_for_the_end() -> None:
+    budget = Budget(100_000)
+    before = budget.work_end
+    budget.measured(10)
+    budget.measured(4)
+    assert before - budget.work_end == pytest.approx(15)
+    assert before < budget.end
+
+
+def test_a_spent_budget_has_nothing_left() -> None:
+    assert Budget(0.001).left == 0
+
+
+def plan(n_folds: int = 3, early_stopping: str = "none") -> Plan:
+    return Plan(
+        model="m",
+        spec=ModelSpec(use="linear"),
+        params={},
+        hash="h",
+        seed=1,
+        early_stopping=early_stopping,
+        partial=Path("nowhere"),
+        n_folds=n_folds,
+    )
+
+
+def job(seconds: float = 100.0, **facts: Any) -> Job:
+    made = plan(**facts)
+    return Job(
+        entry=Entry(name="m", use="linear", why="x"),
+        repeat=0,
+        plan=made,
+        waiting=made.tasks(range(made.n_folds)),
+        results={},
+        held=ExitStack(),
+        seconds=seconds,
+        need=0.0,
+    )
+
+
+def result(fold: int, seconds: float) -> FoldResult:
+    empty = np.zeros((1, 1))
+    return FoldResult(
+        fold=fold, rows=np.array([fold]), oof=empty, test=empty, seconds={"fit": seconds}
+    )
+
+
+def test_the_first_fold_is_measured_before_the_second_is_started() -> None:
+    made = job()
+    first = made.next()
+    assert first is not None
+    assert made.next() is None
+    made.ended(first, [result(0, 2.0)])
+    assert made.measured == 2.0
+    assert made.next() is not None
+    assert made.next() is not None
+    assert made.next() is None
+
+
+def test_folds_share_the_time_of_their_model() -> None:
+    made = job(seconds=90)
+    first = made.next()
+    assert first is not None
+    assert first.deadline is not None
+    assert 0.7 * 30 < first.deadline - time.monotonic() < 30
+    together = job(seconds=90, early_stopping="cross").next()
+    assert together is not None
+    assert together.deadline is not None
+    assert 60 < together.deadline - time.monotonic() < 90
+
+
+def test_a_model_whose_folds_cannot_end_in_time_is_seen_after_the_first() -> None:
+    made = job()
+    first = made.next()
+    assert first is not None
+    assert not made.too_slow(time.monotonic() + 1, workers=2)
+    made.ended(first, [result(0, 20.0)])
+    assert made.too_slow(time.monotonic() + 15, workers=2)
+    assert not made.too_slow(time.monotonic() + 25, workers=2)
+    assert made.too_slow(time.monotonic() + 25, workers=1)
+
+
+def test_memory_is_estimated_by_rows_and_by_what_is_done_with_them(make_competition: Any) -> None:
+    import pandas as pd
+
+    from kit.dataset import Dataset
+
+    def data(n: int) -> Dataset:
+        rng = np.random.default_rng(0)
+        train = pd.DataFrame(rng.normal(size=(n, 5)), columns=list("abcde"))
+        train.insert(0, "id", range(n))
+        train["y"] = rng.integers(0, 2, n)
+        return Dataset.read(make_competition(train, train.drop(columns="y"), name=f"n{n}"))
+
+    small, large = data(100), data(2000)
+    for use in ("lightgbm", "linear", "extra_trees", "realmlp", "knn", "catboost"):
+        few = estimate("tree", use, small, 5, together=True)
+        assert 0 < few < estimate("tree", use, large, 5, together=True)
+    one = estimate("tree", "lightgbm", large, 5, together=False)
+    assert one < estimate("tree", "lightgbm", large, 5, together=True)
+    assert 0 < available() < 1e15
