@@ -1,0 +1,400 @@
+"""Many networks of one architecture, trained as one program.
+
+Every weight has a leading axis of networks: folds, and members of each fold. A step gathers each
+network's own batch from its fold's rows, and one matrix product serves all of them; the losses are
+added up, so that every network gets the gradient of its own. Batches and dropout masks are drawn
+with NumPy, which makes a seed mean the same on TensorFlow, JAX and torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.models.base import Problem
+from kit.models.neural.backend import compiled, gradients
+from kit.models.neural.optimizer import Adam, Group
+from kit.models.neural.pace import Pace
+from kit.models.neural.targets import activated, loss
+from kit.models.stopping import CrossStopping
+
+Weights = dict[str, NDArray[np.float32]]
+
+_CALL_STEPS = 32  # steps per call: enough to hide the call, few enough to watch the clock
+_CALL_NOISE = 32_000_000  # bytes of dropout noise per call at most
+_BLOCK_VALUES = 20_000_000  # largest intermediate result when predicting
+
+
+class Architecture(Protocol):
+    """What a network is, apart from how it is trained."""
+
+    groups: Mapping[str, Group]
+    row_values: int
+    """Values per row in the widest layer, all heads together."""
+
+    def initial(
+        self, rng: np.random.Generator, X: NDArray[np.float32], codes: NDArray[np.int32]
+    ) -> Weights:
+        """First weights of one network, from its fold's training rows."""
+
+    def noise_shape(self, rows: int) -> tuple[int, ...]:
+        """Shape of the uint8 noise that one step's dropout needs."""
+
+    def forward(
+        self, weights: Mapping[str, Any], X: Any, codes: Any, noise: Any = None, drop: Any = None
+    ) -> Any:
+        """Raw outputs ``(networks, heads, rows, n_scores)``.
+
+        Args:
+            weights: tensors with a leading axis of networks.
+            X: ``(networks, rows, width)``, or 1 in place of networks.
+            codes: ``(networks, rows, embedded)`` likewise.
+            noise: uint8 of `noise_shape`, the same for all networks; None: no dropout.
+            drop: a value is dropped where its noise is below this; 256 would be all.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How networks are trained.
+
+    Attributes:
+        epochs: passes over the rows in the whole schedule.
+        stop: share of the schedule after which training ends.
+        patience: epochs without improvement after which it ends, too; 0: never.
+        batch: rows per step.
+        members: networks per fold.
+        adam: the optimizer.
+        hyper: learning rate, weight decay and dropout at given progress.
+        xla: see `backend.compiled`.
+    """
+
+    epochs: int
+    stop: float = 1.0
+    patience: int = 0
+    batch: int = 256
+    members: int = 1
+    adam: Adam = field(default_factory=Adam)
+    hyper: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
+    xla: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of all folds, padded to the same number. ``X`` (folds, rows, width); see `stacked`."""
+
+    X: NDArray[np.float32]
+    codes: NDArray[np.int32]
+    n: tuple[int, ...]
+    target: NDArray[np.float32] | None = None
+
+
+Score = Callable[[int, NDArray[Any]], float]
+"""Validation loss of a fold from its activated outputs ``(n, n_scores)``."""
+
+
+@dataclass(kw_only=True)
+class Trained:
+    """What training found, per fold.
+
+    Attributes:
+        weights: per parameter ``(folds, members, ...)``.
+        progress: share of the schedule at which each fold's weights were taken.
+        train: mean training loss per epoch. ``(epochs, folds)``
+        valid: validation loss per epoch. ``(epochs, folds)``, empty without validation rows.
+        cut: whether the deadline shortened the schedule.
+    """
+
+    weights: Weights
+    progress: NDArray[np.float64]
+    train: NDArray[np.float64]
+    valid: NDArray[np.float64]
+    cut: bool
+
+
+class OwnStopping:
+    """The best step of a single fold by its own validation loss."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.best_step, self._best, self._step = np.zeros(1, dtype=int), np.inf, 0
+
+    def update(self, losses: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Take the loss after one more epoch; tells whether it is the best so far."""
+        self._step += 1
+        better = bool(np.isfinite(losses[0]) and losses[0] < self._best)
+        if better:
+            self._best, self.best_step[0] = losses[0], self._step
+        return np.array([better])
+
+    @property
+    def done(self) -> bool:
+        """Whether there was no improvement for `patience` epochs."""
+        return self._step - int(self.best_step[0]) >= self.patience
+
+
+class Trainer:
+    """Trains one architecture on all folds.
+
+    Args:
+        network: the architecture.
+        plan: how.
+        problem: loss, seed and deadline.
+        rows: training rows of every fold, with targets.
+    """
+
+    def __init__(self, network: Architecture, plan: Plan, problem: Problem, rows: Rows) -> None:
+        self.network, self.plan, self.problem, self.rows = network, plan, problem, rows
+        self.folds = len(rows.n)
+        self.size = min(plan.batch, *rows.n)
+        steps = max(1, round(np.mean(rows.n) / self.size))
+        noise = int(np.prod(network.noise_shape(self.size)))
+        most = max(1, min(_CALL_STEPS, _CALL_NOISE // max(noise, 1)))
+        self.calls = -(-steps // most)  # per epoch
+        self.steps = -(-steps // self.calls)  # per call
+        self._draws = [
+            np.random.default_rng([problem.seed % 2**31, 7, fold, member])
+            for fold in range(self.folds)
+            for member in range(plan.members)
+        ]
+        self._noise = np.random.default_rng([problem.seed % 2**31, 11])
+        self._waiting = [np.zeros(0, dtype=np.int64) for _ in self._draws]
+
+    def run(self, valid: Rows | None, score: Score | None) -> Trained:
+        """Train to the end of the schedule, patience or deadline; the best epoch's weights."""
+        from keras import ops
+
+        names, state, groups = self._start()
+        step = compiled(self._many_steps(names, groups), xla=self.plan.xla)
+        judge = self._judge(names, valid, score)
+        data = [ops.convert_to_tensor(part) for part in self._flat()]
+        pace = Pace(self.calls * self.plan.epochs, self.plan.stop, self.problem.deadline)
+        stopping = self._stopping(valid)
+        best, reached = state[0], np.zeros(self.folds)
+        train: list[Any] = []
+        curve: list[NDArray[np.float64]] = []
+        while share := pace.next():
+            hyper = self._hyper(pace, share)
+            *state, losses = step(*state, *data, self._batches(), self._dropout(), hyper)
+            pace.add(share)
+            train.append(ops.convert_to_numpy(losses))
+            if pace.done % self.calls and pace.next():
+                continue
+            if stopping is None or judge is None:
+                continue
+            curve.append(judge(state[0]))
+            better = stopping.update(curve[-1])
+            best = _chosen(better, state[0], best, self.plan.members)
+            reached[better] = pace.progress
+            if stopping.done:
+                break
+        if stopping is None or not reached.any():
+            best, reached = state[0], np.full(self.folds, pace.progress)
+        shape = (self.folds, self.plan.members)
+        kept = [ops.convert_to_numpy(tensor) for tensor in best]
+        return Trained(
+            weights={
+                name: value.reshape(*shape, *value.shape[1:])
+                for name, value in zip(names, kept, strict=True)
+            },
+            progress=reached,
+            train=np.array(train).reshape(-1, *shape).mean(axis=2),
+            valid=np.array(curve).reshape(-1, self.folds),
+            cut=pace.cut,
+        )
+
+    def _start(self) -> tuple[list[str], list[Any], list[Group]]:
+        """Names of the parameters, [weights, means, squares], and how each is updated."""
+        from keras import ops
+
+        starts = []
+        for fold, n in enumerate(self.rows.n):
+            for member in range(self.plan.members):
+                rng = np.random.default_rng([self.problem.seed % 2**31, fold, member])
+                X, codes = self.rows.X[fold, :n], self.rows.codes[fold, :n]
+                starts.append(self.network.initial(rng, X, codes))
+        names = list(starts[0])
+        weights = [
+            ops.convert_to_tensor(np.stack([start[name] for start in starts]).astype(np.float32))
+            for name in names
+        ]
+        zeros = [ops.zeros_like(weight) for weight in weights]
+        return names, [weights, zeros, list(zeros)], [self.network.groups[name] for name in names]
+
+    def _flat(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """X, codes and target with the rows of all folds one after the other."""
+        if self.rows.target is None:
+            raise ValueError("training rows have a target")
+        parts = (self.rows.X, self.rows.codes, self.rows.target)
+        first, second, third = (
+            part.reshape(part.shape[0] * part.shape[1], -1)
+            if part.size
+            else np.zeros((part.shape[0] * part.shape[1], 0), part.dtype)
+            for part in parts
+        )
+        return first, second, third
+
+    def _many_steps(self, names: Sequence[str], groups: Sequence[Group]) -> Callable[..., Any]:
+        """The steps of one call as a function of tensors."""
+        from keras import ops
+
+        network, problem, adam, steps = self.network, self.problem, self.plan.adam, self.steps
+        networks = len(self._draws)
+
+        def many(*tensors: Any) -> Any:
+            weights, means, squares, X, codes, target, index, noise, hyper = tensors
+
+            def one(i: Any, state: Any) -> Any:
+                weights, means, squares, total = state
+                now, rows = hyper[i], index[i]
+                batch, levels = ops.take(X, rows, axis=0), ops.take(codes, rows, axis=0)
+                truth = ops.expand_dims(ops.take(target, rows, axis=0), 1)
+
+                def summed(current: Any) -> Any:
+                    named = dict(zip(names, current, strict=True))
+                    outputs = network.forward(named, batch, levels, noise[i], now[4])
+                    each = loss(outputs, truth, problem)
+                    return ops.sum(each), each
+
+                each, slopes = gradients(summed)(list(weights))
+                moved = adam.step(weights, means, squares, slopes, groups, now)
+                return (*moved, total + each / steps)
+
+            zero = ops.zeros((networks,), dtype="float32")
+            start = (list(weights), list(means), list(squares), zero)
+            return ops.fori_loop(0, steps, one, start)
+
+        return many
+
+    def _batches(self) -> Any:
+        """Row numbers into the flat data, ``(steps, networks, size)``.
+
+        Each network goes through its own rows in random order, again and again; folds of different
+        length are not in step.
+        """
+        from keras import ops
+
+        need, longest = self.steps * self.size, self.rows.X.shape[1]
+        taken = []
+        for number, rng in enumerate(self._draws):
+            fold = number // self.plan.members
+            while len(self._waiting[number]) < need:
+                order = rng.permutation(self.rows.n[fold]) + fold * longest
+                self._waiting[number] = np.concatenate([self._waiting[number], order])
+            taken.append(self._waiting[number][:need].reshape(self.steps, self.size))
+            self._waiting[number] = self._waiting[number][need:]
+        return ops.convert_to_tensor(np.stack(taken, axis=1).astype(np.int32))
+
+    def _dropout(self) -> Any:
+        from keras import ops
+
+        shape = (self.steps, *self.network.noise_shape(self.size))
+        noise = np.frombuffer(self._noise.bytes(int(np.prod(shape))), dtype=np.uint8)
+        return ops.convert_to_tensor(noise.reshape(shape))
+
+    def _hyper(self, pace: Pace, share: float) -> Any:
+        """Learning rate, decay, two corrections and dropout of each step: ``(steps, 5)``."""
+        from keras import ops
+
+        first = pace.done * self.steps
+        progress = pace.progress + share * (np.arange(self.steps) + 0.5) / self.steps
+        rate, decay, drop = self.plan.hyper(progress)
+        corrections = self.plan.adam.corrections(first + 1 + np.arange(self.steps))
+        columns = [rate, decay, *corrections, np.round(drop * 256)]
+        return ops.convert_to_tensor(np.column_stack(columns).astype(np.float32))
+
+    def _stopping(self, valid: Rows | None) -> CrossStopping | OwnStopping | None:
+        if valid is None:
+            return None
+        patience = self.plan.patience or self.plan.epochs + 1
+        return OwnStopping(patience) if self.folds == 1 else CrossStopping(self.folds, patience)
+
+    def _judge(
+        self, names: Sequence[str], valid: Rows | None, score: Score | None
+    ) -> Callable[[Any], NDArray[np.float64]] | None:
+        """A function that gives every fold's validation loss for some weights."""
+        if valid is None or score is None:
+            return None
+        predict = Predictor(self.network, self.problem, self.plan, names, len(valid.n))
+
+        def judge(weights: Any) -> NDArray[np.float64]:
+            outputs = predict(weights, valid.X, valid.codes)
+            losses = [score(fold, outputs[fold, :n]) for fold, n in enumerate(valid.n)]
+            return np.array(losses)
+
+        return judge
+
+
+class Predictor:
+    """Activated outputs of all folds' networks, mean over heads and members.
+
+    Args:
+        network, problem: what and for which task.
+        plan: members, and whether to compile.
+        names: of the parameters.
+        folds: how many.
+        compile: not worth it for a single prediction.
+    """
+
+    def __init__(
+        self,
+        network: Architecture,
+        problem: Problem,
+        plan: Plan,
+        names: Sequence[str],
+        folds: int,
+        *,
+        compile: bool = True,
+    ) -> None:
+        from keras import ops
+
+        members = plan.members
+
+        def forward(weights: Any, X: Any, codes: Any) -> Any:
+            named = dict(zip(names, weights, strict=True))
+            if members > 1:
+                X, codes = ops.repeat(X, members, axis=0), ops.repeat(codes, members, axis=0)
+            outputs = ops.mean(activated(network.forward(named, X, codes), problem), axis=1)
+            return ops.mean(ops.reshape(outputs, (folds, members, *outputs.shape[1:])), axis=1)
+
+        self._forward = compiled(forward, xla=plan.xla) if compile else forward
+        self._compiled = compile
+        self._block = max(64, _BLOCK_VALUES // (network.row_values * folds * members))
+
+    def __call__(
+        self, weights: Any, X: NDArray[np.float32], codes: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Outputs ``(folds, rows, n_scores)`` of rows ``(folds, rows, width)``."""
+        from keras import ops
+
+        rows = X.shape[1]
+        blocks = -(-rows // self._block)
+        size = -(-rows // max(blocks, 1))
+        parts = []
+        for start in range(0, rows, max(size, 1)):
+            part = X[:, start : start + size], codes[:, start : start + size]
+            missing = size - part[0].shape[1]
+            if missing and self._compiled:  # one shape, compiled once
+                part = tuple(np.pad(p, ((0, 0), (0, missing), (0, 0))) for p in part)  # type: ignore[assignment]
+            outputs = self._forward(weights, *[ops.convert_to_tensor(p) for p in part])
+            parts.append(ops.convert_to_numpy(outputs)[:, : size - missing])
+        return np.concatenate(parts, axis=1)
+
+
+def _chosen(better: NDArray[np.bool_], new: Any, old: Any, members: int) -> list[Any]:
+    """The new weights of those folds that are better, the old ones of the others."""
+    from keras import ops
+
+    if better.all():
+        return list(new)
+    if not better.any():
+        return list(old)
+    mask = np.repeat(better, members)
+    return [
+        ops.where(mask.reshape(-1, *[1] * (len(one.shape) - 1)), one, other)
+        for one, other in zip(new, old, strict=True)
+    ]

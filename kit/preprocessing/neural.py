@@ -1,0 +1,127 @@
+"""Recipes of the networks whose folds are trained together: RealMLP and TabM.
+
+Both give a DataFrame of float and categorical columns, as the recipe "neural" does; the network
+itself turns levels into one-hot columns or learned ones. Missing numbers are imputed and marked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import QuantileTransformer
+
+from kit.preprocessing.categories import CrossFittedTarget, KnownLevels
+from kit.preprocessing.codes import CodeParts
+from kit.preprocessing.dates import DateParts
+from kit.preprocessing.numeric import scaled_numbers
+from kit.preprocessing.shape import Shape
+from kit.preprocessing.text import TextNumbers
+
+_ROWS_PER_QUANTILE, _MOST_QUANTILES, _FEWEST_QUANTILES = 30, 1000, 10
+_JITTER = 1e-3  # of a column's deviation: ties get the middle of their ranks
+
+
+def realmlp_recipe(shape: Shape) -> Pipeline:
+    """Robust scaling and smooth clipping of the numbers.
+
+    Source:
+        "Better by default" (RealMLP), 2024. The cross-fitted means of categories with many levels
+        are not in it.
+    """
+    return _recipe(shape, scaled_numbers())
+
+
+def tabm_recipe(shape: Shape) -> Pipeline:
+    """Numbers as quantiles of a normal distribution.
+
+    Source:
+        Gorishniy et al., "TabR" (2023) and "TabM" (ICLR 2025).
+    """
+    marked = FeatureUnion(
+        [
+            (
+                "numbers",
+                Pipeline(
+                    [
+                        ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
+                        ("quantiles", NormalQuantiles(seed=shape.seed)),
+                    ]
+                ),
+            ),
+            ("missing", MissingIndicator(error_on_new=False)),
+        ]
+    )
+    return _recipe(shape, marked)
+
+
+class NormalQuantiles(TransformerMixin, BaseEstimator):
+    """Numbers by rank, as quantiles of the normal distribution.
+
+    Ranks are learned from slightly jittered rows, so that a value many rows share gets the middle
+    of their ranks instead of an end.
+
+    Args:
+        seed: of the jitter.
+
+    Shape:
+        ``(n, d)`` numbers in, float32 ``(n, d)`` out.
+
+    Source:
+        Gorishniy et al., "TabR" (2023).
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, X: Any, y: object = None) -> NormalQuantiles:
+        """Learn the quantiles of each column."""
+        values = np.asarray(X, dtype=np.float64)
+        rng = np.random.default_rng(self.seed)
+        jitter = _JITTER * values.std(axis=0) * rng.standard_normal(values.shape)
+        wanted = max(min(len(values) // _ROWS_PER_QUANTILE, _MOST_QUANTILES), _FEWEST_QUANTILES)
+        self.quantiles_ = QuantileTransformer(
+            n_quantiles=min(wanted, len(values)),
+            output_distribution="normal",
+            subsample=None,
+            random_state=self.seed,
+        ).fit(values + jitter)
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Look the ranks up."""
+        values = self.quantiles_.transform(np.asarray(X, dtype=np.float64))
+        return np.asarray(values, dtype=np.float32)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """The columns keep their names."""
+        return input_features
+
+
+def _recipe(shape: Shape, numbers: Any) -> Pipeline:
+    """Everything as numbers and levels, then the numbers scaled by `numbers`."""
+    means = CrossFittedTarget(shape.task in ("binary", "multiclass"), shape.seed)
+    one_target = shape.task not in ("multilabel", "multitarget")
+    expand = ColumnTransformer(
+        [
+            ("numeric", "passthrough", shape.of("numeric")),
+            ("levels", KnownLevels(min_count=2), shape.of("category")),
+            *([("means", means, shape.many)] if one_target else []),
+            ("dates", DateParts(), shape.of("datetime")),
+            ("codes", CodeParts(), shape.of("code")),
+            *[(f"text_{name}", TextNumbers(seed=shape.seed), [name]) for name in shape.of("text")],
+        ]
+    )
+    scale = ColumnTransformer(
+        [
+            ("numbers", numbers, make_column_selector(dtype_include="number")),
+            ("levels", "passthrough", make_column_selector(dtype_include="category")),
+        ]
+    )
+    steps = [("expand", expand), ("scale", scale)]
+    return Pipeline([(name, step.set_output(transform="pandas")) for name, step in steps])
