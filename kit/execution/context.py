@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from kit.competition import CONFIG_NAME, Competition
 from kit.dataset import Dataset
 from kit.errors import ConfigError, DataError, UserCodeError
+from kit.execution.prepared import PreparedFolds
 from kit.folds import MAX_FOLDS, Folds
 from kit.metrics.base import Metric, load_metric
 from kit.splitters import make_folds
@@ -24,12 +25,16 @@ FOLDS_NAME = "folds.parquet"
 
 @dataclass(frozen=True, kw_only=True)
 class FoldContext:
-    """Data, folds, metric and code of a competition, checked against each other."""
+    """Data, folds, metric and code of a competition, checked against each other.
+
+    `prepared` is what recipes made of the folds so far.
+    """
 
     dataset: Dataset
     folds: Folds
     metric: Metric
     code: UserCode
+    prepared: PreparedFolds = field(default_factory=PreparedFolds)
 
 
 def load_context(competition: Competition) -> FoldContext:

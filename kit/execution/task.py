@@ -23,6 +23,7 @@ from kit.config import convert
 from kit.dataset import Dataset
 from kit.errors import KitError, ModelError, UserCodeError
 from kit.execution.context import FoldContext
+from kit.execution.prepared import Prepared
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import recipe
@@ -32,6 +33,8 @@ from kit.usercode import UserCode, reported
 
 _SEEDS = 2_000_000  # a thousand folds of each stay below 2**31, which every library takes
 _TOLERANCE = 1e-5  # a sum of float32 probabilities may leave 0..1 by this much
+
+_TEST_CELLS = 5_000_000  # larger test tables are prepared when they are predicted, fold by fold
 
 REFIT_ROWS = 50_000
 """Up to so many training rows an early-stopped model is fitted again on all of them."""
@@ -106,21 +109,32 @@ class _Fold:
         self.task, self.number, self.context = task, number, context
         self.train, self.valid = context.folds.train(number), context.folds.valid(number)
         self.link, self.unlink = transform_pair(context.metric.transform, context.dataset.task)
-        shape = data_shape(context.dataset, self.train, task.seed)
-        self.steps = recipe(task.spec.recipe or family_of(unfitted), shape)
+        self.recipe = task.spec.recipe or family_of(unfitted)
 
     def prepare(self) -> FoldRows:
-        """Fit the recipe on the training rows and apply it to both parts."""
-        X, y = self.context.dataset.X, self.link(self.context.dataset.y)
-        X_train = self.steps.fit_transform(X.iloc[self.train], y[self.train])
-        self.X_valid = self.steps.transform(X.iloc[self.valid])
-        return FoldRows(X=X_train, y=y[self.train], X_valid=self.X_valid, y_valid=y[self.valid])
+        """Fit the recipe on the training rows and apply it to all parts."""
+        key = (self.recipe, self.task.seed, self.number)
+        made = self.context.prepared.get(key) or self._prepare()
+        self.context.prepared.keep(key, made)
+        # not the training rows: of large data the folds' would fill the memory together
+        self.steps, self.X_valid, self.X_test = made.steps, made.rows.X_valid, made.X_test
+        return made.rows
+
+    def _prepare(self) -> Prepared:
+        data = self.context.dataset
+        y = self.link(data.y)
+        steps = recipe(self.recipe, data_shape(data, self.train, self.task.seed))
+        X_train = steps.fit_transform(data.X.iloc[self.train], y[self.train])
+        X_valid = steps.transform(data.X.iloc[self.valid])
+        rows = FoldRows(X=X_train, y=y[self.train], X_valid=X_valid, y_valid=y[self.valid])
+        small = data.X_test.size <= _TEST_CELLS
+        return Prepared(steps, rows, steps.transform(data.X_test) if small else None)
 
     def predict(self, model: Model, fit_seconds: float) -> FoldResult:
         """Predict the validated and the test rows; refuse what breaks the contract."""
         started, data = time.perf_counter(), self.context.dataset
         oof = self.unlink(np.asarray(model.predict(self.X_valid), dtype=np.float64))
-        X_test = self.steps.transform(data.X_test)
+        X_test = self.steps.transform(data.X_test) if self.X_test is None else self.X_test
         test = self.unlink(np.asarray(model.predict(X_test), dtype=np.float64))
         _expect(oof, (len(self.valid), len(data.outputs)), data.task)
         _expect(test, (len(data.X_test), len(data.outputs)), data.task)
