@@ -109,6 +109,9 @@ MODELS = Registry(
         "linear": "kit.models.linear:Linear",
         "random_forest": "kit.models.forests:RandomForest",
         "extra_trees": "kit.models.forests:ExtraTrees",
+        "knn": "kit.models.neighbors:KNN",
+        "catboost": "kit.models.catboost:CatBoost",
+        "xgboost": "kit.models.xgboost:XGBoost",
         "mlp": "kit.models.neural.mlp:MLP",
     },
 )

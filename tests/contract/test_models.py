@@ -9,12 +9,16 @@ import pytest
 from kit.models.base import check_model
 from kit.registry import MODELS
 
+OPTIONAL = ("catboost", "xgboost")
 TASKS = ("binary", "multiclass", "multilabel", "regression", "multitarget")
 SMALL = {
     "lightgbm": {"n_estimators": 30},
     "random_forest": {"n_estimators": 20},
     "extra_trees": {"n_estimators": 20},
     "linear": {"strengths": (1.0, 10.0)},
+    "knn": {"k": 9},
+    "catboost": {"n_estimators": 30, "depth": 4},
+    "xgboost": {"n_estimators": 30, "max_depth": 4},
     "mlp": {"epochs": 4, "layers": (16,)},
 }
 
@@ -26,6 +30,8 @@ def test_every_registered_model_is_in_this_battery() -> None:
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", [n for n in SMALL if n != "mlp"])
 def test_model_keeps_the_contract(name: str, task: str, tmp_path: Path) -> None:
+    if name in OPTIONAL:
+        pytest.importorskip(name)
     check_model(MODELS.load(name)(**SMALL[name]), task=task, folder=tmp_path)
 
 

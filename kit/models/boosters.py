@@ -1,0 +1,109 @@
+"""What boosting libraries have in common: targets, rows as numbers, and when to hurry or to end.
+
+XGBoost and CatBoost are optional (`kit-competitions[boost]`) and imported on first use.
+"""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kit.errors import ConfigError
+from kit.models.base import Problem
+
+WARM_UP = 10
+"""Rounds after which the time per round is known."""
+
+_STEPS_TO_FIT = 12  # learning rate x rounds that most data sets need
+_FASTEST = 0.3  # above it boosting wanders
+
+
+def library(name: str) -> Any:
+    """Import an optional boosting library.
+
+    Raises:
+        ConfigError: it is not installed; the message says how to.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            f"the model {name!r} needs the package {name}, which cannot be imported: {error}.\n"
+            '  pip install "kit-competitions[boost]"'
+        ) from error
+
+
+def target_columns(problem: Problem) -> list[int | None]:
+    """Targets that get a booster each; None: the target is one column."""
+    many = problem.task in ("multilabel", "multitarget")
+    return list(range(problem.n_outputs)) if many else [None]
+
+
+def of_column(y: NDArray[Any], column: int | None) -> NDArray[Any]:
+    """One target of several, or the only one: ``(n,)``."""
+    return y if column is None else y[:, column]
+
+
+def share(deadline: float | None, left: int) -> float | None:
+    """The deadline of the next of `left` equal pieces of work."""
+    now = time.monotonic()
+    return None if deadline is None else now + (deadline - now) / left
+
+
+def is_level(X: pd.DataFrame) -> list[bool]:
+    """Which columns are categories."""
+    return [isinstance(dtype, pd.CategoricalDtype) for dtype in X.dtypes]
+
+
+def codes(column: pd.Series) -> NDArray[Any]:
+    """Level numbers of a category, missing and unseen ones -1."""
+    return np.asarray(column.cat.codes.to_numpy())
+
+
+class Clock:
+    """Tells a boosting loop when to end and whether to take larger steps.
+
+    Where time is left for few rounds only, few large steps are better than few small ones.
+
+    Args:
+        deadline: `time.monotonic()` by which the last round should have ended; None: no limit.
+        rate: learning rate.
+        rounds: rounds at most.
+    """
+
+    def __init__(self, deadline: float | None, rate: float, rounds: int) -> None:
+        self.deadline, self.rate, self.rounds = deadline, rate, rounds
+        self.cut = False
+        self._started = time.monotonic()
+
+    def over(self, step: int) -> bool:
+        """Whether the round after `step` would end too late."""
+        if self.deadline is None:
+            return False
+        now = time.monotonic()
+        late = now + (now - self._started) / step > self.deadline
+        self.cut |= late
+        return late
+
+    def faster(self, step: int, *, restart: bool = False) -> float | None:
+        """A larger learning rate, asked after every step; None: keep the present one.
+
+        Args:
+            step: rounds done.
+            restart: whether the rounds done would be thrown away for it.
+        """
+        if self.deadline is None or step != WARM_UP:
+            return None
+        now = time.monotonic()
+        possible = (self.deadline - now) * step / (now - self._started) + (0 if restart else step)
+        wanted = min(self.rounds, _STEPS_TO_FIT / self.rate)
+        if possible >= wanted:
+            return None
+        self.cut = True
+        rate = max(self.rate, min(_FASTEST, self.rate * wanted / max(possible, 1.0)))
+        return rate if rate > self.rate else None

@@ -1,0 +1,345 @@
+"""CatBoost with tuned defaults; an optional dependency."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from kit.models.base import FoldRows, Model, Problem, Rows, describe
+from kit.models.boosters import Clock, codes, library, of_column, share, target_columns
+from kit.models.stopping import CrossStopping, OwnStopping
+
+_LOSSES = {
+    "binary": "Logloss",
+    "multilabel": "Logloss",
+    "multiclass": "MultiClass",
+    "regression": "RMSE",
+    "multitarget": "RMSE",
+}
+
+_Data = tuple[pd.DataFrame, pd.DataFrame | None]
+"""Training and validation rows as CatBoost reads them."""
+
+
+class CatBoost(Model):
+    """Symmetric gradient boosted trees; categories by one-hot or ordered target statistics.
+
+    Parameters are CatBoost's own names but for `n_estimators` and `patience`. None: depends on
+    classification or regression.
+
+    Args:
+        n_estimators: boosting rounds at most.
+        patience: stop when the validation rows have not improved for so many rounds.
+        learning_rate: step size.
+        depth: levels per tree.
+        l2_leaf_reg: L2 penalty of the leaf values.
+        subsample: share of the rows per tree.
+        random_strength: noise in the scores of splits.
+        one_hot_max_size: up to so many levels are one-hot.
+        leaf_estimation_iterations: steps per leaf value.
+        max_ctr_complexity: so many categories at most are combined in one statistic.
+        border_count: bins per column.
+
+    Source:
+        Defaults: Holzmüller, Grinsztajn, Steinwart, "Better by default" (2024), the `TD` defaults
+        meta-tuned on 118 data sets.
+    """
+
+    family = "tree"
+    stops_early = True
+    crosses = True
+    refit_parameter = "n_estimators"
+
+    def __init__(
+        self,
+        n_estimators: int = 2000,
+        patience: int = 100,
+        learning_rate: float | None = None,
+        depth: int | None = None,
+        l2_leaf_reg: float = 1e-5,
+        subsample: float = 0.9,
+        random_strength: float | None = None,
+        one_hot_max_size: int | None = None,
+        leaf_estimation_iterations: int | None = None,
+        max_ctr_complexity: int = 4,
+        border_count: int = 254,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.patience = patience
+        self.learning_rate = learning_rate
+        self.depth = depth
+        self.l2_leaf_reg = l2_leaf_reg
+        self.subsample = subsample
+        self.random_strength = random_strength
+        self.one_hot_max_size = one_hot_max_size
+        self.leaf_estimation_iterations = leaf_estimation_iterations
+        self.max_ctr_complexity = max_ctr_complexity
+        self.border_count = border_count
+
+    def fit(
+        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+    ) -> Self:
+        """Boost; several targets get one booster each."""
+        data = (_table(X), None if valid is None else _table(valid[0]))
+        labels = (y, None if valid is None else valid[1])
+        self._grow([self], [data], [labels], [problem], OwnStopping)
+        return self
+
+    def fit_folds(self, folds: Iterable[FoldRows], *, problem: Problem) -> list[Self]:
+        """Boost all folds in lockstep; each stops where the others are best together."""
+        models, data, labels = [], [], []
+        for fold in folds:
+            models.append(clone(self))
+            data.append((_table(fold.X), _table(fold.X_valid)))
+            labels.append((fold.y, fold.y_valid))
+        problems = [replace(problem, seed=problem.seed + k) for k in range(len(models))]
+        self._grow(models, data, labels, problems, CrossStopping)
+        return models
+
+    def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """Predict with the kept rounds of each booster."""
+        problem = self.problem_
+        kind = "Probability" if problem.classification else "RawFormulaVal"
+        rows, columns = _pool(_table(X)), []
+        for booster in self.boosters_:
+            values = np.asarray(
+                booster.predict(rows, prediction_type=kind, thread_count=problem.threads)
+            )
+            columns.append(values[:, 1:] if problem.task in ("binary", "multilabel") else values)
+        return np.hstack([c.reshape(len(X), -1) for c in columns]).astype(np.float64)
+
+    def save(self, folder: Path) -> None:
+        """Write CatBoost's binary format, one file per booster."""
+        for number, booster in enumerate(self.boosters_):
+            booster.save_model(str(folder / f"booster-{number}.cbm"))
+        record = {"params": self.get_params(), "problem": describe(self.problem_)}
+        (folder / "model.json").write_text(json.dumps(record), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        catboost = library("catboost")
+        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        model = cls(**record["params"])
+        model.problem_ = Problem(**record["problem"])
+        files = sorted(folder.glob("booster-*.cbm"), key=lambda p: int(p.stem.split("-")[1]))
+        model.boosters_ = [catboost.CatBoost().load_model(str(path)) for path in files]
+        return model
+
+    def _grow(
+        self,
+        models: Sequence[CatBoost],
+        data: Sequence[_Data],
+        labels: Sequence[tuple[NDArray[Any], NDArray[Any] | None]],
+        problems: Sequence[Problem],
+        stopping: type[OwnStopping],
+    ) -> None:
+        """Fit `models` side by side, one target after the other."""
+        for model, problem in zip(models, problems, strict=True):
+            model.problem_, model.boosters_ = problem, []
+            model.best_iteration_, model.curve_, model.cut_ = None, {}, False
+        columns = target_columns(problems[0])
+        watched = data[0][1] is not None
+        rounds: list[list[int]] = []
+        for done, column in enumerate(columns):
+            pools = [
+                tuple(
+                    None if part is None or y is None else _pool(part, of_column(y, column))
+                    for part, y in zip(parts, ys, strict=True)
+                )
+                for parts, ys in zip(data, labels, strict=True)
+            ]
+            until = share(problems[0].deadline, len(columns) - done)
+            params = [self._native(problem, len(models)) for problem in problems]
+            stop = stopping(len(models), self.patience) if watched else None
+            boosters, lockstep = _boost(params, pools, stop, until, problems[0].threads)
+            kept = lockstep.stop.best_step if lockstep.stop else lockstep.steps
+            rounds.append([max(1, int(n)) for n in kept])
+            for k, (model, booster) in enumerate(zip(models, boosters, strict=True)):
+                if rounds[-1][k] < booster.tree_count_:
+                    booster.shrink(ntree_end=rounds[-1][k])
+                model.boosters_.append(booster)
+                model.cut_ |= lockstep.clock.cut
+                if lockstep.stop is not None and not model.curve_:
+                    model.curve_ = {"valid": lockstep.stop.curve[:, k].tolist()}
+        if watched:
+            for model, found in zip(models, zip(*rounds, strict=True), strict=True):
+                model.best_iteration_ = int(np.mean(found))
+
+    def _native(self, problem: Problem, n_models: int) -> dict[str, Any]:
+        """CatBoost's parameter table."""
+        params = self.get_params()
+        params["iterations"] = params.pop("n_estimators")
+        del params["patience"]
+        classes = problem.classification
+        tuned = {
+            "learning_rate": 0.08 if classes else 0.09,
+            "depth": 7 if classes else 9,
+            "random_strength": 0.8 if classes else 0.0,
+            "one_hot_max_size": 15 if classes else 20,
+            "leaf_estimation_iterations": 1 if classes else 20,
+        }
+        for name, value in tuned.items():
+            params[name] = value if params[name] is None else params[name]
+        if problem.task == "multiclass":
+            params["classes_count"] = problem.n_outputs
+        elif classes:
+            params["class_names"] = [0, 1]
+        return {
+            **params,
+            "loss_function": _LOSSES[problem.task],
+            "boosting_type": "Plain",
+            "bootstrap_type": "Bernoulli",
+            "random_seed": problem.seed % 2**31,
+            "thread_count": max(1, problem.threads // n_models),
+            "allow_const_label": True,
+            "allow_writing_files": False,
+            "use_best_model": False,
+            "logging_level": "Silent",
+        }
+
+
+class _Lockstep:
+    """Lets boosters that run on threads of their own advance round by round together.
+
+    CatBoost trains in one call, so that the only place to stop all folds where they are best
+    together is its callback: there every fold waits for the others.
+
+    Args:
+        n_models: boosters side by side.
+        stop: where to stop; None: only the clock does.
+        clock: deadline and learning rate.
+        slots: how many may compute at a time.
+    """
+
+    def __init__(self, n_models: int, stop: OwnStopping | None, clock: Clock, slots: int) -> None:
+        self.stop, self.clock = stop, clock
+        self.steps = [0] * n_models
+        self.restart_rate: float | None = None
+        self._losses = np.full(n_models, np.nan)
+        self._running = threading.Semaphore(slots)
+        self._barrier = threading.Barrier(n_models, action=self._judge)
+        self._over = False
+
+    def train(self, number: int, booster: Any, train: Any, valid: Any) -> Any:
+        """Train one booster; called on a thread of its own.
+
+        Raises:
+            threading.BrokenBarrierError: another booster failed.
+        """
+        hook = _Hook(self, number)
+        self._running.acquire()
+        try:
+            return booster.fit(train, eval_set=valid, callbacks=[hook])
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._running.release()
+
+    def step(self, number: int, iteration: int, loss: float) -> bool:
+        """Report a round; wait for the others. Returns whether to go on."""
+        self.steps[number], self._losses[number] = iteration, loss
+        self._running.release()
+        try:
+            self._barrier.wait()
+        except threading.BrokenBarrierError:
+            return False  # another fold failed, and its error is the one to be seen
+        finally:
+            self._running.acquire()
+        return not self._over
+
+    def abort(self) -> None:
+        """Let every booster end at its next round."""
+        self._over = True
+        self._barrier.abort()
+
+    def _judge(self) -> None:
+        """Runs once per round, when all boosters have reported."""
+        step = self.steps[0]
+        if self.stop is not None:
+            self.stop.update(self._losses.copy())
+            self._over = self.stop.done
+        if not self._over:
+            self.restart_rate = self.clock.faster(step, restart=True)
+            self._over = self.restart_rate is not None or self.clock.over(step)
+
+
+class _Hook:
+    """CatBoost's callback."""
+
+    def __init__(self, lockstep: _Lockstep, number: int) -> None:
+        self.lockstep, self.number = lockstep, number
+
+    def after_iteration(self, info: Any) -> bool:
+        """Called after each round; whether to go on."""
+        watched = info.metrics.get("validation")
+        loss = next(iter(watched.values()))[-1] if watched else float("nan")
+        return self.lockstep.step(self.number, info.iteration, loss)
+
+
+def _boost(
+    params: Sequence[dict[str, Any]],
+    pools: Sequence[tuple[Any, ...]],
+    stop: OwnStopping | None,
+    deadline: float | None,
+    slots: int,
+) -> tuple[list[Any], _Lockstep]:
+    """Train boosters side by side; once more with larger steps where time is too short."""
+    rate, rounds = float(params[0]["learning_rate"]), int(params[0]["iterations"])
+    fresh = None if stop is None else type(stop)(len(params), stop.patience)
+    lockstep = _Lockstep(len(params), stop, Clock(deadline, rate, rounds), slots)
+    boosters = _train(params, pools, lockstep)
+    if lockstep.restart_rate is None:
+        return boosters, lockstep
+    faster = [{**p, "learning_rate": lockstep.restart_rate} for p in params]
+    clock = Clock(deadline, _UNHURRIED, rounds)  # no second restart
+    clock.cut = True
+    lockstep = _Lockstep(len(params), fresh, clock, slots)
+    return _train(faster, pools, lockstep), lockstep
+
+
+_UNHURRIED = float("inf")
+
+
+def _train(
+    params: Sequence[dict[str, Any]], pools: Sequence[tuple[Any, ...]], lockstep: _Lockstep
+) -> list[Any]:
+    catboost = library("catboost")
+    with ThreadPoolExecutor(len(params)) as threads:
+        try:
+            futures = [
+                threads.submit(lockstep.train, k, catboost.CatBoost(p), *pair)
+                for k, (p, pair) in enumerate(zip(params, pools, strict=True))
+            ]
+            return [future.result() for future in futures]
+        except BaseException:
+            lockstep.abort()
+            raise
+
+
+def _table(X: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as float32, levels as int32, missing and unseen levels -1; plain column names."""
+    columns: dict[str, NDArray[Any]] = {}
+    for position, name in enumerate(X.columns):
+        column = X[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            columns[f"c{position}"] = codes(column).astype(np.int32)
+        else:
+            columns[f"n{position}"] = column.to_numpy(dtype=np.float32, na_value=np.nan)
+    return pd.DataFrame(columns)
+
+
+def _pool(table: pd.DataFrame, label: NDArray[Any] | None = None) -> Any:
+    levels = [name for name in table.columns if name.startswith("c")]
+    return library("catboost").Pool(table, label=label, cat_features=levels)

@@ -1,0 +1,147 @@
+"""Nearest neighbours: seldom the best model, but one that errs differently, which blends like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import joblib
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
+
+from kit.models.base import Model, Problem, Rows
+
+_CHOICES = (3, 5, 8, 12, 20, 32, 50, 80, 120)
+_MAX_LEVELS = 50  # a category with more levels counts by the mean of its target only
+_CHUNK = 8192  # rows asked for at once: bounds the memory of neighbours x outputs
+_PRIOR = 1.0  # neighbours' worth of the base rate, so that no probability is 0 or 1
+_TINY = 1e-9
+
+
+class KNN(Model):
+    """Mean of the k nearest training rows, the nearer the heavier (one over the distance).
+
+    Numbers are scaled as for networks; a category counts as a distance of one between two levels.
+
+    Args:
+        k: neighbours; None: the number with the least leave-one-out loss on the training rows.
+        search_rows: so many training rows at most vote on k.
+
+    Source:
+        Dudani, "The distance-weighted k-nearest-neighbor rule" (1976).
+    """
+
+    family = "neural"
+
+    def __init__(self, k: int | None = None, search_rows: int = 4000) -> None:
+        self.k = k
+        self.search_rows = search_rows
+
+    def fit(
+        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+    ) -> Self:
+        """Store the rows; choose k."""
+        self.problem_ = problem
+        self.values_ = _targets(y, problem)
+        self.base_ = self.values_.mean(axis=0)
+        rows = _points(X)
+        self.index_ = NearestNeighbors(n_jobs=1).fit(rows)
+        with threadpool_limits(problem.threads):
+            self.k_ = min(self.k or self._best_k(rows, problem), len(rows))
+        return self
+
+    def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """Weighted means of the neighbours."""
+        rows = _points(X)
+        with threadpool_limits(self.problem_.threads):
+            parts = [
+                self._mean(*self.index_.kneighbors(rows[start : start + _CHUNK], self.k_))
+                for start in range(0, len(rows), _CHUNK)
+            ]
+        return np.vstack(parts)
+
+    def save(self, folder: Path) -> None:
+        """Write `model.joblib` (scikit-learn has no other native format)."""
+        joblib.dump(self, folder / "model.joblib", compress=3)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read `model.joblib`; only for files kit wrote itself."""
+        model: Self = joblib.load(folder / "model.joblib")
+        return model
+
+    def _mean(self, distance: NDArray[Any], neighbour: NDArray[Any]) -> NDArray[np.float64]:
+        """``(m, k)`` distances and row numbers -> ``(m, n_outputs)``."""
+        nearness = 1.0 / np.maximum(distance.astype(np.float64), _TINY)
+        # the nearest weighs 1, so that the prior means the same on every scale of distances
+        nearness /= nearness.max(axis=1, keepdims=True)
+        summed = np.einsum("mk,mko->mo", nearness, self.values_[neighbour])
+        total = nearness.sum(axis=1, keepdims=True)
+        if not self.problem_.classification:
+            return np.asarray(summed / total)
+        return np.asarray((summed + _PRIOR * self.base_) / (total + _PRIOR))
+
+    def _best_k(self, rows: NDArray[np.float32], problem: Problem) -> int:
+        """The k with the least leave-one-out loss: one query serves all of them."""
+        choices = [k for k in _CHOICES if k < len(rows)]
+        if len(choices) < 2:
+            return max(1, len(rows) - 1)
+        rng = np.random.default_rng(problem.seed)
+        asked = rng.permutation(len(rows))[: self.search_rows]
+        distance, neighbour = self.index_.kneighbors(rows[asked], choices[-1] + 1)
+        distance, neighbour = _without_self(distance, neighbour, asked)
+        truth = self.values_[asked]
+        losses = []
+        for k in choices:
+            found = [
+                self._mean(distance[i : i + _CHUNK, :k], neighbour[i : i + _CHUNK, :k])
+                for i in range(0, len(asked), _CHUNK)
+            ]
+            losses.append(_loss(truth, np.vstack(found), problem))
+        return choices[int(np.argmin(losses))]
+
+
+def _points(X: pd.DataFrame) -> NDArray[np.float32]:
+    """Numbers as they are, levels one-hot at a distance of one: ``(n, d)``."""
+    parts = []
+    for name in X.columns:
+        column = X[name]
+        if not isinstance(column.dtype, pd.CategoricalDtype):
+            parts.append(column.to_numpy(dtype=np.float32, na_value=0.0)[:, None])
+            continue
+        n_levels = len(column.cat.categories)
+        if n_levels <= _MAX_LEVELS:
+            codes = column.cat.codes.to_numpy()[:, None]  # missing, -1: all zeros
+            parts.append((codes == np.arange(n_levels)).astype(np.float32) * np.float32(0.5**0.5))
+    return np.hstack(parts) if parts else np.zeros((len(X), 1), dtype=np.float32)
+
+
+def _targets(y: NDArray[Any], problem: Problem) -> NDArray[np.float64]:
+    """What neighbours average: ``(n, n_outputs)``."""
+    if problem.task == "multiclass":
+        return np.asarray(np.eye(problem.n_outputs)[np.asarray(y, dtype=np.int64)])
+    return np.asarray(y, dtype=np.float64).reshape(len(y), problem.n_outputs)
+
+
+def _without_self(
+    distance: NDArray[Any], neighbour: NDArray[Any], asked: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Leave every row out of its own neighbours (of equal rows it need not come first)."""
+    own = neighbour == asked[:, None]
+    own[~own.any(axis=1), -1] = True
+    kept = ~own
+    shape = (len(asked), neighbour.shape[1] - 1)
+    return distance[kept].reshape(shape), neighbour[kept].reshape(shape)
+
+
+def _loss(truth: NDArray[Any], found: NDArray[Any], problem: Problem) -> float:
+    if not problem.classification:
+        return float(np.mean((truth - found) ** 2))
+    safe = np.clip(found, 1e-6, 1 - 1e-6)
+    likelihood = truth * np.log(safe)
+    if problem.task != "multiclass":
+        likelihood = likelihood + (1 - truth) * np.log(1 - safe)
+    return float(-likelihood.sum(axis=1).mean())
