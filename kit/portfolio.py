@@ -35,6 +35,7 @@ class Entry:
         tasks: types of task it is for; empty: all.
         package: the optional package it needs.
         seeded: whether another seed gives another model.
+        weight: how many fair shares of the time it may have.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Entry:
     tasks: tuple[str, ...] = ()
     package: str = ""
     seeded: bool = True
+    weight: float = 1.0
 
     @property
     def spec(self) -> ModelSpec:
@@ -58,11 +60,52 @@ class Entry:
 PORTFOLIO: tuple[Entry, ...] = (
     Entry(name="lightgbm", use="lightgbm", why="the strongest single start"),
     Entry(
+        name="realmlp",
+        use="realmlp",
+        why="the network that errs differently from trees",
+        max_cells=20e6,
+        min_seconds=20,
+        weight=4,
+    ),
+    Entry(
         name="linear",
         use="linear",
         why="quick, and wrong in other places than trees",
         max_cells=20e6,
         seeded=False,
+    ),
+    Entry(
+        name="lightgbm-made",
+        use="lightgbm",
+        why="with columns made of others (prep r13)",
+        recipe="tree_generated",
+        params={
+            "learning_rate": 0.02,
+            "num_leaves": 64,
+            "min_data_in_leaf": 28,
+            "feature_fraction": 0.55,
+            "bagging_fraction": 0.99,
+            "extra_trees": True,
+            "lambda_l1": 0.91,
+            "lambda_l2": 1.9,
+        },
+        max_cells=50e6,
+        weight=2,
+    ),
+    Entry(
+        name="catboost",
+        use="catboost",
+        why="ordered boosting of symmetric trees",
+        package="catboost",
+        min_seconds=5,
+        weight=3,
+    ),
+    Entry(
+        name="extra_trees",
+        use="extra_trees",
+        why="averages instead of steps",
+        max_rows=300_000,
+        max_cells=30e6,
     ),
     Entry(
         name="lightgbm-extra",
@@ -81,11 +124,12 @@ PORTFOLIO: tuple[Entry, ...] = (
         },
     ),
     Entry(
-        name="extra_trees",
-        use="extra_trees",
-        why="averages instead of steps",
-        max_rows=300_000,
-        max_cells=30e6,
+        name="xgboost",
+        use="xgboost",
+        why="boosting with another search for splits",
+        package="xgboost",
+        min_seconds=5,
+        weight=2,
     ),
     Entry(
         name="lightgbm-deep",
@@ -100,6 +144,7 @@ PORTFOLIO: tuple[Entry, ...] = (
             "lambda_l1": 0.027,
             "lambda_l2": 0.84,
         },
+        weight=2,
     ),
     Entry(
         name="lightgbm-shallow",
@@ -121,6 +166,7 @@ PORTFOLIO: tuple[Entry, ...] = (
         max_rows=100_000,
         max_cells=10e6,
     ),
+    Entry(name="knn", use="knn", why="neighbours", max_rows=50_000, max_cells=5e6, seeded=False),
     Entry(
         name="lightgbm-wide",
         use="lightgbm",
@@ -133,10 +179,11 @@ PORTFOLIO: tuple[Entry, ...] = (
             "bagging_fraction": 0.95,
             "extra_trees": True,
         },
+        weight=2,
     ),
 )
 
-SHORT = ("lightgbm", "linear", "lightgbm-extra", "extra_trees")
+SHORT = ("lightgbm", "linear", "lightgbm-extra", "extra_trees", "realmlp")
 """What `kit cv` validates where `kit.toml` names no model."""
 
 _BY_NAME = {entry.name: entry for entry in PORTFOLIO}

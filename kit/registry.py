@@ -113,6 +113,7 @@ MODELS = Registry(
         "catboost": "kit.models.catboost:CatBoost",
         "xgboost": "kit.models.xgboost:XGBoost",
         "mlp": "kit.models.neural.mlp:MLP",
+        "realmlp": "kit.models.neural.realmlp:RealMLP",
     },
 )
 

@@ -141,15 +141,15 @@ class Schedule:
                 waiting=plan.tasks(missing),
                 results=results,
                 held=held.pop_all(),
-                seconds=self._share(),
+                seconds=self._share(entry),
                 need=self._need(plan),
             )
 
-    def _share(self) -> float:
+    def _share(self, entry: Entry) -> float:
         """Seconds for the next model."""
         left = self.budget.left
         fair = left * self.workers.size / (self._pending + len(self._jobs) + 1)
-        return min(left, max(_GENEROUS * fair, _AT_LEAST * left))
+        return min(left, max(_GENEROUS * fair * entry.weight, _AT_LEAST * left))
 
     def _no_time(self, entry: Entry) -> str:
         left, took = self.budget.left, self._took.get(entry.name)

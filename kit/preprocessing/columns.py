@@ -19,6 +19,7 @@ float32 matrix, sparse where there is text.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,12 @@ from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from kit.errors import ConfigError
+from kit.errors import ConfigError, nearest
 from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.dates import DateParts
+from kit.preprocessing.generate import generated_linear, generated_tree
+from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
 from kit.preprocessing.shape import MANY_LEVELS as MANY_LEVELS
 from kit.preprocessing.shape import Shape as Shape
@@ -41,16 +44,15 @@ _NUMBERS = make_column_selector(dtype_include="number")
 _LEVELS = make_column_selector(dtype_include="category")
 
 
-def recipe(family: str, shape: Shape) -> Any:
-    """The unfitted transformer for a family of models.
+def recipe(name: str, shape: Shape) -> Any:
+    """The unfitted transformer of that name: a family of models, or what a model's `recipe` asks.
 
     Raises:
-        ConfigError: the family is unknown.
+        ConfigError: there is none.
     """
-    builders = {"tree": _tree, "linear": _linear, "neural": _neural, "raw": _raw}
-    if family not in builders:
-        raise ConfigError(f"unknown model family {family!r}. Known: {', '.join(builders)}.")
-    return builders[family](shape)
+    if name not in RECIPES:
+        raise ConfigError(f"unknown recipe {name!r}. {nearest(name, RECIPES)}")
+    return RECIPES[name](shape)
 
 
 def _raw(shape: Shape) -> Any:
@@ -140,3 +142,16 @@ def _texts(shape: Shape, step: Any) -> list[Step]:
 def _frame(steps: list[Step]) -> ColumnTransformer:
     """Steps side by side, as a DataFrame that keeps categorical columns."""
     return ColumnTransformer(steps).set_output(transform="pandas")
+
+
+RECIPES: dict[str, Callable[[Shape], Any]] = {
+    "tree": _tree,
+    "tree_generated": lambda shape: generated_tree(_tree(shape), shape),
+    "linear": _linear,
+    "linear_generated": lambda shape: generated_linear(_linear(shape), shape),
+    "neural": _neural,
+    "realmlp": realmlp_recipe,
+    "tabm": tabm_recipe,
+    "raw": _raw,
+}
+"""What `recipe` of a model in `kit.toml` may name; by default the model's family is taken."""

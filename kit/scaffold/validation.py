@@ -19,6 +19,8 @@ from kit.scaffold.spelling import find_name
 from kit.scaffold.timing import MIXED, TimeSplit, column_split
 
 _FOLDS = 5
+_MORE_FOLDS = 8  # for few rows: each model learns from 7/8 of them
+_FEW_ROWS = 10_000
 _SMALL = 100_000
 _MODELS = ("lightgbm", "linear", "extra_trees", "mlp")
 _QUICK_MODELS = ("lightgbm", "linear")
@@ -177,6 +179,9 @@ def _note_folds(rows: Rows, choice: _Choice, wishes: Wishes, inference: Inferenc
         inference.add("cv.n_splits", int(wish.value), wish.because)
         return
     n_splits, because = _FOLDS, "the usual number"
+    n_rows = len(rows.tables.train)
+    if n_rows <= _FEW_ROWS and not choice.splitter.startswith("time"):
+        n_splits, because = _MORE_FOLDS, f"{n_rows} rows: more folds leave more to learn from"
     if choice.most < n_splits:
         n_splits, because = choice.most, f"train has only {choice.most} {choice.noun}"
     rarest = min(rows.class_counts, default=n_splits)

@@ -1,0 +1,82 @@
+"""The portfolio: names that exist, and what is chosen for data of which size."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kit.competition import Competition
+from kit.models.base import make_model
+from kit.portfolio import PORTFOLIO, SHORT, Entry, choose, find_model
+from kit.preprocessing.columns import RECIPES
+from kit.registry import MODELS
+
+
+def test_names_differ_and_the_short_list_is_part_of_them() -> None:
+    names = [entry.name for entry in PORTFOLIO]
+    assert len(set(names)) == len(names)
+    assert set(SHORT) <= set(names)
+
+
+@pytest.mark.parametrize("entry", PORTFOLIO, ids=lambda entry: entry.name)
+def test_an_entry_names_a_model_parameters_and_a_recipe_that_exist(entry: Entry) -> None:
+    MODELS.check(entry.use)
+    make_model(MODELS.load(entry.use), entry.params, entry.name)
+    assert not entry.recipe or entry.recipe in RECIPES
+
+
+def test_the_options_are_as_declared() -> None:
+    assert all(entry.why and entry.min_seconds > 0 for entry in PORTFOLIO)
+    assert list(inspect.signature(choose).parameters) == [
+        "n_rows", "n_features", "task", "entries",
+    ]  # fmt: skip
+
+
+def names(chosen: list[Entry]) -> list[str]:
+    return [entry.name for entry in chosen]
+
+
+A = Entry(name="a", use="lightgbm", why="x")
+SMALL = Entry(name="small", use="linear", why="x", max_rows=1000)
+NARROW = Entry(name="narrow", use="linear", why="x", max_cells=1000)
+BINARY = Entry(name="binary", use="linear", why="x", tasks=("binary",))
+MISSING = Entry(name="missing", use="linear", why="x", package="no_such_package_anywhere")
+
+
+def test_what_does_not_fit_the_data_is_left_out_with_the_reason() -> None:
+    entries = [A, SMALL, NARROW, BINARY, MISSING]
+    chosen, left = choose(5000, 10, "regression", entries)
+    assert names(chosen) == ["a"]
+    reasons = {entry.name: reason for entry, reason in left}
+    assert reasons["small"] == "too slow for 5000 rows"
+    assert reasons["narrow"] == "too slow for 5000 x 10 cells"
+    assert reasons["binary"] == "not for regression"
+    assert "pip install" in reasons["missing"]
+    assert names(choose(100, 2, "binary", entries)[0]) == ["a", "small", "narrow", "binary"]
+
+
+@pytest.mark.parametrize(("rows", "count"), [(60, 4), (400, 8), (2000, 15), (3000, 20)])
+def test_few_rows_get_few_models(rows: int, count: int) -> None:
+    entries = [Entry(name=str(number), use="linear", why="x") for number in range(20)]
+    chosen, left = choose(rows, 5, "binary", entries)
+    assert len(chosen) == count
+    assert len(left) == 20 - count
+    assert all("rows carry a choice among" in reason for _, reason in left)
+
+
+def test_kit_toml_comes_before_the_portfolio(make_competition: Any, tmp_path: Path) -> None:
+    import pandas as pd
+
+    train = pd.DataFrame({"id": range(40), "x": range(40), "y": [0, 1] * 20})
+    competition: Competition = make_competition(
+        train,
+        train.drop(columns="y"),
+        models={"lightgbm-deep": {"use": "linear"}},
+    )
+    assert find_model(competition, "lightgbm-deep").use == "linear"
+    assert find_model(competition, "lightgbm-wide").params["num_leaves"] == 180
+    assert find_model(competition, "extra_trees").use == "extra_trees"
+    assert find_model(competition, "model:mine").use == "model:mine"
