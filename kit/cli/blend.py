@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+
+if TYPE_CHECKING:
+    from kit.cli.output import Output
 
 
 def blend(
@@ -18,8 +22,15 @@ def blend(
         ),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="greedy (weights fitted on OOF), mean, or rank.")
-    ] = "greedy",
+        str,
+        typer.Option(
+            help="auto (greedy, or what beats it on folds it never saw), greedy, hill, rank, "
+            "stack, or mean."
+        ),
+    ] = "auto",
+    negative: Annotated[
+        bool, typer.Option("--negative", help="Weights below 0 too; with --method hill.")
+    ] = False,
     directory: Directory = None,
     set_: Set = None,
     json: Json = False,
@@ -37,25 +48,45 @@ def blend(
 
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
-    run = blend_runs(competition, names or [], method)
+    run = blend_runs(competition, names or [], method, negative=negative)
     out.document(dict(run.record))
     parents = [find_run(competition.runs, parent) for parent in run.record["parents"]]
+    weights = run.record["weights"]
+    cost = run.record["blend"]["seconds_per_1000_rows"]
     rows: list[list[Cell]] = [
-        [parent.model, f"{run.record['weights'][parent.id]:.3f}", parent.score, parent.short]
-        for parent in sorted(parents, key=lambda p: -run.record["weights"][p.id])
+        [p.model, f"{weights[p.id]:.3f}", p.score, _seconds(cost[p.id]), p.short]
+        for p in sorted(parents, key=lambda p: -abs(weights[p.id]))
     ]
-    out.table(["model", "weight", run.record["metric"]["name"], "run"], rows)
+    name = run.record["metric"]["name"]
+    out.table(["model", "weight", name, "s/1000 rows", "run"], rows)
+    used = [cost[p.id] for p in parents if weights[p.id]]
+    if all(each is not None for each in used):
+        out.say(f"\n{_seconds(sum(used))} s per 1000 new rows; models of weight 0 are not needed")
     score = run.record["score"]
     out.say()
     up = run.record["metric"]["greater_is_better"]
     best = max(parents, key=lambda parent: parent.score if up else -parent.score)
     out.table(
-        ["", run.record["metric"]["name"]],
+        ["", name],
         [
             ["blend, nested (weights from the other folds)", score["value"]],
             ["blend, plain (the rows it was fitted on)", score["plain"]],
             [f"best single run ({best.model})", best.score],
         ],
     )
+    _say_choice(out, run.record["blend"])
     out.say(f"\n{run.id}")
     out.next("kit submit --dry-run, then kit submit -m 'first blend'")
+
+
+def _say_choice(out: Output, blend: Mapping[str, Any]) -> None:
+    """Which way was taken, and what it was compared with."""
+    if not blend["complete"]:
+        out.say("\nNo time was left to compare other ways to blend: greedy.")
+    others = [way for way in blend["compared"] if way != blend["chosen"]]
+    if others:
+        out.say(f"\nChosen on folds it never saw: {blend['chosen']}; not {', '.join(others)}")
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

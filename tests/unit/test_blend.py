@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from kit.blend import Stack, blend, fit_blend, greedy, mean
+from kit.blend import Level, Stack, blend, fit_blend
+from kit.blending.search import greedy_weights
 from kit.competition import Competition
 from kit.errors import ConfigError, DataError, FoldMismatch, RunError
 from kit.execution.context import load_context
@@ -20,10 +21,6 @@ from kit.runs import Run, find_run, publish
 
 Array = NDArray[np.float64]
 N, N_TEST = 120, 40
-
-
-def rmse(y: NDArray[Any], pred: Array) -> float:
-    return float(np.sqrt(np.mean((y - pred[:, 0]) ** 2)))
 
 
 def columns(*predictions: NDArray[Any]) -> Array:
@@ -43,40 +40,46 @@ def stack(y: NDArray[Any], *predictions: NDArray[Any], folds: int = 3) -> Stack:
     )
 
 
+def greedy(*predictions: NDArray[Any], y: NDArray[Any]) -> Array:
+    """Greedy weights for RMSE."""
+    oof = columns(*predictions)
+    level = Level(
+        metric=load_metric("rmse", "regression"),
+        task="regression",
+        oof=oof,
+        y=y,
+        fold=np.zeros(len(y), dtype=np.int8),
+    )
+    return greedy_weights(level.objective(), len(oof))
+
+
 def test_greedy_gives_all_the_weight_to_a_perfect_run() -> None:
     y = np.arange(10.0)
-    assert greedy(columns(y + 3, y, -y), y, rmse).tolist() == [0, 1, 0]
+    assert greedy(y + 3, y, -y, y=y).tolist() == [0, 1, 0]
 
 
 def test_greedy_mixes_runs_whose_errors_cancel() -> None:
     y = np.arange(10.0)
-    weights = greedy(columns(y + 1, y - 1), y, rmse)
-    assert weights.tolist() == [0.5, 0.5]
+    assert greedy(y + 1, y - 1, y=y).tolist() == [0.5, 0.5]
 
 
 def test_greedy_keeps_the_best_prefix_of_its_path() -> None:
-    y = np.zeros(4)
     # the first step is the best there is; every further step can only repeat or spoil it
-    weights = greedy(columns(np.full(4, 0.1), np.full(4, 5.0)), y, rmse)
-    assert weights.tolist() == [1, 0]
+    assert greedy(np.full(4, 0.1), np.full(4, 5.0), y=np.zeros(4)).tolist() == [1, 0]
 
 
 def test_greedy_takes_the_earlier_of_equal_runs() -> None:
     y = np.arange(5.0)
-    assert greedy(columns(y + 1, y + 1, y + 1), y, rmse).tolist() == [1, 0, 0]
+    assert greedy(y + 1, y + 1, y + 1, y=y).tolist() == [1, 0, 0]
 
 
 def test_greedy_weights_are_shares() -> None:
     rng = np.random.default_rng(0)
     y = rng.normal(size=50)
-    weights = greedy(columns(*(y + rng.normal(size=50) for _ in range(4))), y, rmse)
+    weights = greedy(*(y + rng.normal(size=50) for _ in range(4)), y=y)
     assert weights.sum() == pytest.approx(1)
     assert (weights >= 0).all()
     assert np.count_nonzero(weights) > 1
-
-
-def test_mean_weighs_all_runs_alike() -> None:
-    assert mean(np.zeros((4, 3, 1)), np.zeros(3), None).tolist() == [0.25] * 4
 
 
 def test_a_blend_is_the_weighted_mean_of_its_runs() -> None:
@@ -165,7 +168,8 @@ def test_a_blend_is_published_as_a_run_with_parents(competition: Competition) ->
     assert made.record["parents"] == [run.id for run in runs]
     assert set(made.record["weights"]) == set(made.record["parents"])
     assert sum(made.record["weights"].values()) == pytest.approx(1, abs=1e-4)
-    assert made.record["params"] == {"method": "greedy"}
+    assert made.record["params"] == {"method": "auto"}
+    assert made.record["blend"]["seconds_per_1000_rows"] == dict.fromkeys(made.record["parents"])
     assert find_run(competition.runs, made.id) == made
     assert made.score <= made.record["score"]["plain"] + 0.02
 

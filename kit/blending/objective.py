@@ -1,0 +1,223 @@
+"""What a search for weights minimises: the metric, for one step towards every member at once.
+
+A step goes from a blend to ``(1 - share) * blend + share * member``. For the metrics that matter
+most the loss of a step is had without calling the metric: squared errors from one matrix of
+products, log loss from the probabilities of the truth alone, ROC AUC from one sort of integers,
+labels from confusion counts. Any other metric is called once per member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.competition import TaskType
+from kit.decision import default_decision
+from kit.metrics.base import Metric, UndefinedMetric
+
+Array = NDArray[np.float64]
+Back = Callable[[Array], Array]
+
+_CLIP = 1e-15
+_SQUARES = ("rmse", "rmsle", "r2", "brier")
+_MAX_ROWS = 1_000_000
+"""Rows a search looks at. Source: AutoGluon evaluates its ensemble selection on so many."""
+_SLOW_ROWS = 100_000
+"""The same for metrics that sort the rows or have to be called for every step."""
+_MAX_VALUES = 100_000_000
+"""Predictions a search looks at (800 MB)."""
+
+
+class Objective(Protocol):
+    """Losses of blends of given members; smaller is better."""
+
+    def along(self, weights: Array, share: float) -> Array:
+        """Losses of ``(1 - share) * blend + share * member``, one per member.
+
+        Args:
+            weights: of the blend to start from, sum 1 (or all 0 with a share of 1).
+            share: of the step.
+        """
+        ...
+
+
+def make_objective(
+    metric: Metric, task: TaskType, oof: Array, y: NDArray[Any], back: Back
+) -> Objective:
+    """The quickest objective for a metric.
+
+    Args:
+        metric: what is scored.
+        task: the task.
+        oof: predictions on the scale on which they are averaged. ``(m, n, k)``
+        y: truth. ``(n,)`` or ``(n, k)``
+        back: from that scale to the predictions the metric wants.
+    """
+    known = metric.name if _ours(metric) else ""
+    if known in _SQUARES:
+        return _Squares(known, oof, _target(known, task, y, oof.shape[2]))
+    if known == "log_loss":
+        return _LogLoss(truth_probability(task, oof, y))
+    if known == "roc_auc":
+        return _Auc(oof, _target(known, task, y, oof.shape[2]) > 0.5)
+    if metric.needs == "label":
+        return _Labels(metric, task, oof, y)
+    return _Called(metric, oof, y, back)
+
+
+def most_rows(metric: Metric, per_row: int) -> int:
+    """How many rows a search looks at, where every row has `per_row` predictions."""
+    rows = _MAX_ROWS if _ours(metric) and metric.name in (*_SQUARES, "log_loss") else _SLOW_ROWS
+    return min(rows, max(_SLOW_ROWS, _MAX_VALUES // per_row))
+
+
+def _ours(metric: Metric) -> bool:
+    """Whether the function is kit's own, so that its name says what it computes."""
+    return str(getattr(metric.function, "__module__", "")).startswith("kit.metrics.")
+
+
+def _target(name: str, task: TaskType, y: NDArray[Any], width: int) -> Array:
+    """Truth as columns ``(n, k)`` on the scale of the predictions."""
+    if task == "multiclass":
+        return np.eye(width)[y]
+    columns = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+    return np.log1p(columns) if name == "rmsle" else columns
+
+
+def truth_probability(task: TaskType, oof: Array, y: NDArray[Any]) -> Array:
+    """Probability every member gives to what happened; mixing members mixes them alike.
+
+    Shape:
+        ``(m, n, k)`` -> ``(m, n)``, multilabel ``(m, n * k)``.
+    """
+    if task == "multiclass":
+        total = oof.sum(axis=2)
+        right = np.take_along_axis(oof, np.asarray(y)[None, :, None], axis=2)[:, :, 0]
+        return np.asarray(right / np.where(total > 0, total, 1.0))
+    happened = np.asarray(y).reshape(1, len(y), -1) == 1
+    return np.where(happened, oof, 1.0 - oof).reshape(len(oof), -1)
+
+
+class _Squares:
+    """Squared errors: quadratic in the weights, so rows are looked at once."""
+
+    def __init__(self, name: str, oof: Array, target: Array) -> None:
+        errors = oof - target  # (m, n, k)
+        self.products = np.einsum("ank,bnk->kab", errors, errors, optimize=True) / len(target)
+        spread = target.var(axis=0)
+        self.scale = 1.0 / np.where(spread > 0, spread, np.inf) if name == "r2" else None
+        self.root = name in ("rmse", "rmsle")
+
+    def along(self, weights: Array, share: float) -> Array:
+        base = (1.0 - share) * weights
+        crossed = self.products @ base  # (k, m)
+        own = np.diagonal(self.products, axis1=1, axis2=2)
+        squares = (
+            base @ crossed.T + 2.0 * share * crossed.T.T + share**2 * own.T.T
+            if False
+            else ((crossed @ base)[:, None] + 2.0 * share * crossed + share**2 * own)
+        )
+        squares = np.maximum(squares, 0.0)
+        if self.root:
+            squares = np.sqrt(squares)
+        elif self.scale is not None:
+            squares = squares * self.scale[:, None]
+        return np.asarray(squares.mean(axis=0))
+
+
+class _LogLoss:
+    def __init__(self, right: Array) -> None:
+        self.right = right
+
+    def along(self, weights: Array, share: float) -> Array:
+        base = (1.0 - share) * weights @ self.right
+        losses = np.empty(len(self.right))
+        for index, member in enumerate(self.right):
+            mixed = base + share * member
+            np.clip(mixed, _CLIP, 1.0, out=mixed)
+            losses[index] = -np.log(mixed, out=mixed).mean()
+        return losses
+
+
+class _Auc:
+    """Mean area over the columns whose truth varies."""
+
+    def __init__(self, oof: Array, positive: NDArray[np.bool_]) -> None:
+        varies = positive.any(axis=0) & ~positive.all(axis=0)
+        if not varies.any():
+            raise UndefinedMetric("roc_auc needs rows of two classes; all rows are of one")
+        self.columns = [
+            (np.ascontiguousarray(oof[:, :, j], dtype=np.float32), positive[:, j].astype(np.int32))
+            for j in np.flatnonzero(varies)
+        ]
+
+    def along(self, weights: Array, share: float) -> Array:
+        losses = np.zeros(len(self.columns[0][0]))
+        step = np.float32(share)
+        for members, positive in self.columns:
+            base = ((1.0 - share) * weights).astype(np.float32) @ members
+            losses -= [area(base + step * member, positive) for member in members]
+        return losses / len(self.columns)
+
+
+def area(scores: NDArray[np.float32], positive: NDArray[np.int32]) -> float:
+    """ROC AUC by one sort of integers whose last bit is the truth; ties count half.
+
+    float32 scores of 0 or more keep their order as integers; the bit that the truth takes leaves
+    23 bits, so scores closer than 1e-7 of their size are ties.
+    """
+    keys = scores.view(np.int32)
+    if scores.min() < 0:  # the larger a negative float, the smaller it is as an integer
+        keys = np.where(keys < 0, np.int32(-(2**31)) - keys, keys)
+    keys = np.sort((keys & np.int32(-2)) | positive)
+    at = np.flatnonzero(keys & 1)  # (positives,)
+    pairs = float(at.sum() - len(at) * (len(at) - 1) // 2)
+    tied = np.flatnonzero((keys[1:] ^ keys[:-1]) == 1)  # a negative, then a positive like it
+    if len(tied):
+        high = keys[tied + 1]
+        first, middle = np.searchsorted(keys, high & -2), np.searchsorted(keys, high)
+        pairs -= 0.5 * ((middle - first) * (np.searchsorted(keys, high, "right") - middle)).sum()
+    return pairs / (len(at) * (len(keys) - len(at)))
+
+
+class _Labels:
+    """Labels, and a little log loss: counting labels is coarse, so many steps tie.
+
+    A search on log loss alone would be smooth, but it drops models that rank well and are unsure
+    (measured: extra trees on handwritten digits).
+    """
+
+    def __init__(
+        self, metric: Metric, task: TaskType, oof: Array, y: NDArray[Any], smooth: float = 1e-4
+    ) -> None:
+        self.metric, self.oof, self.y, self.smooth = metric, oof, np.asarray(y), smooth
+        self.rule = default_decision(task, oof.shape[2])
+        self.log_loss = _LogLoss(truth_probability(task, oof, y))
+        self.size = max(2, oof.shape[2]) if self.y.ndim == 1 else 0
+
+    def along(self, weights: Array, share: float) -> Array:
+        base = np.tensordot((1.0 - share) * weights, self.oof, axes=1)
+        losses = [self._loss(self.rule.apply(base + share * member)) for member in self.oof]
+        return np.array(losses) + self.smooth * self.log_loss.along(weights, share)
+
+    def _loss(self, labels: NDArray[np.int64]) -> float:
+        if self.metric.from_counts is None or not self.size:
+            return self.metric.loss(self.y, labels)
+        size = self.size
+        counts = np.bincount(self.y * size + labels, minlength=size**2).reshape(size, size)
+        score = float(self.metric.from_counts(counts))
+        return -score if self.metric.greater_is_better else score
+
+
+class _Called:
+    def __init__(self, metric: Metric, oof: Array, y: NDArray[Any], back: Back) -> None:
+        self.metric, self.oof, self.y, self.back = metric, oof, y, back
+
+    def along(self, weights: Array, share: float) -> Array:
+        base = np.tensordot((1.0 - share) * weights, self.oof, axes=1)
+        return np.array(
+            [self.metric.loss(self.y, self.back(base + share * member)) for member in self.oof]
+        )

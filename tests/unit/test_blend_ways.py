@@ -1,0 +1,407 @@
+"""Ways to combine predictions: their losses, their guards, and what is scored honestly."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kit.blending.calibration import Calibration, logits, probabilities
+from kit.blending.choice import choose, wins
+from kit.blending.cost import correlations, seconds_per_1000
+from kit.blending.fit import METHODS, combine, greedy_search
+from kit.blending.level import Level
+from kit.blending.nested import block_of
+from kit.blending.objective import area, make_objective
+from kit.blending.search import greedy_weights, hill_weights
+from kit.blending.weighted import Combination, Greedy, Weighted, ranks
+from kit.competition import TaskType
+from kit.errors import ConfigError, DataError
+from kit.metrics.base import load_metric
+
+Array = NDArray[np.float64]
+METRICS: list[tuple[str, TaskType]] = [
+    ("rmse", "regression"),
+    ("rmsle", "regression"),
+    ("r2", "regression"),
+    ("mae", "regression"),
+    ("rmse", "multitarget"),
+    ("log_loss", "binary"),
+    ("log_loss", "multiclass"),
+    ("log_loss", "multilabel"),
+    ("brier", "binary"),
+    ("brier", "multiclass"),
+    ("roc_auc", "binary"),
+    ("roc_auc", "multiclass"),
+    ("roc_auc", "multilabel"),
+    ("accuracy", "binary"),
+    ("accuracy", "multiclass"),
+    ("f1", "binary"),
+]
+
+
+def example(
+    metric: str, task: TaskType, n: int = 400, members: int = 4, seed: int = 0, noise: float = 1.0
+) -> Level:
+    """Members that know something and err independently; the first knows least."""
+    rng = np.random.default_rng(seed)
+    width = {"multiclass": 3, "multilabel": 2, "multitarget": 2}.get(task, 1)
+    signal = rng.normal(size=(n, width))
+    errors = rng.normal(size=(members, n, width)) * noise
+    seen = signal + errors * (1 + np.arange(members)[::-1, None, None] / members)
+    fold = rng.integers(0, 5, size=n).astype(np.int8)
+    y: NDArray[Any]
+    if task in ("regression", "multitarget"):
+        y = np.exp(signal) if task == "multitarget" else np.exp(signal[:, 0])
+        oof = np.exp(seen / 2)
+    elif task == "multiclass":
+        y, oof = signal.argmax(axis=1), np.stack([probabilities(each) for each in seen])
+    else:
+        y = (signal + rng.normal(size=signal.shape) > 0).astype(np.int64)
+        y, oof = (y if task == "multilabel" else y[:, 0]), 1 / (1 + np.exp(-seen))
+    return Level(metric=load_metric(metric, task), task=task, oof=oof, y=y, fold=fold)
+
+
+def true_loss(level: Level, weights: Array) -> float:
+    """By the metric itself, with the default decision."""
+    from kit.decision import default_decision
+
+    pred = Weighted(weights, level.scale).predict(level.oof)
+    if level.metric.needs == "label":
+        pred = default_decision(level.task, pred.shape[1]).apply(pred)
+    return level.metric.loss(level.y, pred)
+
+
+@pytest.mark.parametrize(("metric", "task"), METRICS)
+def test_quick_losses_are_those_of_the_metric(metric: str, task: TaskType) -> None:
+    level = example(metric, task)
+    start = np.array([0.5, 0.25, 0.25, 0.0])
+    quick = level.objective().along(start, 0.2)
+    for index in range(4):
+        weights = 0.8 * start
+        weights[index] += 0.2
+        expected = true_loss(level, weights)
+        if metric == "brier":  # squares per column; the metric sums over classes
+            quick_value = quick[index] * level.oof.shape[2]
+        elif metric == "r2":
+            quick_value = quick[index] - 1.0
+        else:
+            quick_value = quick[index]
+        tolerance = 2e-3 if level.metric.needs == "label" else 1e-6
+        assert quick_value == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 2, 7])
+@pytest.mark.parametrize("shift", [0.0, -0.5])
+def test_area_counts_ties_half(decimals: int, shift: float) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(decimals)
+    y = (rng.random(500) < 0.3).astype(np.int32)
+    scores = np.round(rng.random(500) + 0.2 * y, decimals) + shift
+    found = area(scores.astype(np.float32), y)
+    assert found == pytest.approx(roc_auc_score(y, scores), abs=1e-6)
+
+
+def test_an_own_metric_of_a_known_name_is_called() -> None:
+    level = example("rmse", "regression")
+    own = replace(level.metric, function=lambda y, p: float(np.abs(y - p).max()))
+    objective = make_objective(own, level.task, level.oof, level.y, level.scale.back)
+    expected = [np.abs(level.y - member[:, 0]).max() for member in level.oof]
+    assert objective.along(np.zeros(4), 1.0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_nested_score_sees_no_label_of_its_own_fold(method: str) -> None:
+    """Other labels in one fold leave that fold's honest predictions as they are."""
+    metric = "roc_auc" if method == "rank" else "log_loss"
+    level = example(metric, "binary", n=1500)
+    before = combine(level, method).honest
+    for fold in (0, 3):
+        here = level.fold == fold
+        y = np.where(here, 1 - level.y, level.y)
+        after = combine(replace(level, y=y), method).honest
+        assert np.array_equal(before[here], after[here])
+        if method not in ("mean",):
+            assert not np.array_equal(before[~here], after[~here])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("task", ["binary", "regression", "multiclass"])
+def test_every_method_is_repeatable_finite_and_close_to_its_best_member(
+    method: str, task: TaskType
+) -> None:
+    if method == "rank":
+        metric = "spearman" if task == "regression" else "roc_auc"
+    else:
+        metric = "rmse" if task == "regression" else "log_loss"
+    level = example(metric, task, n=1200)
+    one, two = combine(level, method), combine(level, method)
+    assert np.array_equal(one.honest, two.honest)
+    predicted = one.combination.predict(level.oof, level.fold)
+    assert np.array_equal(predicted, two.combination.predict(level.oof, level.fold))
+    assert np.isfinite(predicted).all()
+    assert np.isfinite(one.honest).all()
+    assert one.combination.weights.sum() == pytest.approx(1)
+    if method != "mean":
+        best = min(true_loss(level, unit) for unit in np.eye(4))
+        assert level.metric.loss(level.y, one.honest) <= best + 0.01 * abs(best)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_member_identical_members_and_constant_ones_do_no_harm(method: str) -> None:
+    metric = "roc_auc" if method == "rank" else "log_loss"
+    level = example(metric, "binary", n=300)
+    member = level.oof[3:]
+    for oof in (member, np.repeat(member, 3, axis=0), np.full_like(level.oof, 0.5)):
+        found = combine(replace(level, oof=oof), method)
+        predicted = found.combination.predict(oof, level.fold)
+        assert np.isfinite(predicted).all()
+        assert np.isfinite(found.honest).all()
+        assert np.isfinite(found.combination.weights).all()
+        if method != "rank" and method != "auto" and method != "stack":
+            assert predicted == pytest.approx(oof[0])
+
+
+def test_weights_are_negative_only_where_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    y, common = rng.normal(size=300), rng.normal(size=300)
+    oof = np.stack([y + common, y + 3 * common])[:, :, None]  # 1.5 a - 0.5 b is right
+    fold = np.arange(300) % 5
+    level = Level(
+        metric=load_metric("rmse", "regression"), task="regression", oof=oof, y=y, fold=fold
+    )
+    assert (combine(level, "hill").combination.weights >= 0).all()
+    free = combine(level, "hill", negative=True)
+    assert free.combination.weights[1] < -0.3
+    assert free.combination.weights.sum() == pytest.approx(1)
+    with pytest.raises(ConfigError, match="negative weights are for the method 'hill' only"):
+        combine(level, "greedy", negative=True)
+
+
+@pytest.mark.parametrize("weights", [[2.0, -1.0, 0.0, 0.0], [-3.0, 4.0, -1.0, 1.0]])
+def test_rows_are_probabilities_after_negative_weights(weights: list[float]) -> None:
+    for task in ("binary", "multiclass", "multilabel"):
+        level = example("log_loss", task)
+        found = Weighted(np.array(weights), level.scale).predict(level.oof)
+        assert found.min() >= 0
+        assert found.max() <= 1
+        if task == "multiclass":
+            assert found.sum(axis=1) == pytest.approx(1)
+
+
+def test_the_hill_starts_at_the_best_member_and_never_gets_worse() -> None:
+    level = example("roc_auc", "binary")
+    objective = level.objective()
+    losses = objective.along(np.zeros(4), 1.0)
+    found = objective.along(hill_weights(objective, 4), 0.0)[0]
+    assert found <= losses.min()
+    assert hill_weights(objective, 4, steps=0).tolist() == np.eye(4)[losses.argmin()].tolist()
+
+
+class Memory:
+    """A second level that knows the rows it was fitted on by heart, and guesses elsewhere."""
+
+    name = "memory"
+
+    def fits(self, level: Level) -> bool:
+        return True
+
+    def refine(self, level: Level, base: Combination) -> Combination:
+        return Recall(
+            base, {row.tobytes(): y for row, y in zip(_rows(level.oof), level.y, strict=True)}
+        )
+
+
+class Recall:
+    def __init__(self, base: Combination, known: dict[bytes, Any]) -> None:
+        self.base, self.known, self.weights = base, known, base.weights
+
+    def predict(self, members: Array, fold: NDArray[Any] | None = None) -> Array:
+        rows = enumerate(_rows(members))
+        guess = [self.known.get(row.tobytes(), index % 2) for index, row in rows]
+        return np.clip(np.array(guess, dtype=np.float64)[:, None], 0.02, 0.98)
+
+
+def _rows(members: Array) -> Array:
+    return np.ascontiguousarray(members[:, :, 0].T)
+
+
+def test_a_second_level_that_overfits_is_refused() -> None:
+    level = example("log_loss", "binary")
+    memory = Memory().refine(level, Greedy().fit(level))
+    plain = level.metric.loss(level.y, memory.predict(level.oof))
+    found = choose(level, Greedy(), [Memory()])
+    assert found.method == "greedy"
+    assert found.compared["memory"] > 2 * found.compared["greedy"]
+    assert plain < 0.1 * found.compared["greedy"]  # on its own rows it would have won
+
+
+class Runaway:
+    """A temperature without bounds on too few rows."""
+
+    name = "runaway"
+
+    def fits(self, level: Level) -> bool:
+        return True
+
+    def refine(self, level: Level, base: Combination) -> Combination:
+        return Sharpened(base)
+
+
+class Sharpened:
+    def __init__(self, base: Combination) -> None:
+        self.base, self.weights = base, base.weights
+
+    def predict(self, members: Array, fold: NDArray[Any] | None = None) -> Array:
+        return probabilities(1242.0 * logits(self.base.predict(members, fold)))
+
+
+def test_a_harmful_calibration_is_refused() -> None:
+    found = choose(example("log_loss", "binary"), Greedy(), [Runaway()])
+    assert found.method == "greedy"
+    assert found.compared["runaway"] > found.compared["greedy"]
+
+
+@pytest.mark.parametrize("kind", ["temperature", "platt"])
+def test_calibration_helps_unsure_members_and_stays_within_bounds(kind: Any) -> None:
+    level = example("log_loss", "binary", n=3000, noise=0.3)
+    shy = replace(level, oof=0.5 + (level.oof - 0.5) * 0.2)
+    found = choose(shy, Greedy(), [Calibration(kind)])
+    assert found.method == kind
+    assert level.metric.loss(level.y, found.honest) < 0.9 * found.compared["greedy"]
+    right = replace(level, oof=np.stack([level.y[:, None] * 0.98 + 0.01] * 2))  # runs away
+    fitted = Calibration(kind).refine(right, Greedy().fit(right))
+    assert 0.25 <= fitted.numbers[0] <= 4.0
+
+
+@pytest.mark.parametrize("kind", ["temperature", "platt", "isotonic"])
+def test_calibration_is_for_probabilities_only(kind: Any) -> None:
+    for metric, task in (("roc_auc", "binary"), ("accuracy", "binary"), ("rmse", "regression")):
+        assert not Calibration(kind).fits(example(metric, task, n=2000))
+    assert Calibration(kind).fits(example("log_loss", "binary", n=2000))
+    assert Calibration(kind).fits(example("log_loss", "multiclass", n=2000)) == (
+        kind == "temperature"
+    )
+
+
+def test_isotonic_steps_rise_and_stay_off_certainty() -> None:
+    level = example("log_loss", "binary", n=2000)
+    fitted = Calibration("isotonic").refine(level, Greedy().fit(level))
+    grid = np.broadcast_to(np.linspace(0, 1, 200)[:, None], (4, 200, 1))
+    steps = fitted.predict(grid)[:, 0]
+    assert (np.diff(steps) >= -1e-12).all()
+    assert steps.min() > 0
+    assert steps.max() < 1
+
+
+def test_noise_does_not_win() -> None:
+    assert not wins(np.array([0.1, -0.1, 0.05, -0.02, 0.01]))
+    assert not wins(np.array([0.1]))
+    assert not wins(np.zeros(5))
+    assert wins(np.array([0.1, 0.12, 0.09, np.nan, 0.11]))
+
+
+def test_the_shown_score_is_not_that_of_the_best_of_many() -> None:
+    """Twenty refinements that only add noise: some look better, choosing them must not pay."""
+
+    class Jitter:
+        def __init__(self, seed: int) -> None:
+            self.name, self.seed = f"jitter {seed}", seed
+
+        def fits(self, level: Level) -> bool:
+            return True
+
+        def refine(self, level: Level, base: Combination) -> Combination:
+            jitter = self
+
+            class Moved:
+                weights = base.weights
+
+                def predict(self, members: Array, fold: Any = None) -> Array:
+                    values = logits(base.predict(members, fold))
+                    rows = members[:, :, 0].sum(axis=0) * 1e6
+                    return probabilities(values + 0.3 * np.sin(rows * (1 + jitter.seed))[:, None])
+
+            return Moved()
+
+    gaps = []
+    for seed in range(6):
+        level = example("log_loss", "binary", n=150, seed=seed)
+        found = choose(level, Greedy(), [Jitter(k) for k in range(20)])
+        best = min(found.compared.values())
+        gaps.append(level.metric.loss(level.y, found.honest) - best)
+    assert np.mean(gaps) > 0
+
+
+def test_ranks_are_taken_within_each_fold() -> None:
+    members = np.array([[1.0, 2.0, 30.0, 10.0, 20.0, 20.0]])[:, :, None]
+    fold = np.array([0, 0, 1, 1, 1, 1])
+    assert ranks(members, fold)[0, :, 0].tolist() == [0.5, 1.0, 1.0, 0.25, 0.625, 0.625]
+
+
+def test_folds_are_left_out_in_at_most_five_blocks() -> None:
+    assert block_of(np.array([0, 1, 2])).tolist() == [0, 1, 2]
+    assert block_of(np.array([4, 9, 9])).tolist() == [0, 1, 1]
+    many = block_of(np.arange(127))
+    assert np.unique(many).tolist() == [0, 1, 2, 3, 4]
+    assert (np.diff(many) >= 0).all()
+
+
+def test_a_time_limit_gives_valid_weights_at_once() -> None:
+    level = example("average_precision", "binary", n=20_000, members=12)
+    started = time.monotonic()
+    found = combine(level, "auto", seconds=0.0)
+    assert time.monotonic() - started < 30  # one step each instead of forty
+    assert found.combination.weights.sum() == pytest.approx(1)
+    assert (found.method, found.complete) == ("greedy", False)
+    assert np.isfinite(found.honest).all()
+
+
+def test_greedy_search_leaves_out_rows_that_were_never_validated() -> None:
+    level = example("roc_auc", "binary", n=300)
+    fold = level.fold.copy()
+    fold[:40] = -1
+    found = greedy_search(level.oof, level.y, fold, level.metric, level.task)
+    rest = greedy_search(level.oof[:, 40:], level.y[40:], fold[40:], level.metric, level.task)
+    assert found.honest.shape == (260, 1)
+    assert np.array_equal(found.combination.weights, rest.combination.weights)
+
+
+def test_predictions_that_are_not_finite_are_refused_by_number() -> None:
+    level = example("rmse", "regression")
+    level.oof[2, 7] = np.nan
+    with pytest.raises(DataError, match=r"those of member 2 \(counted from 0\)"):
+        combine(level)
+
+
+def test_forward_folds_and_a_single_fold_are_blended() -> None:
+    level = example("log_loss", "binary")
+    for fold in (np.zeros(400, dtype=np.int8), np.repeat([1, 2], 200).astype(np.int8)):
+        found = combine(replace(level, fold=fold), "auto")
+        assert found.method == "greedy"
+        assert np.isfinite(found.honest).all()
+
+
+def test_a_constant_member_has_no_correlation() -> None:
+    oof = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.5], [1.0, 1.0, 1.0], [3.0, 2.0, 1.0]])
+    names, used = ["a", "b", "c", "d"], np.array([True, False, True, True])
+    assert correlations(names, oof[:, :, None], used) == {"a": {"d": -1.0}}
+
+
+def test_seconds_per_1000_rows_count_every_fold_model() -> None:
+    record = {"seconds": {"predict": 3.0}, "score": {"folds": [0.1] * 5}}
+    # 1000 validated rows once, 400 test rows by five models: 3000 predictions in 3 s
+    assert seconds_per_1000(record, 1000, 400) == pytest.approx(5.0)
+    assert seconds_per_1000({**record, "seconds": {}}, 1000, 400) is None
+
+
+def test_steps_of_greedy_are_shares_of_forty_at_most() -> None:
+    level = example("log_loss", "binary", members=8, n=2000)
+    weights = greedy_weights(level.objective(), 8)
+    shares = [w for w in weights if w]
+    assert min(shares) >= 1 / 40
