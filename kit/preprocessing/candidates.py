@@ -7,25 +7,22 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from kit.preprocessing.keys import Columns, Key, Levels
-from kit.preprocessing.made import (
-    Arithmetic,
-    Cross,
-    Feature,
-    Group,
-    RowStatistic,
-    Share,
-    TargetMean,
-)
+from kit.preprocessing.made import Arithmetic, Feature, Group, TargetMean
 
-PIECES = ("means", "shares", "crosses", "groups", "arithmetic", "rows")
-"""Kinds of candidates: target means and shares of keys, pairs as categories, numbers within groups,
-pairs of numbers, and statistics of a row."""
+PIECES = ("means", "groups", "arithmetic")
+"""Kinds of candidates: target means of keys, numbers within groups, pairs of numbers.
+
+Tried and left out, because a blend of two plain boosters was better than one with them: shares of
+keys, pairs of categories as categories of their own, counts of what is missing or zero in a row
+(`tests/benchmarks/generated_features.py`, 21 data sets).
+"""
 
 _KEYS = 12  # columns that are crossed with each other: 66 pairs
 _GROUPS = 6
 _GROUPED = 8
 _NUMBERS = 12
 _MOST_CLASSES = 5  # above it there are no means of the target: a column per class and key
+_LEAST_PER_PAIR = 20  # rows: with few rows per level and part, a code tells the part's own labels
 _LEAST_PER_LEVEL = 10  # rows; with fewer a group has no mean to be compared with
 _STATISTICS = ("mean", "std", "deviation", "ratio", "rank")
 
@@ -60,26 +57,17 @@ def candidates(
     pairs = list[Key](combinations(sources.keys[:_KEYS], 2))
     for key in pairs:
         levels.learn(key, columns)
-    pairs = [key for key in pairs if levels.size(key) <= sources.n_rows / 2]
+    pairs = [key for key in pairs if levels.size(key) <= sources.n_rows / _LEAST_PER_PAIR]
     singles: list[Key] = [(name,) for name in sources.keys if levels.size((name,)) > 2]
     found: list[Feature] = []
     if "means" in pieces and n_outputs <= _MOST_CLASSES:
         found += [
             TargetMean(key=key, output=k) for key in [*singles, *pairs] for k in range(n_outputs)
         ]
-    if "shares" in pieces:
-        found += [Share(key=key) for key in [*singles, *pairs]]
-    if "crosses" in pieces:
-        found += [Cross(key=key) for key in pairs if levels.size(key) <= 255]
     if "groups" in pieces:
         found += _groups(sources, singles, levels)
     if "arithmetic" in pieces:
         found += _arithmetic(sources.numbers[:_NUMBERS])
-    if "rows" in pieces and len(sources.numbers) > 1:
-        found += [
-            RowStatistic(what="missing", names=(*sources.numbers, *sources.keys)),
-            RowStatistic(what="zeros", names=sources.numbers),
-        ]
     return found
 
 

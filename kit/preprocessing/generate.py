@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from kit.competition import TaskType
 from kit.preprocessing.candidates import PIECES, Sources, candidates
 from kit.preprocessing.keys import Columns, Levels
-from kit.preprocessing.made import Cross, Feature, Target
+from kit.preprocessing.made import Feature, Target
 from kit.preprocessing.selection import above_noise, gains
 from kit.preprocessing.shape import Shape
 
@@ -70,7 +70,7 @@ class GeneratedFeatures(TransformerMixin, BaseEstimator):
 
     Shape:
         Frame ``(n, d)`` of numbers and categoricals in; the same and up to `most` columns named
-        `made__...` out, float32 or categorical.
+        `made__...` out, float32.
 
     Source:
         The families of candidates and alpha = 10: TabPrep (TabArena, 2026); random probes:
@@ -113,7 +113,7 @@ class GeneratedFeatures(TransformerMixin, BaseEstimator):
                 self.levels_.learn(key, columns)
             values = feature.learn(columns, target)
             name = _free(f"made__{feature.name}", X.columns, made)
-            made[name] = _column(feature, values)
+            made[name] = values
             self.features_.append(feature)
             self.names_.append(name)
         self.levels_.keep(key for feature in chosen for key in feature.keys)
@@ -123,7 +123,7 @@ class GeneratedFeatures(TransformerMixin, BaseEstimator):
         """The frame with the chosen columns beside it."""
         columns = Columns(X, self.levels_)
         made = {
-            name: _column(feature, feature.values(columns))
+            name: feature.values(columns)
             for name, feature in zip(self.names_, self.features_, strict=True)
         }
         return pd.concat([X, pd.DataFrame(made, index=X.index)], axis=1)
@@ -202,12 +202,6 @@ def _matrix(X: pd.DataFrame) -> tuple[NDArray[np.float32], list[int]]:
             parts.append(X[name].to_numpy(dtype=np.float32))
     empty = np.empty((len(X), 0), dtype=np.float32)
     return (np.column_stack(parts) if parts else empty), categories
-
-
-def _column(feature: Feature, values: NDArray[Any]) -> Any:
-    if isinstance(feature, Cross):
-        return pd.Categorical.from_codes(values, categories=pd.RangeIndex(len(feature.codes_kept)))
-    return values
 
 
 def _free(name: str, *taken: Any) -> str:

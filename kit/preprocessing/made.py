@@ -110,41 +110,18 @@ class TargetMean(Keyed):
 
 
 @dataclass(kw_only=True)
-class Share(Keyed):
-    """How often the row's level occurs in the training rows, as a share."""
-
-    table: Floats = field(default_factory=lambda: np.empty(0, dtype=np.float32), repr=False)
-
-    @property
-    def name(self) -> str:
-        """Says what it is made of."""
-        return f"share_{'*'.join(self.key)}"
-
-    def learn(self, columns: Columns, target: Target | None) -> Floats:
-        """Fill the tables; values of the training rows."""
-        size = columns.levels.size(self.key)
-        counts = np.bincount(columns.codes(self.key), minlength=size)
-        self.table = (counts / len(columns)).astype(np.float32)
-        return self.values(columns)
-
-    def values(self, columns: Columns) -> Floats:
-        """Values of new rows. ``(n,)``."""
-        return self.table[columns.codes(self.key)]
-
-
-@dataclass(kw_only=True)
 class Group(Keyed):
-    """A number compared with the rows of the same level: their mean, spread, extremes, order.
+    """A number compared with the training rows of the same level: their mean, spread, order.
 
     Attributes:
         number: the column.
-        statistic: "mean", "std", "min", "max", "deviation" (in standard deviations), "ratio" (to
-            the mean) or "rank" (share of the level's training rows that are not larger).
+        statistic: "mean", "std", "deviation" (in standard deviations), "ratio" (to the mean) or
+            "rank" (share of the level's training rows that are not larger).
     """
 
     number: str
     statistic: str
-    table: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 4)), repr=False)
+    table: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)), repr=False)
     order: tuple[NDArray[Any], ...] = field(default=(), repr=False)
 
     @property
@@ -168,13 +145,11 @@ class Group(Keyed):
         codes, x = columns.codes(self.key), columns.number(self.number)
         if self.statistic == "rank":
             return self._ranks(codes, x)
-        mean, std, low, high = self.table[codes].T
+        mean, std = self.table[codes].T
         with np.errstate(divide="ignore", invalid="ignore"):
             made = {
                 "mean": lambda: mean,
                 "std": lambda: std,
-                "min": lambda: low,
-                "max": lambda: high,
                 "deviation": lambda: (x - mean) / std,
                 "ratio": lambda: x / mean,
             }[self.statistic]()
@@ -182,13 +157,10 @@ class Group(Keyed):
 
     def _learn_table(self, codes: NDArray[np.int64], x: NDArray[np.float64], size: int) -> None:
         counts = np.bincount(codes, minlength=size)
-        low, high = np.full(size, np.inf), np.full(size, -np.inf)
-        np.minimum.at(low, codes, x)
-        np.maximum.at(high, codes, x)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = np.bincount(codes, x, minlength=size) / counts
             spread = np.bincount(codes, (x - mean[codes]) ** 2, minlength=size) / (counts - 1)
-        table = np.column_stack([mean, np.sqrt(spread), low, high])
+        table = np.column_stack([mean, np.sqrt(spread)])
         table[counts < 2] = np.nan  # a row on its own has nothing to be compared with
         self.table = table
 
@@ -226,67 +198,6 @@ class Arithmetic(Feature):
         operation = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}[self.sign]
         with np.errstate(all="ignore"):
             return finite(operation(columns.number(self.left), columns.number(self.right)))
-
-
-@dataclass(kw_only=True)
-class RowStatistic(Feature):
-    """The columns of a row taken together.
-
-    Attributes:
-        what: "missing" or "zeros": how many; "sum": of the numbers.
-        names: columns.
-    """
-
-    what: str
-    names: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Says what it is made of."""
-        return f"row_{self.what}"
-
-    def values(self, columns: Columns) -> Floats:
-        """Values of new rows. ``(n,)``."""
-        if self.what == "missing":
-            return columns.frame[list(self.names)].isna().sum(axis=1).to_numpy(dtype=np.float32)
-        numbers = np.column_stack([columns.number(name) for name in self.names])
-        if self.what == "zeros":
-            return (numbers == 0).sum(axis=1).astype(np.float32)
-        return finite(np.nansum(numbers, axis=1))
-
-
-@dataclass(kw_only=True)
-class Cross(Keyed):
-    """A pair of categories as a category of its own; pairs of few rows count as missing.
-
-    Attributes:
-        codes_kept: the codes that are a level; the values are positions in it, -1 for the rest.
-    """
-
-    least: int = 10
-    codes_kept: NDArray[np.int64] = field(
-        default_factory=lambda: np.empty(0, dtype=np.int64), repr=False
-    )
-
-    @property
-    def name(self) -> str:
-        """Says what it is made of."""
-        return f"cross_{'*'.join(self.key)}"
-
-    def learn(self, columns: Columns, target: Target | None) -> NDArray[np.int64]:
-        """Fill the tables; values of the training rows."""
-        size = columns.levels.size(self.key)
-        counts = np.bincount(columns.codes(self.key), minlength=size)
-        self.codes_kept = np.flatnonzero(counts >= self.least)
-        return self.values(columns)
-
-    def values(self, columns: Columns) -> NDArray[np.int64]:
-        """Values of new rows. ``(n,)``."""
-        codes = columns.codes(self.key)
-        place = np.searchsorted(self.codes_kept, codes)
-        inside = place < len(self.codes_kept)
-        inside[inside] = self.codes_kept[place[inside]] == codes[inside]
-        return np.where(inside, place, -1)
 
 
 def finite(values: NDArray[np.float64]) -> Floats:

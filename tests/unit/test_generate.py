@@ -18,15 +18,7 @@ from kit.preprocessing.candidates import PIECES
 from kit.preprocessing.columns import recipe
 from kit.preprocessing.generate import GeneratedFeatures, generated_linear, generated_tree
 from kit.preprocessing.keys import Columns, Levels
-from kit.preprocessing.made import (
-    Arithmetic,
-    Cross,
-    Group,
-    RowStatistic,
-    Share,
-    Target,
-    TargetMean,
-)
+from kit.preprocessing.made import Arithmetic, Group, Target, TargetMean
 from kit.preprocessing.selection import above_noise, without_doubles
 from kit.preprocessing.shape import Shape
 
@@ -256,10 +248,15 @@ def test_few_rows_and_no_columns() -> None:
 
 def test_rows_that_choose_are_a_sample_and_tables_come_from_all_rows() -> None:
     data, y = plain()[:N], target("regression")
-    made = GeneratedFeatures("regression", pieces=("shares",), sample_rows=200)
-    made.fit(data.drop(columns=["a", "b"]), y)
+    made = GeneratedFeatures("regression", pieces=("means",), sample_rows=200)
+    made.fit(data[["p", "q"]], y)
+    assert made.names_
     for feature in made.features_:
-        assert feature.table.sum() == pytest.approx(1.0)  # type: ignore[attr-defined]
+        assert isinstance(feature, TargetMean)
+        codes = Columns(data, made.levels_).codes(feature.key)
+        level = codes == codes[0]
+        smoothed = (y[level].sum() + feature.alpha * y.mean()) / (level.sum() + feature.alpha)
+        assert feature.values(Columns(data, made.levels_))[0] == pytest.approx(smoothed, rel=1e-5)
 
 
 # --- the features --------------------------------------------------------------------------------
@@ -280,14 +277,14 @@ def test_target_mean_is_smoothed_and_knows_no_row_itself() -> None:
     np.testing.assert_allclose(mean.values(Columns(unseen, columns.levels)), prior)
 
 
-def test_share_counts_pairs_and_nothing_unseen() -> None:
+def test_pairs_have_a_code_each_and_one_for_all_that_is_unseen() -> None:
     data = pd.DataFrame({"p": pd.Categorical(list("sstt")), "n": [1.0, 1.0, 1.0, np.nan]})
-    columns = columns_of(data)
-    columns.levels.learn(("p", "n"), columns)
-    share = Share(key=("p", "n"))
-    np.testing.assert_allclose(share.learn(columns, None), [0.5, 0.5, 0.25, 0.25])
+    columns, key = columns_of(data), ("p", "n")
+    columns.levels.learn(key, columns)
+    assert columns.levels.size(key) == 4
+    np.testing.assert_array_equal(columns.codes(key), [0, 0, 1, 2])
     new = pd.DataFrame({"p": pd.Categorical(["s", "s", "t", "z"]), "n": [1.0, np.nan, np.nan, 1.0]})
-    np.testing.assert_allclose(share.values(Columns(new, columns.levels)), [0.5, 0, 0.25, 0])
+    np.testing.assert_array_equal(Columns(new, columns.levels).codes(key), [0, 3, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -328,22 +325,6 @@ def test_arithmetic_makes_missing_of_what_is_no_number() -> None:
     np.testing.assert_allclose(told["*"], [0.0, np.nan, 8.0, np.nan])
     np.testing.assert_allclose(told["-"], [1.0, np.nan, -2.0, 0.0])
     np.testing.assert_allclose(told["+"], [1.0, np.nan, 6.0, np.nan])
-
-
-def test_row_statistics() -> None:
-    data = pd.DataFrame({"x": [0.0, np.nan], "y": [0.0, 2.0], "p": pd.Categorical([None, "s"])})
-    columns = columns_of(data)
-    missing = RowStatistic(what="missing", names=("x", "y", "p")).values(columns)
-    zeros = RowStatistic(what="zeros", names=("x", "y")).values(columns)
-    np.testing.assert_array_equal([missing, zeros], [[1, 1], [2, 0]])
-
-
-def test_cross_keeps_pairs_of_enough_rows() -> None:
-    data = pd.DataFrame({"p": pd.Categorical(list("sssst")), "q": pd.Categorical(list("vvvww"))})
-    columns = columns_of(data)
-    columns.levels.learn(("p", "q"), columns)
-    cross = Cross(key=("p", "q"), least=2)
-    np.testing.assert_array_equal(cross.learn(columns, None), [0, 0, 0, -1, -1])
 
 
 # --- the choice ----------------------------------------------------------------------------------
