@@ -70,6 +70,7 @@ class Plan:
         members: networks per fold.
         adam: the optimizer.
         hyper: learning rate, weight decay and dropout at given progress.
+        compress: whether a deadline compresses the schedule; False: it ends it where it is.
         xla: see `backend.compiled`.
     """
 
@@ -80,6 +81,7 @@ class Plan:
     members: int = 1
     adam: Adam = field(default_factory=Adam)
     hyper: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
+    compress: bool = True
     xla: bool = False
 
 
@@ -168,11 +170,16 @@ class Trainer:
         """Train to the end of the schedule, patience or deadline; the best epoch's weights."""
         from keras import ops
 
-        names, state, groups = self._start()
-        step = compiled(self._many_steps(names, groups), xla=self.plan.xla)
-        judge = self._judge(names, valid, score)
+        names, state, fixed = self._start()
+        step = compiled(self._many_steps(names, fixed), xla=self.plan.xla)
+        judge = self._judge(names, fixed, valid, score)
         data = [ops.convert_to_tensor(part) for part in self._flat()]
-        pace = Pace(self.calls * self.plan.epochs, self.plan.stop, self.problem.deadline)
+        pace = Pace(
+            self.calls * self.plan.epochs,
+            self.plan.stop,
+            self.problem.deadline,
+            compress=self.plan.compress,
+        )
         stopping = self._stopping(valid)
         best, reached = state[0], np.zeros(self.folds)
         train: list[Any] = []
@@ -195,11 +202,11 @@ class Trainer:
         if stopping is None or not reached.any():
             best, reached = state[0], np.full(self.folds, pace.progress)
         shape = (self.folds, self.plan.members)
-        kept = [ops.convert_to_numpy(tensor) for tensor in best]
+        kept = [ops.convert_to_numpy(tensor) for tensor in [*best, *fixed.values()]]
         return Trained(
             weights={
                 name: value.reshape(*shape, *value.shape[1:])
-                for name, value in zip(names, kept, strict=True)
+                for name, value in zip([*names, *fixed], kept, strict=True)
             },
             progress=reached,
             train=np.array(train).reshape(-1, *shape).mean(axis=2),
@@ -207,8 +214,8 @@ class Trainer:
             cut=pace.cut,
         )
 
-    def _start(self) -> tuple[list[str], list[Any], list[Group]]:
-        """Names of the parameters, [weights, means, squares], and how each is updated."""
+    def _start(self) -> tuple[list[str], list[Any], dict[str, Any]]:
+        """Names of what is trained, [weights, means, squares], and what is not trained by name."""
         from keras import ops
 
         starts = []
@@ -217,13 +224,14 @@ class Trainer:
                 rng = np.random.default_rng([self.problem.seed % 2**31, fold, member])
                 X, codes = self.rows.X[fold, :n], self.rows.codes[fold, :n]
                 starts.append(self.network.initial(rng, X, codes))
-        names = list(starts[0])
-        weights = [
-            ops.convert_to_tensor(np.stack([start[name] for start in starts]).astype(np.float32))
-            for name in names
-        ]
+        whole = {
+            name: ops.convert_to_tensor(np.stack([start[name] for start in starts]))
+            for name in starts[0]
+        }
+        names = [name for name in whole if self.network.groups[name].rate]
+        weights = [whole.pop(name) for name in names]
         zeros = [ops.zeros_like(weight) for weight in weights]
-        return names, [weights, zeros, list(zeros)], [self.network.groups[name] for name in names]
+        return names, [weights, zeros, list(zeros)], whole
 
     def _flat(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """X, codes and target with the rows of all folds one after the other."""
@@ -238,12 +246,13 @@ class Trainer:
         )
         return first, second, third
 
-    def _many_steps(self, names: Sequence[str], groups: Sequence[Group]) -> Callable[..., Any]:
+    def _many_steps(self, names: Sequence[str], fixed: Mapping[str, Any]) -> Callable[..., Any]:
         """The steps of one call as a function of tensors."""
         from keras import ops
 
         network, problem, adam, steps = self.network, self.problem, self.plan.adam, self.steps
         networks = len(self._draws)
+        groups = [network.groups[name] for name in names]
 
         def many(*tensors: Any) -> Any:
             weights, means, squares, X, codes, target, index, noise, hyper = tensors
@@ -255,7 +264,7 @@ class Trainer:
                 truth = ops.expand_dims(ops.take(target, rows, axis=0), 1)
 
                 def summed(current: Any) -> Any:
-                    named = dict(zip(names, current, strict=True))
+                    named = {**dict(zip(names, current, strict=True)), **fixed}
                     outputs = network.forward(named, batch, levels, noise[i], now[4])
                     each = loss(outputs, truth, problem)
                     return ops.sum(each), each
@@ -314,15 +323,20 @@ class Trainer:
         return OwnStopping(patience) if self.folds == 1 else CrossStopping(self.folds, patience)
 
     def _judge(
-        self, names: Sequence[str], valid: Rows | None, score: Score | None
+        self,
+        names: Sequence[str],
+        fixed: Mapping[str, Any],
+        valid: Rows | None,
+        score: Score | None,
     ) -> Callable[[Any], NDArray[np.float64]] | None:
         """A function that gives every fold's validation loss for some weights."""
         if valid is None or score is None:
             return None
-        predict = Predictor(self.network, self.problem, self.plan, names, len(valid.n))
+        every = [*names, *fixed]
+        predict = Predictor(self.network, self.problem, self.plan, every, len(valid.n))
 
         def judge(weights: Any) -> NDArray[np.float64]:
-            outputs = predict(weights, valid.X, valid.codes)
+            outputs = predict([*weights, *fixed.values()], valid.X, valid.codes)
             losses = [score(fold, outputs[fold, :n]) for fold, n in enumerate(valid.n)]
             return np.array(losses)
 

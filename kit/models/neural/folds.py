@@ -6,7 +6,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,8 @@ class BatchedNetwork(Model):
     stops_early = True
     crosses = True
     refit_parameter = "stop_epoch"
+    clamps: ClassVar[bool] = True
+    """Whether numbers are kept within the range of the training rows."""
     epochs: int
     stop_epoch: int
 
@@ -126,7 +128,7 @@ class BatchedNetwork(Model):
             start(problem)
         layout = self._layout([X for X, _ in train])
         encoders = [self._encoder(layout).fit(X) for X, _ in train]
-        targets = [Targets.of(y, problem, clamp=True) for _, y in train]
+        targets = [Targets.of(y, problem, clamp=self.clamps) for _, y in train]
         smoothing = self._smoothing(problem)
         encoded = [
             t.encode(y, problem, smoothing) for t, (_, y) in zip(targets, train, strict=True)

@@ -61,6 +61,62 @@ def periodic(weights: Any, x: Any) -> Any:
     return ops.concatenate([flat, spread(x, networks)], axis=-1)
 
 
+def bins(numbers: NDArray[np.float32], pieces: int) -> dict[str, NDArray[np.float32]]:
+    """What `bent` must know of the training rows: pieces between their quantiles.
+
+    A piece maps its number to ``clip(number * slope + shift, low, high)``: 0 before it, 1 behind
+    it. The first has no lower end and the last no upper one; what a column has too few different
+    values for is zero.
+
+    Args:
+        numbers: ``(n, d)``.
+        pieces: per column at most.
+
+    Returns:
+        ``bin_slope``, ``bin_shift``, ``bin_low``, ``bin_high``, each ``(d, 1, pieces)``.
+    """
+    d, open_end = numbers.shape[1], 1e9
+    slope, shift = np.zeros((d, 1, pieces)), np.zeros((d, 1, pieces))
+    low, high = np.zeros((d, 1, pieces)), np.ones((d, 1, pieces))
+    wanted = min(pieces, max(1, len(numbers) - 1))
+    for column, values in enumerate(np.asarray(numbers, dtype=np.float64).T):
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, wanted + 1)).astype(np.float32))
+        count = len(edges) - 1
+        if count < 1:
+            continue
+        width = np.diff(edges.astype(np.float64))
+        slope[column, 0, :count] = 1 / width
+        shift[column, 0, :count] = -edges[:-1] / width
+        low[column, 0, 0], high[column, 0, count - 1] = -open_end, open_end
+    named = {"slope": slope, "shift": shift, "low": low, "high": high}
+    return {f"bin_{name}": value.astype(np.float32) for name, value in named.items()}
+
+
+def bent(weights: Any, x: Any) -> Any:
+    """Piecewise-linear embedding: each number on a line, and on learned bends between quantiles.
+
+    Args:
+        weights: of `bins`, ``line`` and ``line_bias`` ``(networks, d, 1, k)``, ``pieces``
+            ``(networks, d, pieces, k)``.
+        x: ``(networks | 1, rows, d)``.
+
+    Returns:
+        ``(networks, rows, d * k)``
+
+    Source:
+        Gorishniy et al., "On Embeddings for Numerical Features" (2022), version B.
+    """
+    from keras import ops
+
+    column = ops.expand_dims(ops.swapaxes(x, 1, 2), -1)
+    places = column * weights["bin_slope"] + weights["bin_shift"]
+    places = ops.minimum(ops.maximum(places, weights["bin_low"]), weights["bin_high"])
+    y = ops.matmul(places, weights["pieces"])
+    y = y + column * weights["line"] + weights["line_bias"]
+    networks, d, _, k = weights["line_bias"].shape
+    return ops.reshape(ops.transpose(y, (0, 2, 1, 3)), (networks, -1, d * k))
+
+
 def spread(x: Any, networks: int) -> Any:
     """The same rows for every network, where they are given once."""
     from keras import ops

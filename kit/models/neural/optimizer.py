@@ -17,7 +17,7 @@ class Group:
     """How one parameter is updated.
 
     Attributes:
-        rate: factor of the learning rate.
+        rate: factor of the learning rate; 0: the parameter is never changed.
         decay: factor of the weight decay.
     """
 

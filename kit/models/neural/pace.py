@@ -17,6 +17,7 @@ class Pace:
         calls: of the whole schedule.
         goal: progress to stop at; 1 is the schedule's end.
         deadline: `time.monotonic()` to have ended by; None: none.
+        compress: False: where time runs out, the schedule ends where it is.
 
     Attributes:
         progress: share of the schedule done, from 0 to `goal`.
@@ -24,11 +25,14 @@ class Pace:
         cut: whether fewer calls were made than the schedule has.
     """
 
-    def __init__(self, calls: int, goal: float, deadline: float | None) -> None:
+    def __init__(
+        self, calls: int, goal: float, deadline: float | None, *, compress: bool = True
+    ) -> None:
         self.progress = 0.0
         self.done = 0
         self.cut = False
         self._calls, self._goal, self._deadline = calls, goal, deadline
+        self._compress = compress
         self._since: float | None = None
 
     def next(self) -> float:
@@ -37,11 +41,10 @@ class Pace:
         if planned <= 0:
             return 0.0
         left = min(planned, self._fitting(planned))
-        if left < planned:
-            self.cut = True
-        if left <= 0:
-            return 0.0
-        return (self._goal - self.progress) / left
+        if not self._compress and left > 0:
+            left = planned
+        self.cut = self.cut or left < planned
+        return (self._goal - self.progress) / left if left > 0 else 0.0
 
     def add(self, share: float) -> None:
         """A call of this share is over."""
