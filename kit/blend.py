@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from kit.blending.choice import Chosen
 from kit.blending.cost import correlations, seconds_per_1000
 from kit.blending.fit import METHODS, check_method, combine, greedy_search
 from kit.blending.level import Level
+from kit.blending.saved import FILE, to_json
 from kit.competition import Competition, TaskType
 from kit.decision import Fitted, fit_decision
 from kit.errors import DataError, FoldMismatch, RunError
@@ -299,16 +302,21 @@ def _publish(
     }
     oof = pd.DataFrame({"id": pd.Series(stack.ids, dtype="str"), "fold": stack.fold})
     test = pd.DataFrame({"id": pd.Series(stack.test_ids, dtype="str")})
-    return publish(
-        competition.runs,
-        record,
-        config=competition.table,
-        frames={
-            "oof": oof.assign(**dict(zip(names, blended.oof.T, strict=True))),
-            "test": test.assign(**dict(zip(names, blended.test.T, strict=True))),
-        },
-        code=code_files(competition),
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        models = Path(folder) / "models"
+        models.mkdir()
+        (models / FILE).write_text(json.dumps(to_json(chosen.combination)), encoding="utf-8")
+        return publish(
+            competition.runs,
+            record,
+            config=competition.table,
+            frames={
+                "oof": oof.assign(**dict(zip(names, blended.oof.T, strict=True))),
+                "test": test.assign(**dict(zip(names, blended.test.T, strict=True))),
+            },
+            code=code_files(competition),
+            models=models,
+        )
 
 
 def _worst(ways: Sequence[str]) -> str:

@@ -102,7 +102,9 @@ class Boosted:
     def predict(self, members: Array, fold: NDArray[Any] | None = None) -> Array:
         """The base's prediction, corrected."""
         start, features = _start(self.scale, self.base, members, fold)
-        raw = np.asarray(self.trees.predict(features, raw_score=True)).reshape(len(features), -1)
+        raw = np.asarray(self.trees.predict(features, raw_score=True, num_threads=1)).reshape(
+            len(features), -1
+        )
         values = start + self.unit * raw
         if self.scale.task == "regression":
             return self.scale.back(values)

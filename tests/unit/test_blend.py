@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kit.blend import Level, Stack, blend, fit_blend
+from kit.blending.saved import FILE, from_json
 from kit.blending.search import greedy_weights
 from kit.competition import Competition
 from kit.errors import ConfigError, DataError, FoldMismatch, RunError
@@ -172,6 +174,9 @@ def test_a_blend_is_published_as_a_run_with_parents(competition: Competition) ->
     assert made.record["blend"]["seconds_per_1000_rows"] == dict.fromkeys(made.record["parents"])
     assert find_run(competition.runs, made.id) == made
     assert made.score <= made.record["score"]["plain"] + 0.02
+    saved = json.loads((made.path / "models" / FILE).read_text())
+    parts = np.stack([run.test().set_index("id").loc[made.test()["id"]] for run in runs])
+    assert from_json(saved).predict(parts) == pytest.approx(made.test()[["pred"]].to_numpy())
 
 
 def test_runs_are_joined_by_id_not_by_position(competition: Competition) -> None:

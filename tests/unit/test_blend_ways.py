@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kit.blending.calibration import Calibration, logits, probabilities
+from kit.blending.boosted import Boosting
+from kit.blending.calibration import Calibration, Kind, logits, probabilities
 from kit.blending.choice import choose, wins
 from kit.blending.cost import correlations, seconds_per_1000
 from kit.blending.fit import METHODS, combine, greedy_search
 from kit.blending.level import Level
 from kit.blending.nested import block_of
 from kit.blending.objective import area, make_objective
+from kit.blending.pool import Pool
+from kit.blending.saved import from_json, to_json
 from kit.blending.search import greedy_weights, hill_weights
 from kit.blending.weighted import Combination, Greedy, Weighted, ranks
 from kit.competition import TaskType
@@ -144,6 +148,8 @@ def test_every_method_is_repeatable_finite_and_close_to_its_best_member(
     assert np.array_equal(one.honest, two.honest)
     predicted = one.combination.predict(level.oof, level.fold)
     assert np.array_equal(predicted, two.combination.predict(level.oof, level.fold))
+    again = from_json(json.loads(json.dumps(to_json(one.combination))))
+    assert again.predict(level.oof, level.fold) == pytest.approx(predicted, rel=1e-12)
     assert np.isfinite(predicted).all()
     assert np.isfinite(one.honest).all()
     assert one.combination.weights.sum() == pytest.approx(1)
@@ -287,6 +293,24 @@ def test_calibration_is_for_probabilities_only(kind: Any) -> None:
     assert Calibration(kind).fits(example("log_loss", "multiclass", n=2000)) == (
         kind == "temperature"
     )
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("way", [Pool(), Boosting(), *map(Calibration, get_args(Kind))])
+def test_refinements_are_saved_and_read_again(way: Any, task: TaskType) -> None:
+    level = example("rmse" if task == "regression" else "log_loss", task, n=1200)
+    if not way.fits(level):
+        pytest.skip("not for this task")
+    fitted = way.refine(level, Greedy().fit(level))
+    again = from_json(json.loads(json.dumps(to_json(fitted))))
+    assert again.predict(level.oof[:, :50]) == pytest.approx(fitted.predict(level.oof[:, :50]))
+    assert again.weights == pytest.approx(fitted.weights)
+    assert fitted.weights.sum() == pytest.approx(1)
+
+
+def test_a_combination_of_a_newer_kit_is_refused() -> None:
+    with pytest.raises(DataError, match="'vote' is not known to this kit"):
+        from_json({"kind": "vote"})
 
 
 def test_isotonic_steps_rise_and_stay_off_certainty() -> None:
