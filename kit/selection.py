@@ -17,9 +17,12 @@ def best_run(runs: Sequence[Run]) -> tuple[Run, str]:
     (by more than one standard error of the paired fold differences): that run's lead is the luck
     of having been picked as the best of many.
 
+    A run of kind "fit" has no score of its own and never takes part: it is handed in by name.
+
     Raises:
         RunError: there is no run.
     """
+    runs = [run for run in runs if run.kind != "fit"]
     if not runs:
         raise RunError("there are no runs yet. `kit cv` makes one.")
     newest = runs[-1].record

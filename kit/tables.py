@@ -6,6 +6,7 @@ interpreted beyond what pandas does; columns named in `as_text` stay exactly as 
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import warnings
@@ -80,6 +81,35 @@ def read_table(
     return frame.reset_index(drop=True)
 
 
+def read_chunks(path: Path, rows: int, *, as_text: Collection[str] = ()) -> Iterator[pd.DataFrame]:
+    """Read a table piece by piece; CSV and TSV are never in memory as a whole.
+
+    Args:
+        path: the file, as for `read_table`.
+        rows: rows per piece.
+        as_text: see `read_table`.
+
+    Yields:
+        Frames of at most `rows` rows; the index goes on from one to the next.
+
+    Raises:
+        DataError: as for `read_table`; where a later piece is broken, when it is reached.
+    """
+    if table_format(path) not in (".csv", ".tsv", None) or not path.is_file():
+        whole = read_table(path, as_text=as_text)
+        yield from (whole[start : start + rows] for start in range(0, len(whole), rows))
+        return
+    with _readable(path):
+        header = list(_csv(path, dtype=str, nrows=0).columns)
+        names = _clean(path, header)
+        text = [spelled for spelled, name in zip(header, names, strict=True) if name in as_text]
+        encoding = _encoding(path)
+        with _csv(path, **_as_text(header, text), chunksize=rows, encoding=encoding) as pieces:
+            while (piece := _next(path, pieces)) is not None:
+                piece.columns = names
+                yield piece
+
+
 def read_header(path: Path) -> list[str]:
     """The column names exactly as the file spells them, blanks included.
 
@@ -120,28 +150,57 @@ def _clean(path: Path, names: list[str]) -> list[str]:
     return cleaned
 
 
-def _read_delimited(path: Path, as_text: Collection[str], nrows: int | None) -> pd.DataFrame:
+def _read_delimited(path: Path, as_text: Collection[str], nrows: int | None) -> Any:
     header = list(_csv(path, dtype=str, nrows=0).columns)
     text = {name for name in header if name.strip() in as_text}
+    return _csv(path, **_as_text(header, text), nrows=nrows)
+
+
+def _as_text(header: Collection[str], text: Collection[str]) -> dict[str, Any]:
+    """Options of `pandas.read_csv` that keep some columns as they are spelled."""
     if not text:
-        return _csv(path, nrows=nrows)
+        return {}
     # "NA" or "None" is a legal label or id: there only the empty cell is missing
     missing = {name: [""] if name in text else list(_MISSING) for name in header}
-    return _csv(
-        path,
-        dtype=dict.fromkeys(text, "str"),
-        na_values=missing,
-        keep_default_na=False,
-        nrows=nrows,
-    )
+    return {"dtype": dict.fromkeys(text, "str"), "na_values": missing, "keep_default_na": False}
 
 
-def _csv(path: Path, **options: Any) -> pd.DataFrame:
+def _encoding(path: Path) -> str:
+    """UTF-8 where the whole file is, else Latin-1, in which everything is something."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    packed = path.suffix.lower() in (".zip", ".gz")
+    try:
+        with io.BytesIO(_bytes(path)) if packed else path.open("rb") as file:
+            while block := file.read(1 << 20):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8-sig"
+
+
+def _next(path: Path, pieces: Any) -> pd.DataFrame | None:
+    """The next piece of a file; None at its end."""
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            piece: pd.DataFrame | None = next(pieces, None)
+        except pd.errors.ParserWarning as warning:
+            raise DataError(f"{path}: the rows have more cells than the header") from warning
+    return piece
+
+
+def _csv(path: Path, **options: Any) -> Any:
+    """A frame, or an iterator over frames with `chunksize`."""
     import pandas as pd
 
     separator = "\t" if table_format(path) == ".tsv" else ","
     # without index_col pandas makes the first column the index where rows are wider than the header
     options = {"sep": separator, "low_memory": False, "index_col": False, **options}
+    if "encoding" in options:
+        return pd.read_csv(_opened(path), **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:

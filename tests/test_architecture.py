@@ -40,7 +40,7 @@ LAYERS = (
         "checks",
         "scaffold",
     ),
-    ("auto",),
+    ("auto", "refit"),
     ("cli",),
     ("__main__",),
 )

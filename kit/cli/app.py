@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import kit
-from kit.cli import auto, blend, check, cv, data, ledger, new, runs, submit, system
+from kit.cli import auto, blend, check, cv, data, fit, ledger, new, runs, submit, system
 
 app = typer.Typer(
     name="kit",
@@ -26,6 +26,8 @@ for name, command in (
     ("blend", blend.blend),
     ("auto", auto.auto),
     ("submit", submit.submit),
+    ("fit", fit.fit),
+    ("predict", fit.predict),
     ("runs", runs.runs),
     ("show", runs.show),
     ("diff", runs.diff),

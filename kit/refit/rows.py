@@ -1,0 +1,156 @@
+"""New rows as the recipes know them: columns, kinds, spellings and features of the test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kit.competition import Competition
+from kit.dataset import AS_TEXT, data_digest, read_raw
+from kit.errors import DataError
+from kit.features import apply_features, read_features
+from kit.kinds import as_moments, assign_kinds, some, typed
+from kit.moments import datetime_format
+from kit.tables import read_chunks
+from kit.usercode import UserCode
+
+
+@dataclass
+class Notes:
+    """What was unusual about the rows, counted over the whole file."""
+
+    unseen: dict[str, int] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+    numbered: bool = False
+
+    def sentences(self) -> list[str]:
+        """One sentence for each kind of thing."""
+        found = []
+        if self.ignored:
+            found.append(f"columns that are not used: {some(self.ignored, 8)}")
+        if self.numbered:
+            found.append("the file has no id column; its rows are numbered from 0")
+        for name, count in self.unseen.items():
+            found.append(
+                f"column {name!r}: {count} values that neither train nor test has; they count as "
+                "missing"
+            )
+        return found
+
+
+class NewRows:
+    """Reads files that look like the test file.
+
+    Args:
+        competition: gives columns, kinds and `features.py`. Its train and test files are read:
+            levels of categories and formats of dates are those of the models.
+
+    Attributes:
+        notes: what was unusual so far.
+        digests: of "data" and "features", to be compared with those of a run.
+    """
+
+    def __init__(self, competition: Competition) -> None:
+        settings = competition.settings
+        self.competition, self.notes = competition, Notes()
+        train, test = read_raw(competition)
+        data, code = data_digest(competition), UserCode(competition.root)
+        self.digests = {"data": data, "features": code.digest("features")}
+        self.function = code.features()
+        X, X_test = read_features(competition, train, test, data)
+        self.kinds = assign_kinds(X, settings.columns.kinds)
+        self._empty = X.iloc[:0]
+        levels = {name: kind for name, kind in self.kinds.items() if kind == "category"}
+        known, _ = typed(X[[*levels]], X_test[[*levels]], levels)
+        self._levels = {name: known[name].cat.categories for name in levels}
+        self._formats = {
+            name: datetime_format(_spelled(X[name]))
+            for name, kind in self.kinds.items()
+            if kind == "datetime" and not pd.api.types.is_datetime64_any_dtype(X[name])
+        }
+        out = {*settings.columns.target, *settings.columns.drop}
+        seen = [c for c in train.columns if c in test.columns and c not in out]
+        self.needed = list(X.columns) if self.function is None else seen
+        self.id = settings.columns.test_id
+        self.id = settings.columns.id if self.id is None else self.id
+        self.text = {n for n, kind in settings.columns.kinds.items() if kind in AS_TEXT}
+        self.text |= {self.id, settings.columns.time or ""} - {""}
+
+    def read(self, path: Path, rows: int) -> Iterator[tuple[NDArray[np.str_], pd.DataFrame]]:
+        """Ids and typed features of at most `rows` rows at a time.
+
+        Raises:
+            DataError: a column is missing, an id is empty, or the file cannot be read.
+            UserCodeError: `features.py` failed on the rows.
+        """
+        done = 0
+        for frame in read_chunks(path, rows, as_text=self.text):
+            if not done:
+                self._check_columns(path, list(frame.columns))
+            if frame.empty:
+                continue
+            ids = self._ids(path, frame, done)
+            done += len(frame)
+            yield ids, self._features(frame)
+        if not done:
+            raise DataError(f"{path} has a header but no rows")
+
+    def _check_columns(self, path: Path, names: list[str]) -> None:
+        missing = [name for name in self.needed if name not in names]
+        if self.id and self.id not in names:
+            self.notes.numbered = True
+            missing = [name for name in missing if name != self.id]
+        if missing:
+            raise DataError(
+                f"{path} lacks {len(missing)} columns that the models were fitted on: "
+                f"{some(missing, 8)}.\n  It must look like "
+                f"{self.competition.settings.files.test}; it has {some(names, 8)}."
+            )
+        known = {*self.needed, self.id}
+        self.notes.ignored = [name for name in names if name not in known]
+
+    def _ids(self, path: Path, frame: pd.DataFrame, done: int) -> NDArray[np.str_]:
+        if not self.id or self.id not in frame:
+            return np.array([str(number) for number in range(done, done + len(frame))])
+        empty = frame[self.id].isna().to_numpy()
+        if empty.any():
+            first = done + int(empty.argmax()) + 1
+            raise DataError(f"{path}: the id column {self.id!r} is empty, first in row {first}")
+        return frame[self.id].astype("str").str.strip().to_numpy(dtype=np.str_)
+
+    def _features(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if self.function is not None:
+            frame = frame[[name for name in self.needed if name in frame]]
+            frame = apply_features(self.function, self.competition, frame)
+            missing = [name for name in self.kinds if name not in frame]
+            if missing:
+                raise DataError(f"features.py makes no {some(missing)} of these rows")
+        columns = {name: self._typed(frame[name], name) for name in self.kinds}
+        return pd.DataFrame(columns, index=frame.index)
+
+    def _typed(self, column: pd.Series, name: str) -> pd.Series:
+        kind = self.kinds[name]
+        if kind == "category":
+            spelled = _spelled(column)
+            known = spelled.isin(self._levels[name])
+            unseen = int((spelled.notna() & ~known).sum())
+            if unseen:
+                self.notes.unseen[name] = self.notes.unseen.get(name, 0) + unseen
+            levels = pd.CategoricalDtype(self._levels[name])
+            return spelled.where(known).astype(levels)
+        if kind == "datetime" and name in self._formats:
+            return as_moments(column, self._formats[name])
+        _, new = typed(self._empty[[name]], column.to_frame(), {name: kind})
+        return new[name]
+
+
+def _spelled(column: pd.Series) -> pd.Series:
+    """Values as strings, missing ones missing."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return column
+    return column.astype("str").where(column.notna())
