@@ -27,6 +27,7 @@ from kit.preprocessing.shape import Shape
 
 _PARTS = 5
 _FEW_VALUES = 30  # a number with so many values may be part of a key
+_CELLS = 4_000_000  # rows x columns that choose: wide tables get fewer rows, and keep to the time
 
 
 def generated_tree(base: ColumnTransformer, shape: Shape) -> Pipeline:
@@ -64,7 +65,7 @@ class GeneratedFeatures(TransformerMixin, BaseEstimator):
         task: means of the target exist for one target only.
         pieces: which kinds of candidates; see `PIECES`.
         most: columns added at most.
-        sample_rows: rows that choose, at most.
+        sample_rows: rows that choose, at most; fewer on more than 200 columns.
         passive: columns whose name starts so are kept but not combined.
         seed: of inner parts, sample and probes.
 
@@ -102,7 +103,9 @@ class GeneratedFeatures(TransformerMixin, BaseEstimator):
         """Choose and learn; the training rows get codes made without their own label."""
         y = np.asarray(y, dtype=np.float64)
         chosen = self._choose(X, y)
-        self.levels_ = Levels(X, _FEW_VALUES)
+        # a number may have more values than it had among the rows that chose: no limit here
+        used = dict.fromkeys(name for feature in chosen for key in feature.keys for name in key)
+        self.levels_ = Levels(X[list(used)], few=len(X))
         columns = Columns(X, self.levels_)
         target = self._target(y)
         self.features_: list[Feature] = []
@@ -116,7 +119,6 @@ class GeneratedFeatures(TransformerMixin, BaseEstimator):
             made[name] = values
             self.features_.append(feature)
             self.names_.append(name)
-        self.levels_.keep(key for feature in chosen for key in feature.keys)
         return pd.concat([X, pd.DataFrame(made, index=X.index)], axis=1)
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -139,8 +141,9 @@ class GeneratedFeatures(TransformerMixin, BaseEstimator):
     def _choose(self, X: pd.DataFrame, y: NDArray[np.float64]) -> list[Feature]:
         """Candidates that gain more than noise on a sample of the training rows."""
         rng = np.random.default_rng([self.seed, 1])
-        if len(X) > self.sample_rows:
-            rows = np.sort(rng.choice(len(X), self.sample_rows, replace=False))
+        most_rows = min(self.sample_rows, max(1000, _CELLS // max(1, X.shape[1])))
+        if len(X) > most_rows:
+            rows = np.sort(rng.choice(len(X), most_rows, replace=False))
             X, y = X.iloc[rows], y[rows]
         levels = Levels(X, _FEW_VALUES)
         columns = Columns(X, levels)

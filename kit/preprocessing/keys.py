@@ -7,8 +7,6 @@ an array indexed by that code, so a new row needs a look-up and nothing from its
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -58,11 +56,6 @@ class Levels:
         place = np.minimum(np.searchsorted(known, joint), len(known) - 1)
         return np.where(known[place] == joint, place, len(known))
 
-    def keep(self, keys: Iterable[Key]) -> None:
-        """Forget the pairs that are not among `keys`."""
-        wanted = set(keys)
-        self._pairs = {key: known for key, known in self._pairs.items() if key in wanted}
-
     def _single(self, name: str, column: pd.Series) -> NDArray[np.int64]:
         known = self._values[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
@@ -79,7 +72,7 @@ class Levels:
 
 
 class Columns:
-    """The columns of some rows, each number and each code worked out once.
+    """The columns of some rows; numbers and codes of single columns are worked out once.
 
     Args:
         frame: rows with numeric and categorical columns.
@@ -90,7 +83,7 @@ class Columns:
         self.frame = frame
         self.levels = levels
         self._numbers: dict[str, NDArray[np.float64]] = {}
-        self._codes: dict[Key, NDArray[np.int64]] = {}
+        self._codes: dict[str, NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -103,6 +96,8 @@ class Columns:
 
     def codes(self, key: Key) -> NDArray[np.int64]:
         """The codes of a key. ``(n,)``."""
-        if key not in self._codes:
-            self._codes[key] = self.levels.codes(key, self)
-        return self._codes[key]
+        if len(key) > 1:  # not kept: on a million rows they would be the larger part of the memory
+            return self.levels.codes(key, self)
+        if key[0] not in self._codes:
+            self._codes[key[0]] = self.levels.codes(key, self)
+        return self._codes[key[0]]

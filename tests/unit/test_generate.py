@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from kit.competition import Kind
+from kit.preprocessing import generate
 from kit.preprocessing.candidates import PIECES
 from kit.preprocessing.columns import recipe
 from kit.preprocessing.generate import GeneratedFeatures, generated_linear, generated_tree
@@ -257,6 +258,41 @@ def test_rows_that_choose_are_a_sample_and_tables_come_from_all_rows() -> None:
         level = codes == codes[0]
         smoothed = (y[level].sum() + feature.alpha * y.mean()) / (level.sum() + feature.alpha)
         assert feature.values(Columns(data, made.levels_))[0] == pytest.approx(smoothed, rel=1e-5)
+
+
+def test_a_number_may_have_more_values_than_among_the_rows_that_choose() -> None:
+    rng = np.random.default_rng(0)
+    n = 3000
+    common = rng.integers(0, 12, n)
+    X = pd.DataFrame({"x": np.where(rng.random(n) < 0.03, rng.integers(12, 90, n), common)})
+    X["p"] = pd.Categorical(rng.choice(list("st"), n))
+    y = np.sin(5.0 * common) + (X["p"] == "s") * (common % 2) + rng.normal(size=n) / 4
+    made = GeneratedFeatures("regression", pieces=("means",), sample_rows=300).fit(X, y)
+    assert any("x" in key for feature in made.features_ for key in feature.keys)
+    assert made.transform(X).shape[0] == n
+
+
+def test_a_class_may_be_absent_from_the_rows_that_choose() -> None:
+    data, y = plain()[:N], target("multiclass")
+    y[y == 2] = 1
+    y[:2] = 2
+    made = GeneratedFeatures("multiclass", sample_rows=60)
+    train = made.fit_transform(data, y)
+    assert list(made.transform(data).columns) == list(train.columns)
+
+
+def test_a_wide_table_is_judged_by_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def counted(X: Array, *_: Any, **__: Any) -> Array:
+        asked.append(X.shape)
+        return np.ones(X.shape[1])
+
+    monkeypatch.setattr(generate, "gains", counted)
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(4000, 2400)).astype(np.float32))
+    X.columns = [f"x{k}" for k in range(X.shape[1])]
+    GeneratedFeatures("regression", pieces=()).fit(X, X["x0"].to_numpy())
+    assert asked == [(1666, 2400)]
 
 
 # --- the features --------------------------------------------------------------------------------
