@@ -386,6 +386,7 @@ class Predictor:
         from keras import ops
 
         rows = X.shape[1]
+        weights = [ops.convert_to_tensor(weight) for weight in weights]
         blocks = -(-rows // self._block)
         size = -(-rows // max(blocks, 1))
         parts = []

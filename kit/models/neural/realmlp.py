@@ -166,8 +166,9 @@ class RealMLPNetwork:
         weights = self._embeddings(rng)
         weights["scale"] = np.ones((1, self.sizes[0]), dtype=np.float32)
         some = rng.permutation(len(X))[:_START_ROWS]
-        named = {name: value[None] for name, value in weights.items()}
-        x = ops.convert_to_numpy(self._inputs(named, X[None, some], codes[None, some]))[0]
+        named = {name: ops.convert_to_tensor(value[None]) for name, value in weights.items()}
+        rows = ops.convert_to_tensor(X[None, some]), ops.convert_to_tensor(codes[None, some])
+        x = ops.convert_to_numpy(self._inputs(named, *rows))[0]
         for i, (fan_in, fan_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
             kernel = normal(rng, fan_in**-0.5, fan_in, fan_out)
             y = x @ kernel
@@ -177,7 +178,7 @@ class RealMLPNetwork:
             weights[f"bias_{i}"] = -_inside(rng, y)[None]
             if i + 2 < len(self.sizes):
                 weights[f"slope_{i}"] = np.ones((1, fan_out), dtype=np.float32)
-                x = ops.convert_to_numpy(self._act(y + weights[f"bias_{i}"]))
+                x = ops.convert_to_numpy(self._act(ops.convert_to_tensor(y + weights[f"bias_{i}"])))
         return weights
 
     def noise_shape(self, rows: int) -> tuple[int, ...]:
