@@ -126,11 +126,14 @@ class CVSpec:
 class ModelSpec:
     """A configured model: `use` is a registered name or `module:attribute` (default: its key).
 
-    `recipe` names how columns are prepared; empty: as the model's family asks for.
+    `recipe` names how columns are prepared; empty: as the model's family asks for. `pseudo_labels`
+    is a probability between 0.5 and 1: every fold is fitted a second time with the test rows that
+    its first model is so sure of; 0: off (see `kit.execution.pseudo`).
     """
 
     use: str = ""
     recipe: str = ""
+    pseudo_labels: float = 0.0
     params: dict[str, Any] = field(default_factory=dict)
 
 

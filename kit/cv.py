@@ -158,6 +158,7 @@ def make_plan(session: Session, model: str, *, repeat: int = 0) -> Plan:
         "use": spec.use,
         "code": context.code.digest(own) if own else "",
         "recipe": spec.recipe,
+        **({"pseudo_labels": spec.pseudo_labels} if spec.pseudo_labels else {}),
         "params": {key: repr(value) for key, value in sorted(params.items())},
         "seed": cv.seed + repeat,
         "early_stopping": stopping,
@@ -311,6 +312,8 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "model": plan.model,
         "use": plan.spec.use,
         "recipe": plan.spec.recipe,
+        "pseudo_labels": plan.spec.pseudo_labels,
+        "transductive": plan.spec.pseudo_labels > 0,  # its models have seen the test rows
         **run_facts(session.competition, session.context),
         "score": score_record(fitted, metric),
         "decision": fitted.decision.to_json(),

@@ -24,6 +24,7 @@ from kit.dataset import Dataset
 from kit.errors import KitError, ModelError, UserCodeError
 from kit.execution.context import FoldContext
 from kit.execution.prepared import Prepared
+from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import recipe
@@ -130,12 +131,21 @@ class _Fold:
         small = data.X_test.size <= _TEST_CELLS
         return Prepared(steps, rows, steps.transform(data.X_test) if small else None)
 
+    def test_rows(self) -> Any:
+        """The test rows as the fold's recipe prepares them."""
+        kept = self.X_test
+        return self.steps.transform(self.context.dataset.X_test) if kept is None else kept
+
+    def with_pseudo_labels(self, rows: FoldRows, model: Model) -> FoldRows:
+        """Training rows and the test rows that `model`, fitted on them, is sure of."""
+        spec, task = self.task.spec, self.context.dataset.task
+        return with_pseudo_labels(rows, self.test_rows(), model, task, spec.pseudo_labels)
+
     def predict(self, model: Model, fit_seconds: float) -> FoldResult:
         """Predict the validated and the test rows; refuse what breaks the contract."""
         started, data = time.perf_counter(), self.context.dataset
         oof = self.unlink(np.asarray(model.predict(self.X_valid), dtype=np.float64))
-        X_test = self.steps.transform(data.X_test) if self.X_test is None else self.X_test
-        test = self.unlink(np.asarray(model.predict(X_test), dtype=np.float64))
+        test = self.unlink(np.asarray(model.predict(self.test_rows()), dtype=np.float64))
         _expect(oof, (len(self.valid), len(data.outputs)), data.task)
         _expect(test, (len(data.X_test), len(data.outputs)), data.task)
         if self.task.models is not None:
@@ -159,9 +169,14 @@ def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
     fold, problem = _Fold(task, number, context, unfitted), problem_of(task, context)
     problem = reseeded(problem, number)
     started = time.perf_counter()
-    rows = fold.prepare()
+    rows, of_fold = fold.prepare(), context.folds.fold[fold.train]
     with _reported(task.spec.use, context.code):
-        model = _fit(unfitted, rows, context.folds.fold[fold.train], problem, task, number)
+        if task.spec.pseudo_labels:
+            first = _fit(unfitted, rows, of_fold, _half(problem), task, number)
+            rows = fold.with_pseudo_labels(rows, first)
+            # no fold has them: they are never among the rows that tell where to stop
+            of_fold = np.append(of_fold, np.full(len(rows.y) - len(of_fold), -1, dtype=np.int8))
+        model = _fit(unfitted, rows, of_fold, problem, task, number)
         return fold.predict(model, time.perf_counter() - started)
 
 
@@ -177,7 +192,14 @@ def _fit_together(task: FoldTask, context: FoldContext) -> list[FoldResult]:
             yield fold.prepare()
 
     with _reported(task.spec.use, context.code):
-        models = unfitted.fit_folds(prepared(), problem=problem)
+        if task.spec.pseudo_labels:
+            rows = list(prepared())
+            first = unfitted.fit_folds(rows, problem=_half(problem))
+            pairs = zip(folds, rows, first, strict=True)
+            more = (fold.with_pseudo_labels(row, model) for fold, row, model in pairs)
+            models = unfitted.fit_folds(more, problem=problem)
+        else:
+            models = unfitted.fit_folds(prepared(), problem=problem)
         seconds = (time.perf_counter() - started) / len(folds)
         return [fold.predict(model, seconds) for fold, model in zip(folds, models, strict=True)]
 
@@ -247,6 +269,7 @@ def build_model(spec: ModelSpec, name: str, code: UserCode) -> Model:
     Raises:
         ConfigError: a parameter the model does not have, or of another type than it asks for.
     """
+    check_pseudo_labels(spec.pseudo_labels, f"models.{name}.pseudo_labels")
     factory = MODELS.load(spec.use, code.resolve)
     with _reported(spec.use, code):
         model: Model = make_model(factory, _typed(factory, spec.params, name), name)

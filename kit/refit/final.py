@@ -26,8 +26,9 @@ from kit.atomic import disk_errors
 from kit.competition import Competition
 from kit.errors import ConfigError, KitError, ModelError, RunError
 from kit.execution.context import FoldContext, load_context
+from kit.execution.pseudo import with_pseudo_labels
 from kit.execution.task import build_model, data_shape, family_of, save_fitted, transform_pair
-from kit.models.base import Model, Problem
+from kit.models.base import FoldRows, Model, Problem
 from kit.preprocessing.columns import recipe
 from kit.refit.members import Mixed, Single, refuse_changed, resolve, singles
 from kit.refit.saved import PLAN, Averaged, Scale, plan_of
@@ -169,7 +170,16 @@ class _Fits:
         try:
             X = steps.fit_transform(data.X, y)
             with _reported(member.spec.use, context.code):
-                return steps, fit_all(unfitted, X, y, problem, run.record, context.folds.fold)
+                model = fit_all(unfitted, X, y, problem, run.record, context.folds.fold)
+                if not member.spec.pseudo_labels:
+                    return steps, model
+                X_test, fold = steps.transform(data.X_test), context.folds.fold
+                known = FoldRows(X=X, y=y, X_valid=X_test[:0], y_valid=y[:0])  # none is validated
+                more = with_pseudo_labels(
+                    known, X_test, model, data.task, member.spec.pseudo_labels
+                )
+                fold = np.append(fold, np.full(len(more.y) - len(y), -1, dtype=np.int8))
+                return steps, fit_all(unfitted, more.X, more.y, problem, run.record, fold)
         except KitError:
             raise
         except Exception as error:
@@ -269,6 +279,7 @@ def _publish(
         "parents": [run.id],
         "weights": None,
         "members": fits.facts,
+        "transductive": any(single.spec.pseudo_labels for single in singles(member)),
         "seconds": {"fit": round(time.perf_counter() - started, 2)},
     }
     return publish(

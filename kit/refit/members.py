@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kit.competition import Competition, ModelSpec
 from kit.config import build
@@ -86,14 +86,15 @@ def spec_of(run: Run) -> ModelSpec:
     names = [run.model, *([base] if dot and number.isdigit() else [])]  # "lightgbm.2": 2nd seed
     for name in names:
         if name in table:
-            spec = build(ModelSpec, table[name], f"{run.id}: models.{name}: ")
-            return ModelSpec(use=spec.use or name, recipe=spec.recipe, params=spec.params)
+            spec: ModelSpec = build(ModelSpec, table[name], f"{run.id}: models.{name}: ")
+            return spec if spec.use else replace(spec, use=name)
     own = ":" in str(record["use"])
     # None is no value of kit.toml: it stands for a default that depends on the task
     params = {key: value for key, value in record["params"].items() if value is not None}
     return ModelSpec(
         use=str(record["use"]),
         recipe=str(record.get("recipe", "")),
+        pseudo_labels=float(record.get("pseudo_labels", 0.0)),
         params={} if own else params,
     )
 
