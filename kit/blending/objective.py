@@ -63,6 +63,8 @@ def make_objective(
         return _LogLoss(truth_probability(task, oof, y))
     if known == "roc_auc":
         return _Auc(oof, _target(known, task, y, oof.shape[2]) > 0.5)
+    if known == "mae":
+        return _Absolute(oof, _target(known, task, y, oof.shape[2]))
     if metric.needs == "label":
         return _Labels(metric, task, oof, y)
     return _Called(metric, oof, y, back)
@@ -126,6 +128,15 @@ class _Squares:
         elif self.scale is not None:
             squares = squares * self.scale[:, None]
         return np.asarray(squares.mean(axis=0))
+
+
+class _Absolute:
+    def __init__(self, oof: Array, target: Array) -> None:
+        self.errors = (oof - target).reshape(len(oof), -1)
+
+    def along(self, weights: Array, share: float) -> Array:
+        base = (1.0 - share) * weights @ self.errors
+        return np.array([np.abs(base + share * error).mean() for error in self.errors])
 
 
 class _LogLoss:
@@ -197,11 +208,20 @@ class _Labels:
         self.rule = default_decision(task, oof.shape[2])
         self.log_loss = _LogLoss(truth_probability(task, oof, y))
         self.size = max(2, oof.shape[2]) if self.y.ndim == 1 else 0
+        # a class a row: comparing long rows is many times quicker than argmax over few columns
+        classes = np.moveaxis(oof, 2, 1).astype(np.float32) if task == "multiclass" else None
+        self.columns = None if classes is None else np.ascontiguousarray(classes)  # (m, K, n)
 
     def along(self, weights: Array, share: float) -> Array:
-        base = np.tensordot((1.0 - share) * weights, self.oof, axes=1)
-        losses = [self._loss(self.rule.apply(base + share * member)) for member in self.oof]
-        return np.array(losses) + self.smooth * self.log_loss.along(weights, share)
+        losses = self.smooth * self.log_loss.along(weights, share)
+        if self.columns is not None:
+            shares = ((1.0 - share) * weights).astype(np.float32)
+            mixed = np.tensordot(shares, self.columns, axes=1)  # (K, n)
+            labels = (_largest(mixed + np.float32(share) * each) for each in self.columns)
+        else:
+            base = np.tensordot((1.0 - share) * weights, self.oof, axes=1)
+            labels = (self.rule.apply(base + share * each) for each in self.oof)
+        return losses + np.array([self._loss(each) for each in labels])
 
     def _loss(self, labels: NDArray[np.int64]) -> float:
         if self.metric.from_counts is None or not self.size:
@@ -210,6 +230,15 @@ class _Labels:
         counts = np.bincount(self.y * size + labels, minlength=size**2).reshape(size, size)
         score = float(self.metric.from_counts(counts))
         return -score if self.metric.greater_is_better else score
+
+
+def _largest(rows: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The row of the largest value of each column, the first of equal ones. ``(K, n)``."""
+    best, found = rows[0].copy(), np.zeros(rows.shape[1], dtype=np.int64)
+    for index in range(1, len(rows)):
+        np.putmask(found, rows[index] > best, index)
+        np.maximum(best, rows[index], out=best)
+    return found
 
 
 class _Called:

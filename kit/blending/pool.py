@@ -18,7 +18,7 @@ from kit.blending.weighted import Combination
 
 Array = NDArray[np.float64]
 
-_PENALTY = 10.0
+_PENALTY = 100.0
 _MAX_ROWS = 200_000
 
 

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 STEPS = 40
 """Greedy steps. Source: AutoGluon's presets; more brought nothing (TabRepo, 2023)."""
-PATIENCE = 10
+PATIENCE = 8
 """Greedy steps without a gain after which the path is left."""
 TOLERANCE = 1e-5
 """Relative gain below which the climb stops."""
