@@ -24,6 +24,7 @@ class Entry:
     name: str
     reference: str
     source: str  # "kit", or the distribution that registered it
+    about: str = ""  # one line; empty where the name says it
 
 
 class Registry:
@@ -32,11 +33,15 @@ class Registry:
     Args:
         kind: singular noun for messages, e.g. ``"model"``; the entry-point group is `kit.<kind>s`.
         table: built-in names and their ``module:attribute`` references.
+        about: one line per name; here, because reading it must import nothing.
     """
 
-    def __init__(self, kind: str, table: Mapping[str, str]) -> None:
+    def __init__(
+        self, kind: str, table: Mapping[str, str], about: Mapping[str, str] | None = None
+    ) -> None:
         self.kind = kind
         self.table = dict(table)
+        self.about = dict(about or {})
 
     def load(self, name: str, local: Callable[[str], Any] | None = None) -> Any:
         """Import what `name` stands for.
@@ -61,7 +66,10 @@ class Registry:
 
     def entries(self) -> list[Entry]:
         """Everything registered, built-ins first."""
-        built_in = [Entry(self.kind, n, ref, "kit") for n, ref in self.table.items()]
+        built_in = [
+            Entry(self.kind, name, reference, "kit", self.about.get(name, ""))
+            for name, reference in self.table.items()
+        ]
         return built_in + list(self._plugins().values())
 
     def _plugin(self, name: str) -> Entry:
@@ -114,6 +122,18 @@ MODELS = Registry(
         "xgboost": "kit.models.xgboost:XGBoost",
         "mlp": "kit.models.neural.mlp:MLP",
         "realmlp": "kit.models.neural.realmlp:RealMLP",
+    },
+    about={
+        "lightgbm": "boosted trees grown leaf by leaf; the first thing to try",
+        "linear": "logistic or ridge regression on scaled, bent and one-hot columns",
+        "random_forest": "bagged trees; steady, and good to blend",
+        "extra_trees": "trees split at random; a good partner in blends",
+        "knn": "mean of the nearest rows; weak alone, errs differently",
+        "catboost": "boosted symmetric trees, strong on categories (extra: boost)",
+        "xgboost": "boosted trees grown level by level (extra: boost)",
+        "mlp": "small Keras network with embeddings",
+        "realmlp": "Keras network tuned for tables; all folds in one program",
+        "tabm": "Keras network of many heads that share most weights",
     },
 )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+
+if TYPE_CHECKING:
+    from kit.registry import Entry
 
 
 def plugins(
@@ -36,19 +39,32 @@ def plugins(
     ]
     out.document(
         [
-            {"kind": e.kind, "name": e.name, "reference": e.reference, "source": e.source}
+            {
+                "kind": e.kind,
+                "name": e.name,
+                "reference": e.reference,
+                "source": e.source,
+                "about": e.about,
+            }
             for e in entries
         ]
     )
     out.table(
-        ["kind", "name", "reference", "from"],
-        [[e.kind, e.name, e.reference, e.source] for e in entries],
+        ["kind", "name", "what it is", "from"],
+        [[e.kind, e.name, _about(e, verbose=verbose), e.source] for e in entries],
     )
     out.say(
         '\nYour own: module:attribute of a file beside kit.toml (use = "model:build"), or an '
         "entry point\nof an installed package in the group kit.models, kit.metrics, kit.splitters "
         "or kit.providers."
     )
+
+
+def _about(entry: Entry, *, verbose: bool) -> str:
+    """One line on an entry; where it is, when there is none or it is asked for."""
+    if not entry.about:
+        return entry.reference
+    return f"{entry.about}; {entry.reference}" if verbose else entry.about
 
 
 def doctor(

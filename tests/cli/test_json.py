@@ -36,6 +36,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         "ledger": ("ledger", "-C", root),
         "plugins": ("plugins", "-C", root),
         "doctor": ("doctor", "-C", root),
+        "fit": ("fit", "extra_trees", "--seeds", "2", "-C", root),
+        "predict": ("predict", "extra_trees-fit", root / "data/raw/test.csv", "-C", root),
     }
     for name, arguments in steps.items():
         told[name] = _run(*map(str, arguments), "--json")
@@ -85,6 +87,10 @@ def test_scores_are_numbers_and_runs_name_their_parents(
     assert {run["id"] for run in told["runs"]["runs"]} == {*validated, told["blend"]["id"]}
     assert told["show"]["id"] == told["blend"]["id"]
     assert len(told["diff"]["folds"]) == 5
+    assert told["fit"]["score"]["value"] == validated[told["fit"]["score_of"]]
+    assert told["predict"]["run"] == told["fit"]["id"]
+    assert told["predict"]["rows"] == 45
+    assert told["predict"]["notes"] == []
 
 
 ERRORS = {
@@ -100,6 +106,9 @@ ERRORS = {
     "bad duration": (("cv", "linear", "--budget", "soon"), 1, "ConfigError"),
     "handed in before": (("submit",), 1, "SubmissionError"),
     "no such file": (("submit", "--file", "nowhere.csv"), 1, "SubmissionError"),
+    "no models kept": (("predict", "linear", "data/raw/test.csv"), 1, "RunError"),
+    "no such rows": (("predict", "extra_trees-fit", "nowhere.csv"), 1, "DataError"),
+    "no seeds": (("fit", "linear", "--seeds", "0"), 1, "ConfigError"),
     "folder exists": (("new", "iris", "--from", "sample"), 1, "ConfigError"),
 }
 

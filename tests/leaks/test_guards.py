@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,23 @@ SMALL: dict[str, dict[str, Any]] = {
     "linear": {"strengths": [10.0]},
     "random_forest": {"n_estimators": 30},
     "extra_trees": {"n_estimators": 30},
+    "knn": {"k": 9},
+    "catboost": {"n_estimators": 30, "learning_rate": 0.1},
+    "xgboost": {"n_estimators": 30, "learning_rate": 0.1},
     "mlp": {"layers": [16], "epochs": 8, "batch": 16, "learning_rate": 0.02},
 }
 TINY = {**SMALL, "mlp": {"layers": [8], "epochs": 2}}  # where it does not matter what is learned
 PARAMS = {name: {"params": params} for name, params in SMALL.items()}
-EVERY_MODEL = [
-    pytest.param(name, marks=pytest.mark.neural) if name == "mlp" else name for name in MODELS.table
-]
+NETWORKS, OPTIONAL = ("mlp", "realmlp", "tabm"), ("catboost", "xgboost")
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    absent = name in OPTIONAL and find_spec(name) is None
+    marks = [pytest.mark.skipif(absent, reason=f"{name} is not installed")]
+    return [*marks, pytest.mark.neural] if name in NETWORKS else marks
+
+
+EVERY_MODEL = [pytest.param(name, marks=_marks(name)) for name in MODELS.table]
 
 
 def frames(n: int, n_test: int = 60, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -130,3 +130,10 @@ def test_listing_imports_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_every_model_of_kit_has_one_line() -> None:
+    for entry in MODELS.entries():
+        if entry.source == "kit":
+            assert 20 < len(entry.about) < 72, entry.name
+            assert entry.about[-1] != "."
