@@ -130,6 +130,15 @@ class TabM(BatchedNetwork):
         return 0.0
 
 
+def _shared(x: Any, kernel: Any) -> Any:
+    """Rows of all heads through one matrix per network, as one product."""
+    from keras import ops
+
+    networks, heads, rows, fan_in = x.shape
+    y = ops.matmul(ops.reshape(x, (networks, heads * rows, fan_in)), kernel)
+    return ops.reshape(y, (networks, heads, rows, kernel.shape[-1]))
+
+
 def _batch(n_rows: int) -> int:
     """Rows per step, read off the paper's choices (pytabkit)."""
     limits = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 512))
@@ -211,15 +220,12 @@ class TabMNetwork:
         """Raw outputs ``(networks, heads, rows, n_scores)``."""
         from keras import ops
 
-        x = ops.expand_dims(self._inputs(weights, X, codes), 1)
+        x = self._first(weights, self._inputs(weights, X, codes))
         start = 0
         for i, width in enumerate(self.sizes[1:-1]):
-            if f"in_{i}" in weights:
-                x = x * weights[f"in_{i}"]
-            networks, heads, rows, fan_in = x.shape
-            flat_rows = ops.reshape(x, (networks, heads * rows, fan_in))
-            x = ops.matmul(flat_rows, weights[f"kernel_{i}"])
-            x = ops.reshape(x, (networks, heads, rows, width))
+            if i:
+                x = x * weights[f"in_{i}"] if f"in_{i}" in weights else x
+                x = _shared(x, weights[f"kernel_{i}"])
             if f"out_{i}" in weights:
                 x = x * weights[f"out_{i}"]
             x = ops.relu(x + weights[f"bias_{i}"])
@@ -227,6 +233,22 @@ class TabMNetwork:
                 x = dropout(x, noise[..., start : start + width], drop)
             start += width
         return ops.matmul(x, weights["head"]) + weights["head_bias"]
+
+    def _first(self, weights: Mapping[str, Any], x: Any) -> Any:
+        """Factors of every head, then the first matrix: ``(networks, heads, rows, width)``.
+
+        The factors go on the smaller of the two: many rows share one matrix per head instead.
+        """
+        from keras import ops
+
+        factors, kernel = weights["in_0"], weights["kernel_0"]
+        networks, fan_in, width = kernel.shape
+        rows = x.shape[1]
+        if rows < width:
+            return _shared(ops.expand_dims(x, 1) * factors, kernel)
+        own = ops.transpose(factors, (0, 3, 1, 2)) * ops.expand_dims(kernel, 2)
+        y = ops.matmul(x, ops.reshape(own, (networks, fan_in, self.heads * width)))
+        return ops.transpose(ops.reshape(y, (networks, rows, self.heads, width)), (0, 2, 1, 3))
 
     def _inputs(self, weights: Mapping[str, Any], X: Any, codes: Any) -> Any:
         from keras import ops
