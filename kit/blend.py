@@ -91,7 +91,12 @@ class Blend:
 
 
 def blend(
-    competition: Competition, names: Sequence[str], method: str = "auto", *, negative: bool = False
+    competition: Competition,
+    names: Sequence[str],
+    method: str = "auto",
+    *,
+    negative: bool = False,
+    seconds: float | None = None,
 ) -> Run:
     """Blend runs and publish the result as a run with parents.
 
@@ -101,6 +106,7 @@ def blend(
             of each configuration.
         method: one of `METHODS`.
         negative: weights below 0, for the method "hill".
+        seconds: time for weights and choice; a blend that was cut short is made again next time.
 
     Raises:
         FoldMismatch: the runs were validated on different folds.
@@ -113,9 +119,11 @@ def blend(
     way = f"{method} --negative" if negative else method
     digest = _hash(way, runs, context)
     known = [run for run in list_runs(competition.runs)[0] if run.hash == digest]
-    if known:
+    if known and known[-1].record.get("blend", {}).get("complete", True):
         return known[-1]
-    blended = fit_blend(stack, context.metric, context.dataset.task, method, negative=negative)
+    blended = fit_blend(
+        stack, context.metric, context.dataset.task, method, negative=negative, seconds=seconds
+    )
     return _publish(competition, context, stack, blended, way, digest)
 
 

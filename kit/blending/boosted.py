@@ -49,10 +49,10 @@ class Boosting:
         return level.task in ("binary", "multiclass", "regression") and len(level.y) >= _FEWEST
 
     def refine(self, level: Level, base: Combination) -> Boosted:
-        """Fit on all rows, at most 200,000 of them."""
+        """Fit on all rows, at most 200,000 of them (divided by the number of classes)."""
         import lightgbm
 
-        level = level.rows(sample(len(level.y), _MAX_ROWS))
+        level = level.rows(sample(len(level.y), _MAX_ROWS // level.oof.shape[2]))
         start, features = _start(level.scale, base, level.oof, level.fold)
         params: dict[str, Any] = dict(_PARAMS)
         unit, truth = 1.0, level.y

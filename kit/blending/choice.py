@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kit.blending.level import Level
 from kit.blending.nested import Late, Nested, NestedRefinement, block_of
+from kit.blending.search import late
 from kit.blending.weighted import Combination, Method, Refinement
 from kit.decision import fit_decision
 
@@ -35,7 +36,7 @@ class Chosen:
         method: the name of the way that was chosen.
         honest: predictions whose weights, and whose choice, never saw the row's block. ``(n, k)``
         compared: nested score of every way, on all rows; the best of them flatters.
-        complete: False when time ran out before the ways were compared.
+        complete: False when time ran out before the search or the comparison was done.
     """
 
     combination: Combination
@@ -62,10 +63,9 @@ def choose(
     found = Chosen(
         combination=base.without(),
         method=default.name,
-        honest=base.honest()
-        if len(np.unique(block)) > 1
-        else base.predict(np.ones_like(block) > 0),
+        honest=base.honest(),
         compared={},
+        complete=not late(until),
     )
     ways = [base, *(NestedRefinement(each, base) for each in others if each.fits(level))]
     if len(ways) == 1 or len(np.unique(block)) < 3:

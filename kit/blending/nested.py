@@ -104,6 +104,7 @@ class NestedRefinement(Nested):
     def __init__(self, refinement: Refinement, base: Nested) -> None:
         super().__init__(base.method, base.level, base.block, base.until)
         self.refinement, self.base = refinement, base
+        self._longest = 0.0  # seconds of a fit
 
     @property
     def name(self) -> str:
@@ -111,6 +112,11 @@ class NestedRefinement(Nested):
         return self.refinement.name
 
     def _fit(self, left: Left) -> Combination:
-        if late(self.until):
-            raise Late
-        return self.refinement.refine(self.kept(left), self.base.without(*left))
+        blocks = len(np.unique(self.block))
+        to_come = 1 + blocks + blocks * (blocks - 1) // 2 - len(self._fits)
+        if late(self.until - max(to_come, 1) * self._longest):
+            raise Late  # better at once than when most of the fits are done
+        base, started = self.base.without(*left), time.monotonic()
+        fitted = self.refinement.refine(self.kept(left), base)
+        self._longest = max(self._longest, time.monotonic() - started)
+        return fitted

@@ -283,6 +283,17 @@ def test_the_same_blend_has_the_same_hash(competition: Competition, tmp_path: Pa
     assert first.hash != blend(competition, [], "mean").hash
 
 
+def test_a_blend_that_was_cut_short_is_made_again(competition: Competition) -> None:
+    for seed in range(2):
+        add_run(competition, "m", seed)
+    short = blend(competition, [], seconds=0.0)
+    assert not short.record["blend"]["complete"]
+    whole = blend(competition, [])
+    assert whole.record["blend"]["complete"]
+    assert whole.id != short.id
+    assert blend(competition, []).id == whole.id
+
+
 def test_runs_whose_classes_are_in_another_order_are_refused(competition: Competition) -> None:
     runs = [
         add_run(competition, "one", 1, classes=["0", "1"]),
