@@ -122,6 +122,7 @@ MODELS = Registry(
         "xgboost": "kit.models.xgboost:XGBoost",
         "mlp": "kit.models.neural.mlp:MLP",
         "realmlp": "kit.models.neural.realmlp:RealMLP",
+        "tabm": "kit.models.neural.tabm:TabM",
     },
     about={
         "lightgbm": "boosted trees grown leaf by leaf; the first thing to try",
