@@ -56,6 +56,8 @@ def runs(
     out.table(headers, rows)
     if len(shown) < len(ordered):
         out.say(f"{len(ordered) - len(shown)} more: kit runs --all")
+    if any(run.kind == "fit" for run in shown):
+        out.say("( ) fitted on all rows: the score of the run it was made from")
     if any(run.record.get("early_stopping") == "fold" for run in shown):
         out.say("* stopped early on the scored fold itself: optimistic")
 
@@ -80,7 +82,9 @@ def run_rows(
         rows.append(
             [
                 name,
-                score_format(run.score) + star,
+                f"({score_format(run.score)})"
+                if run.kind == "fit"
+                else score_format(run.score) + star,
                 spread,
                 run.folds[:4],
                 "" if seconds is None else f"{seconds:.1f}",
@@ -118,6 +122,7 @@ def show(
     out.say(run.id)
     facts: list[list[Cell]] = [
         ["model", f"{run.model} ({run.kind})"],
+        *([["scores of", record["score_of"]]] if run.kind == "fit" else []),
         [record["metric"]["name"], score_format(run.score)],
         ["all rows pooled", score_format(score["oof"])],
         ["mean ± sd", spread_format(score["mean"], score["std"])],
@@ -143,8 +148,8 @@ def show(
 
 
 _SHOWN_KEYS = (
-    "task", "seed", "early_stopping", "best_iterations", "overrides", "seconds", "peak_memory_mb",
-    "resumed", "digests", "kit", "created", "hash",
+    "task", "transductive", "seed", "early_stopping", "best_iterations", "overrides", "seconds",
+    "peak_memory_mb", "resumed", "digests", "kit", "created", "hash",
 )  # fmt: skip
 
 

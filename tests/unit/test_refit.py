@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from kit.blend import blend
+from kit.cli.runs import run_rows
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.errors import ConfigError, DataError, KitError, RunError
@@ -338,6 +339,13 @@ def test_a_refitted_run_is_never_chosen_unasked(toy: Make) -> None:
     assert fitted.id not in mixed.record["parents"]
     with pytest.raises(RunError, match="fit what it was made of"):
         refit(competition, fitted)
+
+
+def test_the_list_of_runs_says_whose_score_it_is(toy: Make) -> None:
+    competition = toy()
+    (run,) = validated(competition, "linear")
+    _, rows = run_rows([run, refit(competition, run)], verbose=False)
+    assert rows[1][1] == f"({rows[0][1]})"
 
 
 def test_a_failed_fit_leaves_nothing_behind(toy: Make) -> None:
