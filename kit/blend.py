@@ -97,6 +97,7 @@ def blend(
     *,
     negative: bool = False,
     seconds: float | None = None,
+    context: FoldContext | None = None,
 ) -> Run:
     """Blend runs and publish the result as a run with parents.
 
@@ -107,13 +108,15 @@ def blend(
         method: one of `METHODS`.
         negative: weights below 0, for the method "hill".
         seconds: time for weights and choice; a blend that was cut short is made again next time.
+        context: the competition's data and folds where they are read already.
 
     Raises:
         FoldMismatch: the runs were validated on different folds.
         RunError: a run is missing or damaged, or there are fewer than two.
         ConfigError: unknown method.
     """
-    check_method(method, (context := load_context(competition)).metric, negative=negative)
+    context = context or load_context(competition)
+    check_method(method, context.metric, negative=negative)
     runs = _chosen(competition, names) if names else _current(competition, context)
     stack = align(runs, context)
     way = f"{method} --negative" if negative else method

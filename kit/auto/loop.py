@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from kit.session import Listener, Session, open_session
 from kit.submission import build, validate
 
 _CHECKED_CELLS = 30e6  # checking more would take its time from the models
+_WRITING = 1.5  # seconds for the file after the blend
 _CHECKED_SHARE = 0.1  # of the budget may be gone before checking starts
 
 
@@ -132,7 +134,7 @@ def _worked(
         raise RunError(
             f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n{reasons}"
         )
-    run, why = _blended(competition, runs, budget)
+    run, why = _blended(session, runs, budget)
     path = files.path if files.best is run else written(run, competition)
     skipped = [(entry.name, reason) for entry, reason in left]
     return Outcome(
@@ -181,11 +183,13 @@ def _checked(competition: Competition, session: Session, budget: Budget) -> list
     return [finding for finding in report.findings if finding.severity != "info"]
 
 
-def _blended(competition: Competition, runs: Sequence[Run], budget: Budget) -> tuple[Run, str]:
+def _blended(session: Session, runs: Sequence[Run], budget: Budget) -> tuple[Run, str]:
     """The blend, or the best single run where there is no blend to be had."""
     if len(runs) > 1:
         with suppress(KitError):
-            blended = blend(competition, [run.id for run in runs])
+            names = [run.id for run in runs]
+            seconds = min(budget.blending, max(0.5, budget.end - time.monotonic() - _WRITING))
+            blended = blend(session.competition, names, seconds=seconds, context=session.context)
             return best_run([*runs, blended])
     return best_run(runs)
 
