@@ -14,7 +14,7 @@ def best_run(runs: Sequence[Run]) -> tuple[Run, str]:
 
     Only runs that can be compared with the newest one (same data, folds and metric) take part. The
     best score wins; but the newest blend is taken where the best single run is not clearly better
-    (by more than one standard error of the paired fold differences): that run's lead is the luck
+    (by more than two standard errors of the paired fold differences): that run's lead is the luck
     of having been picked as the best of many.
 
     A run of kind "fit" has no score of its own and never takes part: it is handed in by name.
@@ -35,7 +35,7 @@ def best_run(runs: Sequence[Run]) -> tuple[Run, str]:
     blend = blends[-1]
     summary = compare(blend, best).summary
     lead, error = summary.get("mean_difference", 0.0), summary.get("standard_error", 0.0)
-    if abs(lead) > error:
+    if abs(lead) > 2 * error:
         return best, f"the best of {len(same)} comparable runs; the blend is behind it"
     return blend, f"the newest blend; {best.id} scores better only within the noise of the folds"
 
