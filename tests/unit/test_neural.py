@@ -333,3 +333,17 @@ class TestTogether:
         hard = RealMLP(**params).fit(fold.X, fold.y, problem=problem("binary"))
         soft = RealMLP(**params).fit(fold.X, fold.y, problem=problem("binary", needs="label"))
         assert soft.predict(fold.X).max() < hard.predict(fold.X).max()
+
+    def test_global_random_state_is_left_alone(self) -> None:
+        (fold, *_) = folds()
+        np.random.seed(1)
+        before = np.random.get_state()[1].copy()
+        model = RealMLP(**{**SMALL, "epochs": 1}).fit(fold.X, fold.y, problem=problem())
+        model.predict(fold.X_valid)
+        assert (np.random.get_state()[1] == before).all()
+
+    def test_training_that_explodes_still_gives_numbers(self) -> None:
+        parts = folds()
+        wild = RealMLP(**{**SMALL, "epochs": 3, "learning_rate": 1e30})
+        for model in wild.fit_folds(parts, problem=problem()):
+            assert np.isfinite(model.predict(parts[0].X_valid)).all()

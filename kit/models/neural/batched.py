@@ -199,7 +199,7 @@ class Trainer:
             reached[better] = pace.progress
             if stopping.done:
                 break
-        if stopping is None or not reached.any():
+        if stopping is None or judge is None:
             best, reached = state[0], np.full(self.folds, pace.progress)
         shape = (self.folds, self.plan.members)
         kept = [ops.convert_to_numpy(tensor) for tensor in [*best, *fixed.values()]]

@@ -80,7 +80,8 @@ class BatchedNetwork(Model):
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Mean over heads and members: ``(n, n_outputs)``."""
-        start(self.problem_)
+        with kept_random_state():
+            start(self.problem_)
         values, codes = self.encoder_.values(X), self.encoder_.codes(X)
         network = self._network(self.encoder_.layout, self.problem_)
         plan = self._plan(self.problem_, self.n_rows_)
