@@ -40,7 +40,7 @@ from kit.preprocessing.generate import generated_linear, generated_tree
 from kit.preprocessing.shape import Shape
 
 Array = NDArray[Any]
-PREP_A = {  # RECIPES of AutoGluon's portfolio, with generated features
+PREP_A = {  # AutoGluon's learned portfolio: meant for generated features, as is B
     "learning_rate": 0.0238, "num_leaves": 7, "min_data_in_leaf": 1, "feature_fraction": 0.99,
     "bagging_fraction": 0.958, "extra_trees": True, "lambda_l1": 0.346, "lambda_l2": 1.963,
     "cat_l2": 0.016, "cat_smooth": 0.0015, "max_cat_to_onehot": 15, "min_data_per_group": 61,
