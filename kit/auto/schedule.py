@@ -131,7 +131,8 @@ class Schedule:
                 return None
             reason = self._no_time(entry) or self._no_memory(plan)
             if reason:
-                self._leave(name, reason)
+                if not repeat:  # that there is no time for more seeds is no news
+                    self._leave(name, reason)
                 return None
             missing = [fold for fold in range(plan.n_folds) if fold not in results]
             return Job(
@@ -230,7 +231,8 @@ class Schedule:
             self.workers.kill(task)
         self._jobs.remove(job)
         job.held.close()
-        self._leave(job.plan.model, reason)
+        if not job.repeat:
+            self._leave(job.plan.model, reason)
 
     def _leave(self, name: str, reason: str) -> None:
         self.left_out.append((name, reason))

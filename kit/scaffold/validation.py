@@ -54,7 +54,7 @@ class _Choice:
     splitter: str
     because: str
     split: TimeSplit = MIXED
-    most: int = _FOLDS
+    most: int = _MORE_FOLDS
     noun: str = ""
 
 
