@@ -15,7 +15,8 @@ from sklearn.base import clone
 
 from kit.models.base import FoldRows, Model, Problem, describe
 from kit.models.base import Rows as LabelledRows
-from kit.models.neural.batched import Architecture, Plan, Predictor, Rows, Trained, Trainer, Weights
+from kit.models.neural.architecture import Architecture, Predictor, Weights
+from kit.models.neural.batched import Plan, Rows, Trained, Trainer
 from kit.models.neural.tables import Encoder, Layout, stacked
 from kit.models.neural.targets import Targets, validation_loss
 from kit.models.neural.training import kept_random_state, start
@@ -84,8 +85,10 @@ class BatchedNetwork(Model):
             start(self.problem_)
         values, codes = self.encoder_.values(X), self.encoder_.codes(X)
         network = self._network(self.encoder_.layout, self.problem_)
-        plan = self._plan(self.problem_, self.n_rows_)
-        predict = Predictor(network, self.problem_, plan, list(self.weights_), 1, compile=False)
+        members = self._plan(self.problem_, self.n_rows_).members
+        predict = Predictor(
+            network, self.problem_, list(self.weights_), folds=1, members=members, compile=False
+        )
         outputs = predict(list(self.weights_.values()), values[None], codes[None])[0]
         return self.targets_.decode(outputs, self.problem_)
 

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.models.base import Problem
-from kit.models.neural.batched import Plan, Weights
+from kit.models.neural.architecture import Weights
+from kit.models.neural.batched import Plan
 from kit.models.neural.folds import BatchedNetwork
 from kit.models.neural.layers import bent, bins, dropout, embedded, normal, spread, uniform
 from kit.models.neural.optimizer import Adam, Group
