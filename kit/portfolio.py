@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from kit.competition import Competition, ModelSpec
+from kit.registry import MODELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,14 @@ PORTFOLIO: tuple[Entry, ...] = (
         weight=3,
     ),
     Entry(
+        name="catboost",
+        use="catboost",
+        why="ordered boosting of symmetric trees",
+        package="catboost",
+        min_seconds=5,
+        weight=3,
+    ),
+    Entry(
         name="lightgbm-made",
         use="lightgbm",
         why="with columns made of others (prep r13)",
@@ -93,14 +102,6 @@ PORTFOLIO: tuple[Entry, ...] = (
         recipe="linear_generated",
         max_cells=20e6,
         weight=2,
-    ),
-    Entry(
-        name="catboost",
-        use="catboost",
-        why="ordered boosting of symmetric trees",
-        package="catboost",
-        min_seconds=5,
-        weight=3,
     ),
     Entry(
         name="tabm",
@@ -217,6 +218,21 @@ def find_model(competition: Competition, name: str) -> ModelSpec:
     if name not in competition.settings.models and name in _BY_NAME:
         return _BY_NAME[name].spec
     return competition.model(name)
+
+
+def entries_of(competition: Competition, models: Sequence[str] = ()) -> list[Entry]:
+    """What `models` names; else the competition's own models, then the portfolio.
+
+    Raises:
+        UnknownName: there is no model of that name.
+    """
+    for name in models:
+        MODELS.check(find_model(competition, name).use)
+    if models:
+        return [_BY_NAME.get(name, Entry(name=name, use=name, why="named")) for name in models]
+    named = [name for name in competition.settings.cv.models if ":" in name]
+    own = [name for name in (*competition.settings.models, *named) if name not in _BY_NAME]
+    return [*(Entry(name=name, use=name, why="from kit.toml") for name in own), *PORTFOLIO]
 
 
 def missing_package(entry: Entry) -> bool:

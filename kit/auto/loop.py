@@ -19,8 +19,7 @@ from kit.competition import Competition
 from kit.errors import KitError, RunError
 from kit.execution.context import context_factory
 from kit.execution.workers import Workers
-from kit.portfolio import PORTFOLIO, Entry, choose, find_model
-from kit.registry import MODELS
+from kit.portfolio import Entry, choose, entries_of
 from kit.runs import Run
 from kit.selection import best_run
 from kit.session import Listener, Session, open_session
@@ -153,22 +152,6 @@ def worker_count(cores: int) -> int:
     """How many models are fitted at a time: small fits use many threads badly."""
     fits = max(1, int(available() / (4 * own_process())))
     return max(1, min(fits, cores if cores <= 4 else cores // 2, 8))
-
-
-def entries_of(competition: Competition, models: Sequence[str] = ()) -> list[Entry]:
-    """What `models` names; else the competition's own models, then the portfolio.
-
-    Raises:
-        UnknownName: there is no model of that name.
-    """
-    known = {entry.name: entry for entry in PORTFOLIO}
-    for name in models:
-        MODELS.check(find_model(competition, name).use)
-    if models:
-        return [known.get(name, Entry(name=name, use=name, why="named")) for name in models]
-    named = [name for name in competition.settings.cv.models if ":" in name]
-    own = [name for name in (*competition.settings.models, *named) if name not in known]
-    return [*(Entry(name=name, use=name, why="from kit.toml") for name in own), *PORTFOLIO]
 
 
 def _checked(competition: Competition, session: Session, budget: Budget) -> list[Finding]:

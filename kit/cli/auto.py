@@ -150,33 +150,52 @@ def _report(out: Output, outcome: Outcome, verbose: bool) -> None:
     out.next(f"kit submit {outcome.chosen.short} -m 'kit auto'")
 
 
-def portfolio(json: Json = False) -> None:
-    """Show the configurations that kit auto tries, in order."""
-    from kit.cli.output import Output
-    from kit.portfolio import PORTFOLIO, SHORT, missing_package
+def portfolio(
+    directory: Directory = None,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show the configurations that kit auto tries, in order.
 
-    out = Output(json=json)
+    In a competition's folder its own models come first.
+    """
+    from kit.cli.output import Output
+    from kit.competition import Competition
+    from kit.errors import ConfigError
+    from kit.portfolio import PORTFOLIO, SHORT, entries_of, find_model, missing_package
+
+    out = Output(json=json, quiet=quiet)
+    entries, specs = list(PORTFOLIO), {entry.name: entry.spec for entry in PORTFOLIO}
+    try:
+        competition = Competition.find(directory, set_ or [])
+    except ConfigError:
+        if directory is not None:
+            raise
+    else:
+        entries = entries_of(competition)
+        specs = {entry.name: find_model(competition, entry.name) for entry in entries}
     out.document(
         [
             {
                 "name": entry.name,
-                "use": entry.use,
-                "recipe": entry.recipe,
-                "params": dict(entry.params),
+                "use": specs[entry.name].use,
+                "recipe": specs[entry.name].recipe,
+                "params": specs[entry.name].params,
                 "why": entry.why,
                 "installed": not missing_package(entry),
                 "short_list": entry.name in SHORT,
             }
-            for entry in PORTFOLIO
+            for entry in entries
         ]
     )
-    rows: list[list[Cell]] = [
-        [
-            entry.name,
-            entry.use + (f" on {entry.recipe}" if entry.recipe else ""),
-            entry.why + (f" (needs {entry.package})" if missing_package(entry) else ""),
-        ]
-        for entry in PORTFOLIO
-    ]
-    out.table(["name", "model", "why"], rows)
+    rows: list[list[Cell]] = []
+    for entry in entries:
+        spec = specs[entry.name]
+        on = f" on {spec.recipe}" if spec.recipe else ""
+        needs = f" (needs {entry.package})" if missing_package(entry) else ""
+        params = ", ".join(f"{key}={value}" for key, value in spec.params.items())
+        rows.append([entry.name, spec.use + on, entry.why + needs, *([params] if verbose else [])])
+    out.table(["name", "model", "why", *(["parameters"] if verbose else [])], rows)
     out.next("kit cv NAME, or kit auto --budget 10m for all of it")

@@ -36,6 +36,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         "ledger": ("ledger", "-C", root),
         "plugins": ("plugins", "-C", root),
         "doctor": ("doctor", "-C", root),
+        "portfolio": ("portfolio", "-C", root),
+        "auto": ("auto", "linear", "extra_trees", "--budget", "10h", *SMALL, "-C", root),
         "fit": ("fit", "extra_trees", "--seeds", "2", "-C", root),
         "predict": ("predict", "extra_trees-fit", root / "data/raw/test.csv", "-C", root),
     }
@@ -86,7 +88,7 @@ def test_scores_are_numbers_and_runs_name_their_parents(
     assert told["submit"]["public"] == told["ledger"]["rows"][0]["public"]
     assert {run["id"] for run in told["runs"]["runs"]} == {*validated, told["blend"]["id"]}
     assert told["show"]["id"] == told["blend"]["id"]
-    assert len(told["diff"]["folds"]) == 5
+    assert len(told["diff"]["folds"]) == 8
     assert told["fit"]["score"]["value"] == validated[told["fit"]["score_of"]]
     assert told["predict"]["run"] == told["fit"]["id"]
     assert told["predict"]["rows"] == 45
