@@ -105,6 +105,7 @@ class SubmissionSpec:
 class CVSpec:
     """How models are validated.
 
+    `models` is what `kit cv` validates when none is named; empty: the short list of the portfolio.
     `splitter` is a registered name, `module:attribute` of the competition's `splits.py`, or "file":
     then `folds.parquet` in the competition's folder, a teammate's perhaps, is the truth.
     `block` is the length of the validation blocks of the splitter `time_blocks`, as pandas reads
@@ -118,7 +119,7 @@ class CVSpec:
     n_splits: int = 5
     seed: int = 42
     block: str = ""
-    models: tuple[str, ...] = ("lightgbm",)
+    models: tuple[str, ...] = ()
     early_stopping: Literal["cross", "inner", "fold"] = "cross"
 
 

@@ -11,6 +11,7 @@ from kit.checks.finding import SEVERITIES, Evidence, Finding, Report, Severity
 from kit.checks.material import Material
 from kit.competition import CONFIG_NAME, Competition
 from kit.errors import ConfigError, nearest
+from kit.portfolio import find_model
 from kit.registry import METRICS, MODELS, SPLITTERS
 
 _SHOWN = 8  # pieces of evidence of one finding that are spelled out
@@ -75,7 +76,7 @@ def _check_names(competition: Competition) -> None:
     if settings.cv.splitter != "file":
         SPLITTERS.check(settings.cv.splitter)
     for name in settings.cv.models:
-        MODELS.check(competition.model(name).use)
+        MODELS.check(find_model(competition, name).use)
 
 
 def _split(

@@ -21,7 +21,7 @@ def cv(
         typer.Argument(
             metavar="MODEL",
             help="Names from [models] in kit.toml, built-in models (`kit plugins`), or "
-            "module:attribute. Default: cv.models of kit.toml.",
+            "module:attribute. Default: cv.models of kit.toml, else a short list of the portfolio.",
         ),
     ] = None,
     folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
@@ -48,6 +48,7 @@ def cv(
     from kit.competition import Competition
     from kit.cv import check_models
     from kit.duration import parse_duration
+    from kit.portfolio import SHORT
     from kit.session import open_session
 
     out = Output(json=json, quiet=quiet)
@@ -55,7 +56,7 @@ def cv(
     flags += [] if folds is None else [f"cv.n_splits={folds}"]
     flags += [] if seed is None else [f"cv.seed={seed}"]
     competition = Competition.find(directory, flags)
-    names = list(models or competition.settings.cv.models)
+    names = list(models or competition.settings.cv.models or SHORT)
     check_models(names)
     limit = None if budget is None else parse_duration(budget)
     with (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from kit.errors import ConfigError, nearest
+from kit.portfolio import SHORT
 from kit.registry import SPLITTERS
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
@@ -22,7 +23,6 @@ _FOLDS = 5
 _MORE_FOLDS = 8  # for few rows: each model learns from 7/8 of them
 _FEW_ROWS = 10_000
 _SMALL = 100_000
-_MODELS = ("lightgbm", "linear", "extra_trees", "mlp")
 _QUICK_MODELS = ("lightgbm", "linear")
 _STRATIFIED = ("binary", "multiclass", "multilabel")
 _GROUPS = 20  # fewer different values are categories rather than groups
@@ -99,7 +99,7 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
         why = "typical length of the test blocks: folds bridge the same gaps"
         inference.add("cv.block", choice.split.block, why)
     if len(rows.tables.train) <= _SMALL:
-        inference.add("cv.models", list(_MODELS), "one of each family")
+        inference.add("cv.models", list(SHORT), "one of each family (kit portfolio)")
     else:
         why = f"the quick ones, as train has over {_SMALL} rows; add others at will"
         inference.add("cv.models", list(_QUICK_MODELS), why)

@@ -20,7 +20,10 @@ SMALL = {
     "catboost": {"n_estimators": 30, "depth": 4},
     "xgboost": {"n_estimators": 30, "max_depth": 4},
     "mlp": {"epochs": 4, "layers": (16,)},
+    "realmlp": {"epochs": 4, "layers": (16, 16)},
+    "tabm": {"epochs": 4, "heads": 3, "width": 16},
 }
+NETWORKS = ("mlp", "realmlp", "tabm")
 
 
 def test_every_registered_model_is_in_this_battery() -> None:
@@ -28,7 +31,7 @@ def test_every_registered_model_is_in_this_battery() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", [n for n in SMALL if n != "mlp"])
+@pytest.mark.parametrize("name", [n for n in SMALL if n not in NETWORKS])
 def test_model_keeps_the_contract(name: str, task: str, tmp_path: Path) -> None:
     if name in OPTIONAL:
         pytest.importorskip(name)
@@ -38,5 +41,6 @@ def test_model_keeps_the_contract(name: str, task: str, tmp_path: Path) -> None:
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")  # tensorflow's and keras' own
 @pytest.mark.parametrize("task", TASKS)
-def test_network_keeps_the_contract(task: str, tmp_path: Path) -> None:
-    check_model(MODELS.load("mlp")(**SMALL["mlp"]), task=task, folder=tmp_path)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_keeps_the_contract(name: str, task: str, tmp_path: Path) -> None:
+    check_model(MODELS.load(name)(**SMALL[name]), task=task, folder=tmp_path)
