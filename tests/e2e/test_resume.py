@@ -136,7 +136,8 @@ def test_a_killed_network_is_finished_bit_identically(toy: Any, launch: Any) -> 
 def test_a_truncated_fold_is_refitted_and_the_others_are_kept(
     toy: Any, launch: Any, wait_until: Callable[..., None]
 ) -> None:
-    whole, torn = toy("whole", n=600), toy("torn", n=600)
+    inner = {"cv": {"n_splits": 3, "early_stopping": "inner"}}  # fold by fold
+    whole, torn = toy("whole", n=600, **inner), toy("torn", n=600, **inner)
     assert launch(whole, "cv", "lightgbm").wait() == 0
     full = "import kit.cv, errno\ndef no(*a, **k): raise OSError(errno.ENOSPC, 'no space')\n"
     assert launch(torn, "cv", "lightgbm", before=full + "kit.cv._publish = no").wait() == 1
