@@ -61,6 +61,21 @@ class Entry:
 PORTFOLIO: tuple[Entry, ...] = (
     Entry(name="lightgbm", use="lightgbm", why="the strongest single start", weight=3),
     Entry(
+        name="extra_trees",
+        use="extra_trees",
+        why="averages instead of steps",
+        max_rows=300_000,
+        max_cells=30e6,
+    ),
+    Entry(
+        name="linear-made",
+        use="linear",
+        why="a linear model on columns made of others, wrong in other places than trees",
+        recipe="linear_generated",
+        max_cells=20e6,
+        weight=2,
+    ),
+    Entry(
         name="catboost",
         use="catboost",
         why="ordered boosting of symmetric trees",
@@ -103,21 +118,6 @@ PORTFOLIO: tuple[Entry, ...] = (
         max_cells=30e6,
         min_seconds=15,
         weight=3,
-    ),
-    Entry(
-        name="linear-made",
-        use="linear",
-        why="a linear model on columns made of others, wrong in other places than trees",
-        recipe="linear_generated",
-        max_cells=20e6,
-        weight=2,
-    ),
-    Entry(
-        name="extra_trees",
-        use="extra_trees",
-        why="averages instead of steps",
-        max_rows=300_000,
-        max_cells=30e6,
     ),
     Entry(
         name="lightgbm-extra",
