@@ -59,7 +59,7 @@ class Entry:
 
 
 PORTFOLIO: tuple[Entry, ...] = (
-    Entry(name="lightgbm", use="lightgbm", why="the strongest single start", weight=3),
+    Entry(name="lightgbm", use="lightgbm", why="the strongest single start"),
     Entry(
         name="extra_trees",
         use="extra_trees",
@@ -73,15 +73,8 @@ PORTFOLIO: tuple[Entry, ...] = (
         why="a linear model on columns made of others, wrong in other places than trees",
         recipe="linear_generated",
         max_cells=20e6,
-        weight=2,
-    ),
-    Entry(
-        name="catboost",
-        use="catboost",
-        why="ordered boosting of symmetric trees",
-        package="catboost",
-        min_seconds=5,
-        weight=3,
+        weight=1.5,
+        min_seconds=8,
     ),
     Entry(
         name="tabm",
@@ -91,6 +84,23 @@ PORTFOLIO: tuple[Entry, ...] = (
         max_cells=15e6,
         min_seconds=15,
         weight=3,
+    ),
+    Entry(
+        name="catboost",
+        use="catboost",
+        why="ordered boosting of symmetric trees",
+        package="catboost",
+        min_seconds=5,
+        weight=1.5,
+    ),
+    Entry(
+        name="realmlp",
+        use="realmlp",
+        why="a network errs elsewhere than trees; a quarter of its epochs cost no score",
+        params={"epochs": 64},
+        max_cells=30e6,
+        min_seconds=15,
+        weight=2.5,
     ),
     Entry(
         name="lightgbm-made",
@@ -108,16 +118,8 @@ PORTFOLIO: tuple[Entry, ...] = (
             "lambda_l2": 1.904,
         },
         max_cells=50e6,
-        weight=2,
-    ),
-    Entry(
-        name="realmlp",
-        use="realmlp",
-        why="a network errs elsewhere than trees; a quarter of its epochs cost no score",
-        params={"epochs": 64},
-        max_cells=30e6,
-        min_seconds=15,
-        weight=3,
+        weight=1.5,
+        min_seconds=12,
     ),
     Entry(
         name="lightgbm-extra",
@@ -141,7 +143,7 @@ PORTFOLIO: tuple[Entry, ...] = (
         why="boosting with another search for splits",
         package="xgboost",
         min_seconds=5,
-        weight=2,
+        weight=1,
     ),
     Entry(
         name="lightgbm-deep",
@@ -156,7 +158,7 @@ PORTFOLIO: tuple[Entry, ...] = (
             "lambda_l1": 0.027,
             "lambda_l2": 0.84,
         },
-        weight=2,
+        weight=1.5,
     ),
     Entry(
         name="lightgbm-shallow",
@@ -198,7 +200,7 @@ PORTFOLIO: tuple[Entry, ...] = (
             "bagging_fraction": 0.95,
             "extra_trees": True,
         },
-        weight=2,
+        weight=1.5,
     ),
 )
 

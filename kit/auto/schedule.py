@@ -27,8 +27,8 @@ SEEDS = 5
 """Up to so many seeds per model when time is left."""
 
 _BEST = 4  # models that are repeated with further seeds
-_AT_LEAST = 0.2  # of the time left is granted to any model
-_GENEROUS = 2.5  # times its fair share: most models need less than theirs
+_AT_LEAST = 0.1  # of the time left is granted to any model
+_GENEROUS = 2.5  # times its fair share: some models need less than theirs
 _FREE = 0.8  # share of the available memory that may be planned with
 
 
@@ -61,15 +61,15 @@ class Schedule:
         self.left_out: list[tuple[str, str]] = []
         self._jobs: list[Job] = []
         self._took: dict[str, float] = {}
-        self._pending = len(entries)
+        self._pending = sum(entry.weight for entry in entries)
         self._coming = self._order(entries)
 
     def run(self) -> list[Run]:
         """Work until the time is over or everything is tried."""
         try:
             while True:
-                self._fill()
-                if not self.workers.running:
+                waiting = self._fill()
+                if not self.workers.running and not (waiting and self.budget.left > 0):
                     return self.runs
                 self._collect()
         finally:
@@ -79,7 +79,7 @@ class Schedule:
     def _order(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int]]:
         """The portfolio; then the best of it again, with other seeds."""
         for entry in entries:
-            self._pending -= 1
+            self._pending -= entry.weight
             yield entry, 0
         known = {entry.name: entry for entry in entries}
         for repeat in range(1, SEEDS):
@@ -89,12 +89,14 @@ class Schedule:
             for entry in [each for each in random if each.seeded][:_BEST]:
                 yield entry, repeat
 
-    def _fill(self) -> None:
+    def _fill(self) -> bool:
+        """Give every free worker a task; False: there is no further one."""
         while self.workers.free and self.budget.left > 0:
             task = self._next_task()
             if task is None:
-                return
+                return False
             self.workers.start(task)
+        return True
 
     def _next_task(self) -> FoldTask | None:
         for job in self._jobs:
@@ -149,8 +151,9 @@ class Schedule:
     def _share(self, entry: Entry) -> float:
         """Seconds for the next model."""
         left = self.budget.left
-        fair = left * self.workers.size / (self._pending + len(self._jobs) + 1)
-        return min(left, max(_GENEROUS * fair * entry.weight, _AT_LEAST * left))
+        running = sum(job.entry.weight for job in self._jobs)
+        fair = left * self.workers.size * entry.weight / (self._pending + running + entry.weight)
+        return min(left, max(_GENEROUS * fair, _AT_LEAST * left))
 
     def _no_time(self, entry: Entry) -> str:
         left, took = self.budget.left, self._took.get(entry.name)

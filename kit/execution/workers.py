@@ -53,31 +53,44 @@ class Workers:
 
     @property
     def free(self) -> int:
-        """How many further tasks can be started."""
-        return self.size - len(self.running)
+        """How many workers have read the data and wait for a task."""
+        return sum(worker.ready and worker.task is None for worker in self._workers)
 
     def warm_up(self) -> None:
-        """Start all processes, so that they import and read while the caller does something."""
+        """Start the processes that are missing; they import and read while the caller goes on."""
         with _held_interrupts():
             while len(self._workers) < self.size:
                 self._workers.append(_Worker(self._make_context))
 
     def start(self, task: FoldTask) -> None:
         """Give a task to a worker that has none; `free` must not be 0."""
-        idle = [worker for worker in self._workers if worker.task is None]
-        if not idle:
-            with _held_interrupts():
-                idle = [_Worker(self._make_context)]
-            self._workers += idle
-        idle[0].give(task)
+        next(worker for worker in self._workers if worker.ready and worker.task is None).give(task)
 
     def wait(self, timeout: float | None = None) -> list[Finished]:
-        """What has ended; empty when nothing did within `timeout` seconds."""
-        busy = {worker.pipe: worker for worker in self._workers if worker.task is not None}
-        ready = wait(list(busy), timeout)
-        finished = [busy[pipe].take() for pipe in ready if isinstance(pipe, Connection)]
+        """What has ended; empty when nothing did within `timeout` seconds, or a worker got ready.
+
+        Workers that have died are replaced.
+
+        Raises:
+            KitError: the data cannot be read.
+        """
+        self.warm_up()
+        busy = {
+            each.pipe: each for each in self._workers if each.task is not None or not each.ready
+        }
+        answers = [self._take(busy[pipe]) for pipe in wait(list(busy), timeout) if pipe in busy]
         self._workers = [worker for worker in self._workers if not worker.lost]
-        return finished
+        return [answer for answer in answers if answer is not None]
+
+    def _take(self, worker: _Worker) -> Finished | None:
+        """A worker's answer; fewer workers where the memory does not carry one more."""
+        try:
+            return worker.take()
+        except ModelError:
+            if self.size == 1:
+                raise
+            self.size -= 1
+            return None
 
     def kill(self, task: FoldTask) -> None:
         """End the worker that has this task, now."""
@@ -105,6 +118,7 @@ class _Worker:
         self.process.start()
         theirs.close()
         self.task: FoldTask | None = None
+        self.ready = False
         self.lost = False
 
     def give(self, task: FoldTask) -> None:
@@ -112,17 +126,22 @@ class _Worker:
         with suppress(OSError):  # it died while idle: `take` will find the pipe closed
             self.pipe.send(task)
 
-    def take(self) -> Finished:
-        """The answer that is waiting in the pipe."""
+    def take(self) -> Finished | None:
+        """The answer that is waiting in the pipe; None where it says that the data are read."""
         task, self.task = self.task, None
-        if task is None:
-            raise AssertionError("unreachable: only workers with a task are waited for")
         try:
             answer: Any = self.pipe.recv()
         except (EOFError, OSError):
             self.end()
             self.lost = True
+            if task is None:
+                raise ModelError("a worker process died while it read the data") from None
             return Finished(task, died=True)
+        if task is None:
+            self.ready = True
+            if isinstance(answer, KitError):
+                raise answer
+            return None
         if isinstance(answer, KitError):
             return Finished(task, error=answer)
         return Finished(task, results=answer)
@@ -134,21 +153,22 @@ class _Worker:
 
 
 def _serve(pipe: Connection, make_context: Callable[[], FoldContext]) -> None:
-    """The life of a worker: read the data at once, then answer tasks until the pipe is closed."""
+    """The life of a worker: read the data, say so, then answer tasks until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    context: FoldContext | KitError
     try:
         context = make_context()
     except KitError as error:
-        context = error
+        pipe.send(error)
+        return
+    pipe.send(None)
     while True:
         try:
             task = pipe.recv()
         except (EOFError, OSError):
             return
-        pipe.send(context if isinstance(context, KitError) else _answer(task, context))
+        pipe.send(_answer(task, context))
 
 
 def _answer(task: FoldTask, context: FoldContext) -> list[FoldResult] | KitError:
