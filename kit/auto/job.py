@@ -12,7 +12,6 @@ from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask
 from kit.portfolio import Entry
 
-_FITTING = 0.85  # share of a model's time for fitting; the rest is for predicting
 _GRACE = 1.15  # a model that ignores its limit is killed so much later
 
 
@@ -29,6 +28,7 @@ class Job:
         held: the lock of the run, let go when the job ends.
         seconds: how long it may take in all.
         need: bytes its task will take.
+        fitting: share of its time for fitting; the rest is for predicting.
         begun: `time.monotonic()` of its first task, 0 before.
         running: tasks in work.
     """
@@ -41,6 +41,7 @@ class Job:
     held: ExitStack
     seconds: float
     need: float
+    fitting: float = 0.8
     begun: float = 0.0
     running: list[FoldTask] = field(default_factory=list)
 
@@ -67,7 +68,7 @@ class Job:
         now = time.monotonic()
         self.begun = self.begun or now
         share = (self.end - now) / len(self.waiting)
-        task = replace(self.waiting.pop(0), deadline=now + _FITTING * share)
+        task = replace(self.waiting.pop(0), deadline=now + self.fitting * share)
         self.running.append(task)
         return task
 

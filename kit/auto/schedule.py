@@ -29,6 +29,7 @@ SEEDS = 5
 _BEST = 4  # models that are repeated with further seeds
 _AT_LEAST = 0.1  # of the time left is granted to any model
 _GENEROUS = 2.5  # times its fair share: some models need less than theirs
+_PREDICTING = 0.35  # time to predict a row with boosted trees, as a share of that to learn from it
 _FREE = 0.8  # share of the available memory that may be planned with
 
 
@@ -125,6 +126,7 @@ class Schedule:
     def _open(self, entry: Entry, repeat: int, name: str) -> Job | None:
         """A job, or None where there is nothing to do or no way to do it."""
         plan = make_plan(self.session, entry.name, repeat=repeat)
+        data = self.session.context.dataset
         with ExitStack() as held:
             held.enter_context(locked(self.session, plan, wait=False))
             known, results = start(self.session, plan)
@@ -146,6 +148,7 @@ class Schedule:
                 held=held.pop_all(),
                 seconds=self._share(entry),
                 need=self._need(plan),
+                fitting=fitting_share(len(data.X), len(data.X_test), plan.n_folds),
             )
 
     def _share(self, entry: Entry) -> float:
@@ -239,3 +242,9 @@ class Schedule:
 
     def _leave(self, name: str, reason: str) -> None:
         self.left_out.append((name, reason))
+
+
+def fitting_share(n_rows: int, n_test: int, n_folds: int) -> float:
+    """How much of a model's time its fits may take; every fold predicts all test rows."""
+    predicted, learnt = n_test * n_folds + n_rows, n_rows * max(1, n_folds - 1)
+    return float(min(0.85, max(0.3, 1 / (1 + _PREDICTING * predicted / learnt))))

@@ -43,6 +43,7 @@ class Workers:
 
     def __init__(self, size: int, make_context: Callable[[], FoldContext]) -> None:
         self.size = size
+        self._threads = max(1, (os.cpu_count() or 1) // size)
         self._make_context = make_context
         self._workers: list[_Worker] = []
 
@@ -58,7 +59,7 @@ class Workers:
 
     def warm_up(self) -> None:
         """Start the processes that are missing; they import and read while the caller goes on."""
-        with _held_interrupts():
+        with _held_interrupts(), _threads_of_libraries(self._threads):
             while len(self._workers) < self.size:
                 self._workers.append(_Worker(self._make_context))
 
@@ -196,3 +197,15 @@ def _held_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _threads_of_libraries(count: int) -> Iterator[None]:
+    """What BLAS and OpenMP read when a process that is started now imports them."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ.setdefault("OMP_NUM_THREADS", str(count))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]

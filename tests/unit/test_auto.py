@@ -14,6 +14,7 @@ import kit.auto.budget
 from kit.auto.budget import Budget
 from kit.auto.job import Job
 from kit.auto.memory import available, estimate
+from kit.auto.schedule import fitting_share
 from kit.competition import ModelSpec
 from kit.cv import Plan
 from kit.execution.results import FoldResult
@@ -132,3 +133,8 @@ def test_memory_is_estimated_by_rows_and_by_what_is_done_with_them(make_competit
     one = estimate("tree", "lightgbm", large, 5, together=False)
     assert one < estimate("tree", "lightgbm", large, 5, together=True)
     assert 0 < available() < 1e15
+
+
+def test_many_test_rows_leave_less_time_for_fitting() -> None:
+    assert 0.3 <= fitting_share(100, 100_000, 5) < fitting_share(1000, 1000, 5)
+    assert fitting_share(1000, 1000, 5) < fitting_share(100_000, 100, 5) <= 0.85
