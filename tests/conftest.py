@@ -92,7 +92,7 @@ def make_competition(tmp_path: Path) -> Callable[..., Competition]:
             "columns": {"id": "id", "target": "y", "kinds": dict.fromkeys(text, "category")},
             "task": {"type": "binary", "metric": "roc_auc", "classes": ["0", "1"]},
             "submission": {"wants": "probability", "columns": ["y"]},
-            "cv": {"splitter": "stratified_kfold", "n_splits": 3},
+            "cv": {"splitter": "stratified_kfold", "n_splits": 3, "models": ["lightgbm"]},
             "execution": {"threads": 1},
         }
         merged = {key: {**defaults.get(key, {}), **tables.get(key, {})} for key in defaults}

@@ -65,7 +65,6 @@ def nothing_written(competition: Competition) -> None:
         ("cv.n_splits=200", ["cv.n_splits must be between 2 and 127", "200"]),
         ("cv.seed=-1", ["cv.seed must be between 0 and 4294967295", "-1"]),
         ("cv=3", ["cv: must be a table", "3"]),
-        ("cv.models=[]", ["no model", "cv.models"]),
         ('cv.models=["linear","linear"]', ["more than once", "linear"]),
         ("cv.early_stopping=never", ["'never' is not known", "inner"]),
         ("cv.splitter=kfolds", ["unknown splitter 'kfolds'", "Did you mean 'kfold'?"]),
