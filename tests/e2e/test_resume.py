@@ -103,7 +103,7 @@ def test_three_kills_lose_no_finished_fold_and_change_no_prediction(toy: Any, la
 @pytest.mark.slow
 def test_ten_kills_lose_no_finished_fold_and_change_no_prediction(toy: Any, launch: Any) -> None:
     models = {"lightgbm": {"params": {"n_estimators": 1500, "patience": 1500}}}
-    cv = {"n_splits": 8}
+    cv = {"n_splits": 8, "early_stopping": "inner"}  # fold by fold
     whole, killed = toy("whole", models=models, cv=cv), toy("killed", models=models, cv=cv)
     began = time.monotonic()
     assert launch(whole, "cv", "lightgbm").wait() == 0
