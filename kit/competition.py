@@ -109,10 +109,10 @@ class CVSpec:
     `splitter` is a registered name, `module:attribute` of the competition's `splits.py`, or "file":
     then `folds.parquet` in the competition's folder, a teammate's perhaps, is the truth.
     `block` is the length of the validation blocks of the splitter `time_blocks`, as pandas reads
-    durations ("11D"). `early_stopping`: "cross" trains all folds side by side and stops each where
-    the other folds are best together (models that cannot, and folds in time order, use "inner");
-    "inner" holds out a part of the training rows; "fold" uses the scored fold itself, which is
-    optimistic and marked `*` wherever the score is shown.
+    durations ("11D"). `early_stopping`: "inner" holds out a part of the training rows; "cross"
+    trains all folds side by side and stops each where the other folds are best together (models
+    that cannot, and folds in time order, use "inner"); "fold" uses the scored fold itself, which
+    is optimistic and marked `*` wherever the score is shown.
     """
 
     splitter: str = "kfold"
@@ -120,7 +120,7 @@ class CVSpec:
     seed: int = 42
     block: str = ""
     models: tuple[str, ...] = ()
-    early_stopping: Literal["cross", "inner", "fold"] = "cross"
+    early_stopping: Literal["inner", "cross", "fold"] = "inner"
 
 
 @dataclass(frozen=True, kw_only=True)

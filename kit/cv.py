@@ -145,7 +145,7 @@ def make_plan(session: Session, model: str, *, repeat: int = 0) -> Plan:
     spec = find_model(competition, model)
     unfitted = build_model(spec, model, context.code)
     params = unfitted.get_params(deep=False)
-    stopping = _stopping(competition.settings.cv.early_stopping, unfitted, context)
+    stopping = _stopping(session.early_stopping, unfitted, context)
     cv, digests = competition.settings.cv, context.dataset.digests
     own = spec.use.partition(":")[0] if ":" in spec.use else ""
     facts = {

@@ -62,6 +62,7 @@ class Session:
     """A competition opened for computing: context and executor, for any number of models.
 
     Attributes:
+        early_stopping: the way asked for, see `CVSpec`; what a model really does is its plan's.
         deadline: `time.monotonic()` after which no further fold is started; None: no limit.
     """
 
@@ -70,6 +71,7 @@ class Session:
     executor: Executor
     threads: int
     listen: Listener
+    early_stopping: str = "inner"
     deadline: float | None = None
     keep_models: bool = False
     seconds_per_fold: dict[str, float] = field(default_factory=dict)
@@ -109,6 +111,7 @@ def open_session(
             executor=executor,
             threads=spec.threads or max(1, cores // workers),
             listen=listen,
+            early_stopping=competition.settings.cv.early_stopping,
             deadline=deadline,
             keep_models=keep_models,
         )

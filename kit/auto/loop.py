@@ -110,6 +110,8 @@ def auto(
     try:
         with open_session(competition, listen=told.event) as session:
             session.deadline = budget.work_end
+            if "early_stopping" not in competition.table.get("cv", {}):
+                session.early_stopping = "cross"  # one fit per fold, not two: more models in time
             session.threads = max(1, cores // workers.size)
             return _worked(session, entries, workers, budget, told)
     finally:

@@ -86,7 +86,7 @@ def nothing_written(competition: Competition) -> None:
         (f"{PARAMS}.leaves=3", ["model 'lightgbm' has no parameter 'leaves'", "num_leaves"]),
         (f"{PARAMS}.num_leaves=many", ["'num_leaves'", "whole number", "'many' (str)"]),
         (f"{PARAMS}.learning_rate=[1]", ["'learning_rate'", "must be a number", "[1] (list)"]),
-        (f"{PARAMS}.num_leaves=1", ["model 'lightgbm', fold 0, 1", "num_leaves"]),
+        (f"{PARAMS}.num_leaves=1", ["model 'lightgbm', fold 0 failed", "num_leaves"]),
         ("models.lightgbm.use=lihgtgbm", ["unknown model 'lihgtgbm'", "Did you mean 'lightgbm'?"]),
         ("models.lightgbm.use=model:build", ["'model:build' is neither in", "no .py file"]),
         ("models.lightgbm.use=:build", ["':build' is neither in"]),

@@ -133,7 +133,7 @@ def test_two_kit_cv_of_different_models_both_publish(toy: Any, launch: Any) -> N
 def test_a_file_limit_in_kit_cv_keeps_the_folds_and_the_rerun_finishes(
     toy: Any, launch: Any
 ) -> None:
-    competition = toy(n=6000, cv={"n_splits": 5, "early_stopping": "inner"})
+    competition = toy(n=6000, cv={"n_splits": 5})
     share_folds(competition, load_context(competition).folds)
     # a fold file has 40 to 50 kB, the run's oof.parquet 72
     limit = (

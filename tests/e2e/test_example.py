@@ -14,7 +14,7 @@ import pytest
 EXAMPLE = Path(__file__).resolve().parents[2] / "competitions" / "diabetes"
 # Scores of NOTES.md. A linear model is the same everywhere; boosting differs with the version
 # of LightGBM and the machine. A change of these numbers has to be explained in the commit.
-KNOWN = {"linear": (56.483, 0.1), "lightgbm": (59.261, 0.7)}
+KNOWN = {"linear": (56.483, 0.1), "lightgbm": (60.105, 0.7)}
 
 
 @pytest.fixture(scope="module")

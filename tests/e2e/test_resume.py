@@ -103,7 +103,7 @@ def test_three_kills_lose_no_finished_fold_and_change_no_prediction(toy: Any, la
 @pytest.mark.slow
 def test_ten_kills_lose_no_finished_fold_and_change_no_prediction(toy: Any, launch: Any) -> None:
     models = {"lightgbm": {"params": {"n_estimators": 1500, "patience": 1500}}}
-    cv = {"n_splits": 8, "early_stopping": "inner"}  # fold by fold
+    cv = {"n_splits": 8}
     whole, killed = toy("whole", models=models, cv=cv), toy("killed", models=models, cv=cv)
     began = time.monotonic()
     assert launch(whole, "cv", "lightgbm").wait() == 0
@@ -136,8 +136,7 @@ def test_a_killed_network_is_finished_bit_identically(toy: Any, launch: Any) -> 
 def test_a_truncated_fold_is_refitted_and_the_others_are_kept(
     toy: Any, launch: Any, wait_until: Callable[..., None]
 ) -> None:
-    inner = {"cv": {"n_splits": 3, "early_stopping": "inner"}}  # fold by fold
-    whole, torn = toy("whole", n=600, **inner), toy("torn", n=600, **inner)
+    whole, torn = toy("whole", n=600), toy("torn", n=600)
     assert launch(whole, "cv", "lightgbm").wait() == 0
     full = "import kit.cv, errno\ndef no(*a, **k): raise OSError(errno.ENOSPC, 'no space')\n"
     assert launch(torn, "cv", "lightgbm", before=full + "kit.cv._publish = no").wait() == 1

@@ -183,7 +183,7 @@ def test_a_run_records_where_it_comes_from(toy: Make) -> None:
     )  # fmt: skip
     assert record["overrides"] == {"models.lightgbm.params.num_leaves": 5}
     assert record["params"]["num_leaves"] == 5
-    assert record["early_stopping"] == "cross"
+    assert record["early_stopping"] == "inner"
     assert len(record["score"]["folds"]) == len(record["best_iterations"]) == 3
     assert set(record["digests"]) == {"data", "features", "folds", "code"}
     assert run.config["models"]["lightgbm"]["params"]["num_leaves"] == 5
@@ -247,7 +247,7 @@ def test_keeping_models_computes_a_run_again_that_has_none(toy: Make) -> None:
 
 
 def test_a_spent_budget_stops_before_the_next_fold_and_is_resumed(toy: Make) -> None:
-    competition = reload(toy(), "cv.early_stopping=inner")
+    competition = toy()
     events: list[Event] = []
     with open_session(competition, listen=events.append, budget=0.0) as session:
         assert cross_validate(session, "lightgbm") is None
@@ -308,10 +308,10 @@ def test_a_list_is_taken_for_a_tuple_of_numbers(toy: Make) -> None:
 
 def test_a_failing_model_is_named_with_its_fold(toy: Make) -> None:
     competition = toy(models={"lightgbm": {"params": {"num_leaves": 1}}})
-    with pytest.raises(ModelError, match="model 'lightgbm', fold 0, 1, 2 failed"):
-        validated(competition)
     with pytest.raises(ModelError, match="model 'lightgbm', fold 0 failed"):
-        validated(reload(competition, "cv.early_stopping=inner"))
+        validated(competition)
+    with pytest.raises(ModelError, match="model 'lightgbm', fold 0, 1, 2 failed"):
+        validated(reload(competition, "cv.early_stopping=cross"))
 
 
 def test_a_metric_that_gives_no_number_is_the_users_error(toy: Make) -> None:
