@@ -155,6 +155,7 @@ def make_plan(session: Session, model: str, *, repeat: int = 0) -> Plan:
         "folds": context.folds.digest,
         "metric": context.metric.name,
         "transform": context.metric.transform,
+        "deviation": context.metric.deviation,
         "use": spec.use,
         "code": context.code.digest(own) if own else "",
         "recipe": spec.recipe,

@@ -1,8 +1,8 @@
 """From probabilities to labels, chosen on out-of-fold predictions and kept only if it pays.
 
-Owns: the ways to decide (one threshold, class priors, one threshold per column), the search, and
-the honest score: what is scored on a fold was decided on the other folds. Folds count alike here,
-forward ones too: a decision has one or a few numbers, and no model sees it.
+Owns: the ways to decide (one threshold, class priors, cuts of a scale, one threshold per column),
+the search, and the honest score: what is scored on a fold was decided on the other folds. Folds
+count alike here, forward ones too: a decision has one or a few numbers, and no model sees it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from scipy.special import stdtrit
 from kit.competition import TaskType
 from kit.errors import DataError
 from kit.metrics.base import Metric, UndefinedMetric
+from kit.ordinal import Histogram, positions
+from kit.ordinal import labels as cut_labels
 
 Array = NDArray[Any]
-Kind = Literal["none", "threshold", "prior", "thresholds"]
+Kind = Literal["none", "threshold", "prior", "cuts", "thresholds"]
 
 _MAX_CANDIDATES = 200
 _EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -38,7 +40,8 @@ class Decision:
     Attributes:
         kind: "none": the most probable class (binary: 0.5); "threshold": P(classes[1]) of
             `values[0]` or more; "prior": the largest ratio of probability and `values` (one per
-            class); "thresholds": one per column.
+            class); "cuts": the expected class number, cut at `values`; "thresholds": one per
+            column.
         values: the numbers of the rule.
     """
 
@@ -55,7 +58,8 @@ class Decision:
             DataError: the number of columns does not fit the rule.
         """
         pred = np.asarray(pred)
-        columns = {"threshold": 1, "none": None}.get(self.kind, len(self.values))
+        widths = {"threshold": 1, "none": None, "cuts": len(self.values) + 1}
+        columns = widths.get(self.kind, len(self.values))
         if pred.ndim != 2 or (columns is not None and pred.shape[1] != columns):
             raise DataError(
                 f"the decision {self.kind!r} {self.values} needs predictions of shape "
@@ -63,6 +67,8 @@ class Decision:
             )
         if self.kind == "prior":
             labels = np.argmax(pred / np.asarray(self.values), axis=1)
+        elif self.kind == "cuts":
+            labels = cut_labels(positions(pred), np.asarray(self.values))
         elif self.kind == "thresholds":
             labels = pred >= np.asarray(self.values)
         elif pred.shape[1] == 1:
@@ -195,7 +201,8 @@ def _choose(
     rows = _subsample(len(y), _MAX_ROWS if metric.from_counts else _SLOW_ROWS)
     y, pred, fold = y[rows], pred[rows], fold[rows]
     if task == "multiclass":
-        return _choose_prior(metric, y, pred, fold)
+        cut = metric.ordinal and metric.from_counts is not None
+        return (_choose_cuts if cut else _choose_prior)(metric, y, pred, fold)
     if task == "binary":
         best = _thresholds(metric, y, pred[:, 0], fold)
         rules = {k: Decision("threshold", (value,)) for k, value in best.items()}
@@ -295,6 +302,20 @@ def _best(metric: Metric, scores: Array, candidates: Array) -> float:
         return 0.5
     top = candidates[scores >= np.nanmax(scores) - 1e-12]
     return float(top[np.abs(top - 0.5).argmin()])
+
+
+def _choose_cuts(
+    metric: Metric, y: Array, pred: Array, fold: Array
+) -> tuple[Decision, dict[int, Decision]]:
+    """Cuts of the expected class number, chosen without each fold."""
+    histogram = Histogram(y, positions(pred), fold, pred.shape[1])
+    sign = 1.0 if metric.greater_is_better else -1.0
+    from_counts = cast(Any, metric.from_counts)
+
+    def rule(left: int | None) -> Decision:
+        return Decision("cuts", tuple(histogram.best(from_counts, sign, left).tolist()))
+
+    return rule(None), {int(k): rule(int(k)) for k in np.unique(fold)}
 
 
 def _choose_prior(

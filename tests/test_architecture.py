@@ -26,7 +26,16 @@ LAYERS = (
     ("config", "registry", "atomic", "duration", "moments", "diagnosis"),
     ("competition", "tables", "usercode", "portfolio"),
     ("kinds", "features", "dataset", "folds", "runs"),
-    ("metrics", "decision", "scoring", "splitters", "preprocessing", "models", "providers"),
+    (
+        "metrics",
+        "ordinal",
+        "decision",
+        "scoring",
+        "splitters",
+        "preprocessing",
+        "models",
+        "providers",
+    ),
     ("execution",),
     ("session",),
     (

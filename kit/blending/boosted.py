@@ -59,7 +59,7 @@ class Boosting:
         if level.task == "regression":
             truth = level.scale.link(level.y)
             unit = float(truth.std()) or 1.0
-            params["objective"] = "l1" if level.metric.name in ("mae", "mape", "smape") else "l2"
+            params["objective"] = "l1" if level.metric.deviation == "absolute" else "l2"
         elif level.task == "binary":
             params["objective"] = "binary"
         else:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kit.competition import TaskType
 from kit.decision import default_decision
 from kit.metrics.base import Metric, UndefinedMetric
+from kit.ordinal import positions
 
 Array = NDArray[np.float64]
 Back = Callable[[Array], Array]
@@ -65,6 +66,8 @@ def make_objective(
         return _Auc(oof, _target(known, task, y, oof.shape[2]) > 0.5)
     if known == "mae":
         return _Absolute(oof, _target(known, task, y, oof.shape[2]))
+    if metric.ordinal and task == "multiclass":  # cuts come later; a close position is half of it
+        return _Squares("rmse", positions(oof)[:, :, None], np.asarray(y, float)[:, None])
     if metric.needs == "label":
         return _Labels(metric, task, oof, y)
     return _Called(metric, oof, y, back)
@@ -117,11 +120,7 @@ class _Squares:
         base = (1.0 - share) * weights
         crossed = self.products @ base  # (k, m)
         own = np.diagonal(self.products, axis1=1, axis2=2)
-        squares = (
-            base @ crossed.T + 2.0 * share * crossed.T.T + share**2 * own.T.T
-            if False
-            else ((crossed @ base)[:, None] + 2.0 * share * crossed + share**2 * own)
-        )
+        squares = (crossed @ base)[:, None] + 2.0 * share * crossed + share**2 * own
         squares = np.maximum(squares, 0.0)
         if self.root:
             squares = np.sqrt(squares)

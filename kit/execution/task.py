@@ -7,7 +7,7 @@ for itself. The result is one file per fold under its final name, or nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -313,14 +313,19 @@ def problem_of(task: FoldTask, context: FoldContext) -> Problem:
         seed=task.seed % _SEEDS,
         threads=task.threads,
         needs=context.metric.needs,
+        deviation=context.metric.deviation,
         deadline=task.deadline,
     )
 
 
 def transform_pair(name: str, task: str) -> tuple[Any, Any]:
     """The scale a metric wants the target on, and the way back."""
-    if name == "log1p" and task in ("regression", "multitarget"):
+    if task not in ("regression", "multitarget"):
+        return _same, _same
+    if name == "log1p":
         return np.log1p, lambda values: np.maximum(np.expm1(values), 0.0)
+    if name == "signed_log":
+        return _signed(np.log1p), _signed(np.expm1)
     return _same, _same
 
 
@@ -355,6 +360,16 @@ def _expect(values: NDArray[np.float64], shape: tuple[int, int], task: TaskType)
 
 def _same(values: NDArray[Any]) -> NDArray[Any]:
     return values
+
+
+def _signed(function: Callable[[Any], Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """The function of what is above 0, mirrored below."""
+
+    def mirrored(values: NDArray[Any]) -> NDArray[Any]:
+        with np.errstate(over="ignore"):  # infinite predictions are refused later, with a message
+            return np.asarray(np.sign(values) * function(np.abs(values)))
+
+    return mirrored
 
 
 def _reported(task_use: str, code: UserCode) -> AbstractContextManager[None]:

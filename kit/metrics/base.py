@@ -31,7 +31,8 @@ from kit.errors import ConfigError, DataError, UnknownName
 from kit.registry import METRICS
 
 Needs = Literal["value", "label", "proba", "rank"]
-Transform = Literal["none", "log1p"]
+Transform = Literal["none", "log1p", "signed_log"]
+Deviation = Literal["squared", "absolute"]
 
 # A sum of float32 probabilities may leave 0..1 by this much without being wrong.
 _TOLERANCE = 1e-5
@@ -53,13 +54,16 @@ class Metric:
         needs: "value", "label" (codes made by a `kit.decision.Decision`), "proba" (probabilities)
             or "rank" (only the order of the predictions counts).
         tasks: the tasks it is defined for.
-        transform: the scale of the target on which squared error trains for this metric, and on
+        transform: the scale of the target on which models are trained for this metric, and on
             which predictions are averaged.
+        deviation: what models make small on that scale: squared or absolute errors.
         averaged: with several target columns, score each and take the mean; otherwise `function`
             gets the 2-D arrays. Columns where the metric is undefined (by their truth alone, so
             that no prediction can hide) are left out of the mean.
         from_counts: the same score from confusion counts ``(..., K, K)`` [true, predicted], for
             label metrics; makes the search for a decision quick.
+        ordinal: whether the classes are steps of a scale, so that labels may be cut from the
+            expected step.
         column: for a label metric with `averaged` false, the metric whose best threshold in each
             column is also the best for the whole.
         description: one line, with the source where there is one.
@@ -71,8 +75,10 @@ class Metric:
     needs: Needs
     tasks: tuple[TaskType, ...]
     transform: Transform = "none"
+    deviation: Deviation = "squared"
     averaged: bool = True
     from_counts: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    ordinal: bool = False
     column: Metric | None = None
     description: str = ""
 

@@ -251,6 +251,7 @@ QUADRATIC_KAPPA = Metric(
     needs="label",
     tasks=_SINGLE,
     from_counts=_quadratic_kappa_of,
+    ordinal=True,
     description="Cohen's kappa with quadratic weights; the order of task.classes is the scale.",
 )
 ROC_AUC = Metric(

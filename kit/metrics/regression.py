@@ -109,6 +109,7 @@ MAE = Metric(
     greater_is_better=False,
     needs="value",
     tasks=_TASKS,
+    deviation="absolute",
     description="Mean absolute error.",
 )
 MAPE = Metric(
@@ -117,6 +118,8 @@ MAPE = Metric(
     greater_is_better=False,
     needs="value",
     tasks=_TASKS,
+    transform="signed_log",
+    deviation="absolute",
     description="Mean absolute error relative to the target, as a fraction (0.05 = 5 %).",
 )
 SMAPE = Metric(
@@ -125,6 +128,8 @@ SMAPE = Metric(
     greater_is_better=False,
     needs="value",
     tasks=_TASKS,
+    transform="signed_log",
+    deviation="absolute",
     description="Symmetric relative error in percent, 0..200, as Kaggle computes it.",
 )
 R2 = Metric(

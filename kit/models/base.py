@@ -33,6 +33,7 @@ class Problem:
         seed: of everything random in the model.
         threads: how many it may use.
         needs: what the metric reads (see `kit.metrics`): "label" allows what spoils probabilities.
+        deviation: of numbers: "squared" errors are made small, or "absolute" ones.
         deadline: `time.monotonic()` by which `fit` should have ended; a model that can stop earlier
             does so and sets `cut_`. None: no limit.
     """
@@ -42,6 +43,7 @@ class Problem:
     seed: int = 0
     threads: int = 1
     needs: str = "proba"
+    deviation: str = "squared"
     deadline: float | None = None
 
     @property

@@ -200,6 +200,8 @@ class LightGBM(Model):
             del params[kit_only]
         task: TaskType = problem.task
         params["objective"], params["metric"] = _OBJECTIVES[task]
+        if not problem.classification and problem.deviation == "absolute":
+            params["objective"], params["metric"] = "regression_l1", "l1"
         if task == "multiclass":
             params["num_class"] = problem.n_outputs
         if self.num_leaves is None:

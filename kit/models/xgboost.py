@@ -188,6 +188,8 @@ class XGBoost(Model):
         for kit_only in ("n_estimators", "patience"):
             del params[kit_only]
         params["objective"], params["eval_metric"] = _OBJECTIVES[problem.task]
+        if not problem.classification and problem.deviation == "absolute":
+            params["objective"], params["eval_metric"] = "reg:absoluteerror", "mae"
         if problem.task == "multiclass":
             params["num_class"] = problem.n_outputs
         return {

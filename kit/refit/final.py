@@ -166,6 +166,7 @@ class _Fits:
             seed=(seed % _SEEDS) * 1000 + _SEEDS_AFTER_FOLDS + number,
             threads=self.threads,
             needs=context.metric.needs,
+            deviation=context.metric.deviation,
         )
         try:
             X = steps.fit_transform(data.X, y)

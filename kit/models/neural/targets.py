@@ -5,7 +5,7 @@
 | binary | 2 scores | both classes, one-hot | cross-entropy |
 | multiclass | a score per class | one-hot | cross-entropy |
 | multilabel | a score per label | 0 or 1 | binary cross-entropy |
-| regression, multitarget | a value per target | standardised | squared error |
+| regression, multitarget | a value per target | standardised | squared or absolute error |
 """
 
 from __future__ import annotations
@@ -98,6 +98,8 @@ def loss(outputs: Any, target: Any, problem: Problem) -> Any:
         losses = ops.mean(
             ops.relu(outputs) - outputs * target + ops.softplus(-ops.abs(outputs)), axis=-1
         )
+    elif problem.deviation == "absolute":
+        losses = ops.mean(ops.abs(outputs - target), axis=-1)
     else:
         losses = ops.mean(ops.square(outputs - target), axis=-1)
     return ops.mean(losses, axis=(1, 2))
@@ -113,11 +115,14 @@ def activated(outputs: Any, problem: Problem) -> Any:
 
 
 def validation_loss(y: NDArray[Any], predicted: NDArray[np.float64], problem: Problem) -> float:
-    """What the best epoch is chosen by: errors for metrics of labels, else log loss or RMSE."""
+    """What the best epoch is chosen by: errors for metrics of labels, else the loss."""
     if not problem.classification:
         values = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         spread = np.maximum(values.std(axis=0), _TINY)
-        return float(np.sqrt(np.mean(((predicted - values) / spread) ** 2)))
+        errors = (predicted - values) / spread
+        if problem.deviation == "absolute":
+            return float(np.mean(np.abs(errors)))
+        return float(np.sqrt(np.mean(errors**2)))
     if problem.task == "multiclass":
         right = predicted[np.arange(len(y)), np.asarray(y, dtype=np.int64)]
         wrong = predicted.argmax(axis=1) != y

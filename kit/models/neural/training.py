@@ -93,4 +93,6 @@ def head(keras: Any, problem: Problem) -> tuple[Any, Any]:
             keras.layers.Dense(problem.n_outputs, activation="sigmoid", dtype="float32"),
             keras.losses.BinaryCrossentropy(),
         )
-    return keras.layers.Dense(problem.n_outputs, dtype="float32"), keras.losses.MeanSquaredError()
+    losses = {"squared": "MeanSquaredError", "absolute": "MeanAbsoluteError"}
+    loss = getattr(keras.losses, losses[problem.deviation])()
+    return keras.layers.Dense(problem.n_outputs, dtype="float32"), loss

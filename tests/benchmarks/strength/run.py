@@ -90,6 +90,9 @@ def attempt(system: System, task: Task, budget: float, keep: Path) -> dict[str, 
     except Exception:
         line["error"] = traceback.format_exc()[-2000:]
     finally:
+        if (folder / "log.txt").exists():
+            keep.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(folder / "log.txt", keep.with_suffix(".txt"))
         shutil.rmtree(folder, ignore_errors=True)
     return line
 
