@@ -24,7 +24,7 @@ HEAVY += ("kaggle", "rich", "joblib", "psutil")
 LAYERS = (
     ("errors",),
     ("config", "registry", "atomic", "duration", "moments", "diagnosis"),
-    ("competition", "tables", "usercode", "portfolio"),
+    ("competition", "tables", "usercode", "portfolio", "spaces"),
     ("kinds", "features", "dataset", "folds", "runs"),
     (
         "metrics",

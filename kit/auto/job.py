@@ -12,7 +12,7 @@ from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask
 from kit.portfolio import Entry
 
-_GRACE = 1.15  # a model that ignores its limit is killed so much later
+_GRACE = 1.5  # a model that ignores its limit is killed so much later
 
 
 @dataclass(kw_only=True)
@@ -29,6 +29,7 @@ class Job:
         seconds: how long it may take in all.
         need: bytes its task will take.
         fitting: share of its time for fitting; the rest is for predicting.
+        expected: whether it is news when it does not end.
         begun: `time.monotonic()` of its first task, 0 before.
         running: tasks in work.
     """
@@ -42,6 +43,7 @@ class Job:
     seconds: float
     need: float
     fitting: float = 0.8
+    expected: bool = True
     begun: float = 0.0
     running: list[FoldTask] = field(default_factory=list)
 

@@ -19,7 +19,7 @@ from kit.competition import Competition
 from kit.errors import KitError, RunError
 from kit.execution.context import context_factory
 from kit.execution.workers import Workers
-from kit.portfolio import Entry, choose, entries_of
+from kit.portfolio import Entry, choose, draws, entries_of
 from kit.runs import Run
 from kit.selection import best_run
 from kit.session import Listener, Session, open_session
@@ -113,13 +113,19 @@ def auto(
             if "early_stopping" not in competition.table.get("cv", {}):
                 session.early_stopping = "cross"  # one fit per fold, not two: more models in time
             session.threads = max(1, cores // workers.size)
-            return _worked(session, entries, workers, budget, told)
+            return _worked(session, entries, workers, budget, told, named=bool(models))
     finally:
         workers.close()
 
 
 def _worked(
-    session: Session, entries: Sequence[Entry], workers: Workers, budget: Budget, told: Told
+    session: Session,
+    entries: Sequence[Entry],
+    workers: Workers,
+    budget: Budget,
+    told: Told,
+    *,
+    named: bool,
 ) -> Outcome:
     competition, data = session.competition, session.context.dataset
     chosen, left = choose(*data.X.shape, data.task, entries)
@@ -127,7 +133,8 @@ def _worked(
     findings = _checked(competition, session, budget)
     told.findings(findings)
     files = _Submissions(competition, told)
-    schedule = Schedule(session, workers, budget, chosen, files.offer)
+    more = () if named else draws(chosen)
+    schedule = Schedule(session, workers, budget, chosen, more, files.offer)
     runs = schedule.run()
     workers.close()  # their memory and cores are for the blend now
     if not runs:

@@ -9,7 +9,7 @@ of that stops the others.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from kit.auto.budget import Budget
@@ -28,8 +28,8 @@ SEEDS = 5
 
 _BEST = 4  # models that are repeated with further seeds
 _AT_LEAST = 0.1  # of the time left is granted to any model
-_GENEROUS = 2.5  # times its fair share: some models need less than theirs
-_PREDICTING = 0.35  # time to predict a row with boosted trees, as a share of that to learn from it
+_GENEROUS = 2.0  # times its fair share: some models need less than theirs
+_AHEAD = 8.0  # fair shares are kept for the next models only: a few whole ones beat many cut ones
 _FREE = 0.8  # share of the available memory that may be planned with
 
 
@@ -41,6 +41,7 @@ class Schedule:
         workers: where tasks run.
         budget: the time.
         entries: what to try, in order.
+        more: what to try after that while there is time.
         published: called with every run that is there.
 
     Attributes:
@@ -54,6 +55,7 @@ class Schedule:
         workers: Workers,
         budget: Budget,
         entries: Sequence[Entry],
+        more: Iterable[Entry],
         published: Callable[[Run], None],
     ) -> None:
         self.session, self.workers, self.budget = session, workers, budget
@@ -62,8 +64,9 @@ class Schedule:
         self.left_out: list[tuple[str, str]] = []
         self._jobs: list[Job] = []
         self._took: dict[str, float] = {}
+        self._filling = False  # whether the portfolio is through
         self._pending = sum(entry.weight for entry in entries)
-        self._coming = self._order(entries)
+        self._coming = self._order(entries, more)
 
     def run(self) -> list[Run]:
         """Work until the time is over or everything is tried."""
@@ -77,12 +80,18 @@ class Schedule:
             for job in self._jobs:
                 job.held.close()
 
-    def _order(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int]]:
-        """The portfolio; then the best of it again, with other seeds."""
+    def _order(
+        self, entries: Sequence[Entry], more: Iterable[Entry]
+    ) -> Iterator[tuple[Entry, int]]:
+        """The portfolio and what follows it; then the best of it again, with other seeds."""
         for entry in entries:
             self._pending -= entry.weight
             yield entry, 0
+        for entry in more:
+            self._filling = True
+            yield entry, 0
         known = {entry.name: entry for entry in entries}
+        self._filling = True
         for repeat in range(1, SEEDS):
             up = self.session.context.metric.greater_is_better
             ranked = sorted(self.runs, key=lambda run: -run.score if up else run.score)
@@ -135,7 +144,7 @@ class Schedule:
                 return None
             reason = self._no_time(entry) or self._no_memory(plan)
             if reason:
-                if not repeat:  # that there is no time for more seeds is no news
+                if not self._filling:  # that there is no time for more of the same is no news
                     self._leave(name, reason)
                 return None
             missing = [fold for fold in range(plan.n_folds) if fold not in results]
@@ -148,14 +157,16 @@ class Schedule:
                 held=held.pop_all(),
                 seconds=self._share(entry),
                 need=self._need(plan),
-                fitting=fitting_share(len(data.X), len(data.X_test), plan.n_folds),
+                fitting=fitting_share(plan.spec.use, len(data.X), len(data.X_test), plan.n_folds),
+                expected=not self._filling,
             )
 
     def _share(self, entry: Entry) -> float:
         """Seconds for the next model."""
         left = self.budget.left
         running = sum(job.entry.weight for job in self._jobs)
-        fair = left * self.workers.size * entry.weight / (self._pending + running + entry.weight)
+        ahead = min(_AHEAD, self._pending) + running + entry.weight
+        fair = left * self.workers.size * entry.weight / ahead
         return min(left, max(_GENEROUS * fair, _AT_LEAST * left))
 
     def _no_time(self, entry: Entry) -> str:
@@ -237,14 +248,20 @@ class Schedule:
             self.workers.kill(task)
         self._jobs.remove(job)
         job.held.close()
-        if not job.repeat:
+        if job.expected:
             self._leave(job.plan.model, reason)
 
     def _leave(self, name: str, reason: str) -> None:
         self.left_out.append((name, reason))
 
 
-def fitting_share(n_rows: int, n_test: int, n_folds: int) -> float:
+_PREDICTING = {"lightgbm": 1.0, "xgboost": 0.5, "catboost": 0.1}
+"""Time to predict a row, as a share of that to learn from it (1,000 to 40,000 rows; LightGBM 0.45
+to 1.3)."""
+
+
+def fitting_share(use: str, n_rows: int, n_test: int, n_folds: int) -> float:
     """How much of a model's time its fits may take; every fold predicts all test rows."""
     predicted, learnt = n_test * n_folds + n_rows, n_rows * max(1, n_folds - 1)
-    return float(min(0.85, max(0.3, 1 / (1 + _PREDICTING * predicted / learnt))))
+    share = _PREDICTING.get(use, 0.35)
+    return float(min(0.9, max(0.3, 1 / (1 + share * predicted / learnt))))

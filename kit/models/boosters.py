@@ -19,7 +19,7 @@ from kit.models.base import Problem
 WARM_UP = 10
 """Rounds after which the time per round is known."""
 
-_STEPS_TO_FIT = 12  # learning rate x rounds that most data sets need
+_STEPS_TO_FIT = 24  # learning rate x rounds that most data sets need
 _FASTEST = 0.3  # above it boosting wanders
 
 

@@ -29,7 +29,7 @@ _OBJECTIVES = {
 
 
 _WARM_UP = 10  # rounds after which the time per round is known
-_STEPS_TO_FIT = 12  # learning rate x rounds that most data sets need
+_STEPS_TO_FIT = 24  # learning rate x rounds that most data sets need
 _FASTEST = 0.3  # above it boosting wanders
 
 _Data = tuple[dict[str, Any], lgb.Dataset, lgb.Dataset | None]

@@ -17,7 +17,7 @@ from kit.models.base import Model, Problem, Rows
 _CHOICES = (3, 5, 8, 12, 20, 32, 50, 80, 120)
 _MAX_LEVELS = 50  # a category with more levels counts by the mean of its target only
 _CHUNK = 8192  # rows asked for at once: bounds the memory of neighbours x outputs
-_PRIOR = 1.0  # neighbours' worth of the base rate, so that no probability is 0 or 1
+_PRIORS = (0.03, 0.2, 1.0)  # neighbours' worth of the base rate: no probability is 0 or 1
 _TINY = 1e-9
 _BINS = 20  # of a column, to see what it tells of the target
 _SHARPNESS = 0.75  # of the share of variance: 0.5 is its root, the correlation ratio; sharper won
@@ -32,7 +32,8 @@ class KNN(Model):
     loss on Titanic 0.435 instead of 0.466.
 
     Args:
-        k: neighbours; None: the number with the least leave-one-out loss on the training rows.
+        k: neighbours; None: the number with the least leave-one-out loss on the training rows,
+            chosen together with how much the base rate weighs.
         search_rows: so many training rows at most vote on k.
 
     Source:
@@ -57,18 +58,19 @@ class KNN(Model):
         rows *= self.stretch_
         self.index_ = NearestNeighbors(n_jobs=1).fit(rows)
         with threadpool_limits(problem.threads):
-            self.k_ = min(self.k or self._best_k(rows, problem), len(rows))
+            best, self.prior_ = self._best(rows, problem)
+            self.k_ = min(self.k or best, len(rows))
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Weighted means of the neighbours."""
         rows = _points(X) * self.stretch_
         with threadpool_limits(self.problem_.threads):
-            parts = [
-                self._mean(*self.index_.kneighbors(rows[start : start + _CHUNK], self.k_))
+            found = [
+                self.index_.kneighbors(rows[start : start + _CHUNK], self.k_)
                 for start in range(0, len(rows), _CHUNK)
             ]
-        return np.vstack(parts)
+        return np.vstack([self._mean(*pair, prior=self.prior_) for pair in found])
 
     def save(self, folder: Path) -> None:
         """Write `model.joblib` (scikit-learn has no other native format)."""
@@ -80,7 +82,9 @@ class KNN(Model):
         model: Self = joblib.load(folder / "model.joblib")
         return model
 
-    def _mean(self, distance: NDArray[Any], neighbour: NDArray[Any]) -> NDArray[np.float64]:
+    def _mean(
+        self, distance: NDArray[Any], neighbour: NDArray[Any], *, prior: float
+    ) -> NDArray[np.float64]:
         """``(m, k)`` distances and row numbers -> ``(m, n_outputs)``."""
         nearness = 1.0 / np.maximum(distance.astype(np.float64), _TINY)
         # the nearest weighs 1, so that the prior means the same on every scale of distances
@@ -89,26 +93,29 @@ class KNN(Model):
         total = nearness.sum(axis=1, keepdims=True)
         if not self.problem_.classification:
             return np.asarray(summed / total)
-        return np.asarray((summed + _PRIOR * self.base_) / (total + _PRIOR))
+        return np.asarray((summed + prior * self.base_) / (total + prior))
 
-    def _best_k(self, rows: NDArray[np.float32], problem: Problem) -> int:
-        """The k with the least leave-one-out loss: one query serves all of them."""
-        choices = [k for k in _CHOICES if k < len(rows)]
-        if len(choices) < 2:
-            return max(1, len(rows) - 1)
+    def _best(self, rows: NDArray[np.float32], problem: Problem) -> tuple[int, float]:
+        """Neighbours and prior with the least leave-one-out loss: one query serves all of them."""
+        choices = [k for k in ([self.k] if self.k else _CHOICES) if k < len(rows)]
+        if not choices:
+            return max(1, len(rows) - 1), _PRIORS[-1]
         rng = np.random.default_rng(problem.seed)
         asked = rng.permutation(len(rows))[: self.search_rows]
         distance, neighbour = self.index_.kneighbors(rows[asked], choices[-1] + 1)
         distance, neighbour = _without_self(distance, neighbour, asked)
         truth = self.values_[asked]
-        losses = []
+        losses = {}
         for k in choices:
-            found = [
-                self._mean(distance[i : i + _CHUNK, :k], neighbour[i : i + _CHUNK, :k])
-                for i in range(0, len(asked), _CHUNK)
-            ]
-            losses.append(_loss(truth, np.vstack(found), problem))
-        return choices[int(np.argmin(losses))]
+            for prior in _PRIORS if problem.classification else _PRIORS[-1:]:
+                found = [
+                    self._mean(
+                        distance[i : i + _CHUNK, :k], neighbour[i : i + _CHUNK, :k], prior=prior
+                    )
+                    for i in range(0, len(asked), _CHUNK)
+                ]
+                losses[k, prior] = _loss(truth, np.vstack(found), problem)
+        return min(losses, key=lambda pair: losses[pair])
 
 
 def _points(X: pd.DataFrame) -> NDArray[np.float32]:
