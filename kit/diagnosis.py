@@ -14,8 +14,8 @@ from pathlib import Path
 import kit
 
 _PACKAGES = (
-    "numpy", "pandas", "pyarrow", "scikit-learn", "lightgbm", "tensorflow", "keras", "kaggle",
-    "typer",
+    "numpy", "pandas", "pyarrow", "scikit-learn", "lightgbm", "catboost", "tensorflow", "keras",
+    "kaggle", "typer",
 )  # fmt: skip
 _LITTLE_DISK = 2 * 10**9
 _LITTLE_MEMORY = 4 * 2**30

@@ -111,7 +111,6 @@ PORTFOLIO: tuple[Entry, ...] = (
         name="catboost",
         use="catboost",
         why="ordered boosting of symmetric trees",
-        package="catboost",
         min_seconds=5,
         weight=1.5,
     ),
@@ -219,7 +218,15 @@ PORTFOLIO: tuple[Entry, ...] = (
     ),
 )
 
-SHORT = ("lightgbm", "lightgbm-shallow", "lightgbm-made", "linear-made", "extra_trees", "tabm")
+SHORT = (
+    "lightgbm",
+    "lightgbm-shallow",
+    "catboost",
+    "lightgbm-made",
+    "linear-made",
+    "extra_trees",
+    "tabm",
+)
 """What `kit cv` validates where `kit.toml` names no model."""
 
 _BY_NAME = {entry.name: entry for entry in PORTFOLIO}

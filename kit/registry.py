@@ -130,7 +130,7 @@ MODELS = Registry(
         "random_forest": "bagged trees; steady, and good to blend",
         "extra_trees": "trees split at random; a good partner in blends",
         "knn": "mean of the nearest rows; weak alone, errs differently",
-        "catboost": "boosted symmetric trees, strong on categories (extra: boost)",
+        "catboost": "boosted symmetric trees, strong on categories",
         "xgboost": "boosted trees grown level by level (extra: boost)",
         "mlp": "small Keras network with embeddings",
         "realmlp": "Keras network tuned for tables; all folds in one program",

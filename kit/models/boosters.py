@@ -1,6 +1,6 @@
 """What boosting libraries have in common: targets, rows as numbers, and when to hurry or to end.
 
-XGBoost and CatBoost are optional (`kit-competitions[boost]`) and imported on first use.
+XGBoost is optional (`kit-competitions[boost]`); both libraries are imported on first use.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import pytest
 from kit.runs import publish
 
 HEAVY = (
-    "numpy", "pandas", "pyarrow", "scipy", "sklearn", "lightgbm", "tensorflow", "keras", "kaggle",
-    "rich",
+    "numpy", "pandas", "pyarrow", "scipy", "sklearn", "lightgbm", "catboost", "tensorflow", "keras",
+    "kaggle", "rich",
 )  # fmt: skip
 _SCRIPT = """
 import sys

@@ -9,7 +9,7 @@ import pytest
 from kit.models.base import check_model
 from kit.registry import MODELS
 
-OPTIONAL = ("catboost", "xgboost")
+OPTIONAL = ("xgboost",)
 TASKS = ("binary", "multiclass", "multilabel", "regression", "multitarget")
 SMALL = {
     "lightgbm": {"n_estimators": 30},

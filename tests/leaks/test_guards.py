@@ -54,7 +54,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 TINY = {**SMALL, "mlp": {"layers": [8], "epochs": 2}}  # where it does not matter what is learned
 PARAMS = {name: {"params": params} for name, params in SMALL.items()}
-NETWORKS, OPTIONAL = ("mlp", "realmlp", "tabm"), ("catboost", "xgboost")
+NETWORKS, OPTIONAL = ("mlp", "realmlp", "tabm"), ("xgboost",)
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:

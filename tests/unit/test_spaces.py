@@ -1,0 +1,63 @@
+"""Random configurations: what a draw is, that models take it, which ones follow the portfolio."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from kit.errors import KitError
+from kit.models.base import make_model
+from kit.portfolio import DRAWS, PORTFOLIO, draws, find_model
+from kit.registry import MODELS
+from kit.spaces import SPACES, Choice, Range, draw
+
+
+@pytest.mark.parametrize("use", SPACES)
+def test_draws_stay_in_their_space_differ_and_come_again(use: str) -> None:
+    found = [draw(use, number) for number in range(1, 21)]
+    assert found == [draw(use, number) for number in range(1, 21)]
+    assert len({repr(each) for each in found}) == 20
+    for name, space in SPACES[use].items():
+        for params in found:
+            if isinstance(space, Choice):
+                assert params[name] in space.values
+            else:
+                assert space.low <= params[name] <= space.high
+                assert isinstance(params[name], int) == space.whole
+
+
+@pytest.mark.parametrize("use", [use for use in SPACES if use != "xgboost"])
+def test_models_take_what_is_drawn(use: str) -> None:
+    make_model(MODELS.load(use), draw(use, 3), use)
+
+
+def test_a_logarithmic_range_is_even_in_orders_of_magnitude() -> None:
+    rng = random.Random(0)
+    drawn = [Range(0.001, 1.0, log=True).draw(rng) for _ in range(3000)]
+    assert sum(value < 0.01 for value in drawn) == pytest.approx(1000, abs=100)
+    whole = [Range(1, 4, whole=True).draw(rng) for _ in range(4000)]
+    assert [whole.count(value) for value in (1, 2, 3, 4)] == pytest.approx([1000] * 4, abs=120)
+
+
+def test_draws_follow_what_was_tried_and_have_names_of_their_own() -> None:
+    tried = [entry for entry in PORTFOLIO if entry.use in ("lightgbm", "catboost", "linear")]
+    found = list(draws(tried))
+    assert len(found) == len({entry.name for entry in found}) == DRAWS
+    assert {entry.use for entry in found} == {"lightgbm", "catboost"}
+    assert found[0].name == "lightgbm-r1"
+    assert found[0].params == draw("lightgbm", 1)
+    numbers = [int(e.name.split("-r")[1]) for e in found if e.use == "lightgbm"]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert list(draws([entry for entry in PORTFOLIO if entry.use == "knn"])) == []
+
+
+def test_the_name_of_a_draw_is_a_model(make_competition: Any) -> None:
+    train = pd.DataFrame({"id": range(40), "x": range(40), "y": [0, 1] * 20})
+    competition = make_competition(train, train.drop(columns="y"))
+    spec = find_model(competition, "lightgbm-r7")
+    assert (spec.use, spec.params) == ("lightgbm", draw("lightgbm", 7))
+    with pytest.raises(KitError, match="lightgbm-rx"):
+        MODELS.check(find_model(competition, "lightgbm-rx").use)
