@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -101,8 +101,8 @@ def convert(hint: Any, value: Any, where: str) -> Any:
         if value not in args:
             raise ConfigError(f"{where}: {value!r} is not known. {nearest(str(value), args)}")
         return value
-    if origin is tuple:
-        items = value if isinstance(value, list) else [value]
+    if origin in (tuple, Sequence):
+        items = value if isinstance(value, list | tuple) else [value]
         return tuple(convert(args[0], item, where) for item in items)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return build(hint, _expect(dict, value, where), where)

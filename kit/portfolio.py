@@ -62,7 +62,6 @@ class Entry:
 
 
 PORTFOLIO: tuple[Entry, ...] = (
-    Entry(name="lightgbm", use="lightgbm", why="the strongest single start"),
     Entry(
         name="lightgbm-loose",
         use="lightgbm",
@@ -70,6 +69,7 @@ PORTFOLIO: tuple[Entry, ...] = (
         params={"learning_rate": 0.05, "lambda_l2": 0.0, "extra_trees": True},
         tasks=("multiclass",),
     ),
+    Entry(name="lightgbm", use="lightgbm", why="the strongest single start"),
     Entry(
         name="lightgbm-deep",
         use="lightgbm",

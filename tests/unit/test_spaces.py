@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from kit.competition import ModelSpec
 from kit.errors import KitError
+from kit.execution.task import build_model
 from kit.models.base import make_model
 from kit.portfolio import DRAWS, PORTFOLIO, draws, find_model
 from kit.registry import MODELS
 from kit.spaces import SPACES, Choice, Range, draw
+from kit.usercode import UserCode
 
 
 @pytest.mark.parametrize("use", SPACES)
@@ -61,3 +65,14 @@ def test_the_name_of_a_draw_is_a_model(make_competition: Any) -> None:
     assert (spec.use, spec.params) == ("lightgbm", draw("lightgbm", 7))
     with pytest.raises(KitError, match="lightgbm-rx"):
         MODELS.check(find_model(competition, "lightgbm-rx").use)
+
+
+@pytest.mark.parametrize("use", [use for use in SPACES if use != "xgboost"])
+def test_a_draw_is_typed_as_the_model_asks(use: str) -> None:
+    """As `kit cv` builds it, which reads lists of `kit.toml`, too."""
+    code = UserCode(Path())
+    for number in (1, 2, 3):
+        build_model(ModelSpec(use=use, params=draw(use, number)), use, code)
+    if use == "realmlp":
+        model = build_model(ModelSpec(use=use, params={"layers": [32, 16]}), use, code)
+        assert model.get_params()["layers"] == (32, 16)
