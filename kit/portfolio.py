@@ -89,7 +89,7 @@ PORTFOLIO: tuple[Entry, ...] = (
         name="lightgbm-shallow",
         use="lightgbm",
         why="few leaves, random thresholds: the best of all on little or noisy data",
-        max_rows=50_000,
+        max_rows=20_000,
         params={
             "n_estimators": 3000,
             "learning_rate": 0.05,
@@ -101,27 +101,11 @@ PORTFOLIO: tuple[Entry, ...] = (
         },
     ),
     Entry(
-        name="extra_trees",
-        use="extra_trees",
-        why="averages instead of steps",
-        max_rows=300_000,
-        max_cells=30e6,
-    ),
-    Entry(
         name="catboost",
         use="catboost",
         why="ordered boosting of symmetric trees",
         min_seconds=5,
         weight=1.5,
-    ),
-    Entry(
-        name="linear-made",
-        use="linear",
-        why="a linear model on columns made of others, wrong in other places than trees",
-        recipe="linear_generated",
-        max_cells=20e6,
-        weight=1.5,
-        min_seconds=8,
     ),
     Entry(
         name="lightgbm-extra",
@@ -142,6 +126,15 @@ PORTFOLIO: tuple[Entry, ...] = (
         },
     ),
     Entry(
+        name="linear-made",
+        use="linear",
+        why="a linear model on columns made of others, wrong in other places than trees",
+        recipe="linear_generated",
+        max_cells=20e6,
+        weight=1.5,
+        min_seconds=8,
+    ),
+    Entry(
         name="tabm",
         use="tabm",
         why="eight networks that share most weights",
@@ -149,6 +142,13 @@ PORTFOLIO: tuple[Entry, ...] = (
         max_cells=15e6,
         min_seconds=15,
         weight=3,
+    ),
+    Entry(
+        name="extra_trees",
+        use="extra_trees",
+        why="averages instead of steps",
+        max_rows=300_000,
+        max_cells=30e6,
     ),
     Entry(name="knn", use="knn", why="neighbours", max_rows=15_000, max_cells=2e6, seeded=False),
     Entry(

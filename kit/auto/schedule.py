@@ -64,6 +64,7 @@ class Schedule:
         self.left_out: list[tuple[str, str]] = []
         self._jobs: list[Job] = []
         self._took: dict[str, float] = {}
+        self._quickest: dict[str, float] = {}  # by the model's registered name
         self._filling = False  # whether the portfolio is through
         self._pending = sum(entry.weight for entry in entries)
         self._coming = self._order(entries, more)
@@ -171,6 +172,8 @@ class Schedule:
 
     def _no_time(self, entry: Entry) -> str:
         left, took = self.budget.left, self._took.get(entry.name)
+        if took is None and self._filling:
+            took = self._quickest.get(entry.use)
         if took is not None and took > left:
             return f"took {took:.0f} s before, {left:.0f} s are left"
         if left < entry.min_seconds:
@@ -204,7 +207,7 @@ class Schedule:
         for job in [job for job in self._jobs if job.running]:
             if now >= min(job.kill_at, self.budget.work_end):
                 self._drop(job, "its time was over")
-            elif job.too_slow(self.budget.work_end, self.workers.size):
+            elif job.too_slow(min(job.kill_at, self.budget.work_end), self.workers.size):
                 self._drop(job, f"a fold takes {job.measured:.0f} s: too many are left")
 
     def _handle(self, finished: Finished) -> None:
@@ -224,7 +227,9 @@ class Schedule:
 
     def _finish(self, job: Job) -> None:
         self._jobs.remove(job)
-        self._took[job.entry.name] = time.monotonic() - job.begun
+        took, use = time.monotonic() - job.begun, job.entry.use
+        self._took[job.entry.name] = took
+        self._quickest[use] = min(took, self._quickest.get(use, took))
         try:
             run = finish(self.session, job.plan, job.results)
         except DiskFull:

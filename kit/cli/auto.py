@@ -51,12 +51,12 @@ def auto(
     out = Output(json=json, quiet=quiet)
     seconds = parse_duration(budget)
     competition = Competition.find(directory, set_ or [])
-    outcome = run_auto(competition, seconds, _told(out, seconds), models or [])
+    outcome = run_auto(competition, seconds, _told(out, seconds, bool(models)), models or [])
     out.document(_document(outcome))
     _report(out, outcome, verbose)
 
 
-def _told(out: Output, seconds: float) -> Told:
+def _told(out: Output, seconds: float, named: bool) -> Told:
     """One line per model, with the time since the start."""
     from kit.auto.budget import Budget
     from kit.auto.loop import Told
@@ -86,6 +86,8 @@ def _told(out: Output, seconds: float) -> Told:
 
         out.remark(header(session))
         out.remark(f"to try: {', '.join(entry.name for entry in chosen)}")
+        more = "other seeds of the best" if named else "random configurations, other seeds"
+        out.remark(f"then, while there is time: {more}")
         for entry, reason in left:
             out.remark(f"not tried: {entry.name}: {reason}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,23 @@ def test_after_a_kill_the_submission_of_the_first_model_is_there_and_the_rest_is
     assert told["run"]["kind"] in ("blend", "cv")
     for name, moment in before.items():
         assert (competition.runs / name).stat().st_mtime_ns == moment
+
+
+@pytest.mark.slow
+def test_with_time_left_random_configurations_follow_and_the_budget_holds(
+    toy: Any, launch: Any
+) -> None:
+    made = toy(n=90)
+    started, clock = launch(made, "auto", "--budget", "50s", "--json"), time.monotonic()
+    assert started.wait() == 0, started.err
+    assert time.monotonic() - clock < 1.05 * 50 + 5
+    told = json.loads(started.out)
+    names = [run["model"] for run in told["runs"]]
+    assert names[0] in ("lightgbm", "lightgbm-shallow")
+    assert {"lightgbm-r1", "catboost-r1"} <= set(names)
+    assert "then, while there is time: random configurations" in started.err
+    assert all("-r" not in each["model"] for each in told["left_out"])
+    assert validate(Path(told["submission"]), made) == []
 
 
 def test_where_no_model_ends_it_says_so(competition: Competition, launch: Any) -> None:
