@@ -12,7 +12,7 @@ from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask
 from kit.portfolio import Entry
 
-_GRACE = 1.5  # a model that ignores its limit is killed so much later
+_GRACE = 1.5  # times its time: then a model that ignores its limit is ended
 
 
 @dataclass(kw_only=True)
@@ -54,8 +54,13 @@ class Job:
 
     @property
     def kill_at(self) -> float:
-        """`time.monotonic()` at which its workers are ended."""
-        return self.begun + _GRACE * self.seconds + 1.0
+        """`time.monotonic()` at which its workers are ended.
+
+        While the first of several folds is not there, that is earlier: when the others, two at a
+        time, could not end in time any more.
+        """
+        rounds = 1 + len(self.waiting) / 2 if self.measured is None else 1
+        return self.begun + _GRACE * self.seconds / rounds + 1.0
 
     @property
     def measured(self) -> float | None:

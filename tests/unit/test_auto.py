@@ -114,6 +114,16 @@ def test_a_model_whose_folds_cannot_end_in_time_is_seen_after_the_first() -> Non
     assert made.too_slow(time.monotonic() + 25, workers=1)
 
 
+def test_a_model_whose_first_fold_does_not_come_is_given_up_before_its_time() -> None:
+    made = job(seconds=90)  # three folds: with two more to come the first may take half of it
+    assert made.next() is not None
+    waiting = made.kill_at - time.monotonic()
+    assert waiting == pytest.approx(1.5 * 90 / 2 + 1, abs=0.5)
+    together = job(seconds=90, early_stopping="cross")
+    assert together.next() is not None
+    assert together.kill_at - time.monotonic() == pytest.approx(1.5 * 90 + 1, abs=0.5)
+
+
 def test_memory_is_estimated_by_rows_and_by_what_is_done_with_them(make_competition: Any) -> None:
     import pandas as pd
 
