@@ -8,7 +8,8 @@ datetime   95 % of the values are dates of one format; whole numbers only where 
 numeric    numbers; strings of which 95 % are numbers
 text       several words per value, mostly different values
 id         unique per row without structure, or numbers that just count up: never a feature
-code       strings of letters, digits and separators such as "B/45/S": many, most with a digit
+code       strings of letters, digits and separators such as "B/45/S", most with a digit, that
+           seldom come again
 category   everything else
 =========  =====================================================================================
 """
@@ -25,6 +26,7 @@ from kit.moments import as_datetimes, datetime_format, is_day_first, spread
 
 ROWS = 200_000  # judged rows; counts of distinct values and counters see all rows
 _MOST = 0.95
+_REPEATED = 5  # rows per value from which on a value itself can be learnt
 _DATE_NAME = re.compile(r"date|day|time|yyyymmdd|(^|_)dt($|_)", re.IGNORECASE)
 _WORD = r"[^\W\d_]{2,}"
 _PARTS = r"[^\W_]+(?:[ /_.\-:#]+[^\W_]+)*\.?"
@@ -154,9 +156,8 @@ def _string_id(some: pd.Series, distinct: int, n: int, n_rows: int) -> Guess | N
 
 
 def _code(some: pd.Series, distinct: int, n: int, counted: str) -> Guess | None:
-    # a few levels seen over and over are categories, however they are spelled
-    many = (distinct > 0.02 * n and distinct > 50) or (distinct > 0.05 * n and distinct >= 10)
-    if not many or some.str.len().mean() > 40:
+    # what comes again and again ("store_12") says who it is: a category, however it is spelled
+    if distinct < max(10, n / _REPEATED) or some.str.len().mean() > 40:
         return None
     if some.str.fullmatch(_PARTS).mean() < _MOST or some.str.contains(r"\d").mean() < 0.5:
         return None

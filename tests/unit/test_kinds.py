@@ -132,3 +132,14 @@ def test_numbers_stored_as_strings_are_numeric_up_to_five_percent_of_words() -> 
 def test_large_columns_are_judged_by_rows_from_all_over() -> None:
     values = pd.Series(np.r_[["12"] * 200_000, ["word"] * 200_000])
     assert guess_kind(values).kind == "category"
+
+
+def test_a_name_with_a_number_that_comes_again_and_again_says_who_it_is() -> None:
+    """As parts, "d1128" would be the number 1128, and the lecturer forgotten."""
+    rng = np.random.default_rng(0)
+    who = [f"d{number}" for number in rng.integers(0, 300, 6000)]
+    assert guess_kind(pd.Series(who)).kind == "category"
+    cabins = [f"{'ABC'[n % 3]}/{n // 2}/P" for n in rng.permutation(6000)]
+    assert guess_kind(pd.Series(cabins)).kind == "code"
+    seldom = [f"PC {number}" for number in rng.integers(0, 600, 900)]
+    assert guess_kind(pd.Series(seldom)).kind == "code"
