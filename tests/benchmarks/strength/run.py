@@ -10,6 +10,7 @@ JSON with "valid" and "score". A peer is run as PEERS_HOME/NAME/bin/python run_p
 train.csv test.csv TARGET ID METRIC SECONDS OUT.csv --seed S --threads 2.
 
 What the results file has already is not run again: after an interruption the same command goes on.
+`results.jsonl` beside this file keeps what was measured on two shared cores; "commit" is kit's.
 A run waits until others leave the processors alone and until the file given with --pause is gone.
 Time: every run takes about its budget. `table.py` makes the tables.
 """
