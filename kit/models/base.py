@@ -51,6 +51,11 @@ class Problem:
         """Whether probabilities are predicted."""
         return self.task in ("binary", "multiclass", "multilabel")
 
+    @property
+    def minimised(self) -> str:
+        """What is made small: the log loss of "binary", "multiclass", "multilabel", or errors."""
+        return self.task if self.classification else self.deviation
+
 
 @dataclass(frozen=True, kw_only=True)
 class FoldRows:

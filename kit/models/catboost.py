@@ -23,8 +23,8 @@ _LOSSES = {
     "binary": "Logloss",
     "multilabel": "Logloss",
     "multiclass": "MultiClass",
-    "regression": "RMSE",
-    "multitarget": "RMSE",
+    "squared": "RMSE",
+    "absolute": "MAE",
 }
 
 _Data = tuple[pd.DataFrame, pd.DataFrame | None]
@@ -187,7 +187,7 @@ class CatBoost(Model):
             params["class_names"] = [0, 1]
         return {
             **params,
-            "loss_function": _loss(problem),
+            "loss_function": _LOSSES[problem.minimised],
             "boosting_type": "Plain",
             "bootstrap_type": "Bernoulli",
             "random_seed": problem.seed % 2**31,
@@ -197,12 +197,6 @@ class CatBoost(Model):
             "use_best_model": False,
             "logging_level": "Silent",
         }
-
-
-def _loss(problem: Problem) -> str:
-    if not problem.classification and problem.deviation == "absolute":
-        return "MAE"
-    return _LOSSES[problem.task]
 
 
 class _Lockstep:

@@ -15,7 +15,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from kit.competition import TaskType
 from kit.models.base import FoldRows, Model, Problem, Rows, describe
 from kit.models.stopping import CrossStopping, OwnStopping
 
@@ -23,8 +22,8 @@ _OBJECTIVES = {
     "binary": ("binary", "binary_logloss"),
     "multilabel": ("binary", "binary_logloss"),
     "multiclass": ("multiclass", "multi_logloss"),
-    "regression": ("regression", "rmse"),
-    "multitarget": ("regression", "rmse"),
+    "squared": ("regression", "rmse"),
+    "absolute": ("regression_l1", "l1"),
 }
 
 
@@ -198,11 +197,8 @@ class LightGBM(Model):
         params = self.get_params()
         for kit_only in ("n_estimators", "patience"):
             del params[kit_only]
-        task: TaskType = problem.task
-        params["objective"], params["metric"] = _OBJECTIVES[task]
-        if not problem.classification and problem.deviation == "absolute":
-            params["objective"], params["metric"] = "regression_l1", "l1"
-        if task == "multiclass":
+        params["objective"], params["metric"] = _OBJECTIVES[problem.minimised]
+        if problem.task == "multiclass":
             params["num_class"] = problem.n_outputs
         if self.num_leaves is None:
             params["num_leaves"] = 31 if problem.classification else 63

@@ -22,8 +22,8 @@ _OBJECTIVES = {
     "binary": ("binary:logistic", "logloss"),
     "multilabel": ("binary:logistic", "logloss"),
     "multiclass": ("multi:softprob", "mlogloss"),
-    "regression": ("reg:squarederror", "rmse"),
-    "multitarget": ("reg:squarederror", "rmse"),
+    "squared": ("reg:squarederror", "rmse"),
+    "absolute": ("reg:absoluteerror", "mae"),
 }
 
 
@@ -187,9 +187,7 @@ class XGBoost(Model):
         params = self.get_params()
         for kit_only in ("n_estimators", "patience"):
             del params[kit_only]
-        params["objective"], params["eval_metric"] = _OBJECTIVES[problem.task]
-        if not problem.classification and problem.deviation == "absolute":
-            params["objective"], params["eval_metric"] = "reg:absoluteerror", "mae"
+        params["objective"], params["eval_metric"] = _OBJECTIVES[problem.minimised]
         if problem.task == "multiclass":
             params["num_class"] = problem.n_outputs
         return {
