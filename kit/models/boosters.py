@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from kit.errors import MissingDependency
 from kit.models.base import Problem
 
-WARM_UP = 10
-"""Rounds after which the time per round is known."""
-
+_WARM_UP = 10  # rounds after which the time per round is known
 _STEPS_TO_FIT = 24  # learning rate x rounds that most data sets need
 _FASTEST = 0.3  # above it boosting wanders
 
@@ -97,7 +95,7 @@ class Clock:
             step: rounds done.
             restart: whether the rounds done would be thrown away for it.
         """
-        if self.deadline is None or step != WARM_UP:
+        if self.deadline is None or step != _WARM_UP:
             return None
         now = time.monotonic()
         possible = (self.deadline - now) * step / (now - self._started) + (0 if restart else step)

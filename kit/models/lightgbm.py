@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from kit.models.base import FoldRows, Model, Problem, Rows, describe
+from kit.models.boosters import Clock, share, target_columns
 from kit.models.stopping import CrossStopping, OwnStopping
 
 _OBJECTIVES = {
@@ -25,11 +25,6 @@ _OBJECTIVES = {
     "squared": ("regression", "rmse"),
     "absolute": ("regression_l1", "l1"),
 }
-
-
-_WARM_UP = 10  # rounds after which the time per round is known
-_STEPS_TO_FIT = 24  # learning rate x rounds that most data sets need
-_FASTEST = 0.3  # above it boosting wanders
 
 _Data = tuple[dict[str, Any], lgb.Dataset, lgb.Dataset | None]
 """LightGBM's parameters, binned training rows, binned validation rows."""
@@ -173,18 +168,19 @@ class LightGBM(Model):
             model.problem_, model.boosters_ = problem, []
             model.best_iteration_, model.curve_, model.cut_ = None, {}, False
         watched = data[0][2] is not None
-        columns = _columns(problem)
+        columns = target_columns(problem)
         for done, column in enumerate(columns):
             boosters = [
                 _booster(*parts, *pair, column) for parts, pair in zip(data, labels, strict=True)
             ]
             stop = stopping(len(models), self.patience) if watched else None
-            until = _share(problem.deadline, len(columns) - done)
-            cut = boost(boosters, self.n_estimators, stop, until)
+            until = share(problem.deadline, len(columns) - done)
+            clock = Clock(until, self.learning_rate, self.n_estimators)
+            boost(boosters, stop, clock)
             for k, (model, booster) in enumerate(zip(models, boosters, strict=True)):
                 booster.best_iteration = int(stop.best_step[k]) if stop else booster.num_trees()
                 model.boosters_.append(booster.free_dataset())
-                model.cut_ |= cut
+                model.cut_ |= clock.cut
                 if stop is not None and not model.curve_:
                     model.curve_ = {"valid": stop.curve[:, k].tolist()}
         if watched:
@@ -217,49 +213,20 @@ class LightGBM(Model):
         }
 
 
-def boost(
-    boosters: Sequence[lgb.Booster],
-    rounds: int,
-    stop: OwnStopping | None,
-    deadline: float | None,
-) -> bool:
-    """Add trees to all boosters in turn, until `stop`, `rounds` or the deadline says so.
-
-    When the deadline leaves time for few rounds only, the learning rate is raised: few large steps
-    are better than few small ones.
-
-    Returns:
-        Whether the deadline changed the outcome.
-    """
-    started, hurried = time.monotonic(), False
-    for step in range(1, rounds + 1):
+def boost(boosters: Sequence[lgb.Booster], stop: OwnStopping | None, clock: Clock) -> None:
+    """Add trees to all boosters in turn, until `stop`, `clock` or the last round says so."""
+    for step in range(1, clock.rounds + 1):
         stuck = [booster.update() for booster in boosters]
         if stop is not None:
             stop.update(np.array([booster.eval_valid()[0][2] for booster in boosters]))
             if stop.done:
-                return hurried
-        if all(stuck):
-            return hurried
-        if deadline is None:
-            continue
-        now = time.monotonic()
-        if now + (now - started) / step > deadline:
-            return True
-        if step == _WARM_UP:
-            hurried = _hurry(boosters, step + (deadline - now) * step / (now - started), rounds)
-    return hurried
-
-
-def _hurry(boosters: Sequence[lgb.Booster], possible: float, rounds: int) -> bool:
-    """Raise the learning rate where only `possible` rounds fit into the time."""
-    rate = float(boosters[0].params["learning_rate"])
-    wanted = min(rounds, _STEPS_TO_FIT / rate)
-    if possible >= wanted:
-        return False
-    faster = min(_FASTEST, rate * wanted / max(possible, 1.0))
-    for booster in boosters:
-        booster.reset_parameter({"learning_rate": max(rate, faster)})
-    return True
+                return
+        if all(stuck) or clock.over(step):
+            return
+        rate = clock.faster(step)
+        if rate is not None:
+            for booster in boosters:
+                booster.reset_parameter({"learning_rate": rate})
 
 
 def _booster(
@@ -276,18 +243,6 @@ def _booster(
         valid.set_label(y_valid if column is None else y_valid[:, column])
         booster.add_valid(valid, "valid")
     return booster
-
-
-def _columns(problem: Problem) -> list[int | None]:
-    """Targets that get a booster each; None: the target is one column."""
-    many = problem.task in ("multilabel", "multitarget")
-    return list(range(problem.n_outputs)) if many else [None]
-
-
-def _share(deadline: float | None, left: int) -> float | None:
-    """The deadline of the next of `left` equal pieces of work."""
-    now = time.monotonic()
-    return None if deadline is None else now + (deadline - now) / left
 
 
 def _plain_names(X: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from kit.models.base import FoldRows, Problem
 from kit.models.boosters import Clock, library
 from kit.registry import MODELS
 
-BOOSTERS = ("xgboost", "catboost")
+BOOSTERS = ("lightgbm", "xgboost", "catboost")
 PROBLEM = Problem(task="binary", n_outputs=1, seed=1)
 
 
