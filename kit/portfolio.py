@@ -1,20 +1,22 @@
 """The portfolio: which configurations `kit auto` tries, in which order, and on which data.
 
-Plain data. The order is by what a next model adds to a blend of those before it, not by its own
-score: a strong booster, something quick and different, a network, and only then variations. Names
-work everywhere a model's name does: `kit cv lightgbm-deep`.
+Plain data. The order is by what a next model adds to a blend of those before it in little time:
+boosters for little and for much data, a linear model, a network, something quick and different, and
+only then variations. Names work everywhere a model's name does: `kit cv lightgbm-deep`.
 
 Sources of the LightGBM configurations: the zero-shot portfolios that AutoGluon learned over some
-hundred data sets (AutoGluon 1.5 and 1.6, 2025-2026: r177, r163, r72, r8, prep r13, prep r41);
-their numbers stand beside each entry. Networks: see `kit.models.neural`.
+hundred data sets (AutoGluon 1.5 and 1.6, 2025-2026: r177, r163, r72, prep r13); their numbers stand
+beside the entries, which take larger steps since time is short. Networks: see `kit.models.neural`.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from itertools import cycle, islice
 from typing import Any
 
 from kit.competition import Competition, ModelSpec
@@ -265,15 +267,14 @@ def draws(tried: Sequence[Entry]) -> Iterator[Entry]:
     The blend gains more from other configurations than from other seeds of the same ones.
     """
     like = {entry.use: entry for entry in reversed(tried)}
-    uses = [use for use in _CYCLE if use in like]
-    for position in range(DRAWS if uses else 0):
-        use = uses[position % len(uses)]
-        number = position // len(uses) * uses.count(use) + uses[: position % len(uses)].count(use)
+    drawn: Counter[str] = Counter()
+    for use in islice(cycle([use for use in _CYCLE if use in like]), DRAWS):
+        drawn[use] += 1
         yield replace(
             like[use],
-            name=f"{use}-r{number + 1}",
+            name=f"{use}-r{drawn[use]}",
             why="a random configuration",
-            params=draw(use, number + 1),
+            params=draw(use, drawn[use]),
             recipe="",
         )
 

@@ -15,35 +15,53 @@ from kit.portfolio import Entry
 _GRACE = 1.5  # times its time: then a model that ignores its limit is ended
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What is tried next.
+
+    Attributes:
+        entry: the model.
+        repeat: 0, or the number of a further seed.
+        extra: whether the portfolio is through. That there is no time for it is no news then.
+    """
+
+    entry: Entry
+    repeat: int = 0
+    extra: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the run will be called."""
+        return f"{self.entry.name}.{self.repeat + 1}" if self.repeat else self.entry.name
+
+
 @dataclass(kw_only=True)
 class Job:
     """A run in the making.
 
     Attributes:
-        entry: what is tried.
-        repeat: 0, or the number of a further seed.
+        turn: what is tried.
         plan: the run's plan.
         waiting: tasks that no worker has yet.
         results: finished folds.
         held: the lock of the run, let go when the job ends.
         seconds: how long it may take in all.
         need: bytes its task will take.
+        abreast: how many of its tasks can be in work at a time.
         fitting: share of its time for fitting; the rest is for predicting.
-        expected: whether it is news when it does not end.
         begun: `time.monotonic()` of its first task, 0 before.
         running: tasks in work.
     """
 
-    entry: Entry
-    repeat: int
+    turn: Turn
     plan: Plan
     waiting: list[FoldTask]
     results: dict[int, FoldResult]
     held: ExitStack
     seconds: float
     need: float
+    abreast: int
     fitting: float = 0.8
-    expected: bool = True
     begun: float = 0.0
     running: list[FoldTask] = field(default_factory=list)
 
@@ -56,10 +74,10 @@ class Job:
     def kill_at(self) -> float:
         """`time.monotonic()` at which its workers are ended.
 
-        While the first of several folds is not there, that is earlier: when the others, two at a
-        time, could not end in time any more.
+        While the first of several folds is not there, that is earlier: when the others could not
+        end in time any more.
         """
-        rounds = 1 + len(self.waiting) / 2 if self.measured is None else 1
+        rounds = 1 + len(self.waiting) / self.abreast if self.measured is None else 1
         return self.begun + _GRACE * self.seconds / rounds + 1.0
 
     @property
@@ -89,9 +107,9 @@ class Job:
         """Whether all folds are there."""
         return len(self.results) == self.plan.n_folds
 
-    def too_slow(self, until: float, workers: int) -> bool:
+    def too_slow(self, until: float) -> bool:
         """Whether the folds that are left cannot end in time, by the folds measured so far."""
         if self.measured is None or not self.waiting:
             return False
-        rounds = -(-len(self.waiting) // workers)
+        rounds = -(-len(self.waiting) // self.abreast)
         return time.monotonic() + rounds * self.measured > until

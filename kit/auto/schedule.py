@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from kit.auto.budget import Budget
-from kit.auto.job import Job
+from kit.auto.job import Job, Turn
 from kit.auto.memory import available, estimate
 from kit.cv import Plan, finish, locked, make_plan, start, take
 from kit.errors import DiskFull, KitError
@@ -30,6 +30,9 @@ _BEST = 4  # models that are repeated with further seeds
 _AT_LEAST = 0.1  # of the time left is granted to any model
 _GENEROUS = 2.0  # times its fair share: some models need less than theirs
 _AHEAD = 8.0  # fair shares are kept for the next models only: a few whole ones beat many cut ones
+_PREDICTING = {"lightgbm": 1.0, "xgboost": 0.5, "catboost": 0.1}
+"""Time to predict a row, as a share of that to learn from it (1,000 to 40,000 rows; LightGBM 0.45
+to 1.3); 0.35 for other models."""
 _FREE = 0.8  # share of the available memory that may be planned with
 
 
@@ -63,9 +66,7 @@ class Schedule:
         self.runs: list[Run] = []
         self.left_out: list[tuple[str, str]] = []
         self._jobs: list[Job] = []
-        self._took: dict[str, float] = {}
-        self._quickest: dict[str, float] = {}  # by the model's registered name
-        self._filling = False  # whether the portfolio is through
+        self._ended: list[tuple[Entry, float]] = []  # with the seconds it took
         self._pending = sum(entry.weight for entry in entries)
         self._coming = self._order(entries, more)
 
@@ -81,24 +82,20 @@ class Schedule:
             for job in self._jobs:
                 job.held.close()
 
-    def _order(
-        self, entries: Sequence[Entry], more: Iterable[Entry]
-    ) -> Iterator[tuple[Entry, int]]:
+    def _order(self, entries: Sequence[Entry], more: Iterable[Entry]) -> Iterator[Turn]:
         """The portfolio and what follows it; then the best of it again, with other seeds."""
         for entry in entries:
             self._pending -= entry.weight
-            yield entry, 0
+            yield Turn(entry)
         for entry in more:
-            self._filling = True
-            yield entry, 0
+            yield Turn(entry, extra=True)
         known = {entry.name: entry for entry in entries}
-        self._filling = True
         for repeat in range(1, SEEDS):
             up = self.session.context.metric.greater_is_better
             ranked = sorted(self.runs, key=lambda run: -run.score if up else run.score)
             random = [known[run.model] for run in ranked if run.model in known]
             for entry in [each for each in random if each.seeded][:_BEST]:
-                yield entry, repeat
+                yield Turn(entry, repeat, extra=True)
 
     def _fill(self) -> bool:
         """Give every free worker a task; False: there is no further one."""
@@ -119,23 +116,22 @@ class Schedule:
 
     def _next_job(self) -> Job | None:
         """Open the next model that can be worked on."""
-        for entry, repeat in self._coming:
-            name = f"{entry.name}.{repeat + 1}" if repeat else entry.name
+        for turn in self._coming:
             try:
-                job = self._open(entry, repeat, name)
+                job = self._open(turn)
             except DiskFull:
                 raise
             except KitError as error:
-                self._leave(name, str(error))
+                self._leave(turn.name, str(error))
             else:
                 if job is not None:
                     self._jobs.append(job)
                     return job
         return None
 
-    def _open(self, entry: Entry, repeat: int, name: str) -> Job | None:
+    def _open(self, turn: Turn) -> Job | None:
         """A job, or None where there is nothing to do or no way to do it."""
-        plan = make_plan(self.session, entry.name, repeat=repeat)
+        plan = make_plan(self.session, turn.entry.name, repeat=turn.repeat)
         data = self.session.context.dataset
         with ExitStack() as held:
             held.enter_context(locked(self.session, plan, wait=False))
@@ -143,38 +139,39 @@ class Schedule:
             if known is not None:
                 self._publish(known)
                 return None
-            reason = self._no_time(entry) or self._no_memory(plan)
+            reason = self._no_time(turn) or self._no_memory(plan)
             if reason:
-                if not self._filling:  # that there is no time for more of the same is no news
-                    self._leave(name, reason)
+                if not turn.extra:
+                    self._leave(turn.name, reason)
                 return None
             missing = [fold for fold in range(plan.n_folds) if fold not in results]
             return Job(
-                entry=entry,
-                repeat=repeat,
+                turn=turn,
                 plan=plan,
                 waiting=plan.tasks(missing),
                 results=results,
                 held=held.pop_all(),
-                seconds=self._share(entry),
+                seconds=self._share(turn.entry),
                 need=self._need(plan),
+                abreast=self.workers.size,
                 fitting=fitting_share(plan.spec.use, len(data.X), len(data.X_test), plan.n_folds),
-                expected=not self._filling,
             )
 
     def _share(self, entry: Entry) -> float:
         """Seconds for the next model."""
         left = self.budget.left
-        running = sum(job.entry.weight for job in self._jobs)
+        running = sum(job.turn.entry.weight for job in self._jobs)
         ahead = min(_AHEAD, self._pending) + running + entry.weight
         fair = left * self.workers.size * entry.weight / ahead
         return min(left, max(_GENEROUS * fair, _AT_LEAST * left))
 
-    def _no_time(self, entry: Entry) -> str:
-        left, took = self.budget.left, self._took.get(entry.name)
-        if took is None and self._filling:
-            took = self._quickest.get(entry.use)
-        if took is not None and took > left:
+    def _no_time(self, turn: Turn) -> str:
+        """Why it is too late for a model: one of its kind took longer, or it always needs more."""
+        left, entry = self.budget.left, turn.entry
+        same = [seconds for other, seconds in self._ended if other.name == entry.name]
+        kin = [seconds for other, seconds in self._ended if turn.extra and other.use == entry.use]
+        took = same[-1] if same else min(kin, default=0.0)
+        if took > left:
             return f"took {took:.0f} s before, {left:.0f} s are left"
         if left < entry.min_seconds:
             return f"needs {entry.min_seconds:.0f} s or more, {left:.0f} s are left"
@@ -207,7 +204,7 @@ class Schedule:
         for job in [job for job in self._jobs if job.running]:
             if now >= min(job.kill_at, self.budget.work_end):
                 self._drop(job, "its time was over")
-            elif job.too_slow(min(job.kill_at, self.budget.work_end), self.workers.size):
+            elif job.too_slow(min(job.kill_at, self.budget.work_end)):
                 self._drop(job, f"a fold takes {job.measured:.0f} s: too many are left")
 
     def _handle(self, finished: Finished) -> None:
@@ -227,9 +224,7 @@ class Schedule:
 
     def _finish(self, job: Job) -> None:
         self._jobs.remove(job)
-        took, use = time.monotonic() - job.begun, job.entry.use
-        self._took[job.entry.name] = took
-        self._quickest[use] = min(took, self._quickest.get(use, took))
+        self._ended.append((job.turn.entry, time.monotonic() - job.begun))
         try:
             run = finish(self.session, job.plan, job.results)
         except DiskFull:
@@ -253,16 +248,11 @@ class Schedule:
             self.workers.kill(task)
         self._jobs.remove(job)
         job.held.close()
-        if job.expected:
+        if not job.turn.extra:
             self._leave(job.plan.model, reason)
 
     def _leave(self, name: str, reason: str) -> None:
         self.left_out.append((name, reason))
-
-
-_PREDICTING = {"lightgbm": 1.0, "xgboost": 0.5, "catboost": 0.1}
-"""Time to predict a row, as a share of that to learn from it (1,000 to 40,000 rows; LightGBM 0.45
-to 1.3)."""
 
 
 def fitting_share(use: str, n_rows: int, n_test: int, n_folds: int) -> float:

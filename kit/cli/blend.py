@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +10,8 @@ import typer
 from kit.cli.options import Directory, Json, Quiet, Set, Verbose
 
 if TYPE_CHECKING:
-    from kit.cli.output import Output
+    from kit.cli.output import Cell, Output
+    from kit.runs import Run
 
 
 def blend(
@@ -42,7 +43,7 @@ def blend(
     The nested score is the one to believe.
     """
     from kit.blend import blend as blend_runs
-    from kit.cli.output import Cell, Output
+    from kit.cli.output import Output
     from kit.competition import Competition
     from kit.runs import find_run
 
@@ -51,32 +52,41 @@ def blend(
     run = blend_runs(competition, names or [], method, negative=negative)
     out.document(dict(run.record))
     parents = [find_run(competition.runs, parent) for parent in run.record["parents"]]
+    _say_members(out, run, parents)
+    _say_scores(out, run, parents)
+    _say_choice(out, run.record["blend"])
+    out.say(f"\n{run.id}")
+    out.next("kit submit --dry-run, then kit submit -m 'first blend'")
+
+
+def _say_members(out: Output, run: Run, parents: Sequence[Run]) -> None:
+    """Weights, scores and what predicting costs."""
     weights = run.record["weights"]
     cost = run.record["blend"]["seconds_per_1000_rows"]
     rows: list[list[Cell]] = [
         [p.model, f"{weights[p.id]:.3f}", p.score, _seconds(cost[p.id]), p.short]
         for p in sorted(parents, key=lambda p: -abs(weights[p.id]))
     ]
-    name = run.record["metric"]["name"]
-    out.table(["model", "weight", name, "s/1000 rows", "run"], rows)
+    out.table(["model", "weight", run.record["metric"]["name"], "s/1000 rows", "run"], rows)
     used = [cost[p.id] for p in parents if weights[p.id]]
     if all(each is not None for each in used):
         out.say(f"\n{_seconds(sum(used))} s per 1000 new rows; models of weight 0 are not needed")
-    score = run.record["score"]
+
+
+def _say_scores(out: Output, run: Run, parents: Sequence[Run]) -> None:
+    """The honest score beside the flattering one and the best member's."""
+    metric, score = run.record["metric"], run.record["score"]
+    up = metric["greater_is_better"]
     out.say()
-    up = run.record["metric"]["greater_is_better"]
     best = max(parents, key=lambda parent: parent.score if up else -parent.score)
     out.table(
-        ["", name],
+        ["", metric["name"]],
         [
             ["blend, nested (weights from the other folds)", score["value"]],
             ["blend, plain (the rows it was fitted on)", score["plain"]],
             [f"best single run ({best.model})", best.score],
         ],
     )
-    _say_choice(out, run.record["blend"])
-    out.say(f"\n{run.id}")
-    out.next("kit submit --dry-run, then kit submit -m 'first blend'")
 
 
 def _say_choice(out: Output, blend: Mapping[str, Any]) -> None:

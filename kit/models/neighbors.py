@@ -98,8 +98,9 @@ class KNN(Model):
     def _best(self, rows: NDArray[np.float32], problem: Problem) -> tuple[int, float]:
         """Neighbours and prior with the least leave-one-out loss: one query serves all of them."""
         choices = [k for k in ([self.k] if self.k else _CHOICES) if k < len(rows)]
-        if not choices:
-            return max(1, len(rows) - 1), _PRIORS[-1]
+        priors = _PRIORS if problem.classification else _PRIORS[-1:]
+        if len(choices) * len(priors) < 2:
+            return (choices or [max(1, len(rows) - 1)])[0], priors[-1]
         rng = np.random.default_rng(problem.seed)
         asked = rng.permutation(len(rows))[: self.search_rows]
         distance, neighbour = self.index_.kneighbors(rows[asked], choices[-1] + 1)
@@ -107,7 +108,7 @@ class KNN(Model):
         truth = self.values_[asked]
         losses = {}
         for k in choices:
-            for prior in _PRIORS if problem.classification else _PRIORS[-1:]:
+            for prior in priors:
                 found = [
                     self._mean(
                         distance[i : i + _CHUNK, :k], neighbour[i : i + _CHUNK, :k], prior=prior

@@ -12,7 +12,7 @@ import pytest
 
 import kit.auto.budget
 from kit.auto.budget import Budget
-from kit.auto.job import Job
+from kit.auto.job import Job, Turn
 from kit.auto.memory import available, estimate
 from kit.auto.schedule import fitting_share
 from kit.competition import ModelSpec
@@ -58,17 +58,17 @@ def plan(n_folds: int = 3, early_stopping: str = "none") -> Plan:
     )
 
 
-def job(seconds: float = 100.0, **facts: Any) -> Job:
+def job(seconds: float = 100.0, abreast: int = 2, **facts: Any) -> Job:
     made = plan(**facts)
     return Job(
-        entry=Entry(name="m", use="linear", why="x"),
-        repeat=0,
+        turn=Turn(Entry(name="m", use="linear", why="x")),
         plan=made,
         waiting=made.tasks(range(made.n_folds)),
         results={},
         held=ExitStack(),
         seconds=seconds,
         need=0.0,
+        abreast=abreast,
     )
 
 
@@ -104,14 +104,15 @@ def test_folds_share_the_time_of_their_model() -> None:
 
 
 def test_a_model_whose_folds_cannot_end_in_time_is_seen_after_the_first() -> None:
-    made = job()
-    first = made.next()
-    assert first is not None
-    assert not made.too_slow(time.monotonic() + 1, workers=2)
-    made.ended(first, [result(0, 20.0)])
-    assert made.too_slow(time.monotonic() + 15, workers=2)
-    assert not made.too_slow(time.monotonic() + 25, workers=2)
-    assert made.too_slow(time.monotonic() + 25, workers=1)
+    made, alone = job(), job(abreast=1)
+    for each in (made, alone):
+        first = each.next()
+        assert first is not None
+        assert not each.too_slow(time.monotonic() + 1)
+        each.ended(first, [result(0, 20.0)])
+    assert made.too_slow(time.monotonic() + 15)
+    assert not made.too_slow(time.monotonic() + 25)
+    assert alone.too_slow(time.monotonic() + 25)
 
 
 def test_a_model_whose_first_fold_does_not_come_is_given_up_before_its_time() -> None:
