@@ -28,7 +28,8 @@ from kit.decision import default_decision, fit_decision
 from kit.errors import ConfigError, KitError, RunError
 from kit.execution.context import FoldContext
 from kit.execution.results import FoldResult, read_result
-from kit.execution.task import FoldTask, build_model, result_path, transform_pair
+from kit.execution.task import FoldTask, build_model, result_path
+from kit.metrics.transforms import transform_pair
 from kit.models.base import Model
 from kit.portfolio import find_model
 from kit.runs import Run, ignore, list_runs, prediction_columns, publish

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kit.blending.objective import Objective, make_objective, most_rows
 from kit.competition import TaskType
-from kit.execution.task import transform_pair
 from kit.metrics.base import Metric
+from kit.metrics.transforms import transform_pair
 
 Array = NDArray[np.float64]
 

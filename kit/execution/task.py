@@ -7,7 +7,7 @@ for itself. The result is one file per fold under its final name, or nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from kit.execution.context import FoldContext
 from kit.execution.prepared import Prepared
 from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
+from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import recipe
 from kit.preprocessing.shape import Shape
@@ -318,17 +319,6 @@ def problem_of(task: FoldTask, context: FoldContext) -> Problem:
     )
 
 
-def transform_pair(name: str, task: str) -> tuple[Any, Any]:
-    """The scale a metric wants the target on, and the way back."""
-    if task not in ("regression", "multitarget"):
-        return _same, _same
-    if name == "log1p":
-        return np.log1p, lambda values: np.maximum(np.expm1(values), 0.0)
-    if name == "signed_log":
-        return _signed(np.log1p), _signed(np.expm1)
-    return _same, _same
-
-
 def save_fitted(folder: Path, steps: Any, model: Model) -> None:
     """Write a fitted recipe and model into a new folder."""
     import joblib
@@ -356,20 +346,6 @@ def _expect(values: NDArray[np.float64], shape: tuple[int, int], task: TaskType)
             f"predictions of a {task} task must be probabilities, between 0 and 1. "
             f"Received: {values.min():.6g} to {values.max():.6g}"
         )
-
-
-def _same(values: NDArray[Any]) -> NDArray[Any]:
-    return values
-
-
-def _signed(function: Callable[[Any], Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """The function of what is above 0, mirrored below."""
-
-    def mirrored(values: NDArray[Any]) -> NDArray[Any]:
-        with np.errstate(over="ignore"):  # infinite predictions are refused later, with a message
-            return np.asarray(np.sign(values) * function(np.abs(values)))
-
-    return mirrored
 
 
 def _reported(task_use: str, code: UserCode) -> AbstractContextManager[None]:

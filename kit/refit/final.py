@@ -27,7 +27,8 @@ from kit.competition import Competition
 from kit.errors import ConfigError, KitError, ModelError, RunError
 from kit.execution.context import FoldContext, load_context
 from kit.execution.pseudo import with_pseudo_labels
-from kit.execution.task import build_model, data_shape, family_of, save_fitted, transform_pair
+from kit.execution.task import build_model, data_shape, family_of, save_fitted
+from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem
 from kit.preprocessing.columns import recipe
 from kit.refit.members import Mixed, Single, refuse_changed, resolve, singles

@@ -47,7 +47,7 @@ def resolve(run: Run, competition: Competition, transform: str) -> Single | Mixe
     Args:
         run: a run of kind "cv" or "blend".
         competition: whose runs its parents are.
-        transform: that of the metric, see `kit.execution.task.transform_pair`.
+        transform: that of the metric, see `kit.metrics.transforms.transform_pair`.
 
     Raises:
         RunError: a parent is missing, or a blend is more than a weighted mean of its parents.

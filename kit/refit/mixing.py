@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kit.blending.saved import FILE, from_json
 from kit.errors import KitError, RunError
-from kit.execution.task import transform_pair
+from kit.metrics.transforms import transform_pair
 from kit.runs import Run, prediction_columns
 
 Array = NDArray[np.float64]

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from kit.competition import Competition, ModelSpec
 from kit.errors import RunError
-from kit.execution.task import build_model, transform_pair
+from kit.execution.task import build_model
+from kit.metrics.transforms import transform_pair
 from kit.models.base import Model
 from kit.refit.members import Mixed, Single
 from kit.refit.mixing import Mixing

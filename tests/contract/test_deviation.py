@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.execution.task import transform_pair
 from kit.metrics import load_metric
+from kit.metrics.transforms import transform_pair
 from kit.models.base import Problem
 from kit.registry import MODELS
 
