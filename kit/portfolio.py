@@ -241,7 +241,7 @@ models (better on 11 of 12); twelve further seeds of the best models 0.05 % (bet
 
 _TREES = ("lightgbm", "catboost", "lightgbm", "xgboost")
 _CYCLE = (*_TREES, "realmlp", *_TREES, "tabm")
-_DRAWN = re.compile(rf"({'|'.join(SPACES)})-r(\d+)")
+_DRAWN = re.compile(rf"({'|'.join(SPACES)})-r([1-9]\d*)")
 
 _COUNTS = ((100, 4), (500, 8), (2500, 15))  # rows -> models; above the last: all
 """How many configurations are worth trying: of few rows the blend learns noise.

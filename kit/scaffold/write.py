@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from kit.atomic import disk_errors
 from kit.competition import CONFIG_NAME, Competition, ProviderSpec
-from kit.errors import ConfigError
+from kit.errors import ConfigError, KitError
 from kit.providers.base import Description, Progress, Provider
 from kit.providers.manifest import write_manifest
 from kit.scaffold.infer import Inference, infer
@@ -80,11 +80,13 @@ def _built_aside(root: Path) -> Iterator[Path]:
             folder.mkdir(parents=True)
             yield folder
             _rename(folder, root)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         for parent in missing:  # the deepest first
             with suppress(OSError):
                 parent.rmdir()
+        if isinstance(error, KitError):  # the user has never heard of the hidden folder
+            error.args = (str(error).replace(str(folder), str(root)),)
         raise
 
 

@@ -101,9 +101,16 @@ def test_a_failure_leaves_nothing_behind(
 
 
 def test_files_that_leave_a_question_open_leave_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--target"):
+    with pytest.raises(ConfigError, match="--target") as caught:
         make(tmp_path / "small", flags={"target": "z"})
     assert list(tmp_path.iterdir()) == []
+    assert ".small.new-" not in str(caught.value)
+
+
+def test_messages_name_the_folder_that_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="absent.csv.*small/data/raw") as caught:
+        make(tmp_path / "small", flags={"train": "absent.csv"})
+    assert ".small.new-" not in str(caught.value)
 
 
 def test_a_folder_with_something_in_it_is_refused_and_kept(tmp_path: Path) -> None:
