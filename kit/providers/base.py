@@ -15,7 +15,7 @@ from kit.competition import ProviderSpec
 from kit.registry import PROVIDERS
 
 Progress = Callable[[str, int, int], None]
-"""Called as ``progress(file name, bytes done, bytes in all)``."""
+"""Called as ``progress(file name, bytes of it done, all bytes of it)``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,7 @@ class LocalProvider:
 
         Args:
             destination: usually `data/raw`.
-            progress: called with the file's name, the bytes done so far, and those of all files.
+            progress: called with a file's name, the bytes of it done so far, and all of them.
 
         Raises:
             ProviderError: the source is missing, empty, unsafe or lies in the competition.
@@ -264,9 +264,8 @@ def _take(members: Sequence[_Member], destination: Path, progress: Progress) -> 
     """Write what is not there yet, each file whole or not at all."""
     needed = [member for member in members if not _same(member, destination / member.name)]
     _check_space(sum(member.size for member in needed), destination)
-    total = sum(member.size for member in members)
-    done = total - sum(member.size for member in needed)
     for member in needed:
+        done = 0
         with (
             atomic_path(destination / member.name) as temporary,
             member.open() as source,
@@ -275,9 +274,7 @@ def _take(members: Sequence[_Member], destination: Path, progress: Progress) -> 
             for chunk in _chunks(source):
                 target.write(chunk)
                 done += len(chunk)
-                progress(member.name, done, total)
-    if not needed:
-        progress(members[-1].name, total, total)
+                progress(member.name, done, member.size)
     return [destination / member.name for member in members]
 
 

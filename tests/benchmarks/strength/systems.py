@@ -122,13 +122,7 @@ class Kit:
     def solve(self, task: Task, budget: float, folder: Path) -> Attempt:
         """The submission is the file that `kit auto` left, the CV score that of its run."""
         kit = shlex.split(self.command)
-        new = [*kit, "new", "task", "--from", str(task.public), "-C", str(folder)]
-        new += ["--target", task.target, "--id", task.id]
-        new += ["--metric", KIT_METRIC.get(task.metric, task.metric)]
-        if task.metric == "mlogloss":
-            new += ["--task", "multiclass", "--submission", "probability"]
-        subprocess.run(new, check=True, capture_output=True, text=True)
-        place = folder / "task"
+        place = scaffolded(kit, task, folder)
         options = ["-C", str(place), "--set", f"cv.seed={task.seed}"]
         if has_auto(self.command):
             command = [*kit, "auto", "--budget", f"{budget:g}s", *options]
@@ -141,6 +135,17 @@ class Kit:
         shutil.copy(files[-1], folder / "submission.csv")
         record = place / "runs" / files[-1].stem / "run.json"
         return Attempt(used, folder / "submission.csv", cv_facts(record))
+
+
+def scaffolded(kit: list[str], task: Task, folder: Path) -> Path:
+    """The competition's folder that `kit new` makes of a task."""
+    new = [*kit, "new", "task", "--from", str(task.public), "-C", str(folder)]
+    new += ["--target", task.target, "--id", task.id]
+    new += ["--metric", KIT_METRIC.get(task.metric, task.metric)]
+    if task.metric == "mlogloss":
+        new += ["--task", "multiclass", "--submission", "probability"]
+    subprocess.run(new, check=True, capture_output=True, text=True)
+    return folder / "task"
 
 
 @cache
