@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from kit.competition import ProviderSpec
     from kit.scaffold.facts import Inference
 
-# dotted keys of kit.toml that `--set` may name here, and the flag each of them is
+# tables of kit.toml that are inferred: `--set` may name any of their keys
+_SECTIONS = ("files", "columns", "task", "submission", "cv")
+# those keys that have a flag, which inference builds on
 _KEYS = {
     "files.train": "train",
     "files.test": "test",
@@ -128,12 +130,20 @@ def new(
         "submission": submission,
         "splitter": splitter,
         "folds": folds,
-        **_from_set(set_ or []),
     }
+    asked, values = _from_set(set_ or [])
     spec = _provider(source, solution)
     provider = load_provider(root.name, spec, root)
     with out.transfer("fetched") as progress:
-        inference = create(root, provider, spec, flags=flags, template=template, progress=progress)
+        inference = create(
+            root,
+            provider,
+            spec,
+            flags={**flags, **asked},
+            values=values,
+            template=template,
+            progress=progress,
+        )
     _report(out, root, inference, verbose)
 
 
@@ -186,17 +196,19 @@ def _provider(source: str, solution: str) -> ProviderSpec:
     return ProviderSpec(name="local", source=str(path), solution=answers)
 
 
-def _from_set(overrides: list[str]) -> dict[str, Any]:
+def _from_set(overrides: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `--set` says: for keys that have a flag as that flag, for others as they are."""
     from kit.config import apply_overrides
-    from kit.errors import ConfigError, nearest
+    from kit.errors import ConfigError
 
     applied = apply_overrides({}, overrides)
     for key in applied:
-        if key not in _KEYS:
+        if key.partition(".")[0] not in _SECTIONS:
             raise ConfigError(
-                f"kit new --set {key}: not inferred here, edit kit.toml. {nearest(key, _KEYS)}"
+                f"kit new --set {key}: it writes {', '.join(_SECTIONS)} only. Edit kit.toml then."
             )
-    return {_KEYS[key]: value for key, value in applied.items()}
+    flags = {_KEYS[key]: value for key, value in applied.items() if key in _KEYS}
+    return flags, {key: value for key, value in applied.items() if key not in _KEYS}
 
 
 def _detail(key: str) -> bool:

@@ -136,7 +136,7 @@ def show(
         default = score["default"]
         gain = "" if default == score["oof"] else f", {score_format(default)} without"
         facts.append(["decision", f"{decision['kind']} {values}{gain}"])
-    facts += [[key, _plain(record[key])] for key in _SHOWN_KEYS if record.get(key)]
+    facts += [[key, _plain(record[key])] for key in _SHOWN_KEYS if _says(record.get(key))]
     out.table(["", ""], facts)
     if record.get("weights"):
         out.say()
@@ -145,6 +145,11 @@ def show(
         out.say()
         out.table(["parameter", "value"], [[k, _plain(v)] for k, v in record["params"].items()])
     out.say(f"\n{run.path}")
+
+
+def _says(value: Any) -> bool:
+    """Whether there is something to show: not nothing, and not a list of nothing."""
+    return any(item is not None for item in value) if isinstance(value, list) else bool(value)
 
 
 _SHOWN_KEYS = (

@@ -46,6 +46,15 @@ class Inference:
         """Note a value."""
         self.values.append(Inferred(key=key, value=value, because=because, sure=sure))
 
+    def settle(self, key: str, value: Any, because: str) -> None:
+        """Note a value in place of what was inferred for the key."""
+        known = [position for position, item in enumerate(self.values) if item.key == key]
+        item = Inferred(key=key, value=value, because=because)
+        if known:
+            self.values[known[0]] = item
+        else:
+            self.values.append(item)
+
     def ask(self, question: str) -> None:
         """Note something that the files alone cannot settle."""
         self.questions.append(question)

@@ -105,18 +105,13 @@ def read(path: Path, as_text: Collection[str]) -> pd.DataFrame:
 
 
 def _is_table(path: Path) -> bool:
+    """A table, or a zip of exactly one; images, whole downloads and torn zips may lie beside it."""
     if path.name.startswith(".") or not path.is_file():
         return False
-    if table_format(path):
-        return True
-    if path.suffix.lower() != ".zip":
-        return False
     try:
-        with zipfile.ZipFile(path) as archive:
-            inside = [name for name in archive.namelist() if "__MACOSX" not in name]
-    except (zipfile.BadZipFile, OSError):
+        return table_format(path) is not None
+    except (DataError, zipfile.BadZipFile, OSError):
         return False
-    return sum(table_format(Path(name)) is not None for name in inside) == 1
 
 
 def _stem(path: Path) -> str:

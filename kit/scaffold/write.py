@@ -34,6 +34,7 @@ def create(
     spec: ProviderSpec,
     *,
     flags: Mapping[str, Any],
+    values: Mapping[str, Any] | None = None,
     template: str,
     progress: Progress,
 ) -> Inference:
@@ -44,6 +45,7 @@ def create(
         provider: who describes the competition and hands out the data.
         spec: becomes the `[provider]` table; paths in it are relative to `root`.
         flags: what the user typed, see `kit.scaffold.facts.FLAGS`.
+        values: dotted keys of `kit.toml` that are taken instead of what the files suggest.
         template: name of a folder of `templates/`.
         progress: told of every file that is fetched.
 
@@ -62,6 +64,8 @@ def create(
         raw.mkdir(parents=True)
         provider.fetch(raw, progress)
         inference = infer(raw, hints=description.hints, flags=flags)
+        for key, value in (values or {}).items():
+            inference.settle(key, value, "--set")
         copy_template(source, folder, _facts(inference, description))
         text = render(inference, description, spec)
         (folder / CONFIG_NAME).write_text(text, encoding="utf-8")

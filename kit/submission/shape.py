@@ -49,7 +49,13 @@ def expected(competition: Competition) -> Shape:
     """
     settings = competition.settings
     sample = competition.raw / settings.files.sample_submission
-    if not sample.is_file():
+    if settings.files.sample_submission and not sample.is_file():
+        raise DataError(
+            f"{sample} does not exist, so that nothing can be checked against it.\n"
+            "  `kit data` brings it; where the competition has none, set "
+            'files.sample_submission = "" in kit.toml.'
+        )
+    if not settings.files.sample_submission:
         columns = settings.submission.columns or settings.columns.target
         header = (settings.submission.id, *columns)
         return Shape(header=header, key=0, columns=columns, ids=_test_ids(competition))

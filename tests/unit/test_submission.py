@@ -34,7 +34,13 @@ IDS = ("a", "b", "c")
 
 
 def competition(
-    root: Path, task: str, sample: str | None, *, target: str = '["y"]', columns: str = ""
+    root: Path,
+    task: str,
+    sample: str | None,
+    *,
+    target: str = '["y"]',
+    columns: str = "",
+    files: str = "",
 ) -> Competition:
     raw = root / "data" / "raw"
     raw.mkdir(parents=True)
@@ -42,7 +48,7 @@ def competition(
     if sample is not None:
         (raw / "sample_submission.csv").write_text(sample)
     (root / "kit.toml").write_text(
-        'schema = 1\n[competition]\nslug = "toy"\n'
+        f'schema = 1\n[competition]\nslug = "toy"\n[files]\n{files}\n'
         f'[columns]\nid = "key"\ntarget = {target}\n{columns}\n{task}'
     )
     return Competition.load(root)
@@ -210,17 +216,26 @@ def test_rmsle_gets_no_negative_values_and_rmse_does(tmp_path: Path) -> None:
 
 
 def test_without_a_sample_the_order_is_that_of_the_test_file(tmp_path: Path) -> None:
-    where = competition(tmp_path, VALUE, None)
+    where = competition(tmp_path, VALUE, None, files='sample_submission = ""')
     path = build(run_of(where, [[1], [2], [3]]), where)
     assert path.read_text() == "key,y\nb,2.0\na,1.0\nc,3.0\n"
     assert validate(path, where) == []
 
 
 def test_without_any_ids_the_runs_order_is_kept_and_it_is_said(tmp_path: Path) -> None:
-    where = competition(tmp_path, VALUE, None, columns='test_id = ""')
+    where = competition(
+        tmp_path, VALUE, None, columns='test_id = ""', files='sample_submission = ""'
+    )
     path = build(run_of(where, [[1], [2], [3]], ids=("0", "1", "2")), where)
     assert path.read_text() == "key,y\n0,1.0\n1,2.0\n2,3.0\n"
     assert "ids are not checked" in validate(path, where)[0]
+
+
+def test_a_sample_that_is_lost_is_missed(tmp_path: Path) -> None:
+    """Without it nothing would be checked, and the file handed in all the same."""
+    where = competition(tmp_path, VALUE, None)
+    with pytest.raises(DataError, match=r"(?s)sample_submission\.csv does not exist.*kit data"):
+        build(run_of(where, [[1], [2], [3]]), where)
 
 
 def test_an_id_without_a_prediction_is_named(tmp_path: Path) -> None:
