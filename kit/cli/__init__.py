@@ -31,7 +31,7 @@ def _run() -> None:
     try:
         from kit.cli.app import app
 
-        app()
+        app(prog_name="kit")
     except SystemExit as error:
         if error.code == _INTERRUPTED:  # what typer makes of Ctrl-C
             _fail(_KEPT, "KeyboardInterrupt", _INTERRUPTED)
