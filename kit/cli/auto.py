@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+from kit.cli.options import Directory, Json, Quiet, Set, Verbose, competition_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,18 +164,12 @@ def portfolio(
     In a competition's folder its own models come first.
     """
     from kit.cli.output import Output
-    from kit.competition import Competition
-    from kit.errors import ConfigError
     from kit.portfolio import PORTFOLIO, SHORT, entries_of, find_model, missing_package
 
     out = Output(json=json, quiet=quiet)
     entries, specs = list(PORTFOLIO), {entry.name: entry.spec for entry in PORTFOLIO}
-    try:
-        competition = Competition.find(directory, set_ or [])
-    except ConfigError:
-        if directory is not None:
-            raise
-    else:
+    competition = competition_or_none(directory, set_)
+    if competition is not None:
         entries = entries_of(competition)
         specs = {entry.name: find_model(competition, entry.name) for entry in entries}
     out.document(

@@ -16,21 +16,6 @@ if TYPE_CHECKING:
 
 # tables of kit.toml that are inferred: `--set` may name any of their keys
 _SECTIONS = ("files", "columns", "task", "submission", "cv")
-# those keys that have a flag, which inference builds on
-_KEYS = {
-    "files.train": "train",
-    "files.test": "test",
-    "files.sample_submission": "sample",
-    "columns.target": "target",
-    "columns.id": "id",
-    "columns.group": "group",
-    "columns.time": "time",
-    "task.metric": "metric",
-    "task.type": "task",
-    "submission.wants": "submission",
-    "cv.splitter": "splitter",
-    "cv.n_splits": "folds",
-}
 
 
 # The options, in the order of the help text.
@@ -131,7 +116,7 @@ def new(
         "splitter": splitter,
         "folds": folds,
     }
-    asked, values = _from_set(set_ or [])
+    overrides = _overrides(set_ or [])
     spec = _provider(source, solution)
     provider = load_provider(root.name, spec, root)
     with out.transfer("fetched") as progress:
@@ -139,8 +124,8 @@ def new(
             root,
             provider,
             spec,
-            flags={**flags, **asked},
-            values=values,
+            flags=flags,
+            overrides=overrides,
             template=template,
             progress=progress,
         )
@@ -196,19 +181,18 @@ def _provider(source: str, solution: str) -> ProviderSpec:
     return ProviderSpec(name="local", source=str(path), solution=answers)
 
 
-def _from_set(overrides: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What `--set` says: for keys that have a flag as that flag, for others as they are."""
+def _overrides(given: list[str]) -> dict[str, Any]:
+    """What `--set` says, by dotted key; only keys that `kit new` writes."""
     from kit.config import apply_overrides
     from kit.errors import ConfigError
 
-    applied = apply_overrides({}, overrides)
+    applied = apply_overrides({}, given)
     for key in applied:
         if key.partition(".")[0] not in _SECTIONS:
             raise ConfigError(
                 f"kit new --set {key}: it writes {', '.join(_SECTIONS)} only. Edit kit.toml then."
             )
-    flags = {_KEYS[key]: value for key, value in applied.items() if key in _KEYS}
-    return flags, {key: value for key, value in applied.items() if key not in _KEYS}
+    return applied
 
 
 def _detail(key: str) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from kit.competition import Competition
 
 Directory = Annotated[
     Path | None,
@@ -28,3 +31,20 @@ Set = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only results, no progress.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More detail.")]
+
+
+def competition_or_none(directory: Path | None, set_: list[str] | None) -> Competition | None:
+    """The competition that is named, or the one around; some commands work without one, too.
+
+    Raises:
+        ConfigError: one is named that is not there, or an override is wrong.
+    """
+    from kit.competition import Competition
+    from kit.errors import ConfigError
+
+    try:
+        return Competition.find(directory, set_ or [])
+    except ConfigError:
+        if directory is not None or set_:
+            raise
+        return None

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+from kit.cli.options import Directory, Json, Quiet, Set, Verbose, competition_or_none
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from kit.competition import Competition
     from kit.registry import Entry
 
 
@@ -30,7 +27,7 @@ def plugins(
     from kit.errors import ConfigError, nearest
     from kit.registry import ALL
 
-    _competition(directory, set_)
+    competition_or_none(directory, set_)
     out = Output(json=json, quiet=quiet)
     known = {f"{registry.kind}s": registry for registry in ALL}
     if kind is not None and kind not in known:
@@ -64,23 +61,6 @@ def plugins(
     )
 
 
-def _competition(directory: Path | None, set_: list[str] | None) -> Competition | None:
-    """The competition that is named, or the one around; these commands work without one, too.
-
-    Raises:
-        ConfigError: one is named that is not there, or an override is wrong.
-    """
-    from kit.competition import Competition
-    from kit.errors import ConfigError
-
-    try:
-        return Competition.find(directory, set_ or [])
-    except ConfigError:
-        if directory is not None or set_:
-            raise
-        return None
-
-
 def _about(entry: Entry, *, verbose: bool) -> str:
     """One line on an entry; where it is, when there is none or it is asked for."""
     if not entry.about:
@@ -104,7 +84,7 @@ def doctor(
     from kit.cli.output import Output
     from kit.diagnosis import diagnose
 
-    competition = _competition(directory, set_)
+    competition = competition_or_none(directory, set_)
     out = Output(json=json, quiet=quiet)
     facts = diagnose(competition.root if competition else Path.cwd())
     out.document([{"name": f.name, "value": f.value, "problem": f.problem} for f in facts])

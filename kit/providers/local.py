@@ -275,6 +275,8 @@ def _take(members: Sequence[_Member], destination: Path, progress: Progress) -> 
                 target.write(chunk)
                 done += len(chunk)
                 progress(member.name, done, member.size)
+            if not member.size:
+                progress(member.name, 0, 0)
     return [destination / member.name for member in members]
 
 

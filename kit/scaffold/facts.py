@@ -1,7 +1,7 @@
 """What was inferred, why, and what the user should look at.
 
-Owns: the result types of `kit.scaffold.infer`, and who beats whom (flag, then provider, then the
-files). Standard library only.
+Owns: the result types of `kit.scaffold.infer`, and who beats whom (the user, then the provider,
+then the files). Standard library only.
 """
 
 from __future__ import annotations
@@ -12,10 +12,21 @@ from typing import Any
 
 from kit.errors import ConfigError, nearest
 
-FLAGS = (
-    "train", "test", "sample", "target", "id", "group", "time", "metric", "task", "submission",
-    "splitter", "folds",
-)  # fmt: skip
+# flags of `kit new` that inference builds on, and the keys of kit.toml they settle
+FLAGS = {
+    "train": "files.train",
+    "test": "files.test",
+    "sample": "files.sample_submission",
+    "target": "columns.target",
+    "id": "columns.id",
+    "group": "columns.group",
+    "time": "columns.time",
+    "metric": "task.metric",
+    "task": "task.type",
+    "submission": "submission.wants",
+    "splitter": "cv.splitter",
+    "folds": "cv.n_splits",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,25 +85,34 @@ class Wish:
 
 
 class Wishes:
-    """Flags of the user and hints of the provider, by the names of the flags.
+    """What the user and the provider ask for, by the names of the flags.
 
     Args:
         flags: what the user typed; None and empty tuples mean: not given.
         hints: what the provider is sure of.
+        overrides: what `--set` says, by dotted keys of `kit.toml`; beats the flags.
 
     Raises:
         ConfigError: a name that is no flag of `kit new`.
     """
 
-    def __init__(self, *, flags: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        *,
+        flags: Mapping[str, Any],
+        hints: Mapping[str, Any],
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
         for name in (*flags, *hints):
             if name not in FLAGS:
                 raise ConfigError(f"kit new has no flag {name!r}. {nearest(name, FLAGS)}")
-        self._flags, self._hints = flags, hints
+        self._flags, self._hints, self.overrides = flags, hints, overrides or {}
 
     def get(self, name: str) -> Wish | None:
         """What was asked for, or None: then the files decide."""
-        flag = f"--{name}"
+        flag, key = f"--{name}", FLAGS[name]
+        if key in self.overrides:
+            return Wish(value=self.overrides[key], because="--set", flag=f"--set {key}")
         for given, because in ((self._flags, flag), (self._hints, "the provider says so")):
             if given.get(name) not in (None, (), []):
                 return Wish(value=given[name], because=because, flag=flag)

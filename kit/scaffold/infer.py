@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from kit.scaffold.facts import Inference, Inferred, Wishes
+from kit.scaffold.facts import FLAGS, Inference, Inferred, Wishes
 from kit.scaffold.files import Tables, find_files, read
 from kit.scaffold.kinds import Guess, guess_kind
 from kit.scaffold.look import look_at_sample, look_at_target
@@ -25,19 +25,26 @@ from kit.tables import read_header
 __all__ = ["Inference", "Inferred", "infer"]
 
 
-def infer(raw: Path, *, hints: Mapping[str, Any], flags: Mapping[str, Any]) -> Inference:
+def infer(
+    raw: Path,
+    *,
+    hints: Mapping[str, Any],
+    flags: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+) -> Inference:
     """Read the files in `raw` and infer everything `kit.toml` needs.
 
     Args:
         raw: the folder of the downloaded files.
         hints: what the provider is sure of, by the names of the flags.
         flags: what the user typed (`kit.scaffold.facts.FLAGS`); None means: not given.
+        overrides: dotted keys of `kit.toml` that are taken instead of what the files suggest.
 
     Raises:
         ConfigError: the files leave several readings; names what was found and the flag.
         DataError: a file is unreadable, has no rows, or the target has nothing to learn.
     """
-    inference, wishes = Inference(), Wishes(flags=flags, hints=hints)
+    inference, wishes = Inference(), Wishes(flags=flags, hints=hints, overrides=overrides)
     tables = _read(raw, wishes, inference)
     ids = find_ids(tables, wishes, inference)
     targets = find_targets(tables, ids, wishes, inference)
@@ -59,6 +66,9 @@ def infer(raw: Path, *, hints: Mapping[str, Any], flags: Mapping[str, Any]) -> I
     counts = evidence.looks[0].counts if task in ("binary", "multiclass") else ()
     rows = Rows(tables=tables, ids=ids, task=task, class_counts=counts, kinds=kinds)
     find_validation(rows, wishes, inference)
+    for key, value in wishes.overrides.items():
+        if key not in FLAGS.values():
+            inference.settle(key, value, "--set")
     return inference
 
 

@@ -82,6 +82,8 @@ def respell(classes: Sequence[str], found: Iterable[str]) -> tuple[str, ...] | N
 
     >>> respell(["0.0", "1.0"], ["0"]), respell(["False", "True"], ["TRUE"])
     (('0', '1'), ('FALSE', 'TRUE'))
+    >>> respell(["yes", "no"], ["0"])
+    ('1', '0')
     """
     seen = set(found)
     for labels in _spellings(tuple(classes)):
@@ -102,9 +104,11 @@ def _spellings(classes: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for case in _CASES:
         yield tuple(case(label) for label in cut)
     if is_boolean(classes):
+        true_first = any(cut[0].casefold() == pair[1] for pair in _BOOLEAN)
         for pair in _BOOLEAN:
             for case in _CASES:
-                yield (case(pair[0]), case(pair[1]))
+                first, second = reversed(pair) if true_first else pair
+                yield (case(first), case(second))
 
 
 def match_classes(columns: Sequence[str], values: Iterable[str]) -> dict[str, str] | None:

@@ -66,17 +66,15 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
         task, because, sure = _task_of_one(evidence, inference)
     inference.add("task.type", task, because, sure=sure)
     classes: tuple[str, ...] = ()
+    order = ""
     if task in _CLASSIFICATION:
-        classes = _classes(evidence)
+        classes, order = _classes(task, evidence, wishes)
     wants, why, certain = _wants(task, classes, evidence, wishes, inference)
-    _note_metric(task, wants, evidence, inference)
+    _note_metric(task, wants, classes, evidence, inference)
     if classes:
-        order = (
-            "the second one is the positive class" if task == "binary" else "the values in train"
-        )
         inference.add("task.classes", list(classes), order)
     inference.add("submission.wants", wants, why, sure=certain)
-    if wants == "label" and classes:
+    if wants == "label" and classes and "submission.labels" not in wishes.overrides:
         _note_labels(classes, evidence.sample, inference)
     return task
 
@@ -170,12 +168,17 @@ def _check_numbers(looks: Sequence[TargetLook]) -> None:
         )
 
 
-def _classes(evidence: Evidence) -> tuple[str, ...]:
+def _classes(task: str, evidence: Evidence, wishes: Wishes) -> tuple[tuple[str, ...], str]:
+    """The classes in the order of their codes, and why in this order."""
+    asked = wishes.overrides.get("task.classes")
+    if asked:
+        return tuple(map(str, asked)), "--set"
     labels = evidence.looks[0].labels
     columns = evidence.targets.columns
+    because = "the second one is the positive class" if task == "binary" else "the values in train"
     if len(labels) == 2 and len(columns) == 1 and normal(columns[0]) == normal(labels[0]):
-        return (labels[1], labels[0])  # the submission column is named after the positive class
-    return labels
+        labels = (labels[1], labels[0])  # the submission column is named after the positive class
+    return labels, because
 
 
 def _wants(
@@ -267,7 +270,9 @@ def _note_labels(classes: tuple[str, ...], sample: SampleLook, inference: Infere
     )
 
 
-def _note_metric(task: str, wants: str, evidence: Evidence, inference: Inference) -> None:
+def _note_metric(
+    task: str, wants: str, classes: tuple[str, ...], evidence: Evidence, inference: Inference
+) -> None:
     score = evidence.score
     if score is not None:
         if score.tasks and task not in score.tasks:
@@ -283,13 +288,13 @@ def _note_metric(task: str, wants: str, evidence: Evidence, inference: Inference
         f"the metric is not in the files; {name} is assumed. The competition's evaluation page "
         "says which: --metric NAME"
     )
-    if wants == "probability" and task == "binary":
-        classes = _classes(evidence)
-        if not is_boolean(classes) and any(number(label) is None for label in classes):
-            inference.ask(
-                f"the probability handed in is that of {classes[1]!r}; if the other one is meant, "
-                "swap task.classes in kit.toml"
-            )
+    if wants != "probability" or task != "binary" or is_boolean(classes):
+        return
+    if any(number(label) is None for label in classes):
+        inference.ask(
+            f"the probability handed in is that of {classes[1]!r}; if the other one is meant, "
+            "swap task.classes in kit.toml"
+        )
 
 
 def _default_metric(task: str, wants: str, evidence: Evidence) -> tuple[str, str]:

@@ -34,7 +34,7 @@ def create(
     spec: ProviderSpec,
     *,
     flags: Mapping[str, Any],
-    values: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
     template: str,
     progress: Progress,
 ) -> Inference:
@@ -45,7 +45,7 @@ def create(
         provider: who describes the competition and hands out the data.
         spec: becomes the `[provider]` table; paths in it are relative to `root`.
         flags: what the user typed, see `kit.scaffold.facts.FLAGS`.
-        values: dotted keys of `kit.toml` that are taken instead of what the files suggest.
+        overrides: dotted keys of `kit.toml` that are taken instead of what the files suggest.
         template: name of a folder of `templates/`.
         progress: told of every file that is fetched.
 
@@ -63,9 +63,7 @@ def create(
         raw = folder / "data" / "raw"
         raw.mkdir(parents=True)
         provider.fetch(raw, progress)
-        inference = infer(raw, hints=description.hints, flags=flags)
-        for key, value in (values or {}).items():
-            inference.settle(key, value, "--set")
+        inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
         copy_template(source, folder, _facts(inference, description))
         text = render(inference, description, spec)
         (folder / CONFIG_NAME).write_text(text, encoding="utf-8")

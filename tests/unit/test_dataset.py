@@ -250,3 +250,24 @@ def test_digests_change_with_what_they_are_of(make_competition: Make) -> None:
     coded = digests(train(), "def features(df):\n    return df\n")
     assert coded[0] == base[0]
     assert coded[1] != base[1]
+
+
+@pytest.mark.parametrize("name", ["id", "customer"])
+def test_ids_of_test_lose_blanks_as_those_of_train(read: Read, name: str) -> None:
+    spelled = [" 007", "1e3  "]
+    other = hidden(id=spelled).rename(columns={"id": name})
+    sample = pd.DataFrame({"id": spelled, "y": 0})
+    data = read(train(id=[*spelled, "c", "d"]), other, sample=sample, columns={"test_id": name})
+    assert data.test_ids.tolist() == data.ids[:2].tolist() == ["007", "1e3"]
+
+
+def test_ids_of_the_sample_submission_lose_blanks_where_test_has_none(read: Read) -> None:
+    sample = pd.DataFrame({"id": [" 007", "1e3  "], "y": 0})
+    data = read(train(), hidden().drop(columns="id"), sample=sample, columns={"test_id": ""})
+    assert data.test_ids.tolist() == ["007", "1e3"]
+
+
+@pytest.mark.parametrize("spelled", [["p", " p "], ["007", "007  "]])
+def test_ids_of_test_that_differ_by_blanks_only_are_refused(read: Read, spelled: list[str]) -> None:
+    with pytest.raises(DataError, match=r"test\.csv: ids must be unique"):
+        read(train(), hidden(id=spelled))

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from kit.errors import ConfigError, DataError, UnknownName
+from kit.scaffold.facts import FLAGS
 from kit.scaffold.infer import Inference, infer
 
 N = 60
@@ -502,3 +503,69 @@ def test_an_empty_csv_is_a_clear_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "train.csv").write_text(text)
     with pytest.raises(DataError, match=r"train\.csv (is empty|has a header and no rows)"):
         infer(tmp_path, hints={}, flags={})
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"train/1.png": PNG, "train/2.png": PNG},
+        {"train.csv": b"id,y\n1,0\n", "test.csv": b"id\n2\n"},
+        None,
+    ],
+    ids=["images", "whole download", "torn"],
+)
+@pytest.mark.parametrize("name", ["train.zip", "other.zip"])
+def test_an_archive_that_is_no_table_may_lie_beside_the_tables(
+    tmp_path: Path, name: str, members: dict[str, bytes] | None
+) -> None:
+    if members is None:
+        (tmp_path / name).write_bytes(b"PK\x03\x04torn")
+    else:
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for member, content in members.items():
+                archive.writestr(member, content)
+    found = run(tmp_path, **plain(ZERO_ONE, 0))
+    roles = ("train", "test", "sample_submission")
+    assert [found.get(f"files.{role}") for role in roles] == [f"{role}.csv" for role in roles]
+
+
+# --- flags --------------------------------------------------------------------------------------
+
+ASKED: dict[str, tuple[Any, str]] = {
+    "train": ("train_more.csv", "files.train"),
+    "test": ("test_more.csv", "files.test"),
+    "sample": ("second.csv", "files.sample_submission"),
+    "target": ("z", "columns.target"),
+    "id": ("key", "columns.id"),
+    "group": ("house", "columns.group"),
+    "time": ("week", "columns.time"),
+    "metric": ("f1", "task.metric"),
+    "task": ("regression", "task.type"),
+    "submission": ("probability", "submission.wants"),
+    "splitter": ("kfold", "cv.splitter"),
+    "folds": (3, "cv.n_splits"),
+}
+
+
+def many() -> dict[str, Any]:
+    """Files in which each of `ASKED` could be meant and none is taken unasked."""
+    tables = plain(ZERO_ONE, 0, key=IDS, house=IDS // 4, week=IDS % 10)
+    tables["test"] |= {"key": TEST_IDS, "house": TEST_IDS // 4, "week": TEST_IDS % 10}
+    tables["train"]["z"] = 1 - ZERO_ONE
+    more = {"train_more": tables["train"], "test_more": tables["test"]}
+    return {**tables, **more, "second": tables["sample_submission"]}
+
+
+def test_every_flag_has_a_case() -> None:
+    assert set(ASKED) == set(FLAGS)
+
+
+@pytest.mark.parametrize("flag", ASKED)
+def test_a_flag_is_taken_and_named(tmp_path: Path, flag: str) -> None:
+    value, key = ASKED[flag]
+    assert run(tmp_path, **many()).get(key) != value
+    found = infer(tmp_path, hints={}, flags={flag: value})
+    assert (found.get(key), because(found, key)) == (value, f"--{flag}")

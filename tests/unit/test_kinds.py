@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from kit.moments import datetime_format
+from kit.scaffold.infer import infer
 from kit.scaffold.kinds import guess_kind
 
 RNG = np.random.default_rng(0)
@@ -143,3 +146,36 @@ def test_a_name_with_a_number_that_comes_again_and_again_says_who_it_is() -> Non
     assert guess_kind(pd.Series(cabins)).kind == "code"
     seldom = [f"PC {number}" for number in rng.integers(0, 600, 900)]
     assert guess_kind(pd.Series(seldom)).kind == "code"
+
+
+def test_kinds_of_a_whole_table_are_listed_but_for_plain_numbers(tmp_path: Path) -> None:
+    n = np.arange(200)
+    shuffled = RNG.permutation(n)
+    days = pd.date_range("2013-01-01", periods=200).strftime("%Y-%m-%d")
+    frame = pd.DataFrame(
+        {
+            "id": n,
+            "price": RNG.normal(size=200),
+            "rooms": shuffled % 7,
+            "colour": np.array(["red", "green", "blue"])[shuffled % 3],
+            "sold": days[shuffled],
+            "remark": [f"a quiet house near the park of number {k}" for k in shuffled],
+            "cabin": [f"{'ABCDEFG'[k % 7]}/{k}/{'PS'[k % 2]}" for k in shuffled],
+            "token": [f"user{k}" for k in shuffled],
+            "y": n % 2,
+        }
+    )
+    train, test = frame[:150], frame[150:].drop(columns="y")
+    tables = {"train": train, "test": test, "sample_submission": test[["id"]].assign(y=0)}
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    found = infer(tmp_path, hints={}, flags={}).values
+    prefix = "columns.kinds."
+    kinds = {v.key.removeprefix(prefix): v.value for v in found if v.key.startswith(prefix)}
+    assert kinds == {
+        "colour": "category",
+        "sold": "datetime",
+        "remark": "text",
+        "cabin": "code",
+        "token": "id",
+    }
