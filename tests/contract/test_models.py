@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
-from kit.models.base import check_model
+from kit.models.base import Problem, check_model
+from kit.preprocessing.columns import Shape, recipe
 from kit.registry import MODELS
 
 OPTIONAL = ("xgboost",)
@@ -44,3 +50,57 @@ def test_model_keeps_the_contract(name: str, task: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network_keeps_the_contract(name: str, task: str, tmp_path: Path) -> None:
     check_model(MODELS.load(name)(**SMALL[name]), task=task, folder=tmp_path)
+
+
+FORMATS = {
+    "lightgbm": ".txt",
+    "catboost": ".cbm",
+    "xgboost": ".ubj",
+    "random_forest": ".joblib",
+    "extra_trees": ".joblib",
+    "linear": ".joblib",
+    "knn": ".joblib",
+    "mlp": ".keras",
+    "realmlp": ".npz",
+    "tabm": ".npz",
+}
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")  # tensorflow's and keras' own
+@pytest.mark.parametrize("name", SMALL)
+def test_model_is_saved_in_its_own_format(name: str, tmp_path: Path) -> None:
+    if name in OPTIONAL:
+        pytest.importorskip(name)
+    small_fit(name, small_data(MODELS.load(name)().family)).save(tmp_path)
+    suffixes = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert suffixes - {".json"} == {FORMATS[name]}
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")  # tensorflow's and keras' own
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_learns_from_a_category_alone(name: str) -> None:
+    """A level of ten decides; its code is no number to be read along a line."""
+    data = small_data("neural")
+    model = small_fit(name, data, epochs=30)
+    assert roc_auc_score(data.y, model.predict(data.X)[:, 0]) > 0.95
+
+
+class Small(NamedTuple):
+    X: Any
+    y: NDArray[np.int64]
+
+
+def small_data(family: str) -> Small:
+    """One column of ten levels, through the recipe of the family, and labels it decides."""
+    level = np.random.default_rng(0).integers(10, size=400)
+    y = np.isin(level, [1, 4, 6, 9]).astype(np.int64)
+    frame = pd.DataFrame({"c": pd.Categorical([f"level {k}" for k in level])})
+    shape = Shape(kinds={"c": "category"}, levels={"c": 10}, n_rows=400, task="binary", seed=0)
+    return Small(recipe(family, shape).fit_transform(frame, y), y)
+
+
+def small_fit(name: str, data: Small, **params: Any) -> Any:
+    model = MODELS.load(name)(**{**SMALL[name], **params})
+    return model.fit(data.X, data.y, problem=Problem(task="binary", n_outputs=1, seed=0))

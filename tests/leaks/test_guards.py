@@ -474,6 +474,30 @@ def test_permuted_labels_score_at_chance(make_competition: Make, model: str) -> 
     assert told.score > 0.75
 
 
+@pytest.mark.parametrize("model", ["lightgbm", "linear"])
+def test_permuted_labels_score_above_chance_when_a_label_leaks(
+    make_competition: Make, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """The counterpart: with means of all rows the same proof finds what is planted."""
+    train, test = frames(700)
+    rng = np.random.default_rng(4)
+    train["seller"] = [f"seller {k}" for k in rng.integers(0, 230, len(train))]
+    test["seller"] = [f"seller {k}" for k in rng.integers(0, 230, len(test))]
+    train["y"] = rng.permutation(train["y"])
+    cv = {"n_splits": 2}
+    honest = validated(rich(make_competition, train, test, name="honest", cv=cv), model)
+    assert 0.41 < honest.score < 0.59
+    planted = rich(make_competition, train, test, name="planted", cv=cv)
+    data = load_context(planted).dataset
+
+    class All(AllRows):
+        def fit(self, X: pd.DataFrame, y: Array) -> CrossFittedTarget:
+            return CrossFittedTarget.fit(self, data.X[list(X.columns)], data.y)
+
+    monkeypatch.setattr(kit.preprocessing.columns, "CrossFittedTarget", All)
+    assert validated(planted, model).score > 0.65
+
+
 @pytest.mark.parametrize("model", ["lightgbm", "linear", "extra_trees"])
 def test_permuted_numbers_score_at_chance(make_competition: Make, model: str) -> None:
     tables = {

@@ -42,7 +42,7 @@ def stack(y: NDArray[Any], *predictions: NDArray[Any], folds: int = 3) -> Stack:
     )
 
 
-def greedy(*predictions: NDArray[Any], y: NDArray[Any]) -> Array:
+def greedy(*predictions: NDArray[Any], y: NDArray[Any], **options: int) -> Array:
     """Greedy weights for RMSE."""
     oof = columns(*predictions)
     level = Level(
@@ -52,7 +52,7 @@ def greedy(*predictions: NDArray[Any], y: NDArray[Any]) -> Array:
         y=y,
         fold=np.zeros(len(y), dtype=np.int8),
     )
-    return greedy_weights(level.objective(), len(oof))
+    return greedy_weights(level.objective(), len(oof), **options)
 
 
 def test_greedy_gives_all_the_weight_to_a_perfect_run() -> None:
@@ -66,8 +66,11 @@ def test_greedy_mixes_runs_whose_errors_cancel() -> None:
 
 
 def test_greedy_keeps_the_best_prefix_of_its_path() -> None:
-    # the first step is the best there is; every further step can only repeat or spoil it
-    assert greedy(np.full(4, 0.1), np.full(4, 5.0), y=np.zeros(4)).tolist() == [1, 0]
+    # the errors of three runs cancel after three steps; a path of 1, 2, 4, 5, 7 … steps spoils that
+    y = np.zeros(3)
+    runs = 3 * np.eye(3) - 1
+    for steps in (3, 4, 5):
+        assert greedy(*runs, y=y, steps=steps).tolist() == pytest.approx([1 / 3] * 3)
 
 
 def test_greedy_takes_the_earlier_of_equal_runs() -> None:
