@@ -73,8 +73,13 @@ def system_of(name: str, options: argparse.Namespace) -> System:
     return Peer(name, python.absolute(), options.peer_script.absolute())
 
 
-def attempt(system: System, task: Task, budget: float, keep: Path) -> dict[str, Any]:
-    """Run once and grade; a failure is a result without a score."""
+def attempt(
+    system: System, task: Task, budget: float, keep: Path, folders: Path | None
+) -> dict[str, Any]:
+    """Run once and grade; a failure is a result without a score.
+
+    The submission is copied to `keep`, the whole folder to `folders` if that is given.
+    """
     folder = Path(tempfile.mkdtemp(prefix="kb-"))  # short: it holds sockets
     line: dict[str, Any] = {"score": None}
     try:
@@ -91,11 +96,18 @@ def attempt(system: System, task: Task, budget: float, keep: Path) -> dict[str, 
     except Exception:
         line["error"] = traceback.format_exc()[-2000:]
     finally:
+        if folders is not None:
+            shutil.copytree(folder, folders / keep.stem, dirs_exist_ok=True, ignore=sockets)
         if (folder / "log.txt").exists():
             keep.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(folder / "log.txt", keep.with_suffix(".txt"))
         shutil.rmtree(folder, ignore_errors=True)
     return line
+
+
+def sockets(folder: str, names: list[str]) -> list[str]:
+    """What cannot be copied."""
+    return [name for name in names if (Path(folder) / name).is_socket()]
 
 
 def parse() -> argparse.Namespace:
@@ -115,6 +127,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", help="only these data sets and competitions")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--budgets", nargs="+", type=float, default=[120.0])
+    parser.add_argument("--folders", type=Path, help="keep each run's folder here (ablation.py)")
     parser.add_argument("--pause", type=Path, help="start nothing while this file exists")
     parser.add_argument("--no-wait", action="store_true", help="start on a busy machine, too")
     parser.add_argument("--nice", type=int, default=0, help="priority; below 0 needs the right")
@@ -149,7 +162,8 @@ def main() -> None:
             if not options.no_wait:
                 wait_until_quiet(options.pause)
             started = time.strftime("%Y-%m-%dT%H:%M:%S")
-            keep = f"{label}-{task.name}-seed{seed}-{budget:g}s.csv".replace("/", "_")
+            file = f"{label}-{task.name}-seed{seed}-{budget:g}s.csv".replace("/", "_")
+            keep = options.results.parent / "submissions" / file
             line = {
                 "label": label,
                 "task": task.name,
@@ -157,10 +171,10 @@ def main() -> None:
                 "budget": budget,
                 "metric": task.metric,
                 "started": started,
-                **attempt(system, task, budget, options.results.parent / "submissions" / keep),
+                **attempt(system, task, budget, keep, options.folders),
             }
-            with options.results.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            with options.results.open("a") as results:
+                results.write(json.dumps(line) + "\n")
             print(
                 f"{started} {label} {task.name} seed {seed} {budget:g} s: {task.metric} "
                 f"{line['score']}, wall {line.get('wall')}, others {line.get('others')}",
