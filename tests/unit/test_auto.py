@@ -28,8 +28,8 @@ def test_the_budget_counts_from_the_start_of_the_process(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(kit.auto.budget.psutil, "Process", Earlier)
     budget = Budget(100)
-    assert 30 <= budget.spent < 40
-    assert 60 < budget.end - time.monotonic() <= 70
+    assert 29.9 < budget.spent < 40  # the two clocks do not agree to the microsecond
+    assert 60 < budget.end - time.monotonic() < 70.1
 
 
 def test_publishing_that_took_long_is_kept_back_for_the_end() -> None:
