@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -250,9 +251,11 @@ def _current(competition: Competition, context: FoldContext) -> list[Run]:
     """Validated runs of the present data, features, folds and metric that can be read."""
     digests = {**context.dataset.digests, "folds": context.folds.digest}
     found: dict[str, Run] = {}
+    others: Counter[str] = Counter()
     for run in list_runs(competition.runs)[0]:
         same = all(run.record["digests"].get(key) == value for key, value in digests.items())
-        if run.kind != "cv" or not same or run.record["metric"]["name"] != context.metric.name:
+        if run.kind != "cv" or not same or run.metric != context.metric.identity:
+            others.update(_why_not(run, digests, context) if run.kind == "cv" else ())
             continue
         try:
             run.oof(), run.test()
@@ -263,14 +266,27 @@ def _current(competition: Competition, context: FoldContext) -> list[Run]:
         raise RunError(
             f"a blend needs two validated runs of the present data, features and folds; "
             f"{len(found)} found in {competition.runs}.\n"
-            "  `kit cv` makes them, `kit runs` lists them."
+            + "".join(f"  {count} with {what}\n" for what, count in others.items())
+            + "  `kit cv` makes them, `kit runs` lists them."
         )
     return list(found.values())
 
 
+def _why_not(run: Run, digests: Mapping[str, str], context: FoldContext) -> Iterator[str]:
+    """What sets a run apart from the present data, features, folds and metric."""
+    overrides = run.record.get("overrides", {})
+    flags = "".join(f" --set {k}={v}" for k, v in overrides.items() if k.startswith("cv."))
+    for key, value in digests.items():
+        if run.record["digests"].get(key) != value:
+            yield f"other {key}" + (f": kit blend{flags}" if flags and key == "folds" else "")
+            return
+    yield "another metric" if run.metric[0] != context.metric.name else "another metric.py"
+
+
 def _hash(method: str, runs: Sequence[Run], context: FoldContext) -> str:
     """What a blend depends on: the method, its parents, the metric and kit itself."""
-    facts = [kit.__version__, method, context.metric.name, *(run.hash for run in runs)]
+    metric = [part for part in context.metric.identity if part]
+    facts = [kit.__version__, method, *metric, *(run.hash for run in runs)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 

@@ -44,9 +44,11 @@ def compare(a: Run, b: Run) -> Comparison:
             f"The scores cannot be compared: A was validated on the folds {a.folds}, "
             f"B on {b.folds}."
         )
-    elif a.record["metric"]["name"] != b.record["metric"]["name"]:
-        names = a.record["metric"]["name"], b.record["metric"]["name"]
-        reason = f"The scores cannot be compared: A has {names[0]}, B has {names[1]}."
+    elif a.metric != b.metric:
+        (one, _), (two, _) = a.metric, b.metric
+        reason = f"The scores cannot be compared: A has {one}, B has {two}."
+        if one == two:
+            reason = f"The scores cannot be compared: the code of {one} has changed in between."
     if reason:
         return Comparison(settings=settings, folds=[], summary={}, reason=reason, verdict="")
     folds = list(zip(a.record["score"]["folds"], b.record["score"]["folds"], strict=True))

@@ -6,6 +6,7 @@ Standard library only.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -294,6 +295,9 @@ def _check(settings: Settings, path: Path) -> None:
                 f"{path}: task.classes must list {'two' if few else 'three or more'} labels for "
                 f"task.type {task.type!r}. Received: {list(task.classes)}"
             )
+    twice = [label for label, count in Counter(task.classes).items() if count > 1]
+    if twice:
+        raise ConfigError(f"{path}: task.classes lists {twice[0]!r} twice")
     if submission.classes and len(submission.classes) != len(submission.columns):
         raise ConfigError(
             f"{path}: submission.columns and submission.classes must run in parallel; "

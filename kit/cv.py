@@ -155,6 +155,7 @@ def make_plan(session: Session, model: str, *, repeat: int = 0) -> Plan:
         "features": digests["features"],
         "folds": context.folds.digest,
         "metric": context.metric.name,
+        **({"metric code": context.metric.code} if context.metric.code else {}),
         "transform": context.metric.transform,
         "deviation": context.metric.deviation,
         "use": spec.use,

@@ -81,6 +81,11 @@ class Run:
         """The out-of-fold score runs are ranked by, in leaderboard units (see `kit.scoring`)."""
         return float(self.record["score"]["value"])
 
+    @property
+    def metric(self) -> tuple[str, str]:
+        """Name of the metric, and digest of its code where that is the competition's own."""
+        return str(self.record["metric"]["name"]), str(self.record["metric"].get("code", ""))
+
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration the run was made with.

@@ -42,6 +42,6 @@ def best_run(runs: Sequence[Run]) -> tuple[Run, str]:
 
 def _comparable(run: Run, other: Run) -> bool:
     keys = ("data", "folds")
-    return run.record["metric"]["name"] == other.record["metric"]["name"] and all(
+    return run.metric == other.metric and all(
         run.record["digests"].get(key) == other.record["digests"].get(key) for key in keys
     )

@@ -133,7 +133,11 @@ def run_facts(competition: Competition, context: FoldContext) -> dict[str, Any]:
         "task": data.task,
         "outputs": list(data.outputs),
         "classes": list(data.classes),
-        "metric": {"name": metric.name, "greater_is_better": metric.greater_is_better},
+        "metric": {
+            "name": metric.name,
+            "greater_is_better": metric.greater_is_better,
+            "code": metric.code,
+        },
         "seed": competition.settings.cv.seed,
         "digests": digests,
         "kit": kit.__version__,

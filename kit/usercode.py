@@ -12,7 +12,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -148,11 +148,14 @@ class UserCode:
 def reported(path: Path) -> Iterator[None]:
     """Turn any failure of user code into one message with file, line and reason.
 
+    What it prints goes to stderr: stdout holds results only.
+
     Raises:
         UserCodeError: for whatever the block raised, except kit's own errors.
     """
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except (KitError, MemoryError):
         raise
     except (Exception, SystemExit) as error:

@@ -58,6 +58,13 @@ CATALOGUE: tuple[Check, ...] = (
         ("tables", "sample"),
         ids.sample_differs,
     ),
+    Check(
+        "KIT014",
+        "sample submission shorter than test",
+        "warning",
+        ("tables", "sample"),
+        ids.sample_short,
+    ),
     Check("KIT021", "target missing", "error", _TABLES, target.missing),
     Check("KIT022", "target with one value", "error", _TABLES, target.one_value),
     Check("KIT023", "labels and task.classes differ", "error", _TABLES, target.other_labels),

@@ -86,13 +86,28 @@ def sample_differs(m: Material) -> Iterator[Evidence]:
         return
     if m.test_id not in m.test.columns:
         return
-    absent = m.test_row_ids[~m.test_row_ids.isin(set(sample))]
     extra = sample[~sample.isin(set(m.test_row_ids))]
     for found, what in (
-        (absent, f"ids of {files.test} are not in {files.sample_submission}"),
         (extra, f"ids of {files.sample_submission} are not in {files.test}"),
         (sample[sample.duplicated()], f"rows of {files.sample_submission} repeat an id"),
     ):
         if len(found):
             text = f"{len(found)} {what}, first: {some(found.unique())}"
             yield Evidence(text=text, remedy=remedy, columns=(name,))
+
+
+def sample_short(m: Material) -> Iterator[Evidence]:
+    """Ids of test that the sample submission does not ask for."""
+    name, files = m.settings.submission.id, m.settings.files
+    if not m.test_id or m.test_id not in m.test.columns or name not in m.sample.columns:
+        return
+    asked = set(m.sample[name].astype("str").str.strip())
+    absent = m.test_row_ids[~m.test_row_ids.isin(asked)]
+    if len(absent):
+        yield Evidence(
+            text=f"{len(absent)} ids of {files.test} are not in {files.sample_submission}, "
+            f"first: {some(absent.unique())}; the file handed in leaves them out, too",
+            remedy="look at the competition's page: if it scores all rows of test, put all ids "
+            f"into data/raw/{files.sample_submission}",
+            columns=(name,),
+        )

@@ -125,4 +125,8 @@ def _report(
     out.table(headers, rows)
     if any(run.record["early_stopping"] == "fold" for run in done):
         out.say("* stopped early on the scored fold itself: optimistic")
-    out.next("kit blend" if len(done) > 1 else "kit cv MODEL for another one, then kit blend")
+    overrides = done[0].record["overrides"]
+    flags = "".join(f" --set {key}={value}" for key, value in overrides.items() if key[:3] == "cv.")
+    out.next(
+        f"kit blend{flags}" if len(done) > 1 else f"kit cv MODEL for another, then kit blend{flags}"
+    )

@@ -17,32 +17,42 @@ def data(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Bring the data files, or verify those that are there."""
+    """Bring the data files, or verify those that are there.
+
+    A file that was changed since is named and left alone; --force fetches it again.
+    """
     from kit.cli.output import Output, size
     from kit.competition import Competition
+    from kit.errors import DataError
     from kit.providers.base import load_provider
-    from kit.providers.manifest import files_below, manifest, verify, write_manifest
+    from kit.providers.manifest import Differences, fetch_anew, manifest, verify, write_manifest
 
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
-    record = competition.root / "data" / "manifest.json"
-    whole = record.is_file() and competition.raw.is_dir() and not force
-    problems = verify(competition.raw, record) if whole else []
-    fetched = force or not whole or bool(problems)
-    for problem in problems:
+    raw, record = competition.raw, competition.root / "data" / "manifest.json"
+    known = record.is_file() and raw.is_dir() and not force
+    found = verify(raw, record) if known else Differences([], [])
+    if found.changed:
+        raise DataError(
+            "\n".join(found.changed)
+            + "\n  It stays as it is. `kit data --force` fetches all files "
+            "again and gives up yours."
+        )
+    fetched = not known or bool(found.missing)
+    for problem in found.missing:
         out.remark(f"kit: {problem}; fetching it again")
     if fetched:
         provider = load_provider(competition.slug, competition.settings.provider, competition.root)
-        competition.raw.mkdir(parents=True, exist_ok=True)
-        if force:
-            for path in list(files_below(competition.raw)):
-                path.unlink()
+        raw.mkdir(parents=True, exist_ok=True)
         with out.transfer("fetched") as progress:
-            provider.fetch(competition.raw, progress)
-        files = write_manifest(competition.raw, record)
+            if force:
+                fetch_anew(provider, raw, progress)
+            else:
+                provider.fetch(raw, progress)
+        files = write_manifest(raw, record)
     else:
-        files = manifest(competition.raw)
-    out.document({"fetched": fetched, "problems": problems, "files": files})
+        files = manifest(raw)
+    out.document({"fetched": fetched, "problems": found.missing, "files": files})
     headers = ["file", "size", "sha256"] if verbose else ["file", "size"]
     rows = [
         [name, size(int(fact["bytes"])), *([str(fact["sha256"])] if verbose else [])]

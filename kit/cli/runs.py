@@ -68,16 +68,26 @@ def run_rows(
     """Headers and rows of a table of runs; `short`: with the end of their ids only."""
     from kit.cli.output import age, score_format, spread_format
 
-    metric = found[0].record["metric"]["name"] if found else "score"
-    same = all(run.record["metric"]["name"] == metric for run in found)
-    headers = ["model", metric if same else "score", "mean ± sd", "folds", "fit s", "age", "run"]
+    newest = max(found, key=lambda run: str(run.record["created"])).metric if found else ("", "")
+    same = all(run.metric[0] == newest[0] for run in found)
+    headers = [
+        "model",
+        (newest[0] or "score") if same else "score",
+        "mean ± sd",
+        "folds",
+        "fit s",
+        "age",
+        "run",
+    ]
     rows: list[list[Cell]] = []
     for run in found:
         score = run.record["score"]
         star = "*" if run.record.get("early_stopping") == "fold" else ""
         mean, std = score.get("mean"), score.get("std")
         spread = spread_format(mean, std)
-        name = run.model if same else f"{run.model} ({run.record['metric']['name']})"
+        name = run.model if same else f"{run.model} ({run.metric[0]})"
+        if run.metric[0] == newest[0] and run.metric != newest:
+            name = f"{run.model} (earlier {newest[0].partition(':')[0]}.py)"
         seconds = run.record.get("seconds", {}).get("fit")
         rows.append(
             [
@@ -211,7 +221,11 @@ def _plain(value: Any) -> str:
 
 
 def _best_first(found: Sequence[Run]) -> list[Run]:
-    def key(run: Run) -> float:
-        return -run.score if run.record["metric"]["greater_is_better"] else run.score
+    """By score; what is scored otherwise than the newest run stands below."""
+    newest = max((str(run.record["created"]), run.metric) for run in found)[1] if found else None
+
+    def key(run: Run) -> tuple[bool, str, float]:
+        up = run.record["metric"]["greater_is_better"]
+        return run.metric != newest, run.metric[0], -run.score if up else run.score
 
     return sorted(found, key=key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -47,25 +47,26 @@ def load_context(competition: Competition) -> FoldContext:
     settings = competition.settings
     metric = load_metric(settings.task.metric, settings.task.type, code.resolve)
     if ":" in settings.task.metric:
-        metric = _guarded(metric, code.root)
+        metric = _guarded(metric, code)
     dataset = Dataset.read(competition)
     return FoldContext(
         dataset=dataset, folds=load_folds(competition, dataset), metric=metric, code=code
     )
 
 
-def _guarded(metric: Metric, root: Path) -> Metric:
+def _guarded(metric: Metric, code: UserCode) -> Metric:
     """The competition's own metric; what goes wrong in it is reported as its author's."""
+    module = metric.name.partition(":")[0]
 
     def function(y_true: Any, pred: Any) -> float:
-        with reported(root / f"{metric.name.partition(':')[0]}.py"):
+        with reported(code.root / f"{module}.py"):
             value = metric.function(y_true, pred)
         if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "biuf":
             found = f"{type(value).__name__} of shape {np.shape(value)}"
             raise UserCodeError(f"metric {metric.name!r} must return one number. Received: {found}")
         return float(value)
 
-    return replace(metric, function=function)
+    return replace(metric, function=function, code=code.digest(module))
 
 
 def load_folds(competition: Competition, dataset: Dataset) -> Folds:
@@ -100,8 +101,29 @@ def load_folds(competition: Competition, dataset: Dataset) -> Folds:
         spec=spec,
         groups=dataset.groups,
         time=dataset.time,
-        local=UserCode(competition.root).resolve,
+        local=partial(_own_splitter, UserCode(competition.root)),
     )
+
+
+def _own_splitter(code: UserCode, reference: str) -> Any:
+    """The competition's own splitter; what goes wrong in it is reported as its author's.
+
+    Raises:
+        ConfigError: it is no function.
+    """
+    splitter = code.resolve(reference)
+    if not callable(splitter):
+        raise ConfigError(
+            f"splitter {reference!r} must be a function f(y, groups, time, spec) -> fold numbers. "
+            f"Received: {type(splitter).__name__}"
+        )
+
+    @wraps(splitter)
+    def guarded(*arguments: Any) -> Any:
+        with reported(code.root / f"{reference.partition(':')[0]}.py"):
+            return splitter(*arguments)
+
+    return guarded
 
 
 def share_folds(competition: Competition, folds: Folds) -> None:

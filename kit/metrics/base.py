@@ -64,6 +64,8 @@ class Metric:
             label metrics; makes the search for a decision quick.
         ordinal: whether the classes are steps of a scale, so that labels may be cut from the
             expected step.
+        code: digest of the competition's own code it comes from; "" for kit's metrics. Scores of
+            different code are different metrics.
         column: for a label metric with `averaged` false, the metric whose best threshold in each
             column is also the best for the whole.
         description: one line, with the source where there is one.
@@ -80,7 +82,13 @@ class Metric:
     from_counts: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     ordinal: bool = False
     column: Metric | None = None
+    code: str = ""
     description: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Name and code: what two scores must share to be compared."""
+        return self.name, self.code
 
     def score(self, y_true: ArrayLike, pred: ArrayLike) -> float:
         """What the leaderboard shows.

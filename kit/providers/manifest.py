@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
 
-from kit.atomic import sha256, write_json
+from kit.atomic import disk_errors, sha256, write_json
 from kit.errors import DataError
+from kit.providers.base import Progress, Provider
 
 SCHEMA = 1
 
@@ -46,12 +50,36 @@ def write_manifest(raw: Path, path: Path) -> Manifest:
     return files
 
 
-def verify(raw: Path, path: Path) -> list[str]:
-    """Compare `raw` with the manifest kept in `path`.
+def fetch_anew(provider: Provider, raw: Path, progress: Progress) -> None:
+    """Fetch every file into a folder beside `raw` and let it take the place of `raw` when whole.
 
-    Returns:
-        One sentence per file that is missing or changed; empty where all is as it was. Files that
-        came later are not looked at.
+    Until then, and if anything goes wrong, the old files stay.
+    """
+    raw = raw.resolve()
+    aside = raw.with_name(f".{raw.name}.new-{uuid4().hex[:8]}")
+    old = raw.with_name(f".{raw.name}.old-{uuid4().hex[:8]}")
+    try:
+        with disk_errors(raw):
+            aside.mkdir()
+            provider.fetch(aside, progress)
+            raw.rename(old)
+            aside.rename(raw)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if old.exists() and not raw.exists():
+            old.rename(raw)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+class Differences(NamedTuple):
+    """What is not as it was fetched, one sentence per file."""
+
+    missing: list[str]
+    changed: list[str]
+
+
+def verify(raw: Path, path: Path) -> Differences:
+    """Compare `raw` with the manifest kept in `path`; files that came later are not looked at.
 
     Raises:
         DataError: there is no manifest, or it is damaged.
@@ -65,16 +93,16 @@ def verify(raw: Path, path: Path) -> list[str]:
         raise DataError(
             f"{path} is damaged ({error}). `kit data --force` fetches the files again."
         ) from error
-    problems = []
+    found = Differences([], [])
     for name, size, digest in known:
         file = raw / name
         if not file.is_file():
-            problems.append(f"{name} is missing")
+            found.missing.append(f"{name} is missing")
         elif file.stat().st_size != size:
-            problems.append(f"{name} has changed: {file.stat().st_size} bytes, once {size}")
+            found.changed.append(f"{name} has changed: {file.stat().st_size} bytes, once {size}")
         elif sha256(file) != digest:
-            problems.append(f"{name} has changed: same size, other content")
-    return problems
+            found.changed.append(f"{name} has changed: same size, other content")
+    return found
 
 
 def _plain(name: str) -> bool:

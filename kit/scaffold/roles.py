@@ -234,6 +234,14 @@ def _ask_about_ids(sample: pd.DataFrame, tables: Tables, ids: Ids, inference: In
             f"{lost} of the sample submission's {len(column)} ids are not in test's {ids.test!r}; "
             "if another column is the id: --id NAME"
         )
+    if not ids.test:
+        return
+    short = round((1 - _share(tables.test[ids.test], column)) * len(tables.test))
+    if short and short < len(tables.test):
+        inference.ask(
+            f"{short} of test's {len(tables.test)} ids are not in the sample submission; kit hands "
+            "in the rows that it lists"
+        )
 
 
 def _asked_targets(train: pd.DataFrame, columns: Sequence[str], wishes: Wishes) -> Targets:

@@ -51,6 +51,19 @@ def build(run: Run, competition: Competition, decision: Decides | None = None) -
     return path
 
 
+def left_out(run: Run, competition: Competition) -> list[str]:
+    """A remark on rows that are predicted and not asked for; empty where there are none."""
+    shape = expected(competition)
+    if shape.ids is None or shape.source is None:
+        return []
+    predicted, asked = len(run.test()), len(shape.ids)
+    if predicted <= asked:
+        return []
+    return [
+        f"{asked} rows, as in {shape.source.name}; test has {predicted}, the others are left out"
+    ]
+
+
 def written(
     values: NDArray[np.float64],
     ids: Any,

@@ -17,7 +17,7 @@ from kit.competition import Competition
 from kit.errors import AuthError, KitError, ProviderError, QuotaError, SubmissionError
 from kit.providers.base import Provider, Submitted
 from kit.runs import Run
-from kit.submission.building import build
+from kit.submission.building import build, left_out
 from kit.submission.checking import validate
 from kit.submission.receipts import Receipt, free_path, read_receipts, write_receipt
 
@@ -54,7 +54,7 @@ def submit(
     """
     run = run_or_file if isinstance(run_or_file, Run) else None
     path = build(run_or_file, competition) if isinstance(run_or_file, Run) else run_or_file
-    notes = validate(path, competition)
+    notes = [*validate(path, competition), *(left_out(run, competition) if run else ())]
     receipt = _draft(competition, path, run, message or (run.id if run else path.name), notes)
     if dry_run:
         return _dry(competition, receipt)

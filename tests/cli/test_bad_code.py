@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -180,3 +181,69 @@ def test_a_model_that_fails_in_one_fold_keeps_the_others_for_the_next_call(
     assert again.code == 0, again.err
     assert "fold 1 of 3 is there from an earlier call" in again.err
     assert again.err.count("earlier call") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "phrases"),
+    [
+        (
+            "def s(y, groups, time, spec):\n    raise ValueError('boo')",
+            ["splits.py:2 failed: ValueError: boo", "your own code"],
+        ),
+        ("def s(y):\n    return [0] * len(y)", ["splits.py failed: TypeError"]),
+        ("s = 3", ["splitter 'splits:s' must be a function", "Received: int"]),
+    ],
+)
+def test_a_splitter_that_fails_is_told_as_its_authors(
+    run_kit: Any, competition: Competition, body: str, phrases: list[str]
+) -> None:
+    (competition.root / "splits.py").write_text(f"{body}\n")
+    outcome = run_kit("cv", "-q", "--set", "cv.splitter=splits:s", "-C", competition.root)
+    refused(outcome, *phrases)
+
+
+@pytest.mark.parametrize("command", [("cv", "lightgbm"), ("check",)])
+def test_what_own_code_prints_does_not_spoil_the_results(
+    run_kit: Any, competition: Competition, command: tuple[str, ...]
+) -> None:
+    (competition.root / "features.py").write_text(
+        "print('loaded')\n\ndef features(df):\n    print('hello')\n    return df\n"
+    )
+    outcome = run_kit(*command, "--json", "-C", competition.root)
+    assert outcome.code == 0, outcome.err
+    json.loads(outcome.out)
+    assert "loaded" in outcome.err
+    assert "hello" in outcome.err
+
+
+METRIC = """
+def c(y_true, y_pred):
+    return {value}
+
+c.greater_is_better = {up}
+c.needs = "label"
+"""
+
+
+def test_scores_of_a_metric_that_was_edited_are_not_taken_for_those_of_the_new_one(
+    run_kit: Any, competition: Competition
+) -> None:
+    root, file = competition.root, competition.root / "metric.py"
+    options = ("-q", "--set", "task.metric=metric:c", "-C", root)
+    file.write_text(METRIC.format(value="1", up=True))
+    assert run_kit("cv", "knn", "linear", *options).code == 0
+    file.write_text(METRIC.format(value="float((y_true != y_pred).mean())", up=False))
+    again = run_kit("cv", "knn", "--json", *options)
+    (record,) = json.loads(again.out)["runs"]
+    assert record["score"]["value"] < 1
+    assert run_kit("cv", "lightgbm", *options).code == 0
+    shown = run_kit("runs", "-C", root).out.splitlines()
+    assert [line.split()[0] for line in shown if "metric.py" in line] == ["knn", "linear"]
+    assert shown.index(next(line for line in shown if "earlier metric.py" in line)) > 2
+    linear = next(run.name for run in competition.runs.glob("2*-linear-*"))
+    assert linear not in json.loads(run_kit("blend", "--json", *options).out)["parents"]
+    differing = run_kit("diff", linear, "lightgbm", "-C", root).out
+    assert "the code of metric:c has changed" in differing
+    best = run_kit("submit", "--dry-run", "--set", "task.metric=metric:c", "-C", root)
+    assert "linear" not in best.err
+    assert "of 3 comparable runs" in best.err or "newest blend" in best.err

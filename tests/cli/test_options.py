@@ -205,3 +205,15 @@ def test_budget_that_is_used_up_is_told_and_nothing_is_published(
     assert not list(competition.runs.glob("2*"))
     finished = list(competition.runs.glob(".partial/*/fold-*.parquet"))
     assert len(finished) == outcome.err.count("  model:slow  fold ") < 2
+
+
+def test_runs_of_other_folds_come_with_the_flags_that_blend_them(
+    run_kit: Any, competition: Competition
+) -> None:
+    root, flags = competition.root, "--set cv.n_splits=4 --set cv.seed=9"
+    outcome = run_kit("cv", "linear", "knn", "--folds", "4", "--seed", "9", "-C", root)
+    assert f"\nNext: kit blend {flags}\n" in outcome.out
+    refused = run_kit("blend", "-C", root)
+    assert refused.code == 1
+    assert f"2 with other folds: kit blend {flags}\n" in refused.err
+    assert run_kit("blend", *flags.split(), "-C", root).code == 0

@@ -174,13 +174,30 @@ def test_data_brings_back_a_deleted_file(run_kit: Any, copy: Path) -> None:
     assert "All files are as they were fetched" in run_kit("data", "-C", copy).out
 
 
-def test_data_tells_of_a_changed_file_and_fetches_it_again(run_kit: Any, copy: Path) -> None:
+def test_data_tells_of_a_changed_file_and_leaves_it_alone(run_kit: Any, copy: Path) -> None:
     file = copy / "data/raw/train.csv"
-    content = file.read_bytes()
-    file.write_bytes(content[::-1])
+    mine = file.read_bytes()[::-1]
+    file.write_bytes(mine)
+    (copy / "data/raw/test.csv").unlink()
     outcome = run_kit("data", "-C", copy)
-    assert "train.csv has changed: same size, other content; fetching it again" in outcome.err
-    assert file.read_bytes() == content
+    assert outcome.code == 1
+    assert "train.csv has changed: same size, other content" in outcome.err
+    assert "kit data --force" in outcome.err
+    assert file.read_bytes() == mine
+    assert run_kit("data", "--force", "-C", copy).code == 0
+    assert file.read_bytes() == mine[::-1]
+
+
+def test_data_force_keeps_the_files_when_the_source_is_gone(
+    run_kit: Any, make_competition: Callable[..., Competition]
+) -> None:
+    root = make_competition(*table(), provider={"name": "local", "source": "/nowhere"}).root
+    before = {path: path.read_bytes() for path in sorted((root / "data").rglob("*.csv"))}
+    outcome = run_kit("data", "--force", "-C", root)
+    assert outcome.code == 3
+    assert "/nowhere" in outcome.err
+    assert {path: path.read_bytes() for path in sorted((root / "data").rglob("*.csv"))} == before
+    assert not list((root / "data").glob(".*"))
 
 
 def test_data_force_fetches_what_looks_untouched(run_kit: Any, copy: Path) -> None:

@@ -236,16 +236,16 @@ def test_verify_names_missing_and_changed_files_only(tmp_path: Path) -> None:
         (raw / name).write_text(text)
     (raw / ".hidden").write_text("x")
     assert set(write_manifest(raw, path)) == {"a.csv", "b.csv", "c.csv", "images/d.png"}
-    assert verify(raw, path) == []
+    assert verify(raw, path) == ([], [])
     (raw / "a.csv").write_text("9")
     (raw / "b.csv").write_text("333")
     (raw / "images/d.png").unlink()
     (raw / "later.csv").write_text("new")
-    problems = verify(raw, path)
-    assert [problem.split()[0] for problem in problems] == ["a.csv", "b.csv", "images/d.png"]
-    assert "other content" in problems[0]
-    assert "3 bytes, once 2" in problems[1]
-    assert "missing" in problems[2]
+    found = verify(raw, path)
+    assert [problem.split()[0] for problem in found.changed] == ["a.csv", "b.csv"]
+    assert "other content" in found.changed[0]
+    assert "3 bytes, once 2" in found.changed[1]
+    assert found.missing == ["images/d.png is missing"]
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '{"files": {"a": 1}}'])

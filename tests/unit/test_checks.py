@@ -136,7 +136,12 @@ def ids_in_both(files: Files) -> None:
 
 
 def other_sample(files: Files) -> None:
-    files.sample = pd.DataFrame({"id": files.test["id"] + 5, "y": 0})
+    more = pd.concat([files.test["id"], files.test["id"].tail(5) + 5])
+    files.sample = pd.DataFrame({"id": more, "y": 0})
+
+
+def short_sample(files: Files) -> None:
+    files.sample = pd.DataFrame({"id": files.test["id"][20:], "y": 0})
 
 
 def target_missing(files: Files) -> None:
@@ -269,7 +274,8 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT008": (dates_that_are_none, "warning", "2 of 240"),
     "KIT011": (ids_twice, "error", "1 of 240 rows repeat an id in 'id', first: '1008'"),
     "KIT012": (ids_in_both, "warning", "100 of 240 ids"),
-    "KIT013": (other_sample, "error", "5 ids of test.csv are not in sample_submission.csv"),
+    "KIT013": (other_sample, "error", "5 ids of sample_submission.csv are not in test.csv"),
+    "KIT014": (short_sample, "warning", "20 ids of test.csv are not in sample_submission.csv"),
     "KIT021": (target_missing, "error", "3 of 240 rows, first ids: '1001', '1002', '1003'"),
     "KIT022": (target_constant, "error", "'1' in all 240 rows"),
     "KIT023": (third_label, "error", "'7' in 2 rows"),
