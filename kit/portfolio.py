@@ -38,6 +38,7 @@ class Entry:
         max_cells: the same for rows x features.
         min_seconds: with less time for it, it is not started.
         tasks: types of task it is for; empty: all.
+        levels: only for data with categories whose levels other models do not see.
         package: the optional package it needs.
         seeded: whether another seed gives another model.
         weight: how many fair shares of the time it may have.
@@ -53,6 +54,7 @@ class Entry:
     max_cells: float = float("inf")
     min_seconds: float = 2.0
     tasks: tuple[str, ...] = ()
+    levels: bool = False
     package: str = ""
     seeded: bool = True
     weight: float = 1.0
@@ -197,6 +199,15 @@ PORTFOLIO: tuple[Entry, ...] = (
         weight=1,
     ),
     Entry(
+        name="catboost-levels",
+        use="catboost",
+        why="sees every level of large categories, and pairs of them",
+        recipe="tree_levels",
+        levels=True,
+        min_seconds=5,
+        weight=1.5,
+    ),
+    Entry(
         name="random_forest",
         use="random_forest",
         why="bagged trees",
@@ -300,7 +311,12 @@ def missing_package(entry: Entry) -> bool:
 
 
 def choose(
-    n_rows: int, n_features: int, task: str, entries: Sequence[Entry] = PORTFOLIO
+    n_rows: int,
+    n_features: int,
+    task: str,
+    entries: Sequence[Entry] = PORTFOLIO,
+    *,
+    levels: bool = False,
 ) -> tuple[list[Entry], list[tuple[Entry, str]]]:
     """What to try on data of this size, in order, and what is left out with the reason.
 
@@ -309,12 +325,15 @@ def choose(
         n_features: feature columns.
         task: type of the task.
         entries: candidates, in order.
+        levels: whether there are categories of which models see shares and means only.
     """
     chosen: list[Entry] = []
     left: list[tuple[Entry, str]] = []
     most = next((count for rows, count in _COUNTS if n_rows <= rows), len(entries))
     for entry in entries:
         reason = _unfit(entry, n_rows, n_features, task)
+        if entry.levels and not levels:
+            reason = "no category has many levels"
         if not reason and len(chosen) >= most:
             reason = f"{n_rows} rows carry a choice among {most} models"
         if reason:

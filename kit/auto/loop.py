@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from kit.auto.budget import Budget
 from kit.auto.memory import available, own_process
 from kit.auto.schedule import Schedule
@@ -18,6 +20,7 @@ from kit.checks.finding import Finding
 from kit.competition import Competition
 from kit.errors import KitError, RunError
 from kit.execution.context import context_factory
+from kit.execution.task import data_shape
 from kit.execution.workers import Workers
 from kit.portfolio import Entry, choose, draws, entries_of
 from kit.runs import Run
@@ -128,7 +131,9 @@ def _worked(
     named: bool,
 ) -> Outcome:
     competition, data = session.competition, session.context.dataset
-    chosen, left = choose(*data.X.shape, data.task, entries)
+    shape = data_shape(data, np.arange(len(data.X)), seed=0)
+    apart = len(shape.plain) < len(shape.of("category"))
+    chosen, left = choose(*data.X.shape, data.task, entries, levels=apart)
     told.planned(session, chosen, left)
     findings = _checked(competition, session, budget)
     told.findings(findings)

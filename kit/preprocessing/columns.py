@@ -5,6 +5,7 @@
 | numeric | as it is | impute, scale, bend | impute, scale |
 | category | categorical | one-hot | categorical (embedded) |
 | category, many levels | also share and mean | mean of the target | also mean |
+| category, more than 50 | share and mean | mean of the target | mean |
 | datetime | calendar parts | the same as numbers | the same as numbers |
 | code | parts | parts | parts |
 | text | words, SVD, lengths | sparse TF-IDF | words, SVD, lengths |
@@ -59,11 +60,11 @@ def _raw(shape: Shape) -> Any:
     return FunctionTransformer(feature_names_out="one-to-one")
 
 
-def _tree(shape: Shape) -> ColumnTransformer:
+def _tree(shape: Shape, levels: list[str] | None = None) -> ColumnTransformer:
     return _frame(
         [
             ("numeric", "passthrough", shape.of("numeric")),
-            ("levels", KnownLevels(), shape.of("category")),
+            ("levels", KnownLevels(), shape.plain if levels is None else levels),
             ("shares", Counts(), shape.many),
             *_means(shape),
             *_row_parts(shape),
@@ -76,7 +77,7 @@ def _neural(shape: Shape) -> Pipeline:
     expand = _frame(
         [
             ("numeric", "passthrough", shape.of("numeric")),
-            ("levels", KnownLevels(min_count=2), shape.of("category")),
+            ("levels", KnownLevels(min_count=2), shape.plain),
             *_means(shape),
             *_row_parts(shape),
             *_texts(shape, TextNumbers(seed=shape.seed)),
@@ -122,7 +123,7 @@ def _linear(shape: Shape) -> ColumnTransformer:
 
 def _means(shape: Shape) -> list[Step]:
     """Cross-fitted means of the target; they exist for one target only."""
-    if shape.task in ("multilabel", "multitarget"):
+    if not shape.one_target:
         return []
     classification = shape.task in ("binary", "multiclass")
     return [("means", CrossFittedTarget(classification, shape.seed), shape.many)]
@@ -146,6 +147,7 @@ def _frame(steps: list[Step]) -> ColumnTransformer:
 
 RECIPES: dict[str, Callable[[Shape], Any]] = {
     "tree": _tree,
+    "tree_levels": lambda shape: _tree(shape, shape.of("category")),
     "tree_generated": lambda shape: generated_tree(_tree(shape), shape),
     "linear": _linear,
     "linear_generated": lambda shape: generated_linear(_linear(shape), shape),

@@ -106,12 +106,11 @@ class NormalQuantiles(TransformerMixin, BaseEstimator):
 def _recipe(shape: Shape, numbers: Any) -> Pipeline:
     """Everything as numbers and levels, then the numbers scaled by `numbers`."""
     means = CrossFittedTarget(shape.task in ("binary", "multiclass"), shape.seed)
-    one_target = shape.task not in ("multilabel", "multitarget")
     expand = ColumnTransformer(
         [
             ("numeric", "passthrough", shape.of("numeric")),
-            ("levels", KnownLevels(min_count=2), shape.of("category")),
-            *([("means", means, shape.many)] if one_target else []),
+            ("levels", KnownLevels(min_count=2), shape.plain),
+            *([("means", means, shape.many)] if shape.one_target else []),
             ("dates", DateParts(), shape.of("datetime")),
             ("codes", CodeParts(), shape.of("code")),
             *[(f"text_{name}", TextNumbers(seed=shape.seed), [name]) for name in shape.of("text")],

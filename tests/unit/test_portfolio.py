@@ -31,7 +31,7 @@ def test_an_entry_names_a_model_parameters_and_a_recipe_that_exist(entry: Entry)
 def test_the_options_are_as_declared() -> None:
     assert all(entry.why and entry.min_seconds > 0 for entry in PORTFOLIO)
     assert list(inspect.signature(choose).parameters) == [
-        "n_rows", "n_features", "task", "entries",
+        "n_rows", "n_features", "task", "entries", "levels",
     ]  # fmt: skip
 
 
@@ -80,3 +80,12 @@ def test_kit_toml_comes_before_the_portfolio(make_competition: Any, tmp_path: Pa
     assert find_model(competition, "lightgbm-wide").params["num_leaves"] == 180
     assert find_model(competition, "extra_trees").use == "extra_trees"
     assert find_model(competition, "model:mine").use == "model:mine"
+
+
+def test_an_entry_for_large_categories_is_left_out_where_there_are_none() -> None:
+    plain, every = (choose(5000, 10, "binary", levels=levels) for levels in (False, True))
+    assert "catboost-levels" not in names(plain[0])
+    assert ("catboost-levels", "no category has many levels") in [
+        (entry.name, reason) for entry, reason in plain[1]
+    ]
+    assert "catboost-levels" in names(every[0])

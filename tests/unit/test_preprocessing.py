@@ -273,3 +273,51 @@ def test_outliers_are_squeezed_and_constants_become_zero() -> None:
     assert np.abs(found).max() <= 3.0
     assert (found[:, 1] == 0).all()
     assert (np.diff(found[:, 0]) > 0).all()  # the order is kept
+
+
+# --- categories of very many levels
+
+
+def large(task: Any, rows: int = 600) -> tuple[pd.DataFrame, NDArray[Any], Shape]:
+    """A category of 51 levels, one of 50, and a target of the first one's."""
+    k = np.arange(rows)
+    X = pd.DataFrame(
+        {
+            "large": pd.Categorical([f"L{n}" for n in k % 51]),
+            "medium": pd.Categorical([f"M{n}" for n in k % 50]),
+        }
+    )
+    kinds: dict[str, Kind] = {"large": "category", "medium": "category"}
+    y = (k % 51 < 25).astype(np.int64)
+    if task == "multilabel":
+        y = np.column_stack([y, 1 - y])
+    shape = Shape(kinds=kinds, levels={"large": 51, "medium": 50}, n_rows=rows, task=task, seed=0)
+    return X, y, shape
+
+
+@pytest.mark.parametrize("name", ["tree", "tree_generated", "neural", "realmlp", "tabm"])
+def test_levels_are_seen_as_they_are_up_to_fifty(name: str) -> None:
+    X, y, shape = large("binary")
+    made = recipe(name, shape).fit_transform(X, y)
+    seen = [column for column in made if isinstance(made[column].dtype, pd.CategoricalDtype)]
+    assert [column.rpartition("__")[2] for column in seen] == ["medium"]
+    assert any("large_mean" in column for column in made)
+
+
+def test_the_recipe_tree_levels_keeps_all_levels() -> None:
+    X, y, shape = large("binary")
+    made = recipe("tree_levels", shape).fit_transform(X, y)
+    assert {"levels__large", "levels__medium", "means__large_mean"} <= set(made)
+
+
+def test_levels_stay_where_there_is_no_mean_of_the_target() -> None:
+    X, y, shape = large("multilabel")
+    assert shape.plain == ["large", "medium"]
+    assert "levels__large" in recipe("tree", shape).fit_transform(X, y)
+
+
+def test_levels_of_a_thousand_rows_each_stay() -> None:
+    _, _, shape = large("binary")
+    assert shape.plain == ["medium"]
+    many = Shape(kinds=shape.kinds, levels=shape.levels, n_rows=51_000, task="binary", seed=0)
+    assert many.plain == ["large", "medium"]
