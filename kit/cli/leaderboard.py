@@ -56,7 +56,8 @@ def leaderboard(
         return
     lines = list(board) if everything else shown(board, top, around)
     rows: list[list[Cell]] = [
-        ["…", "", ""] if line is None else [line.rank, _team(line), line.score] for line in lines
+        [None, "…", None] if line is None else [line.rank, _team(line), line.score]
+        for line in lines
     ]
     out.table(["rank", "team", f"{contest.board} score"], rows)
     _show_place(ours, contest, out)
@@ -83,7 +84,8 @@ def _team(line: Standing) -> str:
 def _show_place(ours: Place, contest: Contest, out: Output) -> None:
     from kit.cli.output import score_format
 
-    teams = f"{ours.teams:,} team{'s' * (ours.teams != 1)}"
+    noun = "line" if contest.category == "local" else "team"
+    teams = f"{ours.teams:,} {noun}{'s' * (ours.teams != 1)}"
     if ours.rank is not None:
         ended = "final" if contest.board == "private" else "public"
         out.say(
@@ -115,7 +117,7 @@ def _show_medals(ours: Place, contest: Contest, out: Output) -> None:
                 medal.medal,
                 f"rank {medal.rank:,}",
                 score_format(medal.score) or "not listed",
-                "reached" if medal.behind == 0 and _within(ours, medal.rank) else gap,
+                "reached" if _within(ours, medal.rank) else gap,
             ]
         )
     out.say()

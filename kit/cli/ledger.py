@@ -106,15 +106,15 @@ def _listed(
     from kit.cli.output import age
     from kit.errors import KitError, ProviderError
     from kit.ledger.listed import recall, remember, settle
-    from kit.providers.base import contest as ask
 
-    problem = "--offline"
+    problem = ""
     if not offline:
         try:
-            listed, contest = provider.submissions(), ask(provider)
+            listed = provider.submissions()
         except ProviderError as error:
             problem = str(error).splitlines()[0]
         else:
+            contest = _contest(provider, out)
             try:
                 settle(competition, listed)
                 if contest.category != "local":  # what plays the server here can always be asked
@@ -123,9 +123,21 @@ def _listed(
                 out.remark(f"kit: what the server says could not be kept: {error}")
             return listed, contest, {"asked": True, "seen": "", "problem": ""}
     listed, contest, seen = recall(competition)
-    what = f"its list as seen {age(seen)} ago, and the receipts" if seen else "the receipts alone"
-    out.remark(f"The server was not asked ({problem}); shown is {what}.")
+    what = f"its list as seen {age(seen)} ago and the receipts" if seen else "the receipts alone"
+    asked = f"could not be asked ({problem})" if problem else "was not asked (--offline)"
+    out.remark(f"The server {asked}; what follows is from {what}.")
     return listed, contest, {"asked": False, "seen": seen, "problem": problem}
+
+
+def _contest(provider: Provider, out: Output) -> Contest:
+    from kit.errors import ProviderError
+    from kit.providers.base import Contest, contest
+
+    try:
+        return contest(provider)
+    except ProviderError as error:
+        out.remark(f"kit: account and deadline are not known: {str(error).splitlines()[0]}")
+        return Contest()
 
 
 def _limits(provider: Provider, out: Output) -> Limits | None:

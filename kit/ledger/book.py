@@ -135,15 +135,34 @@ def _account(entries: Sequence[Entry]) -> str:
 
 
 def _noise(entries: Sequence[Entry]) -> float | None:
-    """The standard error of a typical CV score: the median of fold sd over root of folds."""
-    errors = []
-    for entry in entries:
-        cv = (entry.receipt.cv if entry.receipt else None) or {}
-        folds = [value for value in cv.get("folds") or () if value is not None]
-        std = _number(cv.get("std"))
-        if std is not None and len(folds) > 1:
-            errors.append(std / math.sqrt(len(folds)))
-    return statistics.median(errors) if errors else None
+    """How far the CV scores of two equally good runs lie apart by chance: a standard error.
+
+    Hard folds are hard for every run, so that part is taken out: what is left of the fold scores
+    after the mean of the run and the mean of the fold (a two-way table without repetition), its
+    standard deviation over the root of the number of folds.
+    """
+    tables = [
+        [float(value) for value in folds]
+        for entry in entries
+        if entry.receipt is not None
+        and (folds := (entry.receipt.cv or {}).get("folds"))
+        and all(isinstance(value, int | float) for value in folds)
+    ]
+    if not tables:
+        return None
+    k = Counter(len(folds) for folds in tables).most_common(1)[0][0]
+    rows = [folds for folds in tables if len(folds) == k]
+    if k < 2 or len(rows) < 2:
+        return None
+    of_runs = [statistics.fmean(folds) for folds in rows]
+    of_folds = [statistics.fmean(column) for column in zip(*rows, strict=True)]
+    mean = statistics.fmean(of_runs)
+    rest = math.fsum(
+        (value - of_runs[i] - of_folds[j] + mean) ** 2
+        for i, folds in enumerate(rows)
+        for j, value in enumerate(folds)
+    )
+    return math.sqrt(rest / ((len(rows) - 1) * (k - 1)) / k)
 
 
 def _row(entry: Entry, account: str, deadline: str) -> Row:

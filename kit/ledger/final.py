@@ -178,6 +178,6 @@ def _second(first: Row, ranked: Sequence[Row], known: Predictions) -> tuple[Row 
     if row is ranked[0]:
         return row, "best by CV and LB"
     if row is others[0]:
-        return row, "second by CV and LB: the first is already chosen"
+        return row, "best by CV and LB after the first"
     passed = others[0].name
     return row, f"best by CV and LB that is no near-copy of the first; {passed} is one"

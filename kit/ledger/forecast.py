@@ -40,7 +40,7 @@ class Forecast:
         beats: the probability that the run beats it.
         doubts: why the CV-LB line cannot be trusted.
         like: the rank correlation with the submission that is most alike; `like_name` which one.
-        left: submissions left today, None: no limit, or not asked.
+        left: submissions left today, None: no limit, or not asked; `resets` says until when.
         basis: "line", "folds" or "none".
         advice: one sentence.
     """
@@ -58,6 +58,7 @@ class Forecast:
     like: float | None = None
     like_name: str = ""
     left: int | None = None
+    resets: str = ""
     advice: str = ""
 
 
@@ -95,9 +96,9 @@ def forecast(
         like=like,
         like_name=twin,
         left=None if limits is None else limits.left_today,
+        resets="" if limits is None else limits.resets,
     )
-    before = next((row for row in book.rows if row.run == run.id and row.status != "error"), None)
-    return replace(facts, advice=_advice(facts) if before is None else _told(before))
+    return replace(facts, advice=_told(run, book) or _advice(facts))
 
 
 def _prediction(
@@ -148,22 +149,31 @@ def _most_alike(run: Run, book: Ledger, known: Predictions) -> tuple[float | Non
     return max(found, default=(None, ""), key=lambda pair: pair[0] or 0.0)
 
 
-def _told(row: Row) -> str:
-    score = row.status if row.public is None else f"public {row.public:.5f}"
-    return f"It was handed in before ({score})."
+def _told(run: Run, book: Ledger) -> str:
+    """The sentence where there is nothing to advise, or an empty string."""
+    before = next((row for row in book.rows if row.run == run.id and row.status != "error"), None)
+    if before is not None:
+        score = before.status if before.public is None else f"public {before.public:.5f}"
+        return f"It was handed in before ({score})."
+    name = run.record["metric"]["name"]
+    if name != book.metric:
+        return f"No forecast: the run was validated by {name}, the board counts {book.metric}."
+    return ""
 
 
 def _advice(facts: Forecast) -> str:
     """One sentence: hand it in, or not, and why."""
     if facts.left is not None and facts.left <= 0:
-        return "No submission is left today."
+        return "No submission is left today." + (
+            f" The next is possible {facts.resets}." if facts.resets else ""
+        )
     if facts.like is not None and facts.like >= COPY:
         return (
             f"Rather not: it is nearly a copy of {facts.like_name} (rank correlation "
             f"{facts.like:.4f}) and would tell little new."
         )
     if facts.public is None:
-        return "Worth a submission: nothing is scored yet, so the board is not known at all."
+        return "Worth a submission: it would be the first with a CV and a public score."
     if facts.beats is None:
         return "Worth a submission: how CV and board go together is not known yet."
     chance = f"{100 * facts.beats:.0f} % to beat {facts.best_name}"

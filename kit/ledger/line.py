@@ -93,7 +93,7 @@ def fit_line(
     Args:
         cv: cross-validation scores.
         public: leaderboard scores, in parallel.
-        noise: the standard error that a CV score has from the spread of its folds.
+        noise: how far the CV scores of two equally good runs lie apart by chance.
     """
     distinct = len(set(cv))
     if distinct < MINIMUM:
@@ -127,8 +127,8 @@ def _doubts(line: Line, cv: Sequence[float], noise: float | None) -> list[str]:
     spread = statistics.stdev(cv)
     if noise is not None and spread < noise:
         doubts.append(
-            f"the CV scores spread less (sd {spread:.5f}) than one of them is sure to "
-            f"(standard error {noise:.5f})"
+            f"the CV scores lie closer together (sd {spread:.5f}) than chance alone puts them "
+            f"({noise:.5f})"
         )
     error = line.residual_std / math.sqrt(line.cv_squares) if line.cv_squares else math.inf
     if line.slope <= 0:

@@ -95,6 +95,8 @@ def answered(entries: Iterable[Entry]) -> list[Receipt]:
         receipt, listed = entry.receipt, entry.listed
         if receipt is None or listed is None or not entry.sure:
             continue
+        if receipt.status == "complete" and listed.status == "pending":
+            continue  # an older answer than the one we have
         new = replace(
             receipt,
             ref=listed.ref,
