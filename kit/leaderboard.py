@@ -14,8 +14,8 @@ from kit.ledger.merging import moment
 from kit.providers.base import Contest, Standing, Submitted
 
 MEDALS = ("gold", "silver", "bronze")
-NO_MEDALS = ("getting started", "playground", "community", "local")
-"""Categories that give none; "local" is a board that is played on this machine."""
+NO_MEDALS = ("gettingstarted", "playground", "community", "inclass")
+"""Categories that give none, their letters only; InClass is what Community was called once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +158,7 @@ def shown(board: Sequence[Standing], top: int, around: int) -> list[Standing | N
 
 def _awarded(contest: Contest, teams: int) -> tuple[str, bool]:
     """Why there are no medals, or the doubt; and whether to show what they take."""
-    category = " ".join(contest.category.lower().replace("-", " ").split())
+    category = "".join(filter(str.isalpha, contest.category.lower()))
     if category == "local":
         return "A board that is played here gives no medals.", False
     if category in NO_MEDALS:

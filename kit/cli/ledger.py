@@ -212,6 +212,7 @@ def _doubt(doubts: tuple[str, ...], write: Any) -> None:
 def _forecast_facts(told: Forecast) -> list[tuple[str, str]]:
     """What is known, by name; the texts can stand alone."""
     from kit.cli.output import score_format
+    from kit.ledger.forecast import percent
 
     facts = []
     if told.public is not None:
@@ -222,7 +223,7 @@ def _forecast_facts(told: Forecast) -> list[tuple[str, str]]:
     if told.best is not None:
         facts.append(("best", f"best public score {score_format(told.best)} ({told.best_name})"))
     if told.beats is not None:
-        facts.append(("beats", f"better than that with {100 * told.beats:.0f} %"))
+        facts.append(("beats", f"better than that: {percent(told.beats)}"))
     if told.like is not None:
         facts.append(("most alike", f"most like {told.like_name} ({told.like:.4f})"))
     if told.left is not None:

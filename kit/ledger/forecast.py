@@ -161,6 +161,17 @@ def _told(run: Run, book: Ledger) -> str:
     return ""
 
 
+def percent(chance: float) -> str:
+    """A probability for people; nothing is ever certain.
+
+    >>> percent(0.9999), percent(0.624)
+    ('over 99 %', '62 %')
+    """
+    if chance > 0.99:
+        return "over 99 %"
+    return "under 1 %" if chance < 0.01 else f"{100 * chance:.0f} %"
+
+
 def _advice(facts: Forecast) -> str:
     """One sentence: hand it in, or not, and why."""
     if facts.left is not None and facts.left <= 0:
@@ -176,7 +187,7 @@ def _advice(facts: Forecast) -> str:
         return "Worth a submission: it would be the first with a CV and a public score."
     if facts.beats is None:
         return "Worth a submission: how CV and board go together is not known yet."
-    chance = f"{100 * facts.beats:.0f} % to beat {facts.best_name}"
+    chance = f"{percent(facts.beats)} to beat {facts.best_name}"
     if facts.beats >= _LIKELY:
         return f"Worth a submission: {chance}."
     if facts.beats < _UNLIKELY and facts.left == 1:

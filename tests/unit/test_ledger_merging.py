@@ -203,7 +203,9 @@ def test_settle_writes_what_changed_and_nothing_twice(where: Competition) -> Non
 def test_rows_tell_elsewhere_team_mate_late_and_unlisted(where: Competition) -> None:
     for name, ref in (("a", "1"), ("gone", "77")):
         write_receipt(
-            receipt(file=f"submissions/{name}.csv", ref=ref, path=where.submissions / f"{name}.json")
+            receipt(
+                file=f"submissions/{name}.csv", ref=ref, path=where.submissions / f"{name}.json"
+            )
         )
     server = [
         listed("1", submitted_by="ada"),
