@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from kit.ledger.merging import moment
 from kit.providers.base import Contest, Standing, Submitted
@@ -20,28 +19,24 @@ NO_MEDALS = ("gettingstarted", "playground", "community", "inclass")
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """How many teams get at least this medal: a fixed number plus a share of all, rounded down."""
+    """How many teams get at least this medal: a fixed number plus so many of a thousand teams."""
 
     fixed: int = 0
-    share: Fraction = Fraction(0)
+    per_mille: int = 0
 
     def of(self, teams: int) -> int:
-        """The last rank that gets it; 0 where none does."""
-        return min(teams, self.fixed + int(self.share * teams))
+        """The last rank that gets it, rounded down; 0 where none does."""
+        return min(teams, self.fixed + self.per_mille * teams // 1000)
 
 
-def _share(percent: str) -> Places:
-    return Places(share=Fraction(percent) / 100)
-
-
-_TOP_10 = Places(fixed=10, share=Fraction("0.2") / 100)  # one more for every 500 teams
+_TOP_10 = Places(fixed=10, per_mille=2)  # one more for every 500 teams
 
 # Number of teams from which a row holds, then gold, silver, bronze.
 PROGRESSION = (
-    (0, _share("10"), _share("20"), _share("40")),
-    (100, Places(fixed=10), _share("20"), _share("40")),
+    (0, Places(per_mille=100), Places(per_mille=200), Places(per_mille=400)),
+    (100, Places(fixed=10), Places(per_mille=200), Places(per_mille=400)),
     (250, _TOP_10, Places(fixed=50), Places(fixed=100)),
-    (1000, _TOP_10, _share("5"), _share("10")),
+    (1000, _TOP_10, Places(per_mille=50), Places(per_mille=100)),
 )
 
 
