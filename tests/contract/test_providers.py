@@ -137,7 +137,7 @@ def test_public_share_is_what_is_graded_as_public(name: str) -> None:
 
     data = sample._SETS[name]
     usage = sample._solution(data, sample._split(data, sample._shuffled(data))[1])["Usage"]
-    assert (usage == "Public").mean() == pytest.approx(0.5, abs=0.5 / len(usage))
+    assert (usage == "Public").mean() == pytest.approx(0.5, abs=0.51 / len(usage))
 
 
 @pytest.mark.parametrize("name", names())
