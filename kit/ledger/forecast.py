@@ -126,7 +126,9 @@ def _prediction(
 def _error(run: Run, other: Run | None, row: Row) -> tuple[float, int]:
     """Standard error of the CV difference, and its degrees of freedom; 0 of these: not known."""
     scores = [value for value in run.record["score"]["folds"] if value is not None]
-    if other is not None:
+    if other is not None and len(other.record["score"]["folds"]) == len(
+        run.record["score"]["folds"]
+    ):
         paired = compare(other, run)
         if paired.summary:
             pairs = [pair for pair in paired.folds if None not in pair]
