@@ -4,11 +4,11 @@ Method, by what is known so far:
 
 * a CV-LB line (three scored submissions or more with different CV scores): the prediction interval
   of simple linear regression with Student's t, see `kit.ledger.line.Line.spread_at`;
-* one or two: the run is compared with the best of them by cross-validation. The predicted score is
-  that one's public score plus the difference of the CV scores; the spread is the standard error of
+* no line yet: the run is compared by cross-validation with the one of the best public score. The
+  prediction is that score plus the difference of the CV scores; the spread is the standard error of
   that difference, paired by fold where both were validated on the same folds (`kit.comparison`),
   else from both runs' own folds. It knows nothing of the luck of the public rows;
-* none: nothing can be said.
+* nothing scored yet: nothing can be said.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Forecast:
         run: its id; `cv` its score.
         public: the predicted public score; None where nothing was scored yet.
         low, high: the middle 80 % of what it may be; None where no spread is known.
-        best: the best public score so far; `best_name` which one, `best_cv` its CV score.
+        best: the best public score so far; `best_name` which one.
         beats: the probability that the run beats it.
         doubts: why the CV-LB line cannot be trusted.
         like: the rank correlation with the submission that is most alike; `like_name` which one.
