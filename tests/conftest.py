@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kit.competition import Competition
+from kit.runs import Run, publish
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,6 +106,65 @@ def make_competition(tmp_path: Path) -> Callable[..., Competition]:
         lines = [f"{key} = {_toml(value)}" for key, value in {**tables, **merged}.items()]
         (root / "kit.toml").write_text("\n".join(["schema = 1", *lines]), encoding="utf-8")
         return Competition.load(root)
+
+    return make
+
+
+@pytest.fixture
+def make_run() -> Callable[..., Run]:
+    """Publish a run that nobody computed.
+
+    Called as ``make_run(folder, "lightgbm", [0.8, 0.9], test=..., metric="roc_auc", up=True)``:
+    scores per fold, and predictions for the test rows 0, 1, 2, ...
+    """
+
+    def make(
+        folder: Path,
+        model: str,
+        folds: list[float],
+        *,
+        test: Any = (),
+        metric: str = "roc_auc",
+        up: bool = True,
+        digest: str = "folds",
+        rows: int = 40,
+    ) -> Run:
+        import statistics
+
+        import pandas as pd
+
+        mean = statistics.fmean(folds)
+        record = {
+            "hash": f"{model:x<6}"[:6] + "0" * 26,
+            "kind": "cv",
+            "model": model,
+            "competition": "toy",
+            "task": "binary",
+            "metric": {"name": metric, "greater_is_better": up},
+            "score": {
+                "value": mean,
+                "oof": mean,
+                "folds": folds,
+                "mean": mean,
+                "std": statistics.stdev(folds) if len(folds) > 1 else None,
+                "default": mean,
+            },
+            "digests": {"data": "a", "features": "b", "folds": digest, "code": "d"},
+            "early_stopping": "inner",
+            "parents": [],
+            "weights": None,
+            "overrides": {},
+            "params": {},
+            "seconds": {"fit": 1.0, "predict": 1.0},
+            "seed": 1,
+            "kit": "0",
+        }
+        values = pd.Series(test, dtype="float64")
+        frames = {
+            "test": pd.DataFrame({"id": values.index.astype("str"), "pred": values}),
+            "oof": pd.DataFrame({"id": [str(i) for i in range(rows)], "fold": 0, "pred": 0.5}),
+        }
+        return publish(folder, record, config={}, frames=frames, code={})
 
     return make
 

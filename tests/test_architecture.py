@@ -46,6 +46,7 @@ LAYERS = (
         "selection",
         "submission",
         "ledger",
+        "leaderboard",
         "checks",
         "scaffold",
     ),
@@ -63,6 +64,7 @@ STRANGERS = (
     ("checks", ("models", "providers", "cv", "blend", "submission")),
     ("submission", ("models", "checks", "cv", "blend", "session")),
     ("ledger", ("cv", "blend", "checks", "session", "models")),
+    ("leaderboard", ("cv", "blend", "checks", "session", "models", "runs")),
     ("scaffold", ("models", "cv", "blend", "checks", "session", "execution")),
 )
 

@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 import kit
-from kit.cli import auto, blend, check, cv, data, fit, ledger, new, runs, submit, system
+from kit.cli import (
+    auto,
+    blend,
+    check,
+    cv,
+    data,
+    fit,
+    leaderboard,
+    ledger,
+    new,
+    runs,
+    submit,
+    system,
+)
 
 app = typer.Typer(
     name="kit",
@@ -32,6 +45,7 @@ for name, command in (
     ("show", runs.show),
     ("diff", runs.diff),
     ("ledger", ledger.ledger),
+    ("leaderboard", leaderboard.leaderboard),
     ("portfolio", auto.portfolio),
     ("plugins", system.plugins),
     ("doctor", system.doctor),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from kit.session import Event
 
 Cell = str | float | int | None
+
+# what a terminal obeys instead of showing it: escape sequences, other control characters, marks
+# that turn the direction of text
+_OBEYED = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b."
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 class Output:
@@ -46,16 +54,16 @@ class Output:
     def say(self, text: str = "") -> None:
         """A line of the result."""
         if not self.json:
-            print(text)
+            print(printable(text))
 
     def remark(self, text: str) -> None:
         """A line beside the result: progress, a hint, a warning."""
         if not self.quiet:
-            _error_line(text)
+            _error_line(printable(text))
 
     def problem(self, text: str) -> None:
         """What went wrong and did not end the command."""
-        _error_line(f"kit: {text}")
+        _error_line(f"kit: {printable(text)}")
 
     def next(self, text: str) -> None:
         """What the user may want to do next."""
@@ -252,7 +260,14 @@ def _error_line(text: str) -> None:
 def _cell(value: Cell) -> str:
     if value is None:
         return ""
-    return score_format(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return score_format(value)
+    return " ".join(printable(str(value)).splitlines()).replace("\t", " ")
+
+
+def printable(text: str) -> str:
+    """Text with everything taken out that a terminal would obey: names and messages are foreign."""
+    return _OBEYED.sub("", text)
 
 
 def _plain_table(

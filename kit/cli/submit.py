@@ -46,6 +46,7 @@ def submit(
     verbose: Verbose = False,
 ) -> None:
     """Build, validate and hand in a submission, once."""
+    from kit.cli.ledger import before_submit
     from kit.cli.output import Output
     from kit.competition import Competition
     from kit.errors import ConfigError
@@ -58,6 +59,8 @@ def submit(
     competition = Competition.find(directory, set_ or [])
     provider = load_provider(competition.slug, competition.settings.provider, competition.root)
     chosen = file or _run(competition, name, out)
+    if not isinstance(chosen, Path):
+        before_submit(competition, chosen, out)
     receipt = hand_in(competition, chosen, provider, message=message, again=again, dry_run=dry_run)
     if wait and not dry_run:
         receipt = _waited(competition, provider, receipt, out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from kit.competition import ProviderSpec
 from kit.registry import PROVIDERS
@@ -38,7 +38,8 @@ class Submitted:
     """What the server knows of one submission.
 
     `status` is "complete", "pending" or "error"; scores are None until (or unless) they are known.
-    `created` is UTC, ISO 8601.
+    `created` is UTC, ISO 8601. `submitted_by` is the account that handed it in, where the server
+    tells; `late` marks a submission after the deadline, which is scored and ranked nowhere.
     """
 
     ref: str
@@ -49,6 +50,8 @@ class Submitted:
     public: float | None = None
     private: float | None = None
     error: str = ""
+    submitted_by: str = ""
+    late: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,30 @@ class Standing:
     team: str
     score: float
     mine: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """What a provider knows of the competition as an event; "" and None: it does not know.
+
+    Attributes:
+        account: the name under which submissions are handed in from here.
+        category: as Kaggle calls it: "Featured", "Research", "Playground", "Getting Started", ...;
+            "local" where the board is played on this machine.
+        teams: how many there are, also where the board lists fewer.
+        deadline: UTC, ISO 8601.
+        over: whether the deadline has passed.
+        board: which scores `Provider.leaderboard` shows.
+        public_share: the share of the test rows behind the public score, above 0 and at most 1.
+    """
+
+    account: str = ""
+    category: str = ""
+    teams: int | None = None
+    deadline: str = ""
+    over: bool = False
+    board: Literal["public", "private"] = "public"
+    public_share: float | None = None
 
 
 class Provider(Protocol):
@@ -97,6 +124,23 @@ class Provider(Protocol):
 
     def leaderboard(self) -> list[Standing]:
         """The board, best first; empty where there is none."""
+
+
+@runtime_checkable
+class KnowsContest(Protocol):
+    """What a provider offers beyond the contract, where it can."""
+
+    def contest(self) -> Contest:
+        """The competition as an event: account, deadline, teams."""
+
+
+def contest(provider: Provider) -> Contest:
+    """What `provider` knows of the competition as an event; all unknown where it cannot tell.
+
+    Raises:
+        ProviderError: the server refused or did not answer.
+    """
+    return provider.contest() if isinstance(provider, KnowsContest) else Contest()
 
 
 def load_provider(slug: str, spec: ProviderSpec, root: Path) -> Provider:

@@ -22,7 +22,7 @@ from typing import IO
 from kit.atomic import atomic_path, sha256
 from kit.competition import Competition, ProviderSpec
 from kit.errors import DiskFull, ProviderError, SubmissionError
-from kit.providers.base import Description, Limits, Progress, Standing, Submitted
+from kit.providers.base import Contest, Description, Limits, Progress, Standing, Submitted
 from kit.providers.manifest import files_below
 from kit.providers.record import Record
 
@@ -130,6 +130,10 @@ class LocalProvider:
     def limits(self) -> Limits:
         """There are none."""
         return Limits()
+
+    def contest(self) -> Contest:
+        """A board of one's own, played here; nothing ends."""
+        return Contest(category="local")
 
     def leaderboard(self) -> list[Standing]:
         """One's own graded submissions, best first; empty where nothing grades."""

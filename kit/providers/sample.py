@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kit.atomic import atomic_path, write_json
 from kit.competition import ProviderSpec, SubmissionSpec, TaskSpec, Wants
 from kit.errors import ProviderError, SubmissionError, nearest
-from kit.providers.base import Description, Limits, Progress, Standing, Submitted
+from kit.providers.base import Contest, Description, Limits, Progress, Standing, Submitted
 from kit.providers.record import Record, prepare
 
 if TYPE_CHECKING:
@@ -208,6 +208,10 @@ class SampleProvider:
     def limits(self) -> Limits:
         """There are none."""
         return Limits()
+
+    def contest(self) -> Contest:
+        """A board of one's own, played here, with half of the test rows public; nothing ends."""
+        return Contest(category="local", public_share=0.5)
 
     def leaderboard(self) -> list[Standing]:
         """My best public score among reference solutions, which are fitted here, once."""

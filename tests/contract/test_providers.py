@@ -12,7 +12,7 @@ import pytest
 from kit.competition import ProviderSpec
 from kit.errors import KitError, ProviderError, UnknownName
 from kit.metrics import load_metric
-from kit.providers.base import Provider, load_provider
+from kit.providers.base import Contest, Provider, contest, load_provider
 from kit.providers.manifest import manifest, verify, write_manifest
 from kit.providers.sample import names
 
@@ -117,6 +117,27 @@ def test_there_is_a_board_after_a_submission(provider: Provider, tmp_path: Path)
     board = provider.leaderboard()
     assert [line.rank for line in board] == list(range(1, len(board) + 1))
     assert [line.score for line in board if line.mine] == [submitted.public]
+
+
+def test_event_is_known_as_one_that_is_played_here(provider: Provider) -> None:
+    assert (contest(provider).category, contest(provider).over) == ("local", False)
+    assert contest(provider).public_share in (None, 0.5)
+
+
+def test_provider_that_knows_no_event_has_an_empty_one() -> None:
+    class Bare:
+        """Keeps the contract and no more."""
+
+    assert contest(Bare()) == Contest()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", names())
+def test_public_share_is_what_is_graded_as_public(name: str) -> None:
+    from kit.providers import sample
+
+    data = sample._SETS[name]
+    usage = sample._solution(data, sample._split(data, sample._shuffled(data))[1])["Usage"]
+    assert (usage == "Public").mean() == pytest.approx(0.5, abs=0.51 / len(usage))
 
 
 @pytest.mark.parametrize("name", names())

@@ -1,0 +1,236 @@
+"""The ledger: every submission, what cross-validation promised and what the leaderboard said.
+
+With three scored submissions or more, a least-squares line ``public = a + b * cv`` says how far the
+two agree; a large residual marks a run whose validation does not carry over.
+
+Standard library only: `kit ledger` must not wait for numpy.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kit.competition import Competition
+from kit.ledger.line import Line, fit_line
+from kit.ledger.merging import Entry, merge, moment
+from kit.providers.base import Contest, Submitted
+from kit.submission.receipts import Receipt, read_receipts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One submission; all scores in leaderboard units.
+
+    Attributes:
+        when: UTC, ISO 8601.
+        name: the run's id, or the file's name where there is no run.
+        cv: the score runs are ranked by; `mean` and `std` over the folds.
+        gap: public minus cv.
+        residual: public minus what the line expects; None without a line.
+        source: "kit" for one that was handed in here; "elsewhere" for one that only the server
+            knows; "receipt" for one that only the receipt tells of.
+        by: the team mate who handed it in; "" where it was this account, or nobody knows.
+        late: handed in after the deadline: scored, and ranked nowhere.
+        ref: the server's name for it.
+        file: the file's name or path.
+        sha256: of its content, where there is a receipt.
+    """
+
+    when: str
+    name: str
+    run: str | None
+    status: str
+    message: str
+    metric: str
+    cv: float | None
+    mean: float | None
+    std: float | None
+    public: float | None
+    private: float | None
+    gap: float | None
+    residual: float | None = None
+    source: str = "kit"
+    by: str = ""
+    late: bool = False
+    ref: str = ""
+    file: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """All rows, newest first.
+
+    Attributes:
+        line: None where there are too few scored submissions; `why` says what is missing.
+        problems: receipts that cannot be used, a sentence each.
+    """
+
+    rows: tuple[Row, ...]
+    metric: str
+    line: Line | None
+    why: str
+    problems: tuple[str, ...]
+
+    def best_public(self, greater_is_better: bool) -> Row | None:
+        """The row with the best public score, whoever handed it in; None where none is scored."""
+        sign = 1 if greater_is_better else -1
+        rows = [(sign * row.public, row) for row in self.rows if row.public is not None]
+        rows = [(score, row) for score, row in rows if row.metric in (self.metric, "")]
+        return max(rows, key=lambda pair: pair[0])[1] if rows else None
+
+
+def ledger(
+    competition: Competition,
+    listed: Sequence[Submitted] = (),
+    contest: Contest | None = None,
+) -> Ledger:
+    """Join the receipts of a competition with what the server lists; nothing is asked of it here.
+
+    Args:
+        competition: whose receipts are read.
+        listed: what `Provider.submissions` told; empty: the receipts alone.
+        contest: what is known of account and deadline.
+    """
+    receipts, problems = read_receipts(competition.submissions)
+    entries = merge(receipts, listed, competition.settings.provider.name)
+    contest = contest or Contest()
+    account = contest.account or _account(entries)
+    rows = [_row(entry, account, contest.deadline) for entry in entries]
+    metric = competition.settings.task.metric
+    points = {
+        number: (row.cv, row.public)
+        for number, row in enumerate(rows)
+        if row.cv is not None and row.public is not None and row.metric == metric
+    }
+    line, why = fit_line(
+        [cv for cv, _ in points.values()],
+        [lb for _, lb in points.values()],
+        noise=_noise(entries),
+    )
+    if line is not None:
+        for number, (cv, public) in points.items():
+            rows[number] = replace(rows[number], residual=public - line.at(cv))
+    return Ledger(
+        rows=tuple(rows),
+        metric=metric,
+        line=line,
+        why=why,
+        problems=tuple(problems),
+    )
+
+
+def _account(entries: Sequence[Entry]) -> str:
+    """Who hands in here, where the provider does not say: whoever our own receipts name most."""
+    names = Counter(
+        entry.listed.submitted_by
+        for entry in entries
+        if entry.receipt is not None and entry.listed is not None and entry.listed.submitted_by
+    )
+    return names.most_common(1)[0][0] if names else ""
+
+
+def _noise(entries: Sequence[Entry]) -> float | None:
+    """How far the CV scores of two equally good runs lie apart by chance: a standard error.
+
+    Hard folds are hard for every run, so that part is taken out: what is left of the fold scores
+    after the mean of the run and the mean of the fold (a two-way table without repetition), its
+    standard deviation over the root of the number of folds.
+    """
+    tables = [
+        [float(value) for value in folds]
+        for entry in entries
+        if entry.receipt is not None
+        and (folds := (entry.receipt.cv or {}).get("folds"))
+        and all(isinstance(value, int | float) for value in folds)
+    ]
+    if not tables:
+        return None
+    k = Counter(len(folds) for folds in tables).most_common(1)[0][0]
+    rows = [folds for folds in tables if len(folds) == k]
+    if k < 2 or len(rows) < 2:
+        return None
+    of_runs = [statistics.fmean(folds) for folds in rows]
+    of_folds = [statistics.fmean(column) for column in zip(*rows, strict=True)]
+    mean = statistics.fmean(of_runs)
+    rest = math.fsum(
+        (value - of_runs[i] - of_folds[j] + mean) ** 2
+        for i, folds in enumerate(rows)
+        for j, value in enumerate(folds)
+    )
+    return math.sqrt(rest / ((len(rows) - 1) * (k - 1)) / k)
+
+
+def _row(entry: Entry, account: str, deadline: str) -> Row:
+    receipt, listed = entry.receipt, entry.listed
+    if receipt is None:
+        row = _elsewhere(listed) if listed is not None else None
+        if row is None:
+            raise AssertionError("unreachable: an entry has a receipt or is listed")
+    else:
+        row = _of_receipt(receipt, listed)
+    by = listed.submitted_by if listed is not None else ""
+    handed_in = entry.when
+    late = bool(deadline) and handed_in > moment(deadline)
+    return replace(
+        row,
+        when=f"{handed_in:%Y-%m-%dT%H:%M:%SZ}",
+        by=by if by and account and by != account else "",
+        late=late or (listed is not None and listed.late),
+    )
+
+
+def _elsewhere(listed: Submitted) -> Row:
+    return Row(
+        when=listed.created,
+        name=listed.file_name or listed.ref,
+        run=None,
+        status=listed.status,
+        message=listed.message,
+        metric="",
+        cv=None,
+        mean=None,
+        std=None,
+        public=_number(listed.public),
+        private=_number(listed.private),
+        gap=None,
+        source="elsewhere",
+        ref=listed.ref,
+        file=listed.file_name,
+    )
+
+
+def _of_receipt(receipt: Receipt, listed: Submitted | None) -> Row:
+    """The receipt, with what the server says now where it says something."""
+    cv = receipt.cv or {}
+    value = _number(cv.get("value"))
+    public, private = _number(receipt.public), _number(receipt.private)
+    if listed is not None:
+        public = public if listed.public is None else _number(listed.public)
+        private = private if listed.private is None else _number(listed.private)
+    return Row(
+        when=receipt.created,
+        name=receipt.run or receipt.file,
+        run=receipt.run,
+        status=receipt.status if listed is None else listed.status,
+        message=receipt.message,
+        metric=receipt.metric,
+        cv=value,
+        mean=_number(cv.get("mean")),
+        std=_number(cv.get("std")),
+        public=public,
+        private=private,
+        gap=None if value is None or public is None else public - value,
+        source="receipt" if listed is None else "kit",
+        ref=receipt.ref if listed is None else listed.ref,
+        file=receipt.file,
+        sha256=receipt.sha256,
+    )
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
