@@ -50,6 +50,7 @@ LAYERS = (
         "scaffold",
     ),
     ("auto", "refit"),
+    ("export",),
     ("cli",),
     ("__main__",),
 )
@@ -63,6 +64,7 @@ STRANGERS = (
     ("checks", ("models", "providers", "cv", "blend", "submission")),
     ("submission", ("models", "checks", "cv", "blend", "session")),
     ("ledger", ("cv", "blend", "checks", "session", "models")),
+    ("export", ("auto", "cv", "checks", "scaffold")),
     ("scaffold", ("models", "cv", "blend", "checks", "session", "execution")),
 )
 

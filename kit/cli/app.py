@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import kit
-from kit.cli import auto, blend, check, cv, data, fit, ledger, new, runs, submit, system
+from kit.cli import auto, blend, check, cv, data, export, fit, ledger, new, runs, submit, system
 
 app = typer.Typer(
     name="kit",
@@ -28,6 +28,7 @@ for name, command in (
     ("submit", submit.submit),
     ("fit", fit.fit),
     ("predict", fit.predict),
+    ("export", export.export),
     ("runs", runs.runs),
     ("show", runs.show),
     ("diff", runs.diff),
