@@ -102,12 +102,15 @@ def _competition(root: Path, record: Mapping[str, Any], places: Places) -> Compe
             (root / path.name).write_bytes(path.read_bytes())
     competition = Competition.load(root, record["flags"])
     files = competition.settings.files
-    found = {files.test: places.test, files.sample_submission: places.sample}
-    for name, path in found.items():
-        if name and path is not None:
+    found: dict[str, Path | None] = {
+        files.test: places.test,
+        files.sample_submission: places.sample,
+    }
+    for name, mounted in found.items():
+        if name and mounted is not None:
             link = competition.raw / name
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(path.resolve())
+            link.symlink_to(mounted.resolve())
     return competition
 
 

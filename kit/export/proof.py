@@ -271,8 +271,8 @@ def _compared(run: Run, ids: list[str], values: NDArray[np.float64]) -> tuple[fl
             f"the bundle predicts something else than {run.id}: the largest difference is "
             f"{difference:.3g}, {allowed:.3g} is allowed ({TOLERANCE:g} of the largest "
             f"prediction); {int((each > allowed).any(axis=1).sum())} of {len(each)} rows "
-            f"differ, most of all id {ids[worst]!r}.\n  Does features.py or model.py depend on the machine, the time or "
-            "the environment? Were models changed? `kit fit` again."
+            f"differ, most of all id {ids[worst]!r}.\n  Does features.py or model.py depend on the "
+            "machine, the time or the environment? Were models changed? `kit fit` again."
         )
     return difference, allowed
 

@@ -18,13 +18,13 @@ from uuid import uuid4
 
 from kit.atomic import sha256, write_json
 from kit.competition import Competition
-from kit.errors import ProviderError, RunError, SubmissionError
+from kit.errors import ProviderError, QuotaError, RunError, SubmissionError
 from kit.export.bundle import BUNDLE
 from kit.export.checking import check_output
-from kit.export.ready import Exported
-from kit.providers.base import Submitted
+from kit.export.ready import JOURNAL, OUTPUT, Exported
+from kit.export.receipt import answered, claim
+from kit.providers.base import Limits, Submitted
 
-JOURNAL = "push.json"
 Tell = Callable[[str], None]
 
 _FIRST, _LAST = 5.0, 60.0  # seconds between two looks, growing
@@ -86,6 +86,9 @@ class Publisher(Protocol):
 
     def kernel_output(self, kernel: str, folder: Path) -> list[Path]:
         """Fetch what the newest version wrote."""
+
+    def limits(self) -> Limits:
+        """How many submissions are left today."""
 
     def submissions(self) -> list[Submitted]:
         """All submissions so far, newest first."""
@@ -158,12 +161,14 @@ class Push:
         names = self.names
         dataset = self._once("dataset", self._dataset_version, self._put_dataset)
         self._wait(
+            "dataset",
             lambda: self.publisher.dataset_state(names.dataset),
             f"the dataset {names.dataset}",
             _DATASET_HOURS,
         )
         kernel = self._once("kernel", self._kernel_version, self._push_kernel)
         self._wait(
+            "kernel",
             lambda: self.publisher.kernel_state(names.kernel),
             f"the kernel {names.kernel}, version {kernel}",
             self.hours + _KERNEL_MARGIN_HOURS,
@@ -175,7 +180,7 @@ class Push:
                 "somebody else pushed one. Nothing was submitted."
             )
         output = self._output()
-        submitted = self._submit(kernel, message) if submit else None
+        submitted = self._submit(kernel, output, message) if submit else None
         return Published(
             dataset_version=dataset, kernel_version=kernel, output=output, submitted=submitted
         )
@@ -244,7 +249,7 @@ class Push:
                 return found
         return None
 
-    def _wait(self, state: Callable[[], State], what: str, hours: float) -> None:
+    def _wait(self, step: str, state: Callable[[], State], what: str, hours: float) -> None:
         """Poll until done; pauses grow."""
         waited, pause = 0.0, _FIRST
         while (found := state()).status == "waiting":
@@ -258,8 +263,7 @@ class Push:
             self.sleep(pause)
             waited, pause = waited + pause, min(pause * 1.5, _LAST)
         if found.status == "failed":
-            self.journal.clear()  # the next push must be a new version
-            write_json(self._path, {"digest": self._digest})
+            self._write(step, {})  # the next push must be a new version
             raise ProviderError(f"{what} failed on Kaggle: {found.reason or 'no reason given'}")
 
     def _output(self) -> Path:
@@ -276,15 +280,16 @@ class Push:
                 )
             proof = self.bundle.folder / "proof" / self.names.file
             check_output(found[0], proof, self.competition)
-            final = self.bundle.folder / "output" / self.names.file
+            final = self.bundle.folder / OUTPUT / self.names.file
             final.parent.mkdir(exist_ok=True)
             shutil.move(found[0], final)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return final
 
-    def _submit(self, version: int, message: str) -> Submitted:
+    def _submit(self, version: int, output: Path, message: str) -> Submitted:
         """Submit once; the description carries a mark by which the submission is found again."""
+        run = str(self.bundle.facts()["record"]["run"])
         mark = f"[kit {self._digest[:10]} v{version}]"
         entry = self.journal.get("submission", {})
         if entry:
@@ -298,8 +303,16 @@ class Push:
                     f"submission {entry['ref']} was made from here and is not in the list; look at "
                     "the competition's page. Nothing was sent again."
                 )
+        limits = self.publisher.limits()
+        if limits.left_today == 0:
+            when = f" The next one: {limits.resets}." if limits.resets else ""
+            raise QuotaError(
+                f"no submission is left today, so nothing was submitted.{when}\n  The kernel "
+                "stays; the same command then submits it."
+            )
+        text = f"{message or run} {mark}"
+        receipt = claim(self.competition, run, output, text)
         self._write("submission", {"sent": True})
-        text = f"{message or self.bundle.facts()['record']['run']} {mark}"
         try:
             answer = self.publisher.submit_kernel(self.names.kernel, version, self.names.file, text)
         except LostAnswer as error:
@@ -312,8 +325,11 @@ class Push:
             answer = found
         except ProviderError:
             self._write("submission", {})
+            if receipt.path is not None:
+                receipt.path.unlink(missing_ok=True)
             raise
         self._write("submission", {"ref": answer.ref})
+        answered(receipt, answer)
         return answer
 
     def _marked(self, mark: str) -> Submitted | None:

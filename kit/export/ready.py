@@ -24,6 +24,9 @@ from kit.runs import Run, ignore
 Tell = Callable[[str], None]
 PROOF = "proof.json"
 """The verdict, beside the two folders."""
+JOURNAL, OUTPUT = "push.json", "output"
+CARRIED = (JOURNAL, OUTPUT)
+"""What `kit.export.publishing` keeps there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +254,9 @@ def _replace(aside: Path, final: Path) -> None:
     """Put a finished folder under its name; an earlier export of that name makes room."""
     old = aside.with_suffix(".old")
     if final.exists():
+        for name in CARRIED:  # what was sent is remembered, and still true of the same content
+            with suppress(FileNotFoundError):
+                shutil.move(final / name, aside / name)
         os.rename(final, old)
     os.rename(aside, final)
     shutil.rmtree(old, ignore_errors=True)
