@@ -24,7 +24,6 @@ from kit.export.proof import Proof
 from kit.export.ready import Exported
 from kit.refit.final import refit
 from kit.runs import Run
-from kit.session import open_session
 
 Make = Callable[..., Competition]
 Kept = Callable[..., list[Run]]
@@ -138,7 +137,7 @@ def test_network_is_caught_even_where_the_refusal_is_swallowed(
     monkeypatch.setattr("socket.create_connection", lambda *a, **k: None)  # here it "works"
     competition = with_features(toy(), HIDDEN_NETWORK)
     (run,) = kept(competition, "linear")
-    with pytest.raises(RunError, match=r"reaches for the network.*\n.*192\.0\.2\.1:80") as caught:
+    with pytest.raises(RunError, match=r"reaches for the network.*\n.*192\.0\.2\.1") as caught:
         exported(competition, run)
     assert "Take it out of features.py" in str(caught.value)
     assert not (competition.root / "exports" / run.id).exists()
@@ -148,25 +147,18 @@ def test_network_is_caught_even_where_the_refusal_is_swallowed(
 
 @pytest.mark.slow
 def test_network_is_refused_by_the_hook_alone(
-    toy: Make, kept: Kept, exported: Export, proven: Prove, monkeypatch: pytest.MonkeyPatch
+    toy: Make, kept: Kept, exported: Export, proven: Prove
 ) -> None:
     competition = toy()
     (run,) = kept(competition, "linear")
     made = exported(competition, run)
     proof = proven(competition, run, made, namespace=False)
     assert proof.network == "sockets refused by an audit hook"
-    monkeypatch.setattr("kit.export.proof._without_network", lambda: ([], ""))
+    call = 'import urllib.request; urllib.request.urlopen("http://example.invalid")'
     script = made.bundle.script
-    attempt = 'import urllib.request\nurllib.request.urlopen("http://example.invalid")\n'
-    script.write_text(
-        script.read_text().replace("    parts = {", f"    {attempt[:22]}\n    parts = {{", 1)
-    )
-    text = script.read_text().replace(
-        "    check_python(bundle)", '    urllib.request.urlopen("http://example.invalid")', 1
-    )
-    script.write_text(text)
+    script.write_text(script.read_text().replace("    check_python(bundle)", f"    {call}", 1))
     with pytest.raises(RunError, match=r"socket\.getaddrinfo example\.invalid"):
-        proven(competition, run, made)
+        proven(competition, run, made, namespace=False)
 
 
 @pytest.mark.slow
@@ -196,13 +188,11 @@ def test_a_model_that_was_changed_gives_a_difference(
     (run,) = kept(competition, "linear")
     path = run.path / "models" / "fold-1" / "model.joblib"
     model = joblib.load(path)
-    for value in vars(model).values():
-        if hasattr(value, "intercept_"):
-            value.intercept_ = value.intercept_ + 0.01
+    model.fitted_[0].intercept_ = model.fitted_[0].intercept_ + 0.01
     joblib.dump(model, path)
     with pytest.raises(RunError, match="predicts something else than") as caught:
         exported(competition, run)
-    assert "1.0e-05 of the largest" in str(caught.value) or "1e-05 of the" in str(caught.value)
+    assert "(1e-05 of the largest prediction); 30 of 30 rows" in str(caught.value)
 
 
 @pytest.mark.slow
@@ -262,8 +252,7 @@ def test_a_failed_export_leaves_the_earlier_one(toy: Make, kept: Kept, exported:
 def test_blends_predict_the_same(toy: Make, kept: Kept, exported: Export, method: str) -> None:
     competition = toy()
     runs = kept(competition, "lightgbm", "linear")
-    with open_session(competition) as session:
-        mixed = blend(session, runs, method=method)
+    mixed = blend(competition, [run.id for run in runs], method=method)
     made = exported(competition, mixed)
     assert made.ready
     assert made.proof is not None
@@ -311,8 +300,7 @@ def test_a_fitted_blend_and_own_code_go_along(
     )
     (competition.root / "near.py").write_text("NEAR = 7\n")
     runs = kept(competition, "linear", "near", keep=False)
-    with open_session(competition) as session:
-        mixed = blend(session, runs, method="mean")
+    mixed = blend(competition, [run.id for run in runs], method="mean")
     fitted = refit(competition, mixed, seeds=1)
     made = exported(competition, fitted)
     assert made.proof is not None
