@@ -26,7 +26,7 @@ print("loaded:", code, *[name for name in {heavy!r} if name in sys.modules])
 """
 COMMANDS = (
     "--help", "--version", "new --help", "cv --help", "submit --help", "runs", "runs --json",
-    "show last", "diff lightgbm linear", "plugins", "ledger", "doctor",
+    "show last", "diff lightgbm linear", "plugins", "ledger", "doctor", "export --help",
 )  # fmt: skip
 
 
