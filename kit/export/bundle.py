@@ -6,7 +6,7 @@
     dataset-metadata.json
     bundle.json          what is in here: every file with size and SHA-256, and how to use it
     source/kit/...       this kit
-    competition/         kit.toml and the competition's own code
+    competition/         kit.toml and the competition's own code, as far as it predicts
     models/              predictor.json, rows.json, <run id>/fold-0/..., in native formats
     wheels/              packages that the image lacks
   kernel/
@@ -43,7 +43,7 @@ from kit.export.names import (
     kernel_metadata,
 )
 from kit.refit.saved import PLAN
-from kit.session import code_files
+from kit.usercode import UserCode
 
 SCRIPT = "inference.py"
 BUNDLE = "bundle.json"
@@ -134,7 +134,7 @@ def write_bundle(
     with disk_errors(folder):
         kernel.mkdir(parents=True)
         _write_source(dataset / "source")
-        _write_code(competition, dataset / "competition")
+        _write_code(competition, source.modules, dataset / "competition")
         _write_models(source, dataset / "models")
         parts = {name: _part(dataset / name, marker) for name, marker in _MARKERS.items()}
         record = _record(competition, source)
@@ -204,10 +204,12 @@ def _write_source(folder: Path) -> None:
             shutil.copyfile(path, target)
 
 
-def _write_code(competition: Competition, folder: Path) -> None:
+def _write_code(competition: Competition, modules: tuple[str, ...], folder: Path) -> None:
+    """kit.toml and what predicts; other files of the folder are nobody's business."""
     folder.mkdir(parents=True)
-    for name, content in code_files(competition).items():
-        (folder / name).write_bytes(content)
+    own = UserCode(competition.root).files(*modules)
+    for path in (competition.root / CONFIG_NAME, *sorted(own)):
+        shutil.copyfile(path, folder / path.name)
 
 
 def _write_models(source: Exportable, folder: Path) -> None:

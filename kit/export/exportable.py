@@ -39,6 +39,7 @@ class Exportable:
         references: of blends of ranks: test predictions of their parts, ``(m, r, k)``, by id.
         rows: how rows are read.
         transform: scale on which the models are averaged.
+        modules: names of the competition's own modules that predict.
         notes: remarks for the user.
     """
 
@@ -48,6 +49,7 @@ class Exportable:
     references: Mapping[str, NDArray[np.float64]]
     rows: RowFormat
     transform: str
+    modules: tuple[str, ...]
     notes: tuple[str, ...]
 
     def size(self) -> int:
@@ -91,7 +93,9 @@ def exportable(competition: Competition, run: Run) -> Exportable:
     uses = [str(leaf["use"]) for leaf in _leaves(plan)]
     notes = [n for one in behind for n in refuse_changed(one, competition, reader.digests, uses)]
     _refuse_models(run, uses)
-    _refuse_code(run, competition, uses)
+    own = sorted({use.partition(":")[0] for use in uses if ":" in use})
+    modules = ("features", *own)
+    _refuse_code(run, competition, modules)
     return Exportable(
         run=run,
         plan=plan,
@@ -99,6 +103,7 @@ def exportable(competition: Competition, run: Run) -> Exportable:
         references=references,
         rows=reader.format,
         transform=transform,
+        modules=modules,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -170,9 +175,8 @@ def _refuse_models(run: Run, uses: list[str]) -> None:
                 )
 
 
-def _refuse_code(run: Run, competition: Competition, uses: list[str]) -> None:
-    own = {use.partition(":")[0] for use in uses if ":" in use}
-    places = reaches_out(UserCode(competition.root), ["features", *sorted(own)])
+def _refuse_code(run: Run, competition: Competition, modules: tuple[str, ...]) -> None:
+    places = reaches_out(UserCode(competition.root), modules)
     if places:
         raise RunError(
             f"{run.id} cannot be exported: the competition's code reaches for what is not there "

@@ -8,6 +8,7 @@ that was lost is looked for; nothing is sent a second time without having looked
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -200,8 +201,11 @@ class Push:
         self.tell(f"  pushing {self.names.kernel}")
         pushed = self.publisher.push_kernel(self.bundle.kernel)
         if pushed.error:
-            raise ProviderError(f"Kaggle refused the kernel {self.names.kernel}: {pushed.error}")
-        left_out = [f"{kind} {', '.join(refs)}" for kind, refs in pushed.invalid.items() if refs]
+            why = plain(pushed.error)
+            raise ProviderError(f"Kaggle refused the kernel {self.names.kernel}: {why}")
+        left_out = [
+            plain(f"{kind} {', '.join(refs)}") for kind, refs in pushed.invalid.items() if refs
+        ]
         if left_out:
             raise ProviderError(
                 f"Kaggle took the kernel {self.names.kernel} without what it needs: "
@@ -264,7 +268,7 @@ class Push:
             waited, pause = waited + pause, min(pause * 1.5, _LAST)
         if found.status == "failed":
             self._write(step, {})  # the next push must be a new version
-            raise ProviderError(f"{what} failed on Kaggle: {found.reason or 'no reason given'}")
+            raise ProviderError(f"{what} failed on Kaggle: {plain(found.reason) or '?'}")
 
     def _output(self) -> Path:
         """Fetch the kernel's submission file and compare it with the proof's."""
@@ -274,7 +278,7 @@ class Push:
             fetched = self.publisher.kernel_output(self.names.kernel, aside)
             found = [path for path in fetched if path.name == self.names.file and path.is_file()]
             if not found:
-                names = ", ".join(sorted(path.name for path in fetched)[:5]) or "nothing"
+                names = plain(", ".join(sorted(path.name for path in fetched)[:5])) or "nothing"
                 raise SubmissionError(
                     f"{self.names.kernel} wrote no {self.names.file}; it wrote {names}"
                 )
@@ -371,3 +375,9 @@ class Push:
     def _done(self, step: str, version: int) -> int:
         self._write(step, {"version": version})
         return version
+
+
+def plain(text: str) -> str:
+    """Text of a server as one plain line: no escape sequences, no control characters."""
+    text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)", "", text)
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:500]

@@ -145,7 +145,6 @@ def test_network_is_caught_even_where_the_refusal_is_swallowed(
     assert (failed / "kernel" / "inference.py").is_file()
 
 
-@pytest.mark.slow
 def test_network_is_refused_by_the_hook_alone(
     toy: Make, kept: Kept, exported: Export, proven: Prove
 ) -> None:
@@ -161,7 +160,6 @@ def test_network_is_refused_by_the_hook_alone(
         proven(competition, run, made, namespace=False)
 
 
-@pytest.mark.slow
 def test_a_file_of_the_author_is_not_there(toy: Make, kept: Kept, exported: Export) -> None:
     competition = toy()
     path = competition.root / "data" / "extra.csv"
@@ -180,7 +178,6 @@ def test_features_that_differ_elsewhere_are_caught(toy: Make, kept: Kept, export
     assert not (competition.root / "exports" / run.id).exists()
 
 
-@pytest.mark.slow
 def test_a_model_that_was_changed_gives_a_difference(
     toy: Make, kept: Kept, exported: Export
 ) -> None:
@@ -195,7 +192,6 @@ def test_a_model_that_was_changed_gives_a_difference(
     assert "(1e-05 of the largest prediction); 30 of 30 rows" in str(caught.value)
 
 
-@pytest.mark.slow
 def test_what_was_changed_or_lost_after_the_export_is_named(
     toy: Make, kept: Kept, exported: Export, proven: Prove
 ) -> None:
@@ -214,7 +210,6 @@ def test_what_was_changed_or_lost_after_the_export_is_named(
     assert (run.path / "models" / "fold-0" / "booster-0.txt").read_bytes() == content
 
 
-@pytest.mark.slow
 def test_a_module_left_out_of_the_bundle_is_caught(
     toy: Make, kept: Kept, exported: Export, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,7 +242,6 @@ def test_a_failed_export_leaves_the_earlier_one(toy: Make, kept: Kept, exported:
     assert [p.name for p in (competition.root / "exports").iterdir() if p.is_dir()] == [run.id]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["rank", "greedy"])
 def test_blends_predict_the_same(toy: Make, kept: Kept, exported: Export, method: str) -> None:
     competition = toy()
@@ -299,6 +293,7 @@ def test_a_fitted_blend_and_own_code_go_along(
         "    return make_pipeline(SimpleImputer(), KNeighborsClassifier(n_neighbors=NEAR))\n"
     )
     (competition.root / "near.py").write_text("NEAR = 7\n")
+    (competition.root / "train_notes.py").write_text("token = 'not for the bundle'\n")
     runs = kept(competition, "linear", "near", keep=False)
     mixed = blend(competition, [run.id for run in runs], method="mean")
     fitted = refit(competition, mixed, seeds=1)
@@ -307,6 +302,17 @@ def test_a_fitted_blend_and_own_code_go_along(
     assert made.proof.difference <= made.proof.allowed
     names = {path.name for path in (made.bundle.dataset / "competition").iterdir()}
     assert names == {"kit.toml", "features.py", "model.py", "near.py"}
+
+
+@pytest.mark.slow
+@pytest.mark.neural
+def test_networks_predict_the_same(toy: Make, kept: Kept, exported: Export) -> None:
+    competition = toy(models={"mlp": {"params": {"epochs": 2}}})
+    (run,) = kept(competition, "mlp")
+    made = exported(competition, run)
+    assert made.proof is not None
+    assert made.proof.difference <= made.proof.allowed
+    assert {"keras", "tensorflow"} & set(made.proof.packages)
 
 
 MODELS: dict[str, Any] = {

@@ -371,3 +371,10 @@ def test_a_damaged_journal_stops_before_anything_is_sent(
     with pytest.raises(KitError, match="not known what was sent"):
         push()
     assert fake.calls == []
+
+
+def test_text_of_the_server_is_shown_plainly(push: Callable[..., Published], fake: Fake) -> None:
+    fake.error = "\x1b[31mbad\x1b[0m\r\nnews\x07 \x1b]0;title\x07[bold]here[/bold]"
+    with pytest.raises(ProviderError) as caught:
+        push()
+    assert str(caught.value).endswith("inference: bad news [bold]here[/bold]")
