@@ -306,13 +306,14 @@ def test_a_fitted_blend_and_own_code_go_along(
 
 @pytest.mark.slow
 @pytest.mark.neural
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras saves
 def test_networks_predict_the_same(toy: Make, kept: Kept, exported: Export) -> None:
     competition = toy(models={"mlp": {"params": {"epochs": 2}}})
     (run,) = kept(competition, "mlp")
     made = exported(competition, run)
     assert made.proof is not None
     assert made.proof.difference <= made.proof.allowed
-    assert {"keras", "tensorflow"} & set(made.proof.packages)
+    assert "keras" in set(made.proof.packages)
 
 
 MODELS: dict[str, Any] = {
