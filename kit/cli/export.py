@@ -164,7 +164,8 @@ def _show(made: Exported, out: Output) -> None:
         if proof.labels:
             same += f"; {proof.labels} labels on the edge differ"
         rows += [["predicts", same], ["network", proof.network]]
-        rows.append(["took", f"{proof.seconds:.1f} s, {proof.predict_seconds:.2f} s of it rows"])
+        pace = f"{1e6 * proof.row_seconds:.0f} s per million rows"
+        rows.append(["took", f"{proof.seconds:.1f} s; {pace}"])
     if made.hours is not None:
         rows.append(["hidden rows", f"{made.hours:.2f} h on this machine"])
     out.table(["", ""], rows)

@@ -30,11 +30,14 @@ from kit.runs import Run
 from kit.submission.building import written
 from kit.submission.checking import validate
 from kit.submission.shape import Shape, expected
+from kit.tables import read_table
 from kit.usercode import UserCode
 
 ROWS = "rows.json"
 """How rows are read, beside the models."""
 REPORT, PREDICTIONS = "report.json", "predictions.npy"
+_PACE_ROWS, _PACE_SECONDS = 200_000, 60.0
+"""At most so much is predicted to learn how long a row takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +91,11 @@ def infer(record: Mapping[str, Any], places: Places) -> list[str]:
         run = Run(places.models / record["run"], {"id": record["run"], **record})
         _write(written(*_ordered(values, ids, shape), competition, run, shape), places, competition)
         notes = [*reader.notes.sentences()]
-    if places.report is not None:
-        seconds = {"load": loaded - started, "predict": done - loaded}
-        _report(places.report, ids, values, {"seconds": seconds, "notes": notes})
+        if places.report is not None:
+            seconds = {"load": loaded - started, "predict": done - loaded}
+            again = NewRows(competition, reader.format)
+            seconds |= _pace(again, predictor, places.test, len(ids), done - loaded)
+            _report(places.report, ids, values, {"seconds": seconds, "notes": notes})
     return notes
 
 
@@ -144,6 +149,31 @@ def _ordered(
             f"first: {', '.join(map(repr, missing[:3]))}"
         )
     return values[rows], shape.ids
+
+
+def _pace(
+    reader: NewRows, predictor: Predictor, test: Path, rows: int, seconds: float
+) -> dict[str, float]:
+    """Seconds per further row, from a file of the same rows many times over.
+
+    A small test file tells little: most of its time passes however few rows there are.
+    """
+    times = int(min(20, _PACE_ROWS / rows, _PACE_SECONDS / max(seconds, 1e-3)))
+    if times < 2:
+        return {"per_row": seconds / rows, "pace": 0.0}
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="kit-") as folder:
+        longer = Path(folder) / "rows.csv"
+        pd.concat([read_table(test, as_text=reader.text)] * times).to_csv(longer, index=False)
+        before = time.perf_counter()
+        for _, X in reader.read(longer, CHUNK):
+            predictor.predict(X)
+        took = time.perf_counter() - before
+    per_row = max(took - seconds, 0.0) / (rows * (times - 1))
+    return {
+        "per_row": max(per_row, took / (rows * times) / 20),
+        "pace": time.perf_counter() - started,
+    }
 
 
 def _write(table: pd.DataFrame, places: Places, competition: Competition) -> None:

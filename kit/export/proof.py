@@ -48,8 +48,9 @@ class Proof:
         allowed: the largest one allowed.
         labels: cells of the submission file that differ.
         network: how the network was off.
-        seconds: of the whole script.
+        seconds: of the whole script, for the public test rows.
         load_seconds, predict_seconds: of its parts.
+        row_seconds: for one row more, measured on more rows than the test file has.
         packages: versions of what was imported.
         notes: what the script remarked.
     """
@@ -62,6 +63,7 @@ class Proof:
     seconds: float
     load_seconds: float
     predict_seconds: float
+    row_seconds: float
     packages: dict[str, str]
     notes: tuple[str, ...]
 
@@ -72,7 +74,7 @@ class Proof:
 
     def seconds_for(self, rows: int) -> float:
         """Seconds the script would take on this machine for so many rows."""
-        return self.seconds + self.predict_seconds * (rows / self.rows - 1)
+        return max(self.seconds + self.row_seconds * (rows - self.rows), 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
@@ -120,9 +122,10 @@ def prove(
         allowed=allowed,
         labels=labels,
         network=network or "sockets refused by an audit hook",
-        seconds=seconds,
+        seconds=seconds - report["seconds"]["pace"],
         load_seconds=report["seconds"]["load"],
         predict_seconds=report["seconds"]["predict"],
+        row_seconds=report["seconds"]["per_row"],
         packages=report["packages"],
         notes=tuple(report["notes"]),
     )

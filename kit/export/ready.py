@@ -179,8 +179,8 @@ def _proven(
         if hours > wishes.hours:
             raise RunError(
                 f"{wishes.hidden_rows} hidden rows would take {hours:.1f} h on this machine, "
-                f"{wishes.hours:g} h are allowed ({proof.rows} rows took "
-                f"{proof.predict_seconds:.1f} s).\n  Export a blend of fewer or quicker models."
+                f"{wishes.hours:g} h are allowed ({1e6 * proof.row_seconds:.0f} s per "
+                f"million rows).\n  Export a blend of fewer or quicker models."
             )
     return proof
 

@@ -95,11 +95,13 @@ def collect(
     folder.mkdir(parents=True, exist_ok=True)
     each = [f"{name}=={version}" for name, version in wanted.items()]
     if source is None:
-        why = _download(each, folder, python, ["--retries", "1", "--timeout", "15"])
-    else:  # one by one: those that are there are taken
+        where = ["--retries", "1", "--timeout", "15"]
+        why = _download(each, folder, python, where)
+        if why and len(each) > 1:  # pip takes all or nothing
+            why = _one_by_one(each, folder, python, where, patience=3)
+    else:
         where = ["--no-index", "--find-links", str(source)]
-        said = [_download([one], folder, python, where) for one in each]
-        why = next((text for text in said if text), "")
+        why = _one_by_one(each, folder, python, where, patience=len(each))
     files = {p.name: name for p in sorted(folder.glob("*.whl")) if (name := _whose(p, wanted))}
     missing = {name: v for name, v in wanted.items() if name not in files.values()}
     return Wheels(files=files, missing=missing, why=why if missing else "")
@@ -123,6 +125,20 @@ def _arguments(python: str) -> list[str]:
     platforms = [f"--platform={name}_x86_64" for name in _PLATFORMS]
     fixed = ["download", "--no-deps", "--only-binary=:all:", f"--python-version={python}"]
     return [*fixed, *platforms, "--platform=any"]
+
+
+def _one_by_one(
+    each: Sequence[str], folder: Path, python: str, where: Sequence[str], *, patience: int
+) -> str:
+    """Take what can be had; give up after so many failures in a row. The first error, or ""."""
+    first, failures = "", 0
+    for one in each:
+        said = _download([one], folder, python, where)
+        failures = failures + 1 if said else 0
+        first = first or said
+        if failures >= patience:
+            break
+    return first
 
 
 def _download(each: Sequence[str], folder: Path, python: str, where: Sequence[str]) -> str:

@@ -87,9 +87,8 @@ def test_a_bundle_predicts_what_its_run_predicted(toy: Make, kept: Kept, exporte
     assert proof.rows == 30
     assert {"numpy", "pandas", "lightgbm", "scikit-learn"} <= set(proof.packages)
     assert not {"typer", "pytest", "kit-competitions"} & set(proof.packages)
-    assert made.hours == pytest.approx(
-        (proof.seconds + 99 * proof.predict_seconds) / 3600, rel=1e-9
-    )
+    assert made.hours == pytest.approx((proof.seconds + 2970 * proof.row_seconds) / 3600, rel=1e-9)
+    assert 0 < proof.row_seconds < proof.predict_seconds
     assert "audit hook" in proof.network
     stored = json.loads((made.bundle.folder / "proof.json").read_text())
     assert stored["ready"] is True

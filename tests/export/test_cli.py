@@ -62,7 +62,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         table.to_csv(bundle.folder / "proof" / bundle.names.file, index=False)
         return Proof(
             rows=len(test), difference=1e-9, allowed=1e-5, labels=0, network="off", seconds=3.0,
-            load_seconds=1.0, predict_seconds=1.0, packages={"numpy": np.__version__}, notes=(),
+            load_seconds=1.0, predict_seconds=1.0, row_seconds=1e-4, notes=(),
+            packages={"numpy": np.__version__},
         )  # fmt: skip
 
     monkeypatch.setattr(ready, "prove", prove)
