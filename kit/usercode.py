@@ -67,6 +67,10 @@ class UserCode:
             content.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
         return content.hexdigest()[:16]
 
+    def files(self, *modules: str) -> set[Path]:
+        """The files of the named modules and of all they import from the folder."""
+        return self._closure(modules)
+
     def sources(self) -> dict[str, bytes]:
         """Every Python file of the folder, for the record of a run."""
         return {path.name: path.read_bytes() for path in sorted(self.root.glob("*.py"))}

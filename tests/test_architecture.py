@@ -51,6 +51,7 @@ LAYERS = (
         "scaffold",
     ),
     ("auto", "refit"),
+    ("export",),
     ("cli",),
     ("__main__",),
 )
@@ -65,6 +66,7 @@ STRANGERS = (
     ("submission", ("models", "checks", "cv", "blend", "session")),
     ("ledger", ("cv", "blend", "checks", "session", "models")),
     ("leaderboard", ("cv", "blend", "checks", "session", "models", "runs")),
+    ("export", ("auto", "cv", "checks", "scaffold")),
     ("scaffold", ("models", "cv", "blend", "checks", "session", "execution")),
 )
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.competition import Competition
+from kit.competition import Competition, Kind
 from kit.dataset import AS_TEXT, data_digest, read_raw
 from kit.errors import DataError
 from kit.features import apply_features, read_features
@@ -43,43 +44,104 @@ class Notes:
         return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class RowFormat:
+    """How rows are read, as the models know it: what is left of the train and test files.
+
+    Attributes:
+        needed: columns a file must have.
+        kinds: kind per feature column.
+        levels: spellings of each category column, in the order of their codes.
+        formats: format of each column of dates that is written as text; None: found out.
+        id: the id column, or "".
+        text: columns that stay as they are spelled.
+    """
+
+    needed: tuple[str, ...]
+    kinds: Mapping[str, Kind]
+    levels: Mapping[str, tuple[str, ...]]
+    formats: Mapping[str, str | None]
+    id: str
+    text: tuple[str, ...]
+
+    @classmethod
+    def of(cls, competition: Competition, data: str) -> RowFormat:
+        """Read the train and test files.
+
+        Args:
+            competition: gives columns, kinds and `features.py`.
+            data: digest of the files.
+        """
+        columns = competition.settings.columns
+        train, test = read_raw(competition)
+        X, X_test = read_features(competition, train, test, data)
+        kinds = assign_kinds(X, columns.kinds)
+        levels = {name: kind for name, kind in kinds.items() if kind == "category"}
+        known, _ = typed(X[[*levels]], X_test[[*levels]], levels)
+        out = {*columns.target, *columns.drop}
+        seen = [c for c in train.columns if c in test.columns and c not in out]
+        own = UserCode(competition.root).features() is not None
+        key = columns.test_id
+        key = columns.id if key is None else key
+        text = {n for n, kind in columns.kinds.items() if kind in AS_TEXT}
+        return cls(
+            needed=tuple(seen if own else map(str, X.columns)),
+            kinds=kinds,
+            levels={name: tuple(known[name].cat.categories) for name in levels},
+            formats={
+                name: datetime_format(_spelled(X[name]))
+                for name, kind in kinds.items()
+                if kind == "datetime" and not pd.api.types.is_datetime64_any_dtype(X[name])
+            },
+            id=key,
+            text=tuple(sorted(text | {key, columns.time or ""} - {""})),
+        )
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> RowFormat:
+        """What `to_json` made."""
+        levels = {name: tuple(values) for name, values in document["levels"].items()}
+        lists = {key: tuple(document[key]) for key in ("needed", "text")}
+        return cls(**{**document, **lists, "levels": levels})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return asdict(self)
+
+
 class NewRows:
     """Reads files that look like the test file.
 
     Args:
-        competition: gives columns, kinds and `features.py`. Its train and test files are read:
-            levels of categories and formats of dates are those of the models.
+        competition: gives columns and `features.py`.
+        known: how its rows are read; None: its train and test files are read, so that levels of
+            categories and formats of dates are those of the models.
 
     Attributes:
+        format: how rows are read.
         notes: what was unusual so far.
-        digests: of "data" and "features", to be compared with those of a run.
+        digests: of "data" and "features", to be compared with those of a run; without "data" where
+            the files were not read.
     """
 
-    def __init__(self, competition: Competition) -> None:
-        settings = competition.settings
+    def __init__(self, competition: Competition, known: RowFormat | None = None) -> None:
         self.competition, self.notes = competition, Notes()
-        train, test = read_raw(competition)
-        data, code = data_digest(competition), UserCode(competition.root)
-        self.digests = {"data": data, "features": code.digest("features")}
+        code = UserCode(competition.root)
+        self.digests = {"features": code.digest("features")}
+        if known is None:
+            self.digests["data"] = data_digest(competition)
+            known = RowFormat.of(competition, self.digests["data"])
+        self.format = known
         self.function = code.features()
-        X, X_test = read_features(competition, train, test, data)
-        self.kinds = assign_kinds(X, settings.columns.kinds)
-        self._empty = X.iloc[:0]
-        levels = {name: kind for name, kind in self.kinds.items() if kind == "category"}
-        known, _ = typed(X[[*levels]], X_test[[*levels]], levels)
-        self._levels = {name: known[name].cat.categories for name in levels}
-        self._formats = {
-            name: datetime_format(_spelled(X[name]))
-            for name, kind in self.kinds.items()
-            if kind == "datetime" and not pd.api.types.is_datetime64_any_dtype(X[name])
+        self.kinds, self.needed, self.id, self.text = (
+            known.kinds,
+            known.needed,
+            known.id,
+            known.text,
+        )
+        self._levels = {
+            name: pd.Index(values, dtype="str", name=name) for name, values in known.levels.items()
         }
-        out = {*settings.columns.target, *settings.columns.drop}
-        seen = [c for c in train.columns if c in test.columns and c not in out]
-        self.needed = list(X.columns) if self.function is None else seen
-        self.id = settings.columns.test_id
-        self.id = settings.columns.id if self.id is None else self.id
-        self.text = {n for n, kind in settings.columns.kinds.items() if kind in AS_TEXT}
-        self.text |= {self.id, settings.columns.time or ""} - {""}
 
     def read(self, path: Path, rows: int) -> Iterator[tuple[NDArray[np.str_], pd.DataFrame]]:
         """Ids and typed features of at most `rows` rows at a time.
@@ -143,9 +205,9 @@ class NewRows:
                 self.notes.unseen[name] = self.notes.unseen.get(name, 0) + unseen
             levels = pd.CategoricalDtype(self._levels[name])
             return spelled.where(known).astype(levels)
-        if kind == "datetime" and name in self._formats:
-            return as_moments(column, self._formats[name])
-        _, new = typed(self._empty[[name]], column.to_frame(), {name: kind})
+        if kind == "datetime":
+            return as_moments(column, self.format.formats.get(name))
+        _, new = typed(column.to_frame()[:0], column.to_frame(), {name: kind})
         return new[name]
 
 

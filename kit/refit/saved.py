@@ -104,12 +104,11 @@ def load_predictor(run: Run, member: Single | Mixed | None, competition: Competi
     Raises:
         RunError: the run kept no models, or they cannot be read.
     """
-    transform = _transform(run, competition)
+    transform = transform_of(run, competition)
     scale, code = Scale(transform, str(run.record["task"])), UserCode(competition.root)
     if member is None:
         refuse_foreign(run, competition)
-        plan = _read_plan(run)
-        return _from_plan(plan, run.path / "models", scale, code)
+        return load_plan(read_plan(run.path / "models"), run.path / "models", scale, code)
     return _from_runs(member, scale, code, competition)
 
 
@@ -131,7 +130,7 @@ def uses_of(run: Run) -> list[str]:
         if "use" in plan:
             yield str(plan["use"])
 
-    return list(walk(_read_plan(run)))
+    return list(walk(read_plan(run.path / "models")))
 
 
 def plan_of(member: Single | Mixed) -> dict[str, Any]:
@@ -163,7 +162,7 @@ def _from_runs(
         return Mixture(parts, member.mixing, reference)
     run = member.run
     refuse_foreign(run, competition)
-    folders = sorted((run.path / "models").glob("fold-*"))
+    folders = fitted_folders(run.path / "models")
     if not folders:
         raise RunError(
             f"{run.id} kept no models.\n"
@@ -173,17 +172,28 @@ def _from_runs(
     return Averaged([_load(f, member.spec, run.model, code) for f in folders], scale)
 
 
-def _from_plan(plan: dict[str, Any], folder: Path, scale: Scale, code: UserCode) -> Predictor:
-    """The models that `kit fit` saved."""
+def load_plan(plan: dict[str, Any], folder: Path, scale: Scale, code: UserCode) -> Predictor:
+    """The models that `kit fit` saved, or `kit export` put together.
+
+    Args:
+        plan: what `plan_of` made.
+        folder: holds ``<run id>/seed-*`` or ``<run id>/fold-*`` of every model, and
+            ``<run id>.npy`` of every blend of ranks. Its recipes are pickles: only kit's own.
+        scale: where means are taken.
+        code: the competition's.
+
+    Raises:
+        RunError: a model is missing or cannot be read.
+    """
     if "parts" in plan:
-        parts = [_from_plan(part, folder, scale, code) for part in plan["parts"]]
+        parts = [load_plan(part, folder, scale, code) for part in plan["parts"]]
         reference: list[Array] = []
         mixing = Mixing.from_json(plan["mixing"])
         if mixing.how == "ranks":
             reference = list(np.load(folder / f"{plan['run']}.npy", allow_pickle=False))
         return Mixture(parts, mixing, reference)
     spec = ModelSpec(use=plan["use"], recipe=plan["recipe"], params=plan["params"])
-    folders = sorted((folder / plan["run"]).glob("seed-*"))
+    folders = fitted_folders(folder / plan["run"])
     if not folders:
         raise RunError(f"{folder / plan['run']} holds no model; delete the run, `kit fit` again")
     return Averaged([_load(f, spec, plan["name"], code) for f in folders], scale)
@@ -204,8 +214,18 @@ def _values(run: Run) -> Array:
     return np.asarray(run.test().iloc[:, 1:].to_numpy(dtype=np.float64))
 
 
-def _read_plan(run: Run) -> dict[str, Any]:
-    path = run.path / "models" / PLAN
+def fitted_folders(folder: Path) -> list[Path]:
+    """Folders of single fitted models: one per fold, or one per seed."""
+    return sorted(path for kind in ("fold-*", "seed-*") for path in folder.glob(kind))
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """How the models in a folder predict.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    path = folder / PLAN
     try:
         plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -213,7 +233,7 @@ def _read_plan(run: Run) -> dict[str, Any]:
     return plan
 
 
-def _transform(run: Run, competition: Competition) -> str:
+def transform_of(run: Run, competition: Competition) -> str:
     """The scale of the run's metric."""
     from kit.metrics.base import load_metric
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
     """The loop on 150 flowers: the folder, and exit code and stdout of each command."""
     base = tmp_path_factory.mktemp("json")
     root = base / "iris"
+    freeze = base / "freeze.txt"  # an image that lacks nothing: no wheel is looked for
+    freeze.write_text("".join(f"{d.name}=={d.version}\n" for d in distributions()))
     told: dict[str, tuple[int, str]] = {}
     steps = {
         "new": ("new", "iris", "--from", "sample", "-C", base),
@@ -41,6 +44,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         "auto": ("auto", "linear", "extra_trees", "--budget", "10h", *SMALL, "-C", root),
         "fit": ("fit", "extra_trees", "--seeds", "2", "-C", root),
         "predict": ("predict", "extra_trees-fit", root / "data/raw/test.csv", "-C", root),
+        "export": ("export", "extra_trees-fit", "--image", freeze, "-C", root),
     }
     for name, arguments in steps.items():
         told[name] = _run(*map(str, arguments), "--json")
@@ -93,6 +97,8 @@ def test_scores_are_numbers_and_runs_name_their_parents(
     assert told["fit"]["score"]["value"] == validated[told["fit"]["score_of"]]
     assert told["predict"]["run"] == told["fit"]["id"]
     assert told["predict"]["rows"] == 45
+    assert told["export"]["ready"] is True
+    assert told["export"]["proof"]["rows"] == 45
     assert told["predict"]["notes"] == []
 
 
@@ -111,6 +117,7 @@ ERRORS = {
     "no such file": (("submit", "--file", "nowhere.csv"), 1, "SubmissionError"),
     "no models kept": (("predict", "linear", "data/raw/test.csv"), 1, "RunError"),
     "no such rows": (("predict", "extra_trees-fit", "nowhere.csv"), 1, "DataError"),
+    "no models to export": (("export", "linear"), 1, "RunError"),
     "no seeds": (("fit", "linear", "--seeds", "0"), 1, "ConfigError"),
     "folder exists": (("new", "iris", "--from", "sample"), 1, "ConfigError"),
 }

@@ -1,0 +1,207 @@
+"""`kit export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+
+if TYPE_CHECKING:
+    from kit.cli.output import Cell, Output
+    from kit.competition import Competition
+    from kit.export.publishing import Published
+    from kit.export.ready import Exported
+
+
+def export(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run of kit fit, or one made with kit cv --keep-models."
+        ),
+    ],
+    to: Annotated[
+        str, typer.Option("--to", metavar="WHERE", help="Who runs it: kaggle.")
+    ] = "kaggle",
+    id_: Annotated[
+        str | None,
+        typer.Option("--id", metavar="USER/SLUG", help="Your Kaggle name, and the dataset's slug."),
+    ] = None,
+    out_folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Where to write. Default: exports/RUN."),
+    ] = None,
+    slug: Annotated[
+        str | None,
+        typer.Option("--competition", metavar="SLUG", help="On Kaggle. Default: that of kit.toml."),
+    ] = None,
+    file: Annotated[
+        str, typer.Option("--file", help="Name of the submission file that is demanded.")
+    ] = "submission.csv",
+    hidden_rows: Annotated[
+        int | None,
+        typer.Option("--hidden-rows", help="Rows of the hidden test file, to tell the time."),
+    ] = None,
+    hours: Annotated[float, typer.Option(help="How long the notebook may run.")] = 9.0,
+    image: Annotated[
+        Path | None,
+        typer.Option("--image", metavar="FILE", help="What pip freeze prints on Kaggle."),
+    ] = None,
+    wheels: Annotated[
+        Path | None,
+        typer.Option("--wheels", metavar="FOLDER", help="Take wheels from here, not the index."),
+    ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option("--python", metavar="3.X", help="Python on Kaggle. Default: as here."),
+    ] = None,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Ask for a GPU.")] = False,
+    proof: Annotated[
+        bool, typer.Option("--proof/--no-proof", help="Try it in a clean environment first.")
+    ] = True,
+    push: Annotated[
+        bool, typer.Option("--push", help="Upload, run on Kaggle, check what comes out.")
+    ] = False,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="With --push: submit that version then.")
+    ] = False,
+    message: Annotated[str, typer.Option("-m", "--message", help="Description.")] = "",
+    directory: Directory = None,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make a dataset and a kernel of a run, for a code competition without internet.
+
+    The bundle is tried here first, without network and in a clean environment; what it predicts
+    must be what the run predicted.
+    """
+    from kit.cli.output import Output
+    from kit.competition import Competition
+    from kit.errors import ConfigError
+    from kit.export.names import names_of
+    from kit.export.ready import Wishes
+    from kit.export.ready import export as make
+    from kit.runs import find_run
+
+    out = Output(json=json, quiet=quiet)
+    if to != "kaggle":
+        raise ConfigError(f"--to must be kaggle. Received: {to!r}")
+    if submit and not push:
+        raise ConfigError("--submit needs --push: what is submitted must have run on Kaggle")
+    competition = Competition.find(directory, set_ or [])
+    names = names_of(competition.slug, id_, slug, file)
+    if push and not names.complete:
+        raise ConfigError("--push needs --id USER/SLUG, with your name on Kaggle")
+    publisher = _publisher(competition, names.competition) if push else None
+    wishes = Wishes(
+        names=names,
+        out=out_folder,
+        proof=proof,
+        hidden_rows=hidden_rows,
+        hours=hours,
+        image=image,
+        wheels=wheels,
+        python=python,
+        gpu=gpu,
+    )
+    made = make(competition, find_run(competition.runs, name), wishes, out.remark)
+    if publisher is None or not made.ready:
+        out.document(made.to_json())
+        _show(made, out)
+        if not made.ready:
+            _refuse(made, out)
+        _way_on(made, name, out)
+        return
+    _show(made, out)
+    from kit.export.publishing import Push
+
+    going = Push(competition, made, publisher, hours=hours, tell=out.remark)
+    _published(going.run(submit=submit, message=message), made, name, out)
+
+
+def _publisher(competition: Competition, slug: str) -> Any:
+    """Who talks to Kaggle, if this kit's provider does."""
+    from dataclasses import replace
+
+    from kit.errors import ProviderError
+    from kit.providers.base import load_provider
+
+    spec = replace(competition.settings.provider, name="kaggle")
+    provider = load_provider(slug, spec, competition.root)
+    make = getattr(provider, "publisher", None)
+    if make is None:
+        raise ProviderError(
+            "this version of kit's Kaggle provider cannot upload datasets and kernels.\n  Export "
+            "without --push; then `kaggle datasets create -p FOLDER/dataset -r zip` and, when "
+            "that is ready, `kaggle kernels push -p FOLDER/kernel`."
+        )
+    return make()
+
+
+def _show(made: Exported, out: Output) -> None:
+    from kit.cli.output import size
+
+    proof, names = made.proof, made.bundle.names
+    rows: list[list[Cell]] = [
+        ["folder", str(made.bundle.folder)],
+        ["dataset", f"{names.dataset} ({size(made.bytes)})"],
+        ["kernel", names.kernel],
+        ["writes", names.file],
+    ]
+    if made.wheels is not None:
+        rows.append(["wheels", f"{len(made.wheels.files)} packages"])
+    if proof is not None:
+        same = (
+            f"the run's own to the last bit ({proof.rows} rows)"
+            if proof.identical
+            else f"the run's own within {proof.difference:.2g} ({proof.allowed:.2g} allowed)"
+        )
+        if proof.labels:
+            same += f"; {proof.labels} labels on the edge differ"
+        rows += [["predicts", same], ["network", proof.network]]
+        pace = f"{1e6 * proof.row_seconds:.0f} s per million rows"
+        rows.append(["took", f"{proof.seconds:.1f} s; {pace}"])
+    if made.hours is not None:
+        rows.append(["hidden rows", f"{made.hours:.2f} h on this machine"])
+    out.table(["", ""], rows)
+    for note in made.notes:
+        out.say(f"note: {note}")
+
+
+def _refuse(made: Exported, out: Output) -> None:
+    for sentence in made.missing:
+        out.problem(f"not ready: {sentence}")
+    raise typer.Exit(1)
+
+
+def _way_on(made: Exported, name: str, out: Output) -> None:
+    out.say("\nReady to be pushed.")
+    if made.bundle.names.complete:
+        out.next(f"kit export {name} --id {made.bundle.names.dataset} --push")
+    else:
+        out.next(f"kit export {name} --id USER/{made.bundle.names.slug} --push")
+
+
+def _published(done: Published, made: Exported, name: str, out: Output) -> None:
+    names, sent = made.bundle.names, done.submitted
+    out.document(
+        {
+            **made.to_json(),
+            "dataset_version": done.dataset_version,
+            "kernel_version": done.kernel_version,
+            "output": str(done.output),
+            "submission": None if sent is None else {"ref": sent.ref, "status": sent.status},
+        }
+    )
+    out.say(f"\n{names.kernel}, version {done.kernel_version}: its output is the proof's.")
+    if sent is None:
+        out.next(f"kit export {name} --id {names.dataset} --push --submit")
+        return
+    out.say(f"submission {sent.ref}: {sent.status}")
+    if sent.status == "error":
+        raise typer.Exit(3)

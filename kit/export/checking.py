@@ -1,0 +1,56 @@
+"""Is what a kernel wrote what the proof wrote, and would it be accepted?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kit.competition import Competition
+from kit.errors import SubmissionError
+from kit.export.proof import TOLERANCE
+from kit.submission.checking import validate
+
+
+def check_output(found: Path, proof: Path, competition: Competition) -> None:
+    """Compare a kernel's submission file, for the public test rows, with that of the proof.
+
+    Args:
+        found: the file that was fetched.
+        proof: the file the bundle wrote here.
+        competition: whose sample submission it must fit.
+
+    Raises:
+        SubmissionError: it would be rejected, or it holds something else.
+    """
+    if found.suffix == ".csv":
+        validate(found, competition)
+    ours, theirs = _cells(proof), _cells(found)
+    if list(ours.columns) != list(theirs.columns) or len(ours) != len(theirs):
+        raise SubmissionError(
+            f"the kernel's {found.name} has {len(theirs)} rows of {list(theirs.columns)[:5]}, the "
+            f"proof's {len(ours)} of {list(ours.columns)[:5]}"
+        )
+    differing = sum(_differing(ours[name], theirs[name]) for name in ours.columns)
+    if differing:
+        raise SubmissionError(
+            f"the kernel predicts something else than the proof: {differing} of {ours.size} cells "
+            f"of {found.name} differ by more than {TOLERANCE:g} of the largest.\n  Does Kaggle's "
+            "image have other versions of the packages? Export again with --image."
+        )
+
+
+def _cells(file: Path) -> pd.DataFrame:
+    if file.suffix == ".parquet":
+        return pd.read_parquet(file).astype("str")
+    return pd.read_csv(file, dtype="str", keep_default_na=False)
+
+
+def _differing(ours: pd.Series, theirs: pd.Series) -> int:
+    """Cells that differ: numbers by more than the tolerance, the rest at all."""
+    numbers = [pd.to_numeric(c, errors="coerce").to_numpy(dtype=float) for c in (ours, theirs)]
+    if np.isfinite(numbers[0]).all() and np.isfinite(numbers[1]).all():
+        allowed = TOLERANCE * np.abs(numbers[0]).max()
+        return int((np.abs(numbers[0] - numbers[1]) > allowed).sum())
+    return int((ours.to_numpy() != theirs.to_numpy()).sum())

@@ -1,0 +1,383 @@
+"""Upload the dataset, push the kernel, check what came out of it, submit that version. Once each.
+
+Whoever talks to Kaggle is a `Publisher`; the order of things, and what counts as a failure, is
+here. What was sent is written down before and after, in ``push.json`` beside the bundle. An answer
+that was lost is looked for; nothing is sent a second time without having looked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from uuid import uuid4
+
+from kit.atomic import sha256, write_json
+from kit.competition import Competition
+from kit.errors import ProviderError, QuotaError, RunError, SubmissionError
+from kit.export.bundle import BUNDLE
+from kit.export.checking import check_output
+from kit.export.ready import JOURNAL, OUTPUT, Exported
+from kit.export.receipt import answered, claim
+from kit.providers.base import Limits, Submitted
+
+Tell = Callable[[str], None]
+
+_FIRST, _LAST = 5.0, 60.0  # seconds between two looks, growing
+_DATASET_HOURS, _KERNEL_MARGIN_HOURS = 3.0, 3.0  # the queue may be long
+_LOOKS = 3  # for a version whose answer was lost: lists lag behind
+
+
+class LostAnswer(ProviderError):
+    """Something was sent, and it is not known whether it arrived."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """The answer to a pushed kernel.
+
+    Attributes:
+        version: its number; None where the answer does not say.
+        error: why it was refused; "" where it was not.
+        invalid: sources that were left out, by kind. Kaggle runs the kernel without them.
+    """
+
+    version: int | None
+    error: str = ""
+    invalid: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """How far a dataset's or a kernel's newest version is."""
+
+    status: Literal["waiting", "done", "failed"]
+    reason: str = ""
+
+
+class Publisher(Protocol):
+    """What talks to Kaggle. References are ``user/slug``; every refusal is a `ProviderError`.
+
+    `put_dataset`, `push_kernel` and `submit_kernel` send once and raise `LostAnswer` where it is
+    not known whether that arrived.
+    """
+
+    def dataset_version(self, dataset: str) -> int | None:
+        """Number of its newest version; None: there is no such dataset."""
+
+    def put_dataset(self, folder: Path, dataset: str, message: str) -> int | None:
+        """Make it or a new version of it, folders as archives; the version where it is told."""
+
+    def dataset_state(self, dataset: str) -> State:
+        """Whether the newest version can be used."""
+
+    def kernel_version(self, kernel: str) -> int | None:
+        """Number of its newest version; None: there is no such kernel."""
+
+    def push_kernel(self, folder: Path) -> Pushed:
+        """Save a new version and run it."""
+
+    def kernel_state(self, kernel: str) -> State:
+        """How the run of the newest version goes."""
+
+    def kernel_output(self, kernel: str, folder: Path) -> list[Path]:
+        """Fetch what the newest version wrote."""
+
+    def limits(self) -> Limits:
+        """How many submissions are left today."""
+
+    def submissions(self) -> list[Submitted]:
+        """All submissions so far, newest first."""
+
+    def submit_kernel(self, kernel: str, version: int, file: str, message: str) -> Submitted:
+        """Submit the output file of a version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What is on Kaggle now.
+
+    Attributes:
+        dataset_version, kernel_version: numbers.
+        output: the submission file that the kernel wrote, fetched and checked.
+        submitted: what the server said to the submission; None: nothing was submitted.
+    """
+
+    dataset_version: int
+    kernel_version: int
+    output: Path
+    submitted: Submitted | None = None
+
+
+class Push:
+    """One bundle on its way to Kaggle.
+
+    Args:
+        competition: the competition.
+        exported: the bundle; it must be ready.
+        publisher: who talks to Kaggle.
+        hours: how long the kernel may run.
+        tell: told what happens.
+        sleep: waits so many seconds.
+
+    Raises:
+        RunError: the bundle is not ready, or its names are not complete.
+    """
+
+    def __init__(
+        self,
+        competition: Competition,
+        exported: Exported,
+        publisher: Publisher,
+        *,
+        hours: float,
+        tell: Tell = lambda text: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not exported.ready:
+            raise RunError("the bundle is not ready to be pushed:\n  " + exported.missing[0])
+        if not exported.bundle.names.complete:
+            raise RunError("nothing is pushed without --id USER/SLUG, your name on Kaggle in it")
+        self.competition, self.exported, self.publisher = competition, exported, publisher
+        self.hours, self.tell, self.sleep = hours, tell, sleep
+        self.bundle, self.names = exported.bundle, exported.bundle.names
+        self.journal = self._read()
+
+    def run(self, *, submit: bool, message: str = "") -> Published:
+        """Go as far as asked; what an earlier call has done is not done again.
+
+        Args:
+            submit: whether to submit the version once its output is checked.
+            message: the description; the bundle's digest is added, to find it again.
+
+        Raises:
+            ProviderError: refused, failed, or not finished in time.
+            SubmissionError: the kernel's output is not what the proof wrote.
+        """
+        names = self.names
+        dataset = self._once("dataset", self._dataset_version, self._put_dataset)
+        self._wait(
+            "dataset",
+            lambda: self.publisher.dataset_state(names.dataset),
+            f"the dataset {names.dataset}",
+            _DATASET_HOURS,
+        )
+        kernel = self._once("kernel", self._kernel_version, self._push_kernel)
+        self._wait(
+            "kernel",
+            lambda: self.publisher.kernel_state(names.kernel),
+            f"the kernel {names.kernel}, version {kernel}",
+            self.hours + _KERNEL_MARGIN_HOURS,
+        )
+        newest = self.publisher.kernel_version(names.kernel)
+        if newest != kernel:
+            raise ProviderError(
+                f"{names.kernel} has version {newest} by now, {kernel} was pushed from here: "
+                "somebody else pushed one. Nothing was submitted."
+            )
+        output = self._output()
+        submitted = self._submit(kernel, output, message) if submit else None
+        return Published(
+            dataset_version=dataset, kernel_version=kernel, output=output, submitted=submitted
+        )
+
+    def _dataset_version(self) -> int:
+        return self.publisher.dataset_version(self.names.dataset) or 0
+
+    def _kernel_version(self) -> int:
+        return self.publisher.kernel_version(self.names.kernel) or 0
+
+    def _put_dataset(self) -> int | None:
+        self.tell(f"  uploading {self.names.dataset} ({self.exported.bytes / 1e6:.1f} MB)")
+        run = self.bundle.facts()["record"]["run"]
+        return self.publisher.put_dataset(self.bundle.dataset, self.names.dataset, run)
+
+    def _push_kernel(self) -> int | None:
+        self.tell(f"  pushing {self.names.kernel}")
+        pushed = self.publisher.push_kernel(self.bundle.kernel)
+        if pushed.error:
+            why = plain(pushed.error)
+            raise ProviderError(f"Kaggle refused the kernel {self.names.kernel}: {why}")
+        left_out = [
+            plain(f"{kind} {', '.join(refs)}") for kind, refs in pushed.invalid.items() if refs
+        ]
+        if left_out:
+            raise ProviderError(
+                f"Kaggle took the kernel {self.names.kernel} without what it needs: "
+                f"{'; '.join(left_out)}.\n  Are the competition's rules accepted, and does "
+                f"--competition name it ({self.names.competition})? Then export and push again."
+            )
+        return pushed.version
+
+    def _once(self, step: str, look: Callable[[], int], send: Callable[[], int | None]) -> int:
+        """Send unless it was sent; the version that came of it."""
+        entry = self.journal.get(step, {})
+        if "version" in entry:
+            return int(entry["version"])
+        if "before" in entry:  # sent by a call that never learned what became of it
+            found = self._newer(look, int(entry["before"]))
+            if found is not None:
+                return self._done(step, found)
+        before = look()
+        self._write(step, {"before": before})
+        try:
+            version = send()
+        except LostAnswer as error:
+            self.tell(f"  the answer was lost ({error}); looking what became of it")
+            version = self._newer(look, before)
+            if version is None:
+                raise ProviderError(
+                    f"the answer to the {step} was lost and no new version is there: {error}\n"
+                    "  The same command again looks once more, and only then sends again."
+                ) from error
+        except ProviderError:
+            self._write(step, {})  # refused: nothing is on its way
+            raise
+        if version is None:
+            version = self._newer(look, before)
+        if version is None:
+            raise ProviderError(f"Kaggle took the {step} and shows no new version of it")
+        return self._done(step, version)
+
+    def _newer(self, look: Callable[[], int], before: int) -> int | None:
+        for attempt in range(_LOOKS):
+            if attempt:
+                self.sleep(_FIRST)
+            found = look()
+            if found > before:
+                return found
+        return None
+
+    def _wait(self, step: str, state: Callable[[], State], what: str, hours: float) -> None:
+        """Poll until done; pauses grow."""
+        waited, pause = 0.0, _FIRST
+        while (found := state()).status == "waiting":
+            if waited > hours * 3600:
+                raise ProviderError(
+                    f"{what} is not done after {hours:g} h. It goes on there; the same command "
+                    "again goes on from here."
+                )
+            if not waited:
+                self.tell(f"  waiting for {what}; Ctrl-C stops waiting, it goes on there")
+            self.sleep(pause)
+            waited, pause = waited + pause, min(pause * 1.5, _LAST)
+        if found.status == "failed":
+            self._write(step, {})  # the next push must be a new version
+            raise ProviderError(f"{what} failed on Kaggle: {plain(found.reason) or '?'}")
+
+    def _output(self) -> Path:
+        """Fetch the kernel's submission file and compare it with the proof's."""
+        aside = self.bundle.folder / f".output-{uuid4().hex[:8]}"
+        aside.mkdir()
+        try:
+            fetched = self.publisher.kernel_output(self.names.kernel, aside)
+            found = [path for path in fetched if path.name == self.names.file and path.is_file()]
+            if not found:
+                names = plain(", ".join(sorted(path.name for path in fetched)[:5])) or "nothing"
+                raise SubmissionError(
+                    f"{self.names.kernel} wrote no {self.names.file}; it wrote {names}"
+                )
+            proof = self.bundle.folder / "proof" / self.names.file
+            check_output(found[0], proof, self.competition)
+            final = self.bundle.folder / OUTPUT / self.names.file
+            final.parent.mkdir(exist_ok=True)
+            shutil.move(found[0], final)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return final
+
+    def _submit(self, version: int, output: Path, message: str) -> Submitted:
+        """Submit once; the description carries a mark by which the submission is found again."""
+        run = str(self.bundle.facts()["record"]["run"])
+        mark = f"[kit {self._digest[:10]} v{version}]"
+        entry = self.journal.get("submission", {})
+        if entry:
+            known = self._marked(mark)
+            if known is not None:
+                self.tell("  this version was submitted before")
+                self._write("submission", {"ref": known.ref})
+                return known
+            if "ref" in entry:
+                raise ProviderError(
+                    f"submission {entry['ref']} was made from here and is not in the list; look at "
+                    "the competition's page. Nothing was sent again."
+                )
+        limits = self.publisher.limits()
+        if limits.left_today == 0:
+            when = f" The next one: {limits.resets}." if limits.resets else ""
+            raise QuotaError(
+                f"no submission is left today, so nothing was submitted.{when}\n  The kernel "
+                "stays; the same command then submits it."
+            )
+        text = f"{message or run} {mark}"
+        receipt = claim(self.competition, run, output, text)
+        self._write("submission", {"sent": True})
+        try:
+            answer = self.publisher.submit_kernel(self.names.kernel, version, self.names.file, text)
+        except LostAnswer as error:
+            found = self._marked(mark)
+            if found is None:
+                raise ProviderError(
+                    f"the answer to the submission was lost: {error}\n  It is not in the list yet. "
+                    "The same command again looks once more before it sends anything."
+                ) from error
+            answer = found
+        except ProviderError:
+            self._write("submission", {})
+            if receipt.path is not None:
+                receipt.path.unlink(missing_ok=True)
+            raise
+        self._write("submission", {"ref": answer.ref})
+        answered(receipt, answer)
+        return answer
+
+    def _marked(self, mark: str) -> Submitted | None:
+        for attempt in range(_LOOKS):
+            if attempt:
+                self.sleep(_FIRST)
+            for one in self.publisher.submissions():
+                if mark in one.message:
+                    return one
+        return None
+
+    @property
+    def _path(self) -> Path:
+        return self.bundle.folder / JOURNAL
+
+    @property
+    def _digest(self) -> str:
+        """Of the whole bundle, script and wheels as well."""
+        script = sha256(self.bundle.script)
+        return sha256(self.bundle.dataset / BUNDLE)[:32] + script[:8]
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            journal = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise RunError(
+                f"{self._path} is damaged, so that it is not known what was sent: {error}\n"
+                "  Look at Kaggle, then delete the file."
+            ) from error
+        same = journal.pop("digest", "") == self._digest
+        return journal if same else {}
+
+    def _write(self, step: str, entry: dict[str, Any]) -> None:
+        self.journal[step] = entry
+        write_json(self._path, {"digest": self._digest, **self.journal})
+
+    def _done(self, step: str, version: int) -> int:
+        self._write(step, {"version": version})
+        return version
+
+
+def plain(text: str) -> str:
+    """Text of a server as one plain line: no escape sequences, no control characters."""
+    text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)", "", text)
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:500]
