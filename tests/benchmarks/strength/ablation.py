@@ -58,6 +58,7 @@ class Blender:
     def call(self, *arguments: str) -> Any:
         """A command's JSON document."""
         command = [*self.kit, *arguments, "--json", "-C", str(self.place)]
+        command += ["--set", f"cv.seed={self.task.seed}"]  # as `run.py` asked for
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         return json.loads(done.stdout)
 
