@@ -83,7 +83,7 @@ class ProviderError(KitError):
 
 
 class RefusedError(ProviderError):
-    """The server understood and said no: nothing was taken, nothing is counted."""
+    """The server said no, or could not be asked: nothing was taken, nothing is counted."""
 
 
 class AuthError(RefusedError):

@@ -99,14 +99,9 @@ def safe_members(
 
 def _fault(info: zipfile.ZipInfo) -> str:
     """What is wrong with a member, or an empty string."""
-    name = info.filename
-    parts = name.replace("\\", "/").split("/")
-    if name.startswith(("/", "\\")) or ":" in parts[0] or "\\" in name:
-        return "has an absolute or a Windows path"
-    if ".." in parts:
-        return 'has ".." in its path'
-    if any(ord(character) < 32 for character in name):
-        return "has control characters in its name"
+    fault = name_fault(info.filename)
+    if fault:
+        return fault
     mode = info.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return "is a link or a device, not a file"
@@ -115,6 +110,18 @@ def _fault(info: zipfile.ZipInfo) -> str:
     packed = max(info.compress_size, 1)
     if info.file_size > _RATIO_FROM and info.file_size / packed > _MAX_RATIO:
         return f"claims to unpack to {info.file_size:,} bytes from {info.compress_size:,}"
+    return ""
+
+
+def name_fault(name: str) -> str:
+    """Why a name with `/` must not become a path, or an empty string."""
+    parts = name.replace("\\", "/").split("/")
+    if name.startswith(("/", "\\")) or ":" in parts[0] or "\\" in name:
+        return "has an absolute or a Windows path"
+    if ".." in parts:
+        return 'has ".." in its path'
+    if any(ord(character) < 32 for character in name):
+        return "has control characters in its name"
     return ""
 
 

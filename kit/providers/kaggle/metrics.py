@@ -74,7 +74,7 @@ _KNOWN = {normal(spelled): metric for metric, names in _NAMES.items() for spelle
 
 
 def metric_of(name: str) -> str:
-    """kit's metric of that name, "" where there is none for sure.
+    """Kit's metric of that name, "" where there is none for sure.
 
     >>> metric_of("Roc Auc Score"), metric_of("Mean F-Score")
     ('roc_auc', '')

@@ -17,10 +17,10 @@ _MOST = 200_000  # characters of one page
 
 
 def plain(html: str) -> str:
-    """The text of a page: paragraphs, list items and table rows on lines of their own.
+    r"""The text of a page: paragraphs, list items and table rows on lines of their own.
 
     >>> plain("<p>Predict <b>y</b>.</p><script>steal()</script><ul><li>one<li>two</ul>")
-    'Predict y.\\n\\n- one\\n- two'
+    'Predict y.\n\n- one\n- two'
     """
     parser = _Text()
     parser.feed(html[:_MOST])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from kit.errors import RefusedError
 from kit.providers.base import Description, Kind, Limits, Page, Submitted
 from kit.providers.kaggle.metrics import metric_of
 from kit.providers.kaggle.pages import plain
@@ -149,3 +150,30 @@ def _pages(entries: Sequence[dict[str, Any]]) -> tuple[Page, ...]:
     rank = {name: position for position, name in enumerate(_FIRST_PAGES)}
     found.sort(key=lambda page: rank.get(page.name, len(rank)))
     return tuple(found)
+
+
+def refused_beforehand(slug: str, facts: dict[str, Any]) -> str:
+    """What `GetCompetition` tells before anything is uploaded: a refusal, or a note.
+
+    Raises:
+        RefusedError: a file would be refused after its upload.
+    """
+    if facts.get("isKernelsSubmissionsOnly"):
+        raise RefusedError(
+            f"{slug} is a code competition: it takes notebooks, no files.\n"
+            "  Make one with `kit export --to kaggle`."
+        )
+    if facts.get("submissionsDisabled"):
+        raise RefusedError(
+            f"{slug} takes no submissions.\n  {SITE}/competitions/{slug} may say why."
+        )
+    if facts.get("userHasEntered") is False:
+        raise RefusedError(
+            f"this account does not take part in {slug}.\n"
+            f"  Join and accept the rules at {SITE}/competitions/{slug}/rules (only a browser "
+            "can), then try again."
+        )
+    until = moment(facts.get("deadline"))
+    if until and datetime.fromisoformat(until) < datetime.now(UTC):
+        return f"the deadline was {until[:10]}: this is a late submission, scored but not ranked"
+    return ""
