@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kit.cli.options import Directory, Json, Quiet, Set, Verbose
 
+if TYPE_CHECKING:
+    from kit.providers.base import Progress, Provider
+
 
 def data(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="Only these files and folders of the competition."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch again, whatever is there.")] = False,
     directory: Directory = None,
     set_: Set = None,
@@ -18,10 +27,13 @@ def data(
     verbose: Verbose = False,
 ) -> None:
     """Bring the data files, or verify those that are there."""
+    if names:
+        _some(names, directory, set_, json=json, quiet=quiet)
+        return
     from kit.cli.output import Output, size
     from kit.competition import Competition
-    from kit.providers.base import load_provider
-    from kit.providers.manifest import files_below, manifest, verify, write_manifest
+    from kit.providers.base import load_provider, notes_of
+    from kit.providers.manifest import manifest, verify, write_manifest
 
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
@@ -34,11 +46,10 @@ def data(
     if fetched:
         provider = load_provider(competition.slug, competition.settings.provider, competition.root)
         competition.raw.mkdir(parents=True, exist_ok=True)
-        if force:
-            for path in list(files_below(competition.raw)):
-                path.unlink()
         with out.transfer("fetched") as progress:
-            provider.fetch(competition.raw, progress)
+            _fetch(provider, competition.raw, progress, afresh=force)
+        for note in notes_of(provider):
+            out.remark(f"kit: {note}")
         files = write_manifest(competition.raw, record)
     else:
         files = manifest(competition.raw)
@@ -51,3 +62,54 @@ def data(
     out.table(headers, rows)
     if not fetched:
         out.say("\nAll files are as they were fetched.")
+
+
+def _fetch(provider: Provider, raw: Path, progress: Progress, *, afresh: bool) -> None:
+    """Fetch into `raw`; `afresh`: beside it, so that the old files stay until the new are there."""
+    if not afresh:
+        provider.fetch(raw, progress)
+        return
+    fresh = raw.with_name(f".{raw.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        provider.fetch(fresh, progress)
+        old = raw.with_name(f".{raw.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        raw.rename(old)
+        fresh.rename(raw)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _some(
+    names: list[str], directory: Path | None, set_: list[str] | None, *, json: bool, quiet: bool
+) -> None:
+    """Fetch single files and folders; the record of all files is brought up to date."""
+    from kit.cli.output import Output, size
+    from kit.competition import Competition
+    from kit.errors import ConfigError
+    from kit.providers.base import Selects, load_provider, notes_of
+    from kit.providers.manifest import write_manifest
+
+    out = Output(json=json, quiet=quiet)
+    competition = Competition.find(directory, set_ or [])
+    provider = load_provider(competition.slug, competition.settings.provider, competition.root)
+    if not isinstance(provider, Selects):
+        raise ConfigError(
+            f"the provider {competition.settings.provider.name!r} gives all files or none: "
+            "`kit data` without names"
+        )
+    competition.raw.mkdir(parents=True, exist_ok=True)
+    with out.transfer("fetched") as progress:
+        paths = provider.fetch_some(names, competition.raw, progress)
+    for note in notes_of(provider):
+        out.remark(f"kit: {note}")
+    files = write_manifest(competition.raw, competition.root / "data" / "manifest.json")
+    found = {path.relative_to(competition.raw).as_posix() for path in paths}
+    out.document(
+        {"fetched": sorted(found), "files": {n: f for n, f in files.items() if n in found}}
+    )
+    rows = [[name, size(int(fact["bytes"]))] for name, fact in files.items() if name in found]
+    out.table(["file", "size"], rows)

@@ -158,6 +158,14 @@ class Selects(Protocol):
         """Put these files, and what lies in these folders, into `destination`."""
 
 
+@runtime_checkable
+class Tidies(Protocol):
+    """A provider that keeps a download until the folder it is for is there."""
+
+    def tidy(self) -> None:
+        """Remove what is kept for another try."""
+
+
 def notes_of(provider: Provider) -> list[str]:
     """What happened on the way and the user should know (a stale token was passed over)."""
     return list(getattr(provider, "notes", ()))

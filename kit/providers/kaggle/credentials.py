@@ -64,7 +64,9 @@ class Search:
             why = "".join(f"\n  {problem}." for problem in self.problems)
             raise AuthError(
                 f"there are no Kaggle credentials: neither a variable (KAGGLE_API_TOKEN, or "
-                f"KAGGLE_USERNAME and KAGGLE_KEY) nor a file in ~/.kaggle.{why}\n  {HOW}"
+                f"KAGGLE_USERNAME and KAGGLE_KEY) nor a file in ~/.kaggle.{why}\n  {HOW}\n"
+                "  Without an account: `kit new NAME --from PATH` takes a folder or a zip, "
+                "`kit new breast-cancer --from sample` what is here."
             )
         return self.found[0]
 

@@ -27,35 +27,36 @@ def credential_facts() -> Iterator[Fact]:
             problem="; ".join(found.problems),
         )
         return
-    verdicts = {c.source: _verdict(c) for c in found.found}
-    used = next((c for c in found.found if verdicts[c.source][0] == "accepted"), None)
-    for credential in _once_per_source(found.found):
-        state, words = verdicts[credential.source]
-        shadowing = state == "refused" and used is not None and _before(found, credential, used)
-        problem = words
-        if shadowing and used is not None:
-            problem = (
-                f"expired or revoked, and it comes before {used.source}: kit passes over it, the "
-                f"kaggle command stops there. Renew or remove it"
+    verdicts = _verdicts(found)
+    sources = list(verdicts)
+    used = next((source for source, (state, _) in verdicts.items() if state == "accepted"), "")
+    for source, (state, words) in verdicts.items():
+        if state == "refused" and used and sources.index(source) < sources.index(used):
+            words = (
+                f"expired or revoked, and it comes before {used}: kit passes over it, the kaggle "
+                "command stops there. Renew or remove it"
             )
-        value = credential.source + (", used" if credential is used else "")
+        readers = {text for c in found.found if c.source == source for text in _readable(c)}
         yield Fact(
-            name=_NAME, value=value, problem="; ".join(filter(None, (problem, *_open(credential))))
+            name=_NAME,
+            value=source + (", used" if source == used else ""),
+            problem="; ".join(filter(None, (words, *readers))),
         )
     for problem in (*found.problems, *_variables()):
         yield Fact(name=_NAME, value="", problem=problem)
 
 
-def _once_per_source(found: tuple[Credential, ...]) -> list[Credential]:
-    return list({credential.source: credential for credential in reversed(found)}.values())[::-1]
-
-
-def _before(found: Search, one: Credential, other: Credential) -> bool:
-    return found.found.index(one) < found.found.index(other)
+def _verdicts(found: Search) -> dict[str, tuple[str, str]]:
+    """By source, in order; a file with an old token and the means to renew it counts once."""
+    verdicts: dict[str, tuple[str, str]] = {}
+    for credential in found.found:
+        if verdicts.get(credential.source, ("refused", ""))[0] == "refused":
+            verdicts[credential.source] = _verdict(credential)
+    return verdicts
 
 
 def _verdict(credential: Credential) -> tuple[str, str]:
-    """ "accepted", "refused" or "unknown", and the problem in words."""
+    """Either accepted, refused or unknown, and the problem in words."""
     if find_spec("kagglesdk") is None:
         return "unknown", "not tried: kagglesdk is not installed"
     from kit.providers.kaggle.client import Client, Patience
@@ -79,7 +80,7 @@ def _verdict(credential: Credential) -> tuple[str, str]:
 _EXPIRED = "Kaggle refuses it: expired or revoked. Renew or remove it"
 
 
-def _open(credential: Credential) -> Iterator[str]:
+def _readable(credential: Credential) -> Iterator[str]:
     """Whether others on this machine can read the file."""
     if credential.path is None or os.name != "posix":
         return

@@ -192,8 +192,6 @@ def _session() -> requests.Session:
 
 def _continue(session: requests.Session, address: str, part: Part, order: Order) -> None:
     """One request: append what comes; raises `Failure` where it is not the rest."""
-    if part.size and part.size == part.stored.size:
-        return  # all was there already
     response = _get(session, address, part.size, part.stored.validator, order.patience)
     with closing(response):
         stored = stored_of(response.headers)
@@ -203,6 +201,8 @@ def _continue(session: requests.Session, address: str, part: Part, order: Order)
                 part.drop()
                 raise Failure(how="lost", message="the file changed on the way")
         elif response.status_code == 416:
+            if part.size == part.stored.size == _whole(_total(response.headers)):
+                return  # all was there already, and it is still the same
             part.drop()
             raise Failure(how="lost", message="the file changed on the way")
         elif response.status_code == 200:
@@ -276,6 +276,10 @@ def _range(headers: Mapping[str, str]) -> tuple[int, int | None]:
     if not found:
         return -1, None
     return int(found.group(1)), _whole(found.group(2))
+
+
+def _total(headers: Mapping[str, str]) -> str:
+    return headers.get("Content-Range", "").rpartition("/")[2]
 
 
 def _whole(text: str | None) -> int | None:

@@ -40,8 +40,17 @@ _PAGE = 200
 _MOST_FILES = 100_000  # of a listing
 
 
-def fetch_all(client: Client, workplace: Path, destination: Path, progress: Progress) -> list[Path]:
+def fetch_all(
+    client: Client, workplace: Path, destination: Path, progress: Progress, *, keep: bool
+) -> list[Path]:
     """Fetch the archive of all files and unpack it; nothing is done where nothing changed.
+
+    Args:
+        client: to ask.
+        workplace: where the archive is collected.
+        destination: where the files go.
+        progress: told of the archive, then of every file.
+        keep: leave the archive where it is; asked for again, it is only unpacked.
 
     Raises:
         ProviderError: refused, cut off (the part is kept), damaged or unsafe.
@@ -49,14 +58,17 @@ def fetch_all(client: Client, workplace: Path, destination: Path, progress: Prog
     """
     record = destination.parent / RECORD
     name = f"{client.slug}.zip"
-    address = _address(client, "competitions/DownloadDataFiles")
     known = _complete(record, destination)
-    if known and unchanged(address, known[0], client.patience):
-        return [destination / file for file in known[1]]
-    first = iter([address])
+    addresses: list[str] = []
+    if known:
+        addresses = [_address(client, "competitions/DownloadDataFiles")]
+        if unchanged(addresses[0], known[0], client.patience):
+            return [destination / file for file in known[1]]
     with _workplace(workplace):
         order = Order(
-            address=lambda: next(first, "") or _address(client, "competitions/DownloadDataFiles"),
+            address=lambda: (
+                addresses.pop() if addresses else _address(client, "competitions/DownloadDataFiles")
+            ),
             part=workplace / "archive.zip.part",
             name=name,
             progress=lambda done, total: progress(name, done, total),
@@ -72,7 +84,8 @@ def fetch_all(client: Client, workplace: Path, destination: Path, progress: Prog
             raise _named(error, part.path, name) from error
         sizes = {p.relative_to(destination).as_posix(): p.stat().st_size for p in paths}
         write_json(record, {"schema": 1, "archive": asdict(part.stored), "files": sizes})
-    shutil.rmtree(workplace, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(workplace, ignore_errors=True)
     return paths
 
 

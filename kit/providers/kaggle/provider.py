@@ -5,6 +5,7 @@ Nothing is imported or asked until a method is called.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -71,7 +72,13 @@ class KaggleProvider:
         """
         from kit.providers.kaggle.files import fetch_all
 
-        return fetch_all(self.client, self._workplace, destination, progress)
+        # what `kit new` builds elsewhere may come to nothing; a second download must not follow
+        keep = not destination.resolve().is_relative_to(self.root.resolve())
+        return fetch_all(self.client, self._workplace, destination, progress, keep=keep)
+
+    def tidy(self) -> None:
+        """Remove what is kept of a download for another try."""
+        shutil.rmtree(self._workplace, ignore_errors=True)
 
     def fetch_some(self, names: Sequence[str], destination: Path, progress: Progress) -> list[Path]:
         """Fetch these files, and what lies in these folders; see `fetch`."""
