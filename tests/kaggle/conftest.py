@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import kagglesdk.kaggle_env as environment
 import pytest
+from loopback_types import Naps, Patient
 from loopback_server import Server
 
 from kit.competition import ProviderSpec
@@ -40,16 +41,6 @@ def check_endpoints() -> None:
         pytest.fail(f"the suite could reach {', '.join(open_)}")
 
 
-class Naps:
-    """Waits without waiting, and remembers for how long."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-
-
 @pytest.fixture
 def naps() -> Naps:
     return Naps()
@@ -78,9 +69,6 @@ def server(monkeypatch: pytest.MonkeyPatch, patience: Patience) -> Iterator[Serv
 def provider(server: Server, tmp_path: Path) -> KaggleProvider:
     """The provider of the competition "toy", which a test may add."""
     return KaggleProvider("toy", ProviderSpec(name="kaggle"), tmp_path / "toy")
-
-
-Patient = Callable[..., Patience]
 
 
 @pytest.fixture
