@@ -66,7 +66,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     lookup = socket.getaddrinfo
 
     def looked_up(host: object, *args: Any, **kwargs: Any) -> Any:
-        _refuse_foreign((host,))
+        _refuse_foreign(host)
         return lookup(host, *args, **kwargs)  # type: ignore[call-overload]
 
     monkeypatch.setattr(socket, "getaddrinfo", looked_up)

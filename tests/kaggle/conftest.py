@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import kagglesdk.kaggle_env as environment
 import pytest
-from loopback_types import Naps, Patient
 from loopback_server import Server
+from loopback_types import Naps, Patient, check_endpoints
 
 from kit.competition import ProviderSpec
 from kit.providers.kaggle import KaggleProvider, client
 from kit.providers.kaggle.client import Patience
 
 NOWHERE = "http://127.0.0.1:9"  # the port "discard": nobody listens
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 for each in environment.KaggleEnv:  # for the rest of the process, not for one test
     environment._env_to_endpoint[each] = NOWHERE
@@ -29,16 +27,6 @@ def closed_endpoints() -> Iterator[None]:
     check_endpoints()
     yield
     check_endpoints()
-
-
-def check_endpoints() -> None:
-    open_ = [
-        f"{each.name} {address}"
-        for each in environment.KaggleEnv
-        if urlsplit(address := environment.get_endpoint(each)).hostname not in LOOPBACK
-    ]
-    if open_:
-        pytest.fail(f"the suite could reach {', '.join(open_)}")
 
 
 @pytest.fixture

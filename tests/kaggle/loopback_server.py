@@ -263,12 +263,10 @@ class _Answers(BaseHTTPRequestHandler):
     # -- uploads
 
     def do_PUT(self) -> None:
-        query = parse_qs(urlsplit(self.path).query)
-        upload = self.app.uploads.get(query.get("upload_id", [""])[0])
         asked = re.match(r"bytes \*/\d+", self.headers.get("Content-Range", ""))
         fault = None if asked else self.app.take_fault("PUT")
         if fault and fault.kind == "cut":
-            got = self.rfile.read(fault.after)
+            got, upload = self.rfile.read(fault.after), self._upload()
             if upload:
                 upload.content = self._joined(upload, got)
             self._note("PUT", b"")
@@ -278,6 +276,7 @@ class _Answers(BaseHTTPRequestHandler):
         self._note("QUERY" if asked else "PUT", b"")
         if fault and fault.kind != "lost" and self._instead(fault):
             return
+        upload = self._upload()
         if upload is None:
             self._send(404, b"", "text/plain")
         elif asked:
@@ -289,6 +288,10 @@ class _Answers(BaseHTTPRequestHandler):
                 self._reset()
             else:
                 self._json(200, {"name": upload.name})
+
+    def _upload(self) -> Upload | None:
+        query = parse_qs(urlsplit(self.path).query)
+        return self.app.uploads.get(query.get("upload_id", [""])[0])
 
     def _joined(self, upload: Upload, raw: bytes) -> bytes:
         found = re.match(r"bytes (\d+)-", self.headers.get("Content-Range", ""))

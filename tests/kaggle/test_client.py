@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import requests
-from loopback_types import Naps, Patient
 from loopback_server import Server
+from loopback_types import Naps, Patient
 
 from kit import __version__
 from kit.errors import AuthError, KitError, ProviderError, QuotaError, RefusedError
@@ -246,9 +246,7 @@ def test_reset_is_midnight_utc() -> None:
 # -- credentials that are refused
 
 
-def test_a_stale_token_is_passed_over_and_told(
-    server: Server, provider: KaggleProvider
-) -> None:
+def test_a_stale_token_is_passed_over_and_told(server: Server, provider: KaggleProvider) -> None:
     folder = Path.home() / ".kaggle"
     folder.mkdir()
     (folder / "access_token").write_text("KGAT_stale\n")

@@ -245,9 +245,7 @@ def test_a_login_page_is_no_archive(server: Server, provider: KaggleProvider, ra
     assert below(raw) == FILES
 
 
-def test_a_redirect_to_nowhere_is_told(
-    server: Server, provider: KaggleProvider, raw: Path
-) -> None:
+def test_a_redirect_to_nowhere_is_told(server: Server, provider: KaggleProvider, raw: Path) -> None:
     server.add("toy", files=FILES)
     server.fault("DownloadDataFiles", "html", status=200)
     with pytest.raises(ProviderError, match="names no address"):

@@ -196,9 +196,7 @@ def test_no_submission_left_is_said_before_the_upload(toy: Server, run_kit: RunK
     assert not list(Path("toy/submissions").glob("*.json"))
 
 
-def test_a_late_submission_is_called_late_and_has_both_scores(
-    toy: Server, run_kit: RunKit
-) -> None:
+def test_a_late_submission_is_called_late_and_has_both_scores(toy: Server, run_kit: RunKit) -> None:
     toy.competitions["toy"].deadline = datetime.now(UTC) - timedelta(days=3)
     trained(run_kit)
     done = run_kit("submit", "-C", "toy")
