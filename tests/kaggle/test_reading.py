@@ -76,6 +76,8 @@ def test_submissions_and_limits_survive_what_is_missing() -> None:
     assert submitted({"status": "SUBMISSION_STATUS_COMPLETE", "publicScore": "nan"}).public is None
     assert submitted({"status": "ERROR"}).error == "Kaggle gives no reason"
     assert limits({}).left_today == 0
+    assert limits({}, daily=5).left_today == 5
+    assert limits({"numToday": 5, "numTotal": 9}, daily=5).left_today == 0
     total = limits({"numAllowedNow": 0, "limitedByTotal": True})
     assert (total.resets, "in all" in total.note) == ("", True)
 

@@ -118,12 +118,12 @@ class KaggleProvider:
         Raises:
             RefusedError: the competition takes no files, or none from this account.
         """
-        from kit.providers.kaggle.reading import limits, refused_beforehand
+        from kit.providers.kaggle.reading import count, limits, refused_beforehand
 
         facts = self.client.call("competitions/GetCompetition", competition_name=self.slug)
         note = refused_beforehand(self.slug, facts)
         answer = self.client.call("competitions/GetSubmissionLimits", competition_name=self.slug)
-        found = limits(answer)
+        found = limits(answer, count(facts.get("maxDailySubmissions")))
         notes = "; ".join(text for text in (note, found.note) if text)
         return Limits(left_today=found.left_today, resets=found.resets, note=notes)
 

@@ -77,13 +77,23 @@ def submitted(entry: dict[str, Any]) -> Submitted:
     )
 
 
-def limits(document: dict[str, Any]) -> Limits:
-    """`ApiSubmissionLimits`; the allowance is new at midnight UTC unless it is one for good."""
-    left = number(document.get("numAllowedNow", 0))
+def limits(document: dict[str, Any], daily: int | None = None) -> Limits:
+    """`ApiSubmissionLimits`; the allowance is new at midnight UTC unless it is one for good.
+
+    Args:
+        document: the answer.
+        daily: the competition's daily limit; whoever never submitted is on no team yet, and Kaggle
+            counts zeros for no team, which must not read as "none left".
+    """
+    today, total, left = (
+        int(number(document.get(key)) or 0) for key in ("numToday", "numTotal", "numAllowedNow")
+    )
     if document.get("limitedByTotal"):
         note = "the competition allows no more submissions in all" if not left else ""
-        return Limits(left_today=int(left or 0), note=note)
-    return Limits(left_today=int(left or 0), resets=reset())
+        return Limits(left_today=left, note=note)
+    if not (today or total or left) and daily:
+        left = daily
+    return Limits(left_today=left, resets=reset())
 
 
 def description(slug: str, facts: dict[str, Any], pages: Sequence[dict[str, Any]]) -> Description:
@@ -129,6 +139,11 @@ def _questions(kind: Kind, metric: str, ours: str, custom: bool) -> tuple[str, .
         found.append(
             "this is a code competition: it takes notebooks, not files; `kit export --to kaggle` "
             "makes one from a run"
+        )
+    if kind == "hackathon":
+        found.append(
+            "Kaggle names no metric: it looks like a hackathon, which people judge. If there is a "
+            "file of predictions to hand in, say how it is scored with --metric"
         )
     if not ours and metric:
         own = "a metric of its own" if custom else "a metric that kit does not have by this name"
