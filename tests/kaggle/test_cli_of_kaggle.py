@@ -1,4 +1,4 @@
-"""The unmodified `kaggle` command works with the loopback server."""
+"""The unmodified `kaggle` command works with the loopback server, and so does kit as a process."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import pytest
 from loopback_server import Server
 
 
-def run(server: Server, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    server: Server, home: Path, *arguments: str, module: str = "kaggle"
+) -> subprocess.CompletedProcess[str]:
     home.mkdir(exist_ok=True)
     path = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return subprocess.run(
-        [sys.executable, "-m", "kaggle", *arguments],
-        env={**path, **server.environment(home)},
+        [sys.executable, "-m", module, *arguments],
+        env={**path, **server.environment(home), "KIT_PLUGINS": "0"},
         cwd=home,
         capture_output=True,
         text=True,
@@ -63,3 +65,26 @@ def test_the_command_lists_downloads_submits_and_shows_the_board(
     assert "Alpha" in found.stdout
     run(toy, home, "competitions", "leaderboard", "toy", "-d", "-p", str(home))
     assert (home / "toy.zip").is_file()
+
+
+def test_kit_as_a_process_needs_no_change_of_the_sdk(toy: Server, tmp_path: Path) -> None:
+    """As its HTTP proxy, the server sees every address that kit asks for."""
+    rows = b"".join(b"%d,%d,%d\n" % (n, n * 7 % 13, n % 2) for n in range(40))
+    toy.competitions["toy"].files = {
+        "train.csv": b"id,x,y\n" + rows,
+        "test.csv": b"id,x\n50,1\n51,2\n",
+        "sample_submission.csv": b"id,y\n50,0.5\n51,0.5\n",
+    }
+    home = tmp_path / "home"
+    done = run(toy, home, "new", "toy", module="kit")
+    assert done.returncode == 0, done.stderr
+    assert (home / "toy" / "data" / "raw" / "train.csv").is_file()
+    file = home / "answer.csv"
+    file.write_bytes(b"id,y\n50,0.25\n51,0.75\n")
+    done = run(toy, home, "submit", "-C", "toy", "--file", str(file), "--no-wait", module="kit")
+    assert done.returncode == 0, done.stderr
+    assert [handed.content for handed in toy.submissions] == [file.read_bytes()]
+    assert {request.path.split("/")[2] for request in toy.requests} <= {
+        "localhost",
+        toy.storage_url.split("/")[2],
+    }

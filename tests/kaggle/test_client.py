@@ -43,6 +43,9 @@ REFUSALS = [
      ("deadline of toy is over", "no late submissions")),
     (400, "CreateSubmission", "Something new", RefusedError, ("Something new", "HTTP 400")),
     (429, "GetCompetition", "Quota exceeded", RefusedError, ("slow down (Quota", "in some min")),
+    (400, "CreateSubmission", "The file breaks the rules of CSV", RefusedError,
+     ("breaks the rules of CSV",)),
+    (408, "CreateSubmission", "Request timeout", ProviderError, ("HTTP 408",)),
     (503, "GetCompetition", "Unavailable", ProviderError, ("HTTP 503: Unavailable", "later")),
 ]  # fmt: skip
 
@@ -234,6 +237,29 @@ def test_control_characters_of_the_server_are_removed() -> None:
 @pytest.mark.parametrize("document", [[], "x", {"error": 3}, {"error": {"details": 1}}, {}])
 def test_a_strange_error_body_is_no_crash(document: Any) -> None:
     assert explained(of_body(400, document, None), "X", "toy")
+
+
+@pytest.mark.parametrize(
+    ("error", "how"),
+    [
+        (requests.exceptions.SSLError("self-signed certificate"), "setup"),
+        (requests.exceptions.ProxyError("no proxy"), "setup"),
+        (requests.exceptions.ConnectTimeout("slow"), "unreached"),
+        (requests.exceptions.ReadTimeout("slow"), "lost"),
+        (requests.exceptions.ConnectionError("reset"), "lost"),
+        (requests.exceptions.ChunkedEncodingError("cut"), "lost"),
+        (ValueError("no JSON"), "foreign"),
+        (KeyError("SCORING_V2"), "foreign"),
+    ],
+)
+def test_what_exceptions_of_the_network_mean(error: Exception, how: str) -> None:
+    failure = failure_of(error)
+    assert failure.how == how
+    assert not isinstance(explained(failure, "CreateSubmission", "toy"), RefusedError), (
+        "it is not known what the server did"
+    )
+    if how == "setup":
+        assert "REQUESTS_CA_BUNDLE" in str(explained(failure, "X", "toy"))
 
 
 def test_reset_is_midnight_utc() -> None:

@@ -252,6 +252,18 @@ def test_a_redirect_to_nowhere_is_told(server: Server, provider: KaggleProvider,
         provider.fetch(raw, quiet)
 
 
+def test_an_answer_that_is_the_archive_itself_is_not_read(
+    server: Server, provider: KaggleProvider, raw: Path
+) -> None:
+    """Whatever comes instead of a redirect, gigabytes perhaps, is closed unread."""
+    from loopback_world import Zip
+
+    server.add("toy")
+    server.DownloadDataFiles = lambda body, user: Zip("x", bytes(64 << 20))  # type: ignore
+    with pytest.raises(ProviderError, match="names no address"):
+        provider.fetch(raw, quiet)
+
+
 def test_a_disk_without_room_is_refused_before_the_first_byte(
     server: Server, provider: KaggleProvider, raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

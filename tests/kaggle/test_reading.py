@@ -122,4 +122,4 @@ def test_lines_and_escapes() -> None:
     assert line("a\x1b]8;;http://x\x07b\x1b]8;;\x07\x00c\u202ed") == "abcd"
     assert lines("a\r\nb\tc") == "a\nb    c"
     assert line("x" * 400).endswith("…")
-    assert redacted("at https://s.org/o?sig=abc, key k3y", ("k3y",)) == "at https://s.org/o key …"
+    assert redacted("at https://s.org/o?sig=abc now") == "at https://s.org/o now"

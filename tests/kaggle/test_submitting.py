@@ -67,6 +67,15 @@ def test_a_teammate_s_submission_of_the_same_content_is_known(
     assert [entry.by for entry in provider.same(sha256(file))] == ["bob"]
 
 
+def test_a_long_description_does_not_cost_the_mark(
+    server: Server, provider: KaggleProvider, file: Path
+) -> None:
+    server.add("toy")
+    provider.submit(file, "x" * 3_000)
+    assert len(server.submissions[0].description) < 450
+    assert provider.same(sha256(file))
+
+
 # -- the answer of CreateSubmission
 
 

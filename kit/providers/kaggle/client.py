@@ -91,7 +91,7 @@ class Json:
 
 
 class Raw:
-    """Hand an answer on as it is."""
+    """Hand an answer on as it is; whoever gets it closes it."""
 
     @staticmethod
     def prepare_from(response: requests.Response) -> requests.Response:
@@ -110,6 +110,7 @@ class _Session(requests.Session):
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = kwargs.get("timeout") or self._timeout
         kwargs["allow_redirects"] = False
+        kwargs["stream"] = True  # only what is looked at is read: an answer may be a whole archive
         return super().send(request, **kwargs)
 
 

@@ -10,9 +10,10 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -193,8 +194,8 @@ def _fetch_one(
 
 def _address(client: Client, call: str, **fields: Any) -> str:
     """The signed address that a download call redirects to."""
-    answer = client.call(call, reads=Raw, competition_name=client.slug, **fields)
-    address = str(answer.headers.get("Location") or "")
+    with closing(client.call(call, reads=Raw, competition_name=client.slug, **fields)) as answer:
+        address = str(answer.headers.get("Location") or "")
     if not address.startswith(("http://", "https://")):
         raise ProviderError(
             f"Kaggle's answer to {call.partition('/')[2]} names no address to download from "
@@ -203,21 +204,23 @@ def _address(client: Client, call: str, **fields: Any) -> str:
     return address
 
 
-def _room(client: Client, workplace: Path) -> Any:
+def _room(client: Client, workplace: Path) -> Callable[[int], None]:
     """Before the first byte: room for the rest of the archive and for what is in it."""
 
-    def check(more: int) -> None:
+    @cache
+    def unpacked() -> int:
         try:
             answer = client.call(
-                "competitions/GetCompetitionDataFilesSummary", competition_name=client.slug
+                "competitions/GetCompetitionDataFilesSummary",
+                repeat=False,
+                competition_name=client.slug,
             )
         except ProviderError:
-            answer = {}  # an estimate is not worth a failure
+            return 0  # an estimate is not worth a failure
         kinds = items(answer.get("fileSummaryInfo"), "fileTypes")
-        unpacked = sum(count(kind.get("totalSize")) or 0 for kind in kinds)
-        check_space(more + max(unpacked, more), workplace)
+        return sum(count(kind.get("totalSize")) or 0 for kind in kinds)
 
-    return check
+    return lambda more: check_space(more + max(unpacked(), more), workplace)
 
 
 def _check(archive: Path, name: str) -> None:

@@ -18,6 +18,7 @@ from kit.providers.kaggle.text import redacted
 
 SITE = "https://www.kaggle.com"
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+_UNSURE = {408, 425, 499}  # of a gateway that waited: what is behind it may have done the work
 
 
 @dataclass(kw_only=True, eq=False)
@@ -84,7 +85,7 @@ def explained(failure: Failure, call: str, slug: str) -> ProviderError:
             f"Kaggle asks to slow down ({_said(failure, 'too many requests')}).\n"
             f"  Try the same command again {_later(failure.retry_after)}; nothing is lost."
         )
-    if failure.status >= 500 or failure.status < 400:
+    if failure.status >= 500 or failure.status < 400 or failure.status in _UNSURE:
         return ProviderError(
             f"Kaggle failed to answer {call} (HTTP {failure.status}{_words(failure)}).\n"
             "  Its state is shown at https://www.kaggle-status.com; try again later."
@@ -174,7 +175,7 @@ def _named(words: str, slug: str) -> str:
 
 _RULES = (
     _Rule(
-        pattern="rules|RulesAcceptanceRequired",
+        pattern=r"accept\b.{0,40}\brules|RulesAcceptanceRequired",
         what="the rules of {slug} are not accepted yet by this account.",
         way=lambda words, slug: (
             f"Accept them at {SITE}/competitions/{slug}/rules (only a browser can), then try again."

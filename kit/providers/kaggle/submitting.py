@@ -29,6 +29,7 @@ from kit.providers.kaggle.text import line
 _PAGE = 200
 _MOST_PAGES = 50
 _DIGITS = 12
+_LONGEST = 400  # characters of a description; a server that cuts it must not cut off the mark
 _LOOKS = 3  # at the list of submissions, until one that was just made is in it
 _SESSIONS = 2  # uploads from the start before kit gives up
 
@@ -69,6 +70,7 @@ def hand_in(client: Client, path: Path, message: str) -> Submitted:
             arrived; the message says which.
     """
     mark = f"{mark_of(sha256(path))}-{secrets.token_hex(2)}]"
+    description = f"{line(message, _LONGEST)} {mark}".strip()
     token = _upload(client, path)
     try:
         answer = client.call(
@@ -76,7 +78,7 @@ def hand_in(client: Client, path: Path, message: str) -> Submitted:
             repeat=False,
             competition_name=client.slug,
             blob_file_tokens=token,
-            submission_description=f"{message} {mark}".strip(),
+            submission_description=description,
         )
     except RefusedError:
         raise
@@ -86,7 +88,7 @@ def hand_in(client: Client, path: Path, message: str) -> Submitted:
     if ref in ("", "0"):
         said = line(answer.get("message")) or "no reason given"
         return _resolved(client, mark, ProviderError(f"Kaggle made no submission: {said}."))
-    return _read_back(client, ref, path, f"{message} {mark}".strip())
+    return _read_back(client, ref, path, description)
 
 
 def _resolved(client: Client, mark: str, error: ProviderError) -> Submitted:
