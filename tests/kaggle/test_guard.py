@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import kagglesdk.kaggle_env as environment
 import pytest
 from loopback_types import check_endpoints
+
+import kit
+
+PACKAGE = Path(kit.__file__).parent
 
 
 def test_an_endpoint_that_leads_away_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,3 +55,38 @@ def test_sockets_of_the_file_system_and_loopback_are_allowed(tmp_path: Path) -> 
         server.listen()
         client.connect(str(tmp_path / "s"))
         assert tcp.connect_ex(("127.0.0.1", 9)) != 0
+
+
+def clients_imported(source: str) -> set[str]:
+    """The packages of Kaggle that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add((node.module or "").partition(".")[0])
+    return found & {"kaggle", "kagglesdk", "kagglehub"}
+
+
+def test_only_the_provider_imports_the_client_of_kaggle() -> None:
+    assert clients_imported("def f():\n    from kagglesdk.x import y") == {"kagglesdk"}
+    inside = PACKAGE / "providers" / "kaggle"
+    others = [
+        path.name
+        for path in PACKAGE.rglob("*.py")
+        if not path.is_relative_to(inside) and clients_imported(path.read_text(encoding="utf-8"))
+    ]
+    assert others == []
+    assert any(clients_imported(path.read_text(encoding="utf-8")) for path in inside.glob("*.py"))
+
+
+def test_the_provider_costs_nothing_until_it_is_asked(tmp_path: Path) -> None:
+    code = (
+        "import sys, kit.providers.kaggle, kit.providers.kaggle.doctor\n"
+        "print(*[m for m in ('kaggle', 'kagglesdk', 'requests', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+    assert list(tmp_path.iterdir()) == []

@@ -294,6 +294,86 @@ def test_force_keeps_the_old_files_until_the_new_are_there(toy: Server, run_kit:
     assert sorted(os.listdir("toy/data")) == ["kaggle.json", "manifest.json", "raw"]
 
 
+# -- waiting for the score
+
+
+class Clock:
+    """Sleeps without sleeping."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(kit.cli.submit, "time", clock)
+    monkeypatch.setattr(kit.cli.submit, "_POLLS", (5.0, 60.0))
+    return clock
+
+
+def handed_in(run_kit: RunKit) -> Any:
+    Path("answer.csv").write_bytes(tables()["sample_submission.csv"])
+    return run_kit("submit", "-C", "toy", "--file", "answer.csv")
+
+
+def status() -> str:
+    (path,) = Path("toy/submissions").glob("*.json")
+    return str(json.loads(path.read_text())["status"])
+
+
+def test_looks_at_the_score_become_rarer(toy: Server, run_kit: RunKit, clock: Clock) -> None:
+    toy.competitions["toy"].polls = 12
+    made(run_kit)
+    done = handed_in(run_kit)
+    assert (done.code, status()) == (0, "complete"), done.err
+    assert done.err.count("waiting for the score") == 1
+    assert clock.slept[0] == 5
+    assert clock.slept == sorted(clock.slept)
+    assert clock.slept[-1] == 60
+
+
+def test_failures_while_waiting_are_waited_out(toy: Server, run_kit: RunKit, clock: Clock) -> None:
+    made(run_kit)
+    toy.competitions["toy"].polls = 5
+
+    def fail_later() -> None:
+        toy.fault("ListSubmissions", "status", status=503, times=3 * 4)
+
+    toy.fault("CreateSubmission", "do", action=fail_later)
+    done = handed_in(run_kit)
+    assert (done.code, status(), len(toy.submissions)) == (0, "complete", 1), done.err
+
+
+def test_a_kaggle_that_stays_away_ends_the_wait_not_the_submission(
+    toy: Server, run_kit: RunKit, clock: Clock
+) -> None:
+    made(run_kit)
+
+    def fail_later() -> None:
+        toy.fault("ListSubmissions", "status", status=503, times=999)
+
+    toy.fault("CreateSubmission", "do", action=fail_later)
+    done = handed_in(run_kit)
+    assert (done.code, "HTTP 503" in done.err) == (3, True)
+    assert (status(), len(toy.submissions)) == ("pending", 1)
+
+
+def test_the_wait_has_an_end(
+    toy: Server, run_kit: RunKit, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit.cli.submit, "_LONGEST", 600.0)
+    toy.competitions["toy"].polls = 10**9
+    made(run_kit)
+    done = handed_in(run_kit)
+    assert (done.code, status()) == (0, "pending")
+    assert "there is still no score" in done.err
+    assert 600 <= sum(clock.slept) < 660
+
+
 # -- every failure on the command line: what kit says, its exit code, what is on disk after
 
 NEW_FAILURES = [
