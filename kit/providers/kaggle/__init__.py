@@ -2,8 +2,10 @@
 
 * `credentials`: where they are found, in the official order; `doctor`: what is wrong with them
 * `client`: calls with timeouts and repetitions; `refusals`: what went wrong, in one sentence
-* `description`, `pages`, `metrics`: what a competition says of itself
-* `download`, `files`: the data; `upload`, `submitting`: a submission; `reading`: JSON to facts
+* `reading`: JSON to facts; `metrics`: names of metrics; `pages`, `text`: the host's words as text
+* `download`: one object of the storage; `files`: the data of a competition
+* `submitting`: one submission, once; `board`: the leaderboard
+* `provider`: the contract of `kit.providers.base`, by means of the above
 
 The wire contract is that of kagglesdk 0.1.37 and 0.1.38. Of the SDK kit uses its requests, its
 addresses and its client; answers are read as JSON, so that a value the SDK does not know yet (a new
