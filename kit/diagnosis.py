@@ -15,7 +15,7 @@ import kit
 
 _PACKAGES = (
     "numpy", "pandas", "pyarrow", "scikit-learn", "lightgbm", "catboost", "tensorflow", "keras",
-    "kaggle", "typer",
+    "kaggle", "kagglesdk", "typer",
 )  # fmt: skip
 _LITTLE_DISK = 2 * 10**9
 _LITTLE_MEMORY = 4 * 2**30
@@ -37,7 +37,7 @@ class Fact:
 
 
 def diagnose(where: Path) -> list[Fact]:
-    """Look at Python, packages, memory, cores, disk, settings and credentials.
+    """Look at Python, packages, memory, cores, disk and settings.
 
     Args:
         where: the folder whose disk is looked at.
@@ -48,7 +48,6 @@ def diagnose(where: Path) -> list[Fact]:
         *_packages(),
         *_hardware(where),
         *_settings(),
-        _credentials(),
     ]
 
 
@@ -109,20 +108,3 @@ def _settings() -> Iterator[Fact]:
     for name in ("KIT_PLUGINS", "KIT_DEBUG", "KERAS_BACKEND"):
         if os.environ.get(name):
             yield Fact(name=name, value=os.environ[name])
-
-
-def _credentials() -> Fact:
-    """Where Kaggle credentials would come from; never what they are."""
-    home = Path.home()
-    sources = {
-        "KAGGLE_API_TOKEN": "KAGGLE_API_TOKEN" in os.environ,
-        "~/.kaggle/access_token": (home / ".kaggle" / "access_token").is_file(),
-        "KAGGLE_USERNAME and KAGGLE_KEY": {"KAGGLE_USERNAME", "KAGGLE_KEY"} <= set(os.environ),
-        "~/.kaggle/kaggle.json": (home / ".kaggle" / "kaggle.json").is_file(),
-        "~/.config/kaggle/kaggle.json": (home / ".config" / "kaggle" / "kaggle.json").is_file(),
-    }
-    found = [name for name, there in sources.items() if there]
-    return Fact(
-        name="kaggle credentials",
-        value=", ".join(found) or "none (not needed for sample and local competitions)",
-    )

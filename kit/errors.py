@@ -13,8 +13,9 @@
   + DiskFull                   nothing under a final name was touched
   + MissingDependency          says which extra to install
   + ProviderError              exit 3
-    - AuthError                says how to log in
-    - QuotaError               says when the next submission is possible
+    - RefusedError             the server said no, and nothing changed there
+      . AuthError              says how to log in
+      . QuotaError             says when the next submission is possible
 
 A message has at most four parts: where, the rule, the value found, the way out.
 """
@@ -81,11 +82,15 @@ class ProviderError(KitError):
     exit_code = 3
 
 
-class AuthError(ProviderError):
+class RefusedError(ProviderError):
+    """The server said no, or could not be asked: nothing was taken, nothing is counted."""
+
+
+class AuthError(RefusedError):
     """Credentials are missing or refused."""
 
 
-class QuotaError(ProviderError):
+class QuotaError(RefusedError):
     """No submission is left for now."""
 
 

@@ -8,11 +8,13 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kit.cli import main
 from kit.competition import Competition
 from kit.runs import Run, publish
 
@@ -38,6 +40,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+RunKit = Callable[..., Outcome]
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
@@ -52,15 +64,53 @@ def clean_environment(
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connecting anywhere but loopback fails the test."""
-    connect = socket.socket.connect
+    """Connecting, sending or asking for a name anywhere but on loopback fails the test.
 
-    def guarded(self: socket.socket, address: object) -> object:
-        if isinstance(address, tuple) and address[0] not in _LOOPBACK:
-            raise AssertionError(f"a test tried to reach {address}")
-        return connect(self, address)  # type: ignore[arg-type]
+    Sockets of the file system (AF_UNIX) are allowed: they cannot leave the machine.
+    """
+    for name, position in (("connect", 0), ("connect_ex", 0), ("sendto", -1)):
+        monkeypatch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name), position))
+    lookup = socket.getaddrinfo
 
-    monkeypatch.setattr(socket.socket, "connect", guarded)
+    def looked_up(host: object, *args: Any, **kwargs: Any) -> Any:
+        _refuse_foreign(host)
+        return lookup(host, *args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+
+
+def _guarded(original: Callable[..., Any], position: int) -> Callable[..., Any]:
+    def guarded(self: socket.socket, *args: Any) -> Any:
+        if self.family != getattr(socket, "AF_UNIX", None):
+            _refuse_foreign(args[position])
+        return original(self, *args)
+
+    return guarded
+
+
+def _refuse_foreign(address: object) -> None:
+    host = address[0] if isinstance(address, tuple) else address
+    host = host.decode() if isinstance(host, bytes) else host
+    if host not in _LOOPBACK and host not in ("", None):  # "" and None: this machine
+        pytest.fail(f"a test tried to reach {address}")
+
+
+@pytest.fixture
+def run_kit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunKit:
+    """A command in this process, as the installed entry point would run it."""
+
+    def run(*arguments: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["kit", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,10 @@ from kit.cli.options import Directory, Json, Quiet, Set, Verbose
 
 
 def data(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="Only these files and folders of the competition."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch again, whatever is there.")] = False,
     directory: Directory = None,
     set_: Set = None,
@@ -21,10 +26,13 @@ def data(
 
     A file that was changed since is named and left alone; --force fetches it again.
     """
+    if names:
+        _some(names, directory, set_, json=json, quiet=quiet)
+        return
     from kit.cli.output import Output, size
     from kit.competition import Competition
     from kit.errors import DataError
-    from kit.providers.base import load_provider
+    from kit.providers.base import load_provider, notes_of
     from kit.providers.manifest import Differences, fetch_anew, manifest, verify, write_manifest
 
     out = Output(json=json, quiet=quiet)
@@ -49,6 +57,8 @@ def data(
                 fetch_anew(provider, raw, progress)
             else:
                 provider.fetch(raw, progress)
+        for note in notes_of(provider):
+            out.remark(f"kit: {note}")
         files = write_manifest(raw, record)
     else:
         files = manifest(raw)
@@ -61,3 +71,35 @@ def data(
     out.table(headers, rows)
     if not fetched:
         out.say("\nAll files are as they were fetched.")
+
+
+def _some(
+    names: list[str], directory: Path | None, set_: list[str] | None, *, json: bool, quiet: bool
+) -> None:
+    """Fetch single files and folders; the record of all files is brought up to date."""
+    from kit.cli.output import Output, size
+    from kit.competition import Competition
+    from kit.errors import ConfigError
+    from kit.providers.base import Selects, load_provider, notes_of
+    from kit.providers.manifest import write_manifest
+
+    out = Output(json=json, quiet=quiet)
+    competition = Competition.find(directory, set_ or [])
+    provider = load_provider(competition.slug, competition.settings.provider, competition.root)
+    if not isinstance(provider, Selects):
+        raise ConfigError(
+            f"the provider {competition.settings.provider.name!r} gives all files or none: "
+            "`kit data` without names"
+        )
+    competition.raw.mkdir(parents=True, exist_ok=True)
+    with out.transfer("fetched") as progress:
+        paths = provider.fetch_some(names, competition.raw, progress)
+    for note in notes_of(provider):
+        out.remark(f"kit: {note}")
+    files = write_manifest(competition.raw, competition.root / "data" / "manifest.json")
+    found = {path.relative_to(competition.raw).as_posix() for path in paths}
+    out.document(
+        {"fetched": sorted(found), "files": {n: f for n, f in files.items() if n in found}}
+    )
+    rows = [[name, size(int(fact["bytes"]))] for name, fact in files.items() if name in found]
+    out.table(["file", "size"], rows)

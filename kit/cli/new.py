@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,11 +94,11 @@ def new(
     """Make a competition's folder: data, kit.toml, template."""
     from kit.cli.output import Output
     from kit.competition import CONFIG_NAME
-    from kit.providers.base import load_provider
+    from kit.providers.base import load_provider, notes_of
     from kit.scaffold.write import create
 
     out = Output(json=json, quiet=quiet)
-    root = _place(competition, directory)
+    root = _place(_slug(competition), directory)
     if exist_ok and (root / CONFIG_NAME).is_file():
         out.document({"root": str(root), "created": False})
         out.say(f"{_short(root)} is already there; nothing was changed.")
@@ -129,7 +130,15 @@ def new(
             template=template,
             progress=progress,
         )
+    for note in notes_of(provider):
+        out.remark(f"kit: {note}")
     _report(out, root, inference, verbose)
+
+
+def _slug(competition: str) -> str:
+    """The name in an address of Kaggle, as copied from a browser."""
+    found = re.match(r"https?://(?:www\.)?kaggle\.com/(?:c|competitions)/([\w-]+)", competition)
+    return found.group(1) if found else competition
 
 
 def _report(out: Output, root: Path, inference: Inference, verbose: bool) -> None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from kit.runs import Run
     from kit.submission import Receipt
 
-_POLL_SECONDS = 5.0
+_POLLS = (5.0, 60.0)  # seconds between two looks at the score: the first, and the most
+_LONGEST = 12 * 3600.0  # seconds kit waits for a score
+_FAILURES = 5  # looks in a row that may fail while waiting
+_TOP, _AROUND = 5, 2  # lines of a long leaderboard: the best, and around one's own
 
 
 def submit(
@@ -50,7 +53,7 @@ def submit(
     from kit.cli.output import Output
     from kit.competition import Competition
     from kit.errors import ConfigError
-    from kit.providers.base import load_provider
+    from kit.providers.base import load_provider, notes_of
     from kit.submission import submit as hand_in
 
     out = Output(json=json, quiet=quiet)
@@ -61,9 +64,14 @@ def submit(
     chosen = file or _run(competition, name, out)
     if not isinstance(chosen, Path):
         before_submit(competition, chosen, out)
-    receipt = hand_in(competition, chosen, provider, message=message, again=again, dry_run=dry_run)
+    receipt = hand_in(
+        competition, chosen, provider, message=message, again=again, dry_run=dry_run,
+        tell=out.remark,
+    )  # fmt: skip
     if wait and not dry_run:
         receipt = _waited(competition, provider, receipt, out)
+    for note in notes_of(provider):
+        out.remark(f"kit: {note}")
     out.document(receipt.to_json())
     for note in receipt.notes:
         out.say(f"note: {note}")
@@ -89,12 +97,29 @@ def _run(competition: Competition, name: str | None, out: Output) -> Run:
 
 
 def _waited(competition: Competition, provider: Provider, receipt: Receipt, out: Output) -> Receipt:
+    """Look for the score, less and less often; what is handed in stays whatever happens here."""
+    from kit.errors import AuthError, ProviderError
     from kit.submission import refresh
 
+    pause, waited, failures = _POLLS[0], 0.0, 0
     while receipt.status in ("sent", "pending"):
-        out.remark("waiting for the score; Ctrl-C stops waiting, the submission stays")
-        time.sleep(_POLL_SECONDS)
-        changed = [each for each in refresh(competition, provider) if each.path == receipt.path]
+        if not waited:
+            out.remark("waiting for the score; Ctrl-C stops waiting, the submission stays")
+        if waited >= _LONGEST:
+            out.remark("kit: there is still no score; `kit submit` and `kit ledger` look again")
+            break
+        time.sleep(pause)
+        waited, pause = waited + pause, min(pause * 1.5, _POLLS[1])
+        try:
+            changed = [each for each in refresh(competition, provider) if each.path == receipt.path]
+        except AuthError:
+            raise
+        except ProviderError:
+            failures += 1
+            if failures >= _FAILURES:
+                raise
+            continue
+        failures = 0
         receipt = changed[0] if changed else receipt
     return receipt
 
@@ -115,11 +140,32 @@ def _facts(receipt: Receipt) -> list[list[Cell]]:
 
 
 def _board(provider: Provider, out: Output) -> None:
-    standings = provider.leaderboard()
+    """The board; of a long one the best and those around one's own."""
+    from kit.errors import ProviderError
+
+    try:
+        standings = provider.leaderboard()
+    except ProviderError as error:  # the submission is made: that there is no board is no failure
+        out.remark(f"kit: no leaderboard: {str(error).splitlines()[0]}")
+        return
     if not standings:
         return
+    mine = [place for place, standing in enumerate(standings) if standing.mine]
+    shown = {
+        place
+        for place in range(len(standings))
+        if len(standings) <= 2 * _TOP + 2 * _AROUND
+        or place < _TOP
+        or any(abs(place - own) <= _AROUND for own in mine)
+    }
     out.say()
     out.table(
         ["rank", "team", "public score"],
-        [[s.rank, s.team + (" <-" if s.mine else ""), s.score] for s in standings],
+        [
+            [s.rank, s.team + (" <-" if s.mine else ""), s.score]
+            for place, s in enumerate(standings)
+            if place in shown
+        ],
     )
+    if len(shown) < len(standings):
+        out.say(f"{len(standings)} teams in all.")

@@ -83,10 +83,11 @@ def doctor(
 
     from kit.cli.output import Output
     from kit.diagnosis import diagnose
+    from kit.providers.kaggle.doctor import credential_facts
 
     competition = competition_or_none(directory, set_)
     out = Output(json=json, quiet=quiet)
-    facts = diagnose(competition.root if competition else Path.cwd())
+    facts = [*diagnose(competition.root if competition else Path.cwd()), *credential_facts()]
     out.document([{"name": f.name, "value": f.value, "problem": f.problem} for f in facts])
     out.table(
         ["", "", "problem"],

@@ -6,7 +6,7 @@ Everything it refuses is a `ProviderError` with the next step in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -18,12 +18,37 @@ Progress = Callable[[str, int, int], None]
 """Called as ``progress(file name, bytes of it done, all bytes of it)``."""
 
 
+Kind = Literal["files", "notebooks", "simulation", "hackathon"]
+"""How one takes part: hand in files, hand in notebooks, let agents play, or write something up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page that the host wrote, as plain text without control characters."""
+
+    name: str
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Description:
     """What the provider says of a competition before any file is read.
 
-    `hints` are facts the provider is sure of, by the flag names of `kit new`
-    (``{"metric": "roc_auc", "id": "row_id"}``); they beat what the files suggest.
+    Text comes from the host: it is shown, never run, never a path, never markup.
+
+    Attributes:
+        slug, title, url, about: what it is called, where it is, what it is about.
+        hints: facts the provider is sure of, by the flag names of `kit new`
+            (``{"metric": "roc_auc", "id": "row_id"}``); they beat what the files suggest.
+        questions: what the provider knows and kit cannot use, a sentence each.
+        metric: the provider's own name of the metric, "" where it has none.
+        kind: how one takes part.
+        deadline, merger_deadline: UTC, ISO 8601, "" where there is none.
+        daily_limit, team_size, teams: None where not known.
+        rules_accepted: None where not known.
+        closed: whether it takes no submissions at all.
+        prize: what there is to win.
+        pages: what the host wrote.
     """
 
     slug: str
@@ -31,6 +56,18 @@ class Description:
     url: str = ""
     about: str = ""
     hints: dict[str, Any] = field(default_factory=dict)
+    questions: tuple[str, ...] = ()
+    metric: str = ""
+    kind: Kind = "files"
+    deadline: str = ""
+    merger_deadline: str = ""
+    daily_limit: int | None = None
+    team_size: int | None = None
+    teams: int | None = None
+    rules_accepted: bool | None = None
+    closed: bool = False
+    prize: str = ""
+    pages: tuple[Page, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +93,15 @@ class Submitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How many submissions are left; None: no limit."""
+    """How many submissions are left; None: no limit.
+
+    `resets` says when there are new ones, as it stands behind "possible": "at 00:00 UTC, in 5 h".
+    `note` is what the provider has to say before something is handed in (the deadline is over).
+    """
 
     left_today: int | None = None
     resets: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +183,35 @@ def contest(provider: Provider) -> Contest:
         ProviderError: the server refused or did not answer.
     """
     return provider.contest() if isinstance(provider, KnowsContest) else Contest()
+
+
+@runtime_checkable
+class Recognises(Protocol):
+    """A provider that can tell which submissions hold the same content."""
+
+    def same(self, sha256: str) -> list[Submitted]:
+        """Submissions of a file with this SHA-256, newest first, whoever of the team sent them."""
+
+
+@runtime_checkable
+class Selects(Protocol):
+    """A provider that can fetch a part of the files."""
+
+    def fetch_some(self, names: Sequence[str], destination: Path, progress: Progress) -> list[Path]:
+        """Put these files, and what lies in these folders, into `destination`."""
+
+
+@runtime_checkable
+class Tidies(Protocol):
+    """A provider that keeps a download until the folder it is for is there."""
+
+    def tidy(self) -> None:
+        """Remove what is kept for another try."""
+
+
+def notes_of(provider: Provider) -> list[str]:
+    """What happened on the way and the user should know (a stale token was passed over)."""
+    return list(getattr(provider, "notes", ()))
 
 
 def load_provider(slug: str, spec: ProviderSpec, root: Path) -> Provider:

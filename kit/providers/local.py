@@ -1,44 +1,19 @@
 """A folder or a zip with Kaggle-shaped files plays the server; it grades if it has the answers.
 
-Owns: taking over files (whole or not at all, equal ones skipped) and unpacking without ever leaving
-the destination. State (earlier submissions) lies in ``<root>/.local``.
+State (earlier submissions) lies in ``<root>/.local``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import lzma
-import shutil
-import stat
-import unicodedata
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
 
-from kit.atomic import atomic_path, sha256
 from kit.competition import Competition, ProviderSpec
-from kit.errors import DiskFull, ProviderError, SubmissionError
+from kit.errors import ProviderError, SubmissionError
 from kit.providers.base import Contest, Description, Limits, Progress, Standing, Submitted
 from kit.providers.manifest import files_below
 from kit.providers.record import Record
-
-_CHUNK = 1 << 20
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
-# Deflate cannot pack tighter than 1032:1; tables, even constant ones, stay far below
-_MAX_RATIO, _RATIO_FROM = 500, 16 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Member:
-    """One file of the source: name with `/`, size in bytes, and how to read it."""
-
-    name: str
-    size: int
-    open: Callable[[], AbstractContextManager[IO[bytes]]]
+from kit.providers.unpacking import Member, take, unpack
 
 
 class LocalProvider:
@@ -71,20 +46,8 @@ class LocalProvider:
         """
         source = self._source()
         if source.is_dir():
-            return _take(self._members(source), destination, progress)
-        try:
-            with zipfile.ZipFile(source) as archive:
-                return _take(safe_members(archive, source), destination, progress)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            lzma.LZMAError,
-            EOFError,
-            NotImplementedError,
-        ) as error:
-            raise ProviderError(
-                f"{source} cannot be unpacked: {error}. It may be truncated; fetch it again."
-            ) from error
+            return take(self._members(source), destination, progress)
+        return unpack(source, destination, progress)
 
     def submit(self, path: Path, message: str) -> Submitted:
         """Grade the file if a solution is configured; note it in any case."""
@@ -172,11 +135,11 @@ class LocalProvider:
             raise ProviderError(f"the source must be a folder or a zip. Received: {source}")
         return source
 
-    def _members(self, source: Path) -> list[_Member]:
+    def _members(self, source: Path) -> list[Member]:
         """The files of a folder; the answers are left where they are."""
         hidden = self._path(self.spec.solution) if self.spec.solution else None
         members = [
-            _Member(
+            Member(
                 name=path.relative_to(source).as_posix(),
                 size=path.stat().st_size,
                 open=lambda path=path: path.open("rb"),  # type: ignore[misc]
@@ -187,123 +150,3 @@ class LocalProvider:
         if not members:
             raise ProviderError(f"the folder {source} has no files (hidden ones do not count)")
         return members
-
-
-def safe_members(archive: zipfile.ZipFile, source: Path) -> list[_Member]:
-    """The files of a zip that may be unpacked; a folder around all of them is taken off.
-
-    Raises:
-        ProviderError: a member would leave the destination, is a link, encrypted or a bomb, or two
-            members would become the same file on a disk that ignores case.
-    """
-    infos = [info for info in archive.infolist() if not info.is_dir()]
-    for info in infos:
-        fault = _fault(info)
-        if fault:
-            raise ProviderError(
-                f"{source}: the member {info.filename!r} {fault}; nothing was unpacked.\n"
-                "  If you trust the file, unpack it yourself and name the folder."
-            )
-    infos = [info for info in infos if not _hidden(info.filename)]
-    if not infos:
-        raise ProviderError(f"{source} holds no files (hidden ones do not count)")
-    names = _without_common_folder([str(PurePosixPath(info.filename)) for info in infos])
-    _check_collisions(names, source)
-    return [
-        _Member(name=name, size=info.file_size, open=lambda info=info: archive.open(info))  # type: ignore[misc]
-        for name, info in zip(names, infos, strict=True)
-    ]
-
-
-def _fault(info: zipfile.ZipInfo) -> str:
-    """What is wrong with a member, or an empty string."""
-    name = info.filename
-    parts = name.replace("\\", "/").split("/")
-    if name.startswith(("/", "\\")) or ":" in parts[0] or "\\" in name:
-        return "has an absolute or a Windows path"
-    if ".." in parts:
-        return 'has ".." in its path'
-    if any(ord(character) < 32 for character in name):
-        return "has control characters in its name"
-    mode = info.external_attr >> 16
-    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return "is a link or a device, not a file"
-    if info.flag_bits & 0x1:
-        return "is encrypted"
-    packed = max(info.compress_size, 1)
-    if info.file_size > _RATIO_FROM and info.file_size / packed > _MAX_RATIO:
-        return f"claims to unpack to {info.file_size:,} bytes from {info.compress_size:,}"
-    return ""
-
-
-def _hidden(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return "__MACOSX" in parts or any(part.startswith(".") for part in parts)
-
-
-def _without_common_folder(names: Sequence[str]) -> list[str]:
-    first = {PurePosixPath(name).parts[0] for name in names}
-    if len(first) != 1 or any("/" not in name for name in names):
-        return list(names)
-    return [name.partition("/")[2] for name in names]
-
-
-def _check_collisions(names: Sequence[str], source: Path) -> None:
-    seen: dict[str, str] = {}
-    for name in names:
-        key = unicodedata.normalize("NFC", name).casefold()
-        if key in seen:
-            raise ProviderError(
-                f"{source}: two members would become one file on some disks: {seen[key]!r} and "
-                f"{name!r}; nothing was unpacked."
-            )
-        seen[key] = name
-    for key, name in seen.items():
-        above = next((str(p) for p in PurePosixPath(key).parents if str(p) in seen), None)
-        if above is not None:
-            raise ProviderError(f"{source}: {seen[above]!r} is a file and the folder of {name!r}")
-
-
-def _take(members: Sequence[_Member], destination: Path, progress: Progress) -> list[Path]:
-    """Write what is not there yet, each file whole or not at all."""
-    needed = [member for member in members if not _same(member, destination / member.name)]
-    _check_space(sum(member.size for member in needed), destination)
-    for member in needed:
-        done = 0
-        with (
-            atomic_path(destination / member.name) as temporary,
-            member.open() as source,
-            temporary.open("wb") as target,
-        ):
-            for chunk in _chunks(source):
-                target.write(chunk)
-                done += len(chunk)
-                progress(member.name, done, member.size)
-            if not member.size:
-                progress(member.name, 0, 0)
-    return [destination / member.name for member in members]
-
-
-def _chunks(source: IO[bytes]) -> Iterator[bytes]:
-    while chunk := source.read(_CHUNK):
-        yield chunk
-
-
-def _same(member: _Member, path: Path) -> bool:
-    if not path.is_file() or path.stat().st_size != member.size:
-        return False
-    digest = hashlib.sha256()
-    with member.open() as source:
-        for chunk in _chunks(source):
-            digest.update(chunk)
-    return digest.hexdigest() == sha256(path)
-
-
-def _check_space(needed: int, destination: Path) -> None:
-    existing = next(path for path in (destination, *destination.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise DiskFull(
-            f"the files need {needed:,} bytes, however only {free:,} are free at {existing}.\n"
-            "  Nothing was written. Free some space and run the same command again."
-        )

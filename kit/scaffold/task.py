@@ -33,6 +33,7 @@ class Score:
     because: str
     needs: str = ""
     tasks: tuple[str, ...] = ()
+    asked: bool = True  # by the user; else the provider says so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,13 @@ def asked_score(wishes: Wishes) -> Score | None:
     if ":" in name:  # the user's own, in a folder that is not there yet
         return Score(name=name, because=wish.because)
     metric: Any = METRICS.load(name)
-    return Score(name=name, because=wish.because, needs=metric.needs, tasks=tuple(metric.tasks))
+    return Score(
+        name=name,
+        because=wish.because,
+        needs=metric.needs,
+        tasks=tuple(metric.tasks),
+        asked=not wish.because.startswith("the provider"),
+    )
 
 
 def _asked_task(wish: Wish, evidence: Evidence) -> str:
@@ -274,6 +281,12 @@ def _note_metric(
     task: str, wants: str, classes: tuple[str, ...], evidence: Evidence, inference: Inference
 ) -> None:
     score = evidence.score
+    if score is not None and score.tasks and task not in score.tasks and not score.asked:
+        inference.ask(
+            f"the provider names the metric {score.name}, which scores {', '.join(score.tasks)}, "
+            f"however the task looks like {task}: --task or --metric says which"
+        )
+        score = None
     if score is not None:
         if score.tasks and task not in score.tasks:
             raise ConfigError(

@@ -6,6 +6,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
@@ -38,6 +39,7 @@ def copy_template(source: Path, destination: Path, facts: Mapping[str, str]) -> 
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.name in _FILLED:
             text = Template(path.read_text(encoding="utf-8")).safe_substitute(facts)
+            text = re.sub(r"\n{3,}", "\n\n", text)  # a fact that is not known leaves no gap
             target.write_text(text, encoding="utf-8")
         else:
             target.write_bytes(path.read_bytes())

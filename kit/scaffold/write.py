@@ -18,9 +18,10 @@ from uuid import uuid4
 
 from kit.atomic import disk_errors
 from kit.competition import CONFIG_NAME, Competition, ProviderSpec
-from kit.errors import ConfigError, KitError
-from kit.providers.base import Description, Progress, Provider
+from kit.errors import ConfigError, KitError, ProviderError
+from kit.providers.base import Description, Progress, Provider, Tidies
 from kit.providers.manifest import write_manifest
+from kit.scaffold.host import PAGES_NAME, fact_lines, pages_text, plain
 from kit.scaffold.infer import Inference, infer
 from kit.scaffold.render import render
 from kit.scaffold.templates import copy_template, template_path
@@ -60,16 +61,32 @@ def create(
     _refuse_existing(root)
     with _built_aside(root) as folder:
         description = provider.describe()
+        _refuse_games(description)
         raw = folder / "data" / "raw"
         raw.mkdir(parents=True)
         provider.fetch(raw, progress)
         inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
+        if flags.get("metric") is None:
+            inference.questions.extend(description.questions)
         copy_template(source, folder, _facts(inference, description))
+        if description.pages:
+            (folder / PAGES_NAME).write_text(pages_text(description), encoding="utf-8")
         text = render(inference, description, spec)
         (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
         Competition.load(folder)  # what kit writes kit must be able to read
         write_manifest(raw, folder / "data" / "manifest.json")
+    if isinstance(provider, Tidies):
+        provider.tidy()
     return inference
+
+
+def _refuse_games(description: Description) -> None:
+    """Nothing is downloaded for what kit's loop (tables, folds, a file of predictions) is not."""
+    if description.kind == "simulation":
+        raise ProviderError(
+            f"{description.slug} is a simulation: agents play against one another, there is no "
+            f"file of predictions.\n  kit cannot help there; see {description.url}."
+        )
 
 
 @contextmanager
@@ -117,10 +134,11 @@ def _facts(inference: Inference, description: Description) -> dict[str, str]:
     """What templates may mention."""
     target = inference.get("columns.target", "")
     return {
-        "title": description.title or description.slug,
+        "title": plain(description.title) or description.slug,
         "slug": description.slug,
         "url": description.url,
-        "about": description.about,
+        "about": plain(description.about),
+        "facts": fact_lines(description),
         "target": target if isinstance(target, str) else ", ".join(target),
         "task": str(inference.get("task.type", "")),
         "metric": str(inference.get("task.metric", "")),

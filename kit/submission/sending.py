@@ -6,7 +6,7 @@ This is the only module that calls `Provider.submit`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import Any
 
 from kit.atomic import sha256
 from kit.competition import Competition
-from kit.errors import AuthError, KitError, ProviderError, QuotaError, SubmissionError
-from kit.providers.base import Provider, Submitted
+from kit.errors import KitError, ProviderError, QuotaError, RefusedError, SubmissionError
+from kit.providers.base import Limits, Provider, Recognises, Submitted
 from kit.runs import Run
 from kit.submission.building import build, left_out
 from kit.submission.checking import validate
@@ -32,6 +32,7 @@ def submit(
     message: str = "",
     again: bool = False,
     dry_run: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Receipt:
     """Build (from a run), validate, hand in, and write the receipt.
 
@@ -42,15 +43,16 @@ def submit(
         message: the description; empty: the run's id or the file's name.
         again: send although the same content was sent before.
         dry_run: stop before the provider is asked anything; no receipt is written.
+        tell: told what is left today, before anything is sent.
 
     Returns:
         The receipt. Its status is "error" where the server took the file and rejected it.
 
     Raises:
-        SubmissionError: the file would be rejected, or was handed in before.
-        QuotaError: no submission is left.
-        ProviderError: the server refused or did not answer; in the latter case the receipt stays,
-            with status "sent", and the same content is not sent again unasked.
+        SubmissionError: the file would be rejected, or was handed in before, here or elsewhere.
+        RefusedError: the server said no, or no submission is left; nothing was handed in.
+        ProviderError: it is not known whether it arrived; the receipt stays, with status "sent",
+            and the same content is not sent again unasked.
     """
     run = run_or_file if isinstance(run_or_file, Run) else None
     path = build(run_or_file, competition) if isinstance(run_or_file, Run) else run_or_file
@@ -58,7 +60,7 @@ def submit(
     receipt = _draft(competition, path, run, message or (run.id if run else path.name), notes)
     if dry_run:
         return _dry(competition, receipt)
-    _check_quota(provider)
+    _tell_left(_checked_limits(provider), tell)
     receipt = _claim(competition, receipt, provider, again)
     return _send(path, receipt, provider)
 
@@ -76,7 +78,7 @@ def refresh(competition: Competition, provider: Provider) -> list[Receipt]:
     listed = provider.submissions()
     changed = []
     for receipt in waiting:
-        found = _find(receipt, listed, receipts)
+        found = _find(receipt, listed, receipts, provider)
         answered = _answered(receipt, found) if found else receipt
         if answered != receipt:
             changed.append(write_receipt(answered))
@@ -134,11 +136,22 @@ def _dry(competition: Competition, receipt: Receipt) -> Receipt:
     return replace(receipt, status="dry-run", notes=(*receipt.notes, *notes))
 
 
-def _check_quota(provider: Provider) -> None:
+def _checked_limits(provider: Provider) -> Limits:
     limits = provider.limits()
     if limits.left_today is not None and limits.left_today <= 0:
         when = f" The next is possible {limits.resets}." if limits.resets else ""
-        raise QuotaError(f"no submission is left today.{when} The file is valid and stays.")
+        why = f" ({limits.note})" if limits.note else ""
+        raise QuotaError(f"no submission is left today{why}.{when} The file is valid and stays.")
+    return limits
+
+
+def _tell_left(limits: Limits, tell: Callable[[str], None]) -> None:
+    if limits.note:
+        tell(limits.note)
+    if limits.left_today is not None:
+        plural = "s are" if limits.left_today != 1 else " is"
+        when = f"; new ones {limits.resets}" if limits.resets else ""
+        tell(f"{limits.left_today} submission{plural} left today, this one included{when}")
 
 
 def _claim(competition: Competition, receipt: Receipt, provider: Provider, again: bool) -> Receipt:
@@ -152,6 +165,8 @@ def _claim(competition: Competition, receipt: Receipt, provider: Provider, again
         earlier = _earlier(competition, receipt)
         if earlier and not again:
             raise SubmissionError(_refusal(earlier[0], receipts, provider))
+        if not again:
+            _refuse_known(receipt, provider)
         stem = Path(receipt.file).stem
         notes = (
             *receipt.notes,
@@ -166,6 +181,21 @@ def _earlier(competition: Competition, receipt: Receipt) -> list[Receipt]:
     return [r for r in receipts if r.sha256 == receipt.sha256 and r.status != "error"]
 
 
+def _refuse_known(receipt: Receipt, provider: Provider) -> None:
+    """Refuse what the server has of the same content, sent from another machine or by the team."""
+    if not isinstance(provider, Recognises):
+        return
+    known = [entry for entry in provider.same(receipt.sha256) if entry.status != "error"]
+    if known:
+        first = known[0]
+        score = "" if first.public is None else f", public {first.public:.6g}"
+        raise SubmissionError(
+            f"the same content was handed in before, elsewhere: {first.file_name} by "
+            f"{first.submitted_by or 'the team'} at {first.created} (ref {first.ref!r}{score}).\n"
+            "  `kit submit --again` sends it once more."
+        )
+
+
 def _refusal(earlier: Receipt, receipts: Sequence[Receipt], provider: Provider) -> str:
     if earlier.status != "sent":
         return (
@@ -175,7 +205,7 @@ def _refusal(earlier: Receipt, receipts: Sequence[Receipt], provider: Provider) 
     reason = f" ({earlier.error})" if earlier.error else ""
     what = f"{earlier.file} was sent at {earlier.created} and no answer came{reason}."
     try:
-        found = _find(earlier, provider.submissions(), receipts)
+        found = _find(earlier, provider.submissions(), receipts, provider)
     except ProviderError as error:
         way = f"The server cannot be asked whether it arrived: {error}"
     else:
@@ -195,9 +225,9 @@ def _told(receipt: Receipt) -> str:
 def _send(path: Path, receipt: Receipt, provider: Provider) -> Receipt:
     try:
         submitted = provider.submit(path, receipt.message)
-    except (AuthError, QuotaError):
+    except RefusedError:
         if receipt.path is not None:
-            receipt.path.unlink(missing_ok=True)  # refused at the door: nothing was sent
+            receipt.path.unlink(missing_ok=True)  # refused at the door: nothing was handed in
         raise
     except KitError as error:
         # whether it arrived is not known; the trace stays so that nothing is sent twice unasked
@@ -222,17 +252,23 @@ def _answered(receipt: Receipt, submitted: Submitted) -> Receipt:
 
 
 def _find(
-    receipt: Receipt, listed: Sequence[Submitted], receipts: Sequence[Receipt]
+    receipt: Receipt, listed: Sequence[Submitted], receipts: Sequence[Receipt], provider: Provider
 ) -> Submitted | None:
-    """The server's entry for a receipt: by its ref, else by file name, time and being unclaimed."""
+    """The server's entry for a receipt: by its ref; by its content, where the server can tell.
+
+    Else by file name, message, time and being unclaimed.
+    """
     if receipt.ref:
         return next((entry for entry in listed if entry.ref == receipt.ref), None)
     claimed = {other.ref for other in receipts}
+    if isinstance(provider, Recognises):
+        same = [entry for entry in provider.same(receipt.sha256) if entry.ref not in claimed]
+        return same[0] if same else None
     since = _moment(receipt.created) - _CLOCKS
     for entry in sorted(listed, key=lambda entry: _moment(entry.created)):
-        same = entry.file_name == Path(receipt.file).name
-        same = same and entry.message.startswith(receipt.message)  # a provider may add to it
-        if same and entry.ref not in claimed and _moment(entry.created) >= since:
+        same_file = entry.file_name == Path(receipt.file).name
+        same_file = same_file and entry.message.startswith(receipt.message)  # it may add to it
+        if same_file and entry.ref not in claimed and _moment(entry.created) >= since:
             return entry
     return None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kit.competition import ProviderSpec
-from kit.errors import KitError, ProviderError, UnknownName
+from kit.errors import AuthError, KitError, ProviderError, UnknownName
 from kit.metrics import load_metric
 from kit.providers.base import Contest, Provider, contest, load_provider
 from kit.providers.manifest import manifest, verify, write_manifest
@@ -229,20 +229,20 @@ def test_damaged_submission_record_is_named(tmp_path: Path) -> None:
         provider.submissions()
 
 
-def test_every_step_of_kaggle_says_what_to_do_instead(tmp_path: Path) -> None:
-    provider = load_provider("titanic", ProviderSpec(name="kaggle"), tmp_path)
+def test_kaggle_without_credentials_says_how_to_get_them(tmp_path: Path) -> None:
+    provider = load_provider("titanic", ProviderSpec(name="kaggle"), tmp_path / "titanic")
     steps = (
-        (provider.describe, "--from PATH"),
-        (lambda: provider.fetch(tmp_path, quiet), "--from PATH"),
-        (lambda: provider.submit(tmp_path / "x.csv", ""), "--dry-run"),
-        (provider.limits, "--dry-run"),
-        (provider.submissions, "titanic/submissions"),
-        (provider.leaderboard, "titanic/leaderboard"),
+        provider.describe,
+        lambda: provider.fetch(tmp_path / "raw", quiet),
+        provider.limits,
+        provider.submissions,
+        provider.leaderboard,
     )
-    for step, way_out in steps:
-        with pytest.raises(ProviderError, match=r"does not talk to Kaggle yet") as caught:
+    for step in steps:
+        with pytest.raises(AuthError, match="no Kaggle credentials") as caught:
             step()
-        assert way_out in str(caught.value)
+        assert "kaggle.com/settings" in str(caught.value)
+        assert "--from PATH" in str(caught.value)
 
 
 def test_unknown_provider_is_named(tmp_path: Path) -> None:

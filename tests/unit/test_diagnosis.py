@@ -69,20 +69,3 @@ def test_spinning_threads_are_a_problem(
 ) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", policy)
     assert bool(facts(tmp_path)["OMP_WAIT_POLICY"].problem) == told
-
-
-def test_credentials_are_located_and_never_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert facts(tmp_path)["kaggle credentials"].value.startswith("none")
-    monkeypatch.setenv("KAGGLE_USERNAME", "somebody")
-    monkeypatch.setenv("KAGGLE_KEY", "a-secret")
-    file = Path.home() / ".kaggle" / "kaggle.json"
-    file.parent.mkdir()
-    file.write_text('{"key": "another-secret"}')
-    found = facts(tmp_path)
-    assert found["kaggle credentials"].value == (
-        "KAGGLE_USERNAME and KAGGLE_KEY, ~/.kaggle/kaggle.json"
-    )
-    assert "secret" not in str(found)
-    assert "somebody" not in str(found)

@@ -13,7 +13,7 @@ import pytest
 
 from kit.competition import ProviderSpec
 from kit.errors import ConfigError, DiskFull, ProviderError
-from kit.providers import local as module
+from kit.providers import unpacking as module
 from kit.providers.local import LocalProvider
 
 

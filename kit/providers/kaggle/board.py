@@ -1,0 +1,98 @@
+"""The leaderboard: one zip with a CSV of all teams; pages of it where there is no zip."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+from kit.errors import ProviderError
+from kit.providers.base import Standing
+from kit.providers.kaggle.client import Client, Raw
+from kit.providers.kaggle.reading import items, number
+from kit.providers.kaggle.text import line
+from kit.providers.unpacking import UNREADABLE
+
+_MOST_BYTES = 256 << 20
+_PAGE = 200
+_MOST_PAGES = 500
+
+
+def standings(client: Client, teams: set[str]) -> list[Standing]:
+    """The public board, best first, as Kaggle sorts it.
+
+    Args:
+        client: to ask.
+        teams: names of teams that are ours.
+
+    Raises:
+        ProviderError: refused, or unreadable.
+    """
+    account = client.account().casefold()
+    answer = client.call(
+        "competitions/DownloadLeaderboard", reads=Raw, competition_name=client.slug
+    )
+    rows = _rows_of_zip(answer)
+    found = list(_of_csv(rows, account, teams)) if rows is not None else _of_pages(client, teams)
+    ours = [place for place in found if place.mine]
+    # a team is ours by its members; by its name only where the board does not list members
+    return found if ours or rows is None else _by_name(found, teams)
+
+
+def _rows_of_zip(answer: requests.Response) -> list[dict[str, str]] | None:
+    try:
+        body = answer.content
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            tables = [i for i in archive.infolist() if i.filename.lower().endswith(".csv")]
+            if not tables or tables[0].file_size > _MOST_BYTES:
+                return None
+            text = archive.read(tables[0]).decode("utf-8-sig", "replace")
+    except (*UNREADABLE, requests.RequestException):
+        return None
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def _of_csv(rows: list[dict[str, str]], account: str, teams: set[str]) -> Iterator[Standing]:
+    for position, row in enumerate(rows, start=1):
+        score = number(row.get("Score"))
+        if score is None:
+            continue
+        members = (row.get("TeamMemberUserNames") or "").casefold().replace(";", ",").split(",")
+        yield Standing(
+            rank=int(number(row.get("Rank")) or position),
+            team=line(row.get("TeamName")),
+            score=score,
+            mine=bool(account) and account in (name.strip() for name in members),
+        )
+
+
+def _by_name(found: list[Standing], teams: set[str]) -> list[Standing]:
+    return [
+        Standing(rank=p.rank, team=p.team, score=p.score, mine=bool(p.team) and p.team in teams)
+        for p in found
+    ]
+
+
+def _of_pages(client: Client, teams: set[str]) -> list[Standing]:
+    found: list[Standing] = []
+    token = ""
+    for _ in range(_MOST_PAGES):
+        answer: dict[str, Any] = client.call(
+            "competitions/GetLeaderboard",
+            competition_name=client.slug,
+            page_size=_PAGE,
+            page_token=token,
+        )
+        for entry in items(answer, "submissions"):
+            score, team = number(entry.get("score")), line(entry.get("teamName"))
+            if score is not None:
+                mine = bool(team) and team in teams
+                found.append(Standing(rank=len(found) + 1, team=team, score=score, mine=mine))
+        token = str(answer.get("nextPageToken") or "")
+        if not token:
+            return found
+    raise ProviderError("the leaderboard does not end; look at it in a browser")

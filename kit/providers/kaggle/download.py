@@ -1,0 +1,291 @@
+"""One object of Kaggle's storage -> one whole, checked file, whatever happens on the way.
+
+Owns: the part file and the note beside it (``<part>.json``: size, ETag, MD5), which let a later
+process go on where this one stopped. Bytes are appended only while the server says that they
+belong to the same object (If-Range, Content-Range, ETag); at the end size and MD5 must agree.
+Objects that Google put together from pieces have no MD5; their size is checked here and the CRC of
+every member when the archive is unpacked.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import requests
+import urllib3
+
+from kit.atomic import disk_errors, write_json
+from kit.errors import ProviderError
+from kit.providers.kaggle.client import USER_AGENT, Patience, failure_in, failure_of
+from kit.providers.kaggle.refusals import Failure, explained
+
+_CHUNK = 1 << 20
+_RENEWALS = 3  # addresses that may expire in one download
+_DAMAGED = 2  # downloads with wrong bytes before kit gives up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What the storage says of an object: bytes, ETag, date, MD5 as hex; "" or None: not said."""
+
+    size: int | None = None
+    etag: str = ""
+    modified: str = ""
+    md5: str = ""
+
+    @property
+    def validator(self) -> str:
+        """What If-Range takes: a strong ETag, else the date."""
+        strong = self.etag.startswith('"')
+        return self.etag if strong else self.modified
+
+    def differs(self, other: Stored) -> bool:
+        """Whether both cannot be the same object."""
+        pairs = ((self.size, other.size), (self.etag, other.etag), (self.md5, other.md5))
+        return any(a and b and a != b for a, b in pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to fetch.
+
+    Attributes:
+        address: asks for the signed address; called again when one expires.
+        part: where the bytes are collected.
+        name: for progress and messages.
+        progress: called with bytes done and bytes in all.
+        room: called with the bytes still to come before any is written; raises `DiskFull`.
+        patience: how long to wait.
+    """
+
+    address: Callable[[], str]
+    part: Path
+    name: str
+    progress: Callable[[int, int], None]
+    room: Callable[[int], None]
+    patience: Patience
+
+
+class Part:
+    """The bytes so far and what they are a part of."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.note = path, path.with_name(f"{path.name}.json")
+        self.stored = Stored()
+        self.size = 0
+        self._hash = hashlib.md5(usedforsecurity=False)
+        self._resume()
+
+    def start(self, stored: Stored) -> None:
+        """Begin anew with another object."""
+        self.drop()
+        self.stored = stored
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.note, asdict(stored))
+
+    def take(self, pieces: Any, done: Callable[[int], None]) -> None:
+        """Append what arrives."""
+        with disk_errors(self.path), self.path.open("ab") as file:
+            for piece in pieces:
+                file.write(piece)
+                self._hash.update(piece)
+                self.size += len(piece)
+                done(self.size)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def damage(self) -> str:
+        """Why these are not the object's bytes, or ""."""
+        if self.stored.size is not None and self.size != self.stored.size:
+            return f"{self.size:,} bytes came, {self.stored.size:,} were announced"
+        if self.stored.md5 and self._hash.hexdigest() != self.stored.md5:
+            return f"the MD5 is {self._hash.hexdigest()}, not {self.stored.md5}"
+        return ""
+
+    def drop(self) -> None:
+        """Forget everything."""
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+        self.stored, self.size = Stored(), 0
+        self._hash = hashlib.md5(usedforsecurity=False)
+
+    def _resume(self) -> None:
+        """Bytes without a note beside them, or the reverse, are of no use."""
+        try:
+            document = json.loads(self.note.read_text(encoding="utf-8"))
+            stored = Stored(**document)
+            usable = bool(stored.validator) and self.path.is_file()
+        except (OSError, ValueError, TypeError, AttributeError):
+            usable = False
+        if not usable or (stored.size is not None and self.path.stat().st_size > stored.size):
+            self.drop()
+            return
+        self.stored = stored
+        with self.path.open("rb") as file:
+            while piece := file.read(_CHUNK):
+                self._hash.update(piece)
+                self.size += len(piece)
+
+
+def download(order: Order, slug: str) -> tuple[Part, str]:
+    """Fetch an object, as often as it takes.
+
+    Returns:
+        The whole part, and the name in the address it came from ("train.csv.zip").
+
+    Raises:
+        ProviderError: the storage refused, or nothing more came; the part is kept.
+        DiskFull: it does not fit; the part is kept.
+    """
+    part = Part(order.part)
+    tries = renewals = damaged = 0
+    address = ""
+    with closing(_session()) as session:
+        while True:
+            before = part.size
+            try:
+                address = address or order.address()
+                _continue(session, address, part, order)
+            except Failure as failure:
+                tries = 1 if part.size > before else tries + 1
+                if failure.status in (400, 401, 403, 404, 410) and renewals < _RENEWALS:
+                    address, renewals = "", renewals + 1  # signed addresses expire
+                    continue
+                if failure.passing and order.patience.pause(tries, failure.retry_after):
+                    continue
+                raise _gave_up(failure, part, order.name, slug) from failure
+            wrong = part.damage()
+            if not wrong:
+                return part, name_in(address)
+            part.drop()
+            damaged, address = damaged + 1, ""
+            if damaged >= _DAMAGED:
+                raise ProviderError(
+                    f"{order.name} arrived damaged {damaged} times: {wrong}.\n"
+                    "  Nothing of it was kept. A proxy on the way that changes files? Try again "
+                    "later, or from another network."
+                )
+
+
+def _gave_up(failure: Failure, part: Part, name: str, slug: str) -> ProviderError:
+    error = explained(failure, f"the download of {name}", slug)
+    kept = f"\n  {part.size:,} bytes are kept; the same command goes on from there."
+    return type(error)(f"{error}{kept if part.size else ''}")
+
+
+def _session() -> requests.Session:
+    """A session without credentials: signed addresses need none, and another host gets none."""
+    session = requests.Session()
+    session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+    return session
+
+
+def _continue(session: requests.Session, address: str, part: Part, order: Order) -> None:
+    """One request: append what comes; raises `Failure` where it is not the rest."""
+    response = _get(session, address, part.size, part.stored.validator, order.patience)
+    with closing(response):
+        stored = stored_of(response.headers)
+        if response.status_code == 206:
+            start, total = _range(response.headers)
+            if start != part.size or part.stored.differs(_sized(stored, total)):
+                part.drop()
+                raise Failure(how="lost", message="the file changed on the way")
+        elif response.status_code == 416:
+            if part.size == part.stored.size == _whole(_total(response.headers)):
+                return  # all was there already, and it is still the same
+            part.drop()
+            raise Failure(how="lost", message="the file changed on the way")
+        elif response.status_code == 200:
+            part.start(stored)  # the first request, or not the object we have a part of
+        else:
+            raise failure_in(response)
+        total = part.stored.size or part.size
+        order.room(total - part.size)
+        order.progress(part.size, max(total, part.size))
+        part.take(_pieces(response), lambda done: order.progress(done, max(total, done)))
+    if part.stored.size is not None and part.size < part.stored.size:
+        raise Failure(how="lost", message="the connection was cut")
+
+
+def unchanged(address: str, known: Stored, patience: Patience) -> bool:
+    """Whether the storage still has the object that `known` describes; reads no byte of it."""
+    with closing(_session()) as session:
+        response = _get(session, address, 0, "", patience)
+        with closing(response):
+            now = stored_of(response.headers)
+            same = bool(known.validator) and known.validator == now.validator
+            return response.status_code == 200 and same and not known.differs(now)
+
+
+def _get(
+    session: requests.Session, address: str, start: int, validator: str, patience: Patience
+) -> requests.Response:
+    headers = {"Range": f"bytes={start}-", "If-Range": validator} if start and validator else {}
+    try:
+        return session.get(
+            address, headers=headers, stream=True, timeout=(patience.connect, patience.transfer)
+        )
+    except requests.RequestException as error:
+        raise failure_of(error) from error
+
+
+def _pieces(response: requests.Response) -> Any:
+    """The body as it arrives, down to the last byte before a cut."""
+    try:
+        while piece := response.raw.read1(_CHUNK, decode_content=False):
+            yield piece
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise Failure(how="lost", message="timed out") from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise Failure(how="lost", message="the connection was cut") from error
+
+
+def stored_of(headers: Mapping[str, str]) -> Stored:
+    """What the headers say of the whole object."""
+    md5 = ""
+    found = re.search(r"md5=([A-Za-z0-9+/]{22}==)", headers.get("x-goog-hash", ""))
+    if found:
+        md5 = base64.b64decode(found.group(1)).hex()
+    size = _whole(headers.get("Content-Length"))
+    if headers.get("Content-Encoding", "identity") != "identity":
+        size, md5 = None, ""
+    return Stored(
+        size=size,
+        etag=headers.get("ETag", ""),
+        modified=headers.get("Last-Modified", ""),
+        md5=md5,
+    )
+
+
+def _sized(stored: Stored, size: int | None) -> Stored:
+    return Stored(size=size, etag=stored.etag, modified=stored.modified, md5=stored.md5)
+
+
+def _range(headers: Mapping[str, str]) -> tuple[int, int | None]:
+    found = re.match(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
+    if not found:
+        return -1, None
+    return int(found.group(1)), _whole(found.group(2))
+
+
+def _total(headers: Mapping[str, str]) -> str:
+    return headers.get("Content-Range", "").rpartition("/")[2]
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None
+
+
+def name_in(address: str) -> str:
+    """The last part of an address: what the storage calls the file. Never used as a path."""
+    return unquote(urlsplit(address).path).rpartition("/")[2]

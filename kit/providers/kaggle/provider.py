@@ -1,0 +1,156 @@
+"""The provider `kaggle`; see `kit.providers.base.Provider` for the contract.
+
+Nothing is imported or asked until a method is called.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.competition import ProviderSpec
+from kit.errors import ProviderError, RefusedError
+from kit.providers.base import Contest, Description, Limits, Progress, Standing, Submitted
+
+if TYPE_CHECKING:
+    from kit.providers.kaggle.client import Client
+
+
+class KaggleProvider:
+    """Kaggle, as the account whose credentials are found first and accepted.
+
+    Args:
+        slug: the competition's short name; `spec.source` beats it.
+        spec: `source`: the name on Kaggle, where the folder is called otherwise.
+        root: the competition's folder.
+    """
+
+    def __init__(self, slug: str, spec: ProviderSpec, root: Path) -> None:
+        self.slug = spec.source or slug
+        self.root = root
+
+    @cached_property
+    def client(self) -> Client:
+        """The connection; made at the first call."""
+        from kit.providers.kaggle.client import Client
+
+        return Client(self.slug)
+
+    @property
+    def notes(self) -> list[str]:
+        """What happened on the way (a token was refused and passed over)."""
+        return self.client.notes if "client" in self.__dict__ else []
+
+    def describe(self) -> Description:
+        """Title, deadline, metric, limits and the pages of the host, as plain text.
+
+        Raises:
+            AuthError: there are no credentials, or none that Kaggle accepts.
+            ProviderError: no such competition, or no connection.
+        """
+        from kit.providers.kaggle.reading import description, items
+
+        facts = self.client.call("competitions/GetCompetition", competition_name=self.slug)
+        try:
+            answer = self.client.call(
+                "competitions/ListCompetitionPages", competition_name=self.slug
+            )
+        except RefusedError:  # facts without pages are still facts
+            answer = {}
+        return description(self.slug, facts, items(answer, "pages"))
+
+    def fetch(self, destination: Path, progress: Progress) -> list[Path]:
+        """Fetch and unpack all files; nothing is done where nothing changed.
+
+        Raises:
+            RefusedError: the rules are not accepted, or there is no such competition.
+            ProviderError: cut off, damaged or unsafe; what arrived waits for the next try.
+            DiskFull: archive and files do not fit.
+        """
+        from kit.providers.kaggle.files import fetch_all
+
+        # what `kit new` builds elsewhere may come to nothing; a second download must not follow
+        keep = not destination.resolve().is_relative_to(self.root.resolve())
+        return fetch_all(self.client, self._workplace, destination, progress, keep=keep)
+
+    def tidy(self) -> None:
+        """Remove what is kept of a download for another try."""
+        shutil.rmtree(self._workplace, ignore_errors=True)
+
+    def fetch_some(self, names: Sequence[str], destination: Path, progress: Progress) -> list[Path]:
+        """Fetch these files, and what lies in these folders; see `fetch`."""
+        from kit.providers.kaggle.files import fetch_some
+
+        return fetch_some(self.client, names, self._workplace, destination, progress)
+
+    def submit(self, path: Path, message: str) -> Submitted:
+        """Upload a validated file and make one submission of it.
+
+        An answer that is lost is looked for in the list of submissions; nothing is sent twice.
+
+        Raises:
+            RefusedError: Kaggle said no; nothing was handed in.
+            ProviderError: it is not known whether it arrived.
+        """
+        from kit.providers.kaggle.submitting import hand_in
+
+        return hand_in(self.client, path, message)
+
+    def submissions(self) -> list[Submitted]:
+        """All submissions of the team, newest first, wherever they were made."""
+        from kit.providers.kaggle.submitting import listed
+
+        return list(listed(self.client))
+
+    def same(self, sha256: str) -> list[Submitted]:
+        """Submissions of a file with this SHA-256, by their marks."""
+        from kit.providers.kaggle.submitting import mark_of
+
+        mark = f"{mark_of(sha256)}-"
+        return [entry for entry in self.submissions() if mark in entry.message]
+
+    def limits(self) -> Limits:
+        """What is left today and when there are new ones; asked before anything is uploaded.
+
+        Raises:
+            RefusedError: the competition takes no files, or none from this account.
+        """
+        from kit.providers.kaggle.reading import count, limits, refused_beforehand
+
+        facts = self.client.call("competitions/GetCompetition", competition_name=self.slug)
+        note = refused_beforehand(self.slug, facts)
+        answer = self.client.call("competitions/GetSubmissionLimits", competition_name=self.slug)
+        found = limits(answer, count(facts.get("maxDailySubmissions")))
+        notes = "; ".join(text for text in (note, found.note) if text)
+        return Limits(left_today=found.left_today, resets=found.resets, note=notes)
+
+    def contest(self) -> Contest:
+        """Account, category, number of teams and deadline."""
+        from kit.providers.kaggle.reading import contest
+
+        facts = self.client.call("competitions/GetCompetition", competition_name=self.slug)
+        return contest(facts, self.client.account())
+
+    def leaderboard(self) -> list[Standing]:
+        """The public board; empty where Kaggle shows none."""
+        from kit.providers.kaggle.board import standings
+
+        answer = self.client.call(
+            "competitions/ListSubmissions", competition_name=self.slug, page_size=20
+        )
+        teams = {
+            str(entry["teamName"])
+            for entry in answer.get("submissions") or []
+            if isinstance(entry, dict) and entry.get("teamName")
+        }
+        return standings(self.client, teams)
+
+    @property
+    def _workplace(self) -> Path:
+        """Beside the folder, so that it is still there after a `kit new` that failed."""
+        if not self.root.name:
+            raise ProviderError(f"a competition needs a folder with a name. Received: {self.root}")
+        return self.root.parent / f".{self.root.name}.download"

@@ -1,0 +1,249 @@
+"""What went wrong on the way to Kaggle, in one sentence and the next step.
+
+Owns: reading the three shapes of an error body, and the table from (status, call, the server's
+words) to an error of kit. The words are those seen in 2026; what is not in the table is shown as
+the server said it. Standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from kit.errors import ProviderError, QuotaError, RefusedError
+from kit.providers.kaggle.text import redacted
+
+SITE = "https://www.kaggle.com"
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+_UNSURE = {408, 425, 499}  # of a gateway that waited: what is behind it may have done the work
+
+
+@dataclass(kw_only=True, eq=False)
+class Failure(Exception):
+    """One call that did not succeed.
+
+    Attributes:
+        how: "answer" (the server said no), "unreached" (nothing was sent), "lost" (sent, and no
+            answer came), "foreign" (an answer that is not Kaggle's), "setup" (proxy, certificate).
+        status: of HTTP, 0 without an answer.
+        message: the server's words, or those of the network library.
+        reason: the code beside the words ("RulesAcceptanceRequired").
+        retry_after: seconds the server asks for.
+    """
+
+    how: Literal["answer", "unreached", "lost", "foreign", "setup"]
+    status: int = 0
+    message: str = ""
+    reason: str = ""
+    retry_after: float | None = None
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same call may succeed a little later."""
+        return self.how in ("unreached", "lost") or self.status in _TRANSIENT
+
+
+def of_body(status: int, document: Any, retry_after: float | None) -> Failure:
+    """Read an error body: ``{"error": {"message"}}``, ``{"message"}``, or no JSON (None)."""
+    if not isinstance(document, dict):
+        how: Literal["answer", "foreign"] = "answer" if document is None else "foreign"
+        return Failure(how=how, status=status, retry_after=retry_after)
+    inner = document.get("error")
+    inner = inner if isinstance(inner, dict) else document
+    details = inner.get("details")
+    reasons = [
+        str(item["reason"])
+        for item in (details if isinstance(details, list) else [])
+        if isinstance(item, dict) and item.get("reason")
+    ]
+    reason = str(inner.get("reason") or (reasons[0] if reasons else ""))
+    message = redacted(inner.get("message"))
+    return Failure(
+        how="answer", status=status, message=message, reason=reason, retry_after=retry_after
+    )
+
+
+def explained(failure: Failure, call: str, slug: str) -> ProviderError:
+    """The error of kit for a failure.
+
+    Args:
+        failure: what happened; 401 is handled where the credentials are.
+        call: the name of the call, such as "CreateSubmission".
+        slug: the competition, "" where there is none.
+
+    Returns:
+        `RefusedError` (or a kind of it) where the server said no; another `ProviderError` where it
+        failed, or where it is not known what it did.
+    """
+    if failure.how != "answer":
+        return _network(failure, call)
+    if failure.status == 429:
+        return RefusedError(
+            f"Kaggle asks to slow down ({_said(failure, 'too many requests')}).\n"
+            f"  Try the same command again {_later(failure.retry_after)}; nothing is lost."
+        )
+    if failure.status >= 500 or failure.status < 400 or failure.status in _UNSURE:
+        return ProviderError(
+            f"Kaggle failed to answer {call} (HTTP {failure.status}{_words(failure)}).\n"
+            "  Its state is shown at https://www.kaggle-status.com; try again later."
+        )
+    return _refusal(failure, call, slug)
+
+
+def _network(failure: Failure, call: str) -> ProviderError:
+    if failure.how == "setup":
+        return ProviderError(
+            f"the connection to Kaggle cannot be set up: {failure.message}.\n"
+            "  Look at HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE (own certificates)."
+        )
+    if failure.how == "foreign":
+        return ProviderError(
+            f"the answer to {call} is not Kaggle's (HTTP {failure.status}, not JSON).\n"
+            "  A login page of the network, a proxy? Open https://www.kaggle.com in a browser."
+        )
+    what = "cannot be reached" if failure.how == "unreached" else f"did not answer {call}"
+    return ProviderError(
+        f"Kaggle {what}: {failure.message or 'no answer'}.\n"
+        "  Look at the connection (HTTPS_PROXY where there is a proxy) and try again."
+    )
+
+
+def _refusal(failure: Failure, call: str, slug: str) -> ProviderError:
+    """A 4xx: every rule that fits gives its next step."""
+    words = failure.message
+    found = [rule for rule in _RULES if rule.fits(failure, call)]
+    if not found:
+        way = f"\n  {SITE}/competitions/{slug} may say why." if slug else ""
+        return RefusedError(
+            f"Kaggle refused {call} (HTTP {failure.status}): {words or 'no reason given'}.{way}"
+        )
+    what = found[0].what.format(slug=slug, call=call)
+    said = f' Kaggle says: "{words}"' if words and found[0].quote else ""
+    ways = [rule.way(words, slug) for rule in found]
+    return found[0].error("\n  ".join([what + said, *dict.fromkeys(ways)]))
+
+
+def _said(failure: Failure, default: str) -> str:
+    return failure.message or default
+
+
+def _words(failure: Failure) -> str:
+    return f": {failure.message}" if failure.message else ""
+
+
+def _later(seconds: float | None) -> str:
+    if seconds is None:
+        return "in some minutes"
+    return f"in {seconds:.0f} s" if seconds < 120 else f"in {seconds / 60:.0f} min"
+
+
+def reset(now: datetime | None = None) -> str:
+    """When the daily allowance is new: "at 00:00 UTC, in 5 h"."""
+    now = now or datetime.now(UTC)
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    minutes = max(1, round((midnight - now).total_seconds() / 60))
+    wait = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.0f} h"
+    return f"at 00:00 UTC, in {wait}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rule:
+    """A refusal: how it is recognised, what it means, what to do."""
+
+    pattern: str
+    what: str
+    way: Callable[[str, str], str]
+    status: tuple[int, ...] = (400, 403)
+    calls: tuple[str, ...] = ()
+    error: type[RefusedError] = RefusedError
+    quote: bool = True
+
+    def fits(self, failure: Failure, call: str) -> bool:
+        if failure.status not in self.status or (self.calls and call not in self.calls):
+            return False
+        return re.search(self.pattern, f"{failure.reason} {failure.message}", re.I) is not None
+
+
+def _named(words: str, slug: str) -> str:
+    found = re.search(r'named ["“]?([\w.\-]+)', words)
+    name = found.group(1) if found else "as the competition asks"
+    return f"Copy the file under the name {name}, then `kit submit --file {name}`."
+
+
+_RULES = (
+    _Rule(
+        pattern=r"accept\b.{0,40}\brules|RulesAcceptanceRequired",
+        what="the rules of {slug} are not accepted yet by this account.",
+        way=lambda words, slug: (
+            f"Accept them at {SITE}/competitions/{slug}/rules (only a browser can), then try again."
+        ),
+        quote=False,
+    ),
+    _Rule(
+        pattern="daily submission allowance|submission limit",
+        what="no submission is left today.",
+        way=lambda words, slug: f"The next is possible {reset()}. The file is valid and stays.",
+        error=QuotaError,
+    ),
+    _Rule(
+        pattern="from notebooks",
+        what="{slug} takes notebooks only, no files.",
+        way=lambda words, slug: "Make one with `kit export --to kaggle`.",
+    ),
+    _Rule(
+        pattern="must be named",
+        what="the file has the wrong name for {slug}.",
+        way=_named,
+    ),
+    _Rule(
+        pattern="submissions (have been|are) disabled",
+        what="{slug} takes no submissions.",
+        way=lambda words, slug: f"{SITE}/competitions/{slug} may say why.",
+    ),
+    _Rule(
+        pattern=r"deadline|has (ended|closed)|is (over|closed)",
+        what="the deadline of {slug} is over, and it takes no late submissions.",
+        way=lambda words, slug: "`kit cv` and `kit blend` still work on its data.",
+    ),
+    _Rule(
+        pattern="competitions.participate",
+        what="this account does not take part in {slug}.",
+        way=lambda words, slug: (
+            f"Join at {SITE}/competitions/{slug}/rules (only a browser can), then try again."
+        ),
+        quote=False,
+    ),
+    _Rule(
+        pattern="competitions.get|^ *not found",
+        status=(403, 404),
+        calls=("GetCompetition", "ListCompetitionPages", "DownloadDataFiles", "ListSubmissions",
+               "GetSubmissionLimits", "ListDataTreeFiles", "StartSubmissionUpload",
+               "DownloadLeaderboard", "GetLeaderboard"),
+        what="Kaggle knows no competition {slug!r}, or this account must not see it.",
+        way=lambda words, slug: (
+            f"Is the name right? It is the last part of the address: {SITE}/competitions/NAME."
+        ),
+        quote=False,
+    ),
+    _Rule(
+        pattern="",
+        status=(404,),
+        calls=("GetCompetition",),
+        what="Kaggle knows no competition {slug!r}, or this account must not see it.",
+        way=lambda words, slug: (
+            f"Is the name right? It is the last part of the address: {SITE}/competitions/NAME."
+        ),
+        quote=False,
+    ),
+    _Rule(
+        pattern="",
+        status=(404,),
+        calls=("DownloadDataFile",),
+        what="{slug} has no such file.",
+        way=lambda words, slug: f"{SITE}/competitions/{slug}/data lists the files.",
+        quote=False,
+    ),
+)  # fmt: skip
