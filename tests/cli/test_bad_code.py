@@ -125,16 +125,16 @@ class build(Model):
 @pytest.mark.parametrize(
     ("fit", "predict", "phrases"),
     [
-        ("1 / 0", "0", ["fold 0: ", "model.py:7 failed: ZeroDivisionError", "1 / 0"]),
-        ("raise SystemExit(3)", "0", ["fold 0: ", "model.py:7 failed: SystemExit"]),
-        ("raise MemoryError", "0", ["fold 0: out of memory"]),
+        ("1 / 0", "0", ["fold 1: ", "model.py:7 failed: ZeroDivisionError", "1 / 0"]),
+        ("raise SystemExit(3)", "0", ["fold 1: ", "model.py:7 failed: SystemExit"]),
+        ("raise MemoryError", "0", ["fold 1: out of memory"]),
         ("pass", "np.full(len(X), 0.5)", ["must have the shape (20, 1)", "(20,)"]),
         ("pass", "np.full((len(X), 2), 0.5)", ["must have the shape (20, 1)", "(20, 2)"]),
         ("pass", "np.full((3, 1), 0.5)", ["must have the shape (20, 1)", "(3, 1)"]),
         ("pass", "np.full((len(X), 1), np.nan)", ["20 of 20 predictions are not finite"]),
         ("pass", "np.full((len(X), 1), 7.0)", ["between 0 and 1", "7 to 7"]),
-        ("pass", "None", ["fold 0"]),
-        ("pass", "'high'", ["fold 0"]),
+        ("pass", "None", ["fold 1"]),
+        ("pass", "'high'", ["fold 1"]),
     ],
 )
 def test_a_model_that_breaks_its_contract_is_told_with_fold_and_reason(

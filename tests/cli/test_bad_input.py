@@ -84,9 +84,13 @@ def nothing_written(competition: Competition) -> None:
         ("columns.kinds.letter=datetime", ["'letter' should hold dates"]),
         ("columns.kinds.letter=colour", ["'colour' is not known", "category"]),
         (f"{PARAMS}.leaves=3", ["model 'lightgbm' has no parameter 'leaves'", "num_leaves"]),
-        (f"{PARAMS}.num_leaves=many", ["'num_leaves'", "whole number", "'many' (str)"]),
-        (f"{PARAMS}.learning_rate=[1]", ["'learning_rate'", "must be a number", "[1] (list)"]),
-        (f"{PARAMS}.num_leaves=1", ["model 'lightgbm', fold 0 failed", "num_leaves"]),
+        (f"{PARAMS}.num_leaves=many", ["params.num_leaves", "whole number", "'many' (str)"]),
+        (f"{PARAMS}.learning_rate=[1]", ["params.learning_rate", "must be a number", "[1] (list)"]),
+        (f"{PARAMS}.num_leaves=1", ["models.lightgbm.params.num_leaves must be 2 or more", "1"]),
+        (f"{PARAMS}.n_estimators=0", ["params.n_estimators must be 1 or more. Received: 0"]),
+        (f"{PARAMS}.learning_rate=-1", ["params.learning_rate must be more than 0", "-1.0"]),
+        (f"{PARAMS}.learning_rate=nan", ["params.learning_rate must be more than 0", "nan"]),
+        (f"{PARAMS}.feature_fraction=1.5", ["must be more than 0 and at most 1", "1.5"]),
         ("models.lightgbm.use=lihgtgbm", ["unknown model 'lihgtgbm'", "Did you mean 'lightgbm'?"]),
         ("models.lightgbm.use=model:build", ["'model:build' is neither in", "no .py file"]),
         ("models.lightgbm.use=:build", ["':build' is neither in"]),
@@ -101,6 +105,29 @@ def test_a_wrong_setting_is_refused_by_name(
     run_kit: Any, competition: Competition, override: str, phrases: list[str]
 ) -> None:
     refused(run_kit("cv", "-q", "-C", competition.root, "--set", override), 1, *phrases)
+    nothing_written(competition)
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "phrases"),
+    [
+        ("knn", "k=-5", ["models.knn.params.k must be 1 or more. Received: -5"]),
+        ("knn", "k=0", ["models.knn.params.k must be 1 or more. Received: 0"]),
+        ("knn", "k=100000", ["model 'knn', fold 1 failed", "k must be at most 40", "100000"]),
+        ("linear", "strengths=[0]", ["models.linear.params.strengths must be more than 0", "0.0"]),
+        ("linear", "strengths=[]", ["strengths must be 1 or more values. Received: []"]),
+        ("mlp", "dropout=1", ["params.dropout must be 0 or more and less than 1", "1.0"]),
+        ("tabm", "layers=[0]", ["'layers'"]),
+        ("realmlp", "layers=[0]", ["models.realmlp.params.layers must be 1 or more", "0"]),
+        ("catboost", "depth=17", ["models.catboost.params.depth must be between 1 and 16", "17"]),
+    ],
+)
+def test_a_parameter_out_of_range_is_refused(
+    run_kit: Any, competition: Competition, model: str, value: str, phrases: list[str]
+) -> None:
+    override = f"models.{model}.params.{value}"
+    outcome = run_kit("cv", model, "-q", "-C", competition.root, "--set", override)
+    refused(outcome, 1, *phrases)
     nothing_written(competition)
 
 
