@@ -63,13 +63,29 @@ def create(
         raw = folder / "data" / "raw"
         raw.mkdir(parents=True)
         provider.fetch(raw, progress)
-        inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
+        with _named_as_in(spec, root, raw):
+            inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
         copy_template(source, folder, _facts(inference, description))
         text = render(inference, description, spec)
         (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
         Competition.load(folder)  # what kit writes kit must be able to read
         write_manifest(raw, folder / "data" / "manifest.json")
     return inference
+
+
+@contextmanager
+def _named_as_in(spec: ProviderSpec, root: Path, raw: Path) -> Iterator[None]:
+    """Errors name the files where the user has them: the copies go away with the folder."""
+    try:
+        yield
+    except KitError as error:
+        source, text = Path(os.path.normpath(root / spec.source)), str(error)
+        if spec.source and source.is_dir():
+            text = text.replace(str(raw), str(source))
+        text = text.replace(f"{raw}{os.sep}", "")
+        text = text.replace(str(raw), str(source) if spec.source else f"the files of {spec.name}")
+        error.args = (text.replace("`kit data --force`", "`kit new`"),)
+        raise
 
 
 @contextmanager
