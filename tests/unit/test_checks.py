@@ -324,6 +324,19 @@ def test_a_planted_mistake_is_reported_once(make_competition: Make, code: str) -
     assert {finding.code for finding in report(make_competition, files).findings} == {code}
 
 
+@pytest.mark.parametrize(("rows", "remedy"), [([10, 20], "[cv] n_splits = 2"), ([10], "take it")])
+def test_the_remedy_for_a_rare_class_is_not_what_is_set_already(
+    make_competition: Make, rows: list[int], remedy: str
+) -> None:
+    files = clean()
+    files.train["y"] = 0
+    files.train.loc[rows, "y"] = 1
+    files.table("cv", n_splits=2 if len(rows) == 1 else 3)
+    (finding,) = found(make_competition, files, "KIT025")
+    assert remedy in finding.remedy
+    assert ("n_splits" in finding.remedy) == (len(rows) > 1)
+
+
 # --- particular cases --------------------------------------------------------------------------
 
 
