@@ -96,27 +96,25 @@ def build(schema: type, table: Mapping[str, Any], where: str) -> Any:
         schema: a dataclass; nested dataclasses, ``tuple[T, ...]``, ``dict[str, T]``, ``Literal``,
             ``T | None`` and ``Annotated[T, Within(...)]`` are understood.
         table: the parsed table.
-        where: file and table name, for messages.
+        where: for messages: a table's dotted name, or what they begin with (``"run: "``, ``""``).
 
     Raises:
         ConfigError: an unknown or missing key, or a value of the wrong type.
     """
     fields = {field.name: field for field in dataclasses.fields(schema)}
     hints = get_type_hints(schema, include_extras=True)
+    top = not where or where.endswith(": ")
+    place, dotted = (where, where) if top else (f"{where}: ", f"{where}.")
     for key in table:
         if key not in fields:
-            place = where.removesuffix(": ")
-            raise ConfigError(f"{place}: unknown key {key!r}. {nearest(key, fields)}")
-    values = {
-        key: convert(hints[key], value, f"{where}.{key}" if where[-1] != " " else where + key)
-        for key, value in table.items()
-    }
+            raise ConfigError(f"{place}unknown key {key!r}. {nearest(key, fields)}")
+    values = {key: convert(hints[key], value, dotted + key) for key, value in table.items()}
     for name, field in fields.items():
         required = (
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         )
         if required and name not in values:
-            raise ConfigError(f"{where.removesuffix(': ')}: {name!r} is missing")
+            raise ConfigError(f"{place}{name!r} is missing")
     return schema(**values)
 
 

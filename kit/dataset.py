@@ -194,7 +194,6 @@ def _as_numbers(frame: pd.DataFrame, task: TaskType) -> NDArray[np.float64]:
 
 def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFrame) -> None:
     settings, columns = competition.settings, competition.settings.columns
-    path = competition.root / "kit.toml"
     everywhere = [*train.columns, *test.columns]
     for role, names in (
         ("target", columns.target),
@@ -204,18 +203,21 @@ def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFra
     ):
         for name in names:
             if name not in train.columns:
+                key, file = f"columns.{role}", settings.files.train
                 raise ConfigError(
-                    f"{path}: columns.{role} {name!r} is not in {settings.files.train}. "
+                    f"{competition.origin(key)}: {key} {name!r} is not in {file}. "
                     f"{nearest(name, train.columns)}"
                 )
     for name in columns.drop:
         if name not in everywhere:
             known = nearest(name, set(everywhere))
-            raise ConfigError(f"{path}: columns.drop: no {name!r}. {known}")
+            place = competition.origin("columns.drop")
+            raise ConfigError(f"{place}: columns.drop: no {name!r}. {known}")
     used = [c for c in train.columns if c not in {*columns.target, *columns.drop, columns.id}]
     ignored = {columns.group, columns.time, columns.test_id}
     absent = [c for c in used if c not in test.columns and c not in ignored]
     if absent:
+        path = competition.root / "kit.toml"
         raise DataError(
             f"{settings.files.test} lacks columns that {settings.files.train} has: {absent[:5]}.\n"
             f"  A model cannot use them: list them in columns.drop of {path}."
@@ -227,7 +229,7 @@ def _check_kinds(competition: Competition, known: Sequence[str]) -> None:
     for name in competition.settings.columns.kinds:
         if name not in known:
             raise ConfigError(
-                f"{competition.root / 'kit.toml'}: columns.kinds: no {name!r}. "
+                f"{competition.origin(f'columns.kinds.{name}')}: columns.kinds: no {name!r}. "
                 f"{nearest(name, set(known))}"
             )
 

@@ -3,6 +3,7 @@
 * KitError                     exit 1
   + ConfigError                kit.toml, an override or a flag is wrong (where, key, value, nearest)
     - UnknownName              a model, metric, splitter, ... that no registry knows
+    - NoCompetition            there is no kit.toml where one is looked for
   + DataError                  the files contradict kit.toml (missing column, repeated ids, ...)
     - LeakError                a feature looks at other rows, a fold saw its own labels
   + UserCodeError              features.py, model.py, metric.py or splits.py failed: file, line
@@ -37,6 +38,10 @@ class ConfigError(KitError):
 
 class UnknownName(ConfigError):
     """A name that no registry knows."""
+
+
+class NoCompetition(ConfigError):
+    """No `kit.toml` where one was looked for."""
 
 
 class DataError(KitError):

@@ -22,9 +22,9 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 
-from kit.competition import CVSpec, TaskType
+from kit.competition import MAX_FOLDS, CVSpec, TaskType
 from kit.errors import ConfigError, DataError
-from kit.folds import MAX_FOLDS, FoldArray, Folds
+from kit.folds import FoldArray, Folds
 from kit.registry import SPLITTERS
 
 Array = NDArray[Any]
