@@ -182,3 +182,13 @@ def test_a_model_that_fails_in_one_fold_keeps_the_others_for_the_next_call(
     assert again.code == 0, again.err
     assert "fold 1 of 3 is there from an earlier call" in again.err
     assert again.err.count("earlier call") == 1
+
+
+def test_check_shows_the_line_that_failed_below_the_reason_and_the_hint_once(
+    run_kit: Any, competition: Competition
+) -> None:
+    (competition.root / "features.py").write_text("def features(df):\n    return df['nope']\n")
+    outcome = run_kit("check", "-C", competition.root)
+    assert outcome.code == 1
+    assert " " * 17 + "    return df['nope']\n" in outcome.out
+    assert outcome.out.count("KIT_DEBUG") == 1

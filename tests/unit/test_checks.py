@@ -337,6 +337,23 @@ def test_the_remedy_for_a_rare_class_is_not_what_is_set_already(
     assert ("n_splits" in finding.remedy) == (len(rows) > 1)
 
 
+def test_code_that_fails_on_parts_is_told_once_with_one_hint(make_competition: Make) -> None:
+    files = clean()
+    files.code["features.py"] = (
+        "def features(df):\n"
+        "    assert (df['id'].astype(int).diff().dropna() == 1).all(), 'odd'\n"
+        "    return df\n"
+    )
+    (finding,) = found(make_competition, files, "KIT211")
+    assert "fails on a random half of the rows and on the rows in another" in finding.evidence
+    assert "AssertionError: odd" in finding.evidence
+    assert "KIT_DEBUG" not in finding.evidence
+    files.code["features.py"] = "def features(df):\n    return df['nope']\n"
+    (finding,) = found(make_competition, files, "KIT212")
+    assert "KIT_DEBUG" not in finding.evidence
+    assert finding.remedy.count("KIT_DEBUG") == 1
+
+
 # --- particular cases --------------------------------------------------------------------------
 
 
