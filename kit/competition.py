@@ -222,6 +222,14 @@ class Competition:
         spec = self.settings.models.get(name, ModelSpec())
         return spec if spec.use else replace(spec, use=name)
 
+    def overrides_of(self, model: str) -> dict[str, Any]:
+        """The overrides without those of other models."""
+        return {
+            key: value
+            for key, value in self.overrides.items()
+            if not key.startswith("models.") or key.startswith(f"models.{model}.")
+        }
+
     def origin(self, key: str) -> str:
         """Where the value of a dotted key comes from, for a message: `kit.toml` or a flag."""
         given = [flag for flag in self.flags if flag.partition("=")[0].strip() == key]

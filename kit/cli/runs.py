@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from kit.runs import Run
 
 _SHOWN = 30
+SPARE = ("fit s", "folds", "age", "mean ± sd")
+"""Columns of a table of runs that a narrow terminal does without, the first to go first."""
 
 
 def runs(
@@ -53,7 +55,7 @@ def runs(
         return
     shown = ordered if everything or not out.fancy else ordered[:_SHOWN]
     headers, rows = run_rows(shown, verbose=verbose, short=out.narrow)
-    out.table(headers, rows)
+    out.table(headers, rows, spare=SPARE)
     if len(shown) < len(ordered):
         out.say(f"{len(ordered) - len(shown)} more: kit runs --all")
     if any(run.kind == "fit" for run in shown):
@@ -141,7 +143,7 @@ def show(
     if record.get("weights"):
         out.say()
         out.table(["weight", "run"], [[w, parent] for parent, w in record["weights"].items()])
-    if verbose:
+    if record.get("params"):
         out.say()
         out.table(["parameter", "value"], [[k, _plain(v)] for k, v in record["params"].items()])
     out.say(f"\n{run.path}")
