@@ -335,6 +335,12 @@ def _check(settings: Settings) -> None:
             raise ConfigError(f"files.{key} must be a name below data/raw. Received: {name!r}")
     if not columns.target:
         raise ConfigError("columns.target is empty; name the column(s) to predict")
+    for key, used in (("target", columns.target), ("id", (columns.id, columns.test_id))):
+        for name in {*columns.drop} & {*used}:
+            raise ConfigError(
+                f"columns.drop lists {name!r}, which columns.{key} names: a model never sees it "
+                "anyway. Take it out of columns.drop"
+            )
     many = task.type in ("multilabel", "multitarget")
     if many != (len(columns.target) > 1):
         raise ConfigError(

@@ -94,6 +94,15 @@ class QuotaError(ProviderError):
     """No submission is left for now."""
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "row is", "rows are")
+    '1 row is'
+    """
+    return f"{number} {one if number == 1 else many}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The sentence that helps after an unknown name: a guess, then everything known.
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from kit.atomic import atomic_path
 from kit.competition import Competition
-from kit.errors import DataError, DiskFull
+from kit.errors import DataError, DiskFull, counted
 from kit.kinds import some
 from kit.usercode import UserCode, reported
 
@@ -96,7 +96,7 @@ def _found(result: Any, frame: pd.DataFrame) -> str:
     if not isinstance(result, pd.DataFrame):
         return type(result).__name__
     if len(result) != len(frame):
-        return f"{len(result)} rows"
+        return counted(len(result), "row", "rows")
     same = set(result.index) == set(frame.index)
     return "them in another order" if same else "them under another index"
 

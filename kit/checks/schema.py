@@ -17,11 +17,8 @@ from kit.kinds import absent, some
 def files(m: Material) -> Iterator[Evidence]:
     """Files that are missing, empty or unreadable."""
     names = m.settings.files
-    missing = [
-        name
-        for name in (names.train, names.test, names.sample_submission)
-        if not (m.competition.raw / name).is_file()
-    ]
+    three = dict.fromkeys((names.train, names.test, names.sample_submission))
+    missing = [name for name in three if not (m.competition.raw / name).is_file()]
     for name in missing:
         yield Evidence(
             text=f"{m.competition.raw / name} does not exist",

@@ -81,6 +81,8 @@ def nothing_written(competition: Competition) -> None:
         ),
         ("columns.id=ident", ["columns.id 'ident' is not in train.csv"]),
         ("columns.group=g", ["columns.group 'g' is not in train.csv"]),
+        ('columns.drop=["y"]', ["columns.drop lists 'y', which columns.target names"]),
+        ('columns.drop=["id"]', ["columns.drop lists 'id', which columns.id names"]),
         ('columns.drop=["lettre"]', ["columns.drop: no 'lettre'", "Did you mean 'letter'?"]),
         (
             "columns.kinds.lettre=text",
@@ -244,11 +246,11 @@ TRAIN, TEST = "train.csv", "test.csv"
     [
         (TRAIN, lambda f: f.assign(y="1"), ["one class only ('1')"]),
         (TRAIN, lambda f: f.assign(y=["1", "1", *["0"] * (len(f) - 2)]), ["code 1", ": 2"]),
-        (TRAIN, _set(5, "y", None), ["['y'] is missing in 1 rows", "'r5'"]),
+        (TRAIN, _set(5, "y", None), ["however 'y' is missing in 1 row,", "'r5'"]),
         (TRAIN, _set(5, "y", "maybe"), ["labels that task.classes does not list", "'maybe'"]),
         (TRAIN, _set(5, "id", "r1"), ["train.csv: ids must be unique", "'r1'"]),
         (TRAIN, _set(5, "id", " r1 "), ["train.csv: ids must be unique", "'r1'"]),
-        (TRAIN, _set(5, "id", None), ["the id column 'id' is empty in 1 rows"]),
+        (TRAIN, _set(5, "id", None), ["the id column 'id' is empty in 1 row"]),
         (TEST, _set(5, "id", "r60"), ["test.csv: ids must be unique", "'r60'"]),
         (TEST, lambda f: f.drop(columns="number"), ["test.csv lacks", "['number']", "drop"]),
         (TEST, lambda f: f.drop(columns="id"), ["'id' is not in test.csv", "columns.test_id"]),

@@ -340,6 +340,11 @@ def test_set_refuses_other_keys_and_leaves_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["files"]
 
 
+def test_a_folder_with_a_blank_is_quoted_for_the_shell(run_kit: Any, source: Path) -> None:
+    write_csv(source, files().tables)
+    assert "cd 'a b', look" in succeed(run_kit, "new", "a b", "--from", source).out
+
+
 @pytest.mark.parametrize("pack", [as_folder, as_zip])
 @pytest.mark.parametrize(
     ("content", "phrase"),

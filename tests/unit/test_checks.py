@@ -337,6 +337,13 @@ def test_the_remedy_for_a_rare_class_is_not_what_is_set_already(
     assert ("n_splits" in finding.remedy) == (len(rows) > 1)
 
 
+def test_a_file_that_is_two_files_is_missed_once(make_competition: Make) -> None:
+    files = clean()
+    files.table("files", train="absent.csv", test="absent.csv")
+    (finding,) = found(make_competition, files, "KIT001")
+    assert finding.evidence.count("absent.csv") == 1
+
+
 def test_code_that_fails_on_parts_is_told_once_with_one_hint(make_competition: Make) -> None:
     files = clean()
     files.code["features.py"] = (
