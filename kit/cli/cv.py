@@ -112,7 +112,7 @@ def header(session: Session) -> str:
 def _report(
     out: Output, done: list[Run], failed: list[tuple[str, KitError]], verbose: bool
 ) -> None:
-    from kit.cli.runs import SPARE, run_rows
+    from kit.cli.runs import run_rows, spare
 
     out.document(
         {
@@ -124,7 +124,7 @@ def _report(
         return
     out.say()
     headers, rows = run_rows(done, verbose=verbose, short=out.narrow)
-    out.table(headers, rows, spare=SPARE)
+    out.table(headers, rows, spare=spare(verbose=verbose))
     if any(run.record["early_stopping"] == "fold" for run in done):
         out.say("* stopped early on the scored fold itself: optimistic")
     out.next("kit blend" if len(done) > 1 else "kit cv MODEL for another one, then kit blend")

@@ -81,7 +81,7 @@ class LightGBM(Model):
         n_estimators: Count = 2000,
         patience: Count = 100,
         learning_rate: Positive = 0.03,
-        num_leaves: Annotated[int, Within(2)] | None = None,
+        num_leaves: Annotated[int, Within(2, 131_072)] | None = None,
         min_data_in_leaf: CountOrZero | None = None,
         bagging_fraction: Share = 0.75,
         feature_fraction: Share = 0.7,

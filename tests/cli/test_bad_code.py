@@ -170,10 +170,10 @@ def test_a_model_that_fails_in_one_fold_keeps_the_others_for_the_next_call(
     check = "\nfrom pathlib import Path\n\ndef check(problem):\n    {}\n"
     path = competition.root / "model.py"
     flag = competition.root / "mended"
-    fails = f"assert problem.seed % 1000 != 1 or Path({str(flag)!r}).exists(), 'fold 1 it is'"
+    fails = f"assert problem.seed % 1000 != 1 or Path({str(flag)!r}).exists(), 'the second'"
     path.write_text(source + check.format(fails))
     outcome = run_kit("cv", "model:build", "-q", "-C", competition.root)
-    refused(outcome, "model 'model:build', fold 1: ", "AssertionError: fold 1 it is")
+    refused(outcome, "model 'model:build', fold 2: ", "AssertionError: the second")
     kept = [p.name for p in competition.runs.glob(".partial/*/fold-*.parquet")]
     assert kept == ["fold-0.parquet"]
 

@@ -306,8 +306,15 @@ def test_a_list_is_taken_for_a_tuple_of_numbers(toy: Make) -> None:
         assert make_plan(session, "linear").params["strengths"] == (1.0, 10.0)
 
 
-def test_a_failing_model_is_named_with_its_fold(toy: Make) -> None:
-    competition = toy(models={"lightgbm": {"params": {"num_leaves": 1}}})
+def test_a_failing_model_is_named_with_its_fold(
+    toy: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr("kit.models.lightgbm.LightGBM.fit", fail)
+    monkeypatch.setattr("kit.models.lightgbm.LightGBM.fit_folds", fail)
+    competition = toy()
     with pytest.raises(ModelError, match="model 'lightgbm', fold 1 failed"):
         validated(competition)
     with pytest.raises(ModelError, match="model 'lightgbm', fold 1, 2, 3 failed"):
