@@ -97,7 +97,10 @@ def nothing_written(competition: Competition) -> None:
         (f"{PARAMS}.leaves=3", ["model 'lightgbm' has no parameter 'leaves'", "num_leaves"]),
         (f"{PARAMS}.num_leaves=many", ["params.num_leaves", "whole number", "'many' (str)"]),
         (f"{PARAMS}.learning_rate=[1]", ["params.learning_rate", "must be a number", "[1] (list)"]),
-        (f"{PARAMS}.num_leaves=1", ["models.lightgbm.params.num_leaves must be between 2 and 131072", "1"]),
+        (
+            f"{PARAMS}.num_leaves=1",
+            ["models.lightgbm.params.num_leaves must be between 2 and 131072", "1"],
+        ),
         (f"{PARAMS}.n_estimators=0", ["params.n_estimators must be 1 or more. Received: 0"]),
         (f"{PARAMS}.learning_rate=-1", ["params.learning_rate must be more than 0", "-1.0"]),
         (f"{PARAMS}.learning_rate=nan", ["params.learning_rate must be more than 0", "nan"]),

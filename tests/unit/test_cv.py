@@ -306,9 +306,7 @@ def test_a_list_is_taken_for_a_tuple_of_numbers(toy: Make) -> None:
         assert make_plan(session, "linear").params["strengths"] == (1.0, 10.0)
 
 
-def test_a_failing_model_is_named_with_its_fold(
-    toy: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_model_is_named_with_its_fold(toy: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ValueError("odd")
 
