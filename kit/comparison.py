@@ -10,7 +10,7 @@ from typing import Any
 
 from kit.runs import Run
 
-_BESIDE = ("model", "seed", "early_stopping", "overrides", "kit", "task")
+_BESIDE = ("model", "seed", "early_stopping", "kit", "task")
 _DIGESTS = ("data", "features", "folds", "code")
 
 Pair = tuple[float | None, float | None]
@@ -78,7 +78,15 @@ def _facts(run: Run) -> dict[str, Any]:
     facts = {key: record.get(key) for key in _BESIDE}
     facts |= {f"digest of {key}": record["digests"].get(key) for key in _DIGESTS}
     facts |= {f"params.{key}": value for key, value in record.get("params", {}).items()}
-    return facts | _flat(run.config)
+    return facts | {key: v for key, v in _flat(run.config).items() if _concerns(key, run)}
+
+
+def _concerns(key: str, run: Run) -> bool:
+    """Whether a key of kit.toml says something about the run that its parameters do not say."""
+    if not key.startswith("models.") or not run.record.get("params"):
+        return True
+    own = f"models.{run.model}."
+    return key.startswith(own) and not key.startswith(f"{own}params.")
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,15 +7,18 @@ Standard library only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PureWindowsPath
+from typing import Annotated, Any, Literal
 
-from kit.config import apply_overrides, build, read_toml
-from kit.errors import ConfigError, nearest
+from kit.config import Within, apply_overrides, build, read_toml
+from kit.errors import ConfigError, NoCompetition, nearest
+from kit.registry import PROVIDERS
 
 CONFIG_NAME = "kit.toml"
+MAX_FOLDS = 127  # int8
 
 TaskType = Literal["binary", "multiclass", "multilabel", "regression", "multitarget"]
 Kind = Literal["numeric", "category", "datetime", "text", "code", "id"]
@@ -117,8 +120,8 @@ class CVSpec:
     """
 
     splitter: str = "kfold"
-    n_splits: int = 5
-    seed: int = 42
+    n_splits: Annotated[int, Within(2, MAX_FOLDS)] = 5
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 42  # what NumPy takes
     block: str = ""
     models: tuple[str, ...] = ()
     early_stopping: Literal["inner", "cross", "fold"] = "inner"
@@ -220,6 +223,19 @@ class Competition:
         spec = self.settings.models.get(name, ModelSpec())
         return spec if spec.use else replace(spec, use=name)
 
+    def overrides_of(self, model: str) -> dict[str, Any]:
+        """The overrides without those of other models."""
+        return {
+            key: value
+            for key, value in self.overrides.items()
+            if not key.startswith("models.") or key.startswith(f"models.{model}.")
+        }
+
+    def origin(self, key: str) -> str:
+        """Where the value of a dotted key comes from, for a message: `kit.toml` or a flag."""
+        given = [flag for flag in self.flags if flag.partition("=")[0].strip() == key]
+        return f"--set {given[-1]}" if given else str(self.root / CONFIG_NAME)
+
     @classmethod
     def load(cls, root: Path, overrides: Iterable[str] = ()) -> Competition:
         """Read `root/kit.toml`.
@@ -228,17 +244,15 @@ class Competition:
             ConfigError: see `kit.config`; also for values that contradict each other.
         """
         path = root / CONFIG_NAME
-        table = read_toml(path)
+        written = read_toml(path)
         flags = tuple(overrides)
+        table = deepcopy(written)
         applied = apply_overrides(table, flags)
-        found = table.get("schema")
-        if found != 1:
-            raise ConfigError(
-                f"{path}: schema must be 1. Received: {found!r}. "
-                "A newer kit may have written it: `pip install -U` kit."
-            )
-        settings = build(Settings, table, f"{path}: ")
-        _check(settings, path)
+        try:
+            settings = _settings(table)
+        except ConfigError as error:
+            blamed = " ".join(f"--set {flag}" for flag in _blamed(written, flags, str(error)))
+            raise type(error)(f"{blamed or path}: {error}") from None
         return cls(
             root=root.resolve(), settings=settings, table=table, overrides=applied, flags=flags
         )
@@ -260,7 +274,7 @@ class Competition:
             for folder in (here, *here.parents):
                 if (folder / CONFIG_NAME).is_file():
                     return cls.load(folder, overrides)
-            raise ConfigError(
+            raise NoCompetition(
                 f"no {CONFIG_NAME} in {here} or above it.\n"
                 "  Go into a competition's folder, name one with -C, or make one with `kit new`."
             )
@@ -268,7 +282,7 @@ class Competition:
             if (folder / CONFIG_NAME).is_file():
                 return cls.load(folder, overrides)
         known = sorted(_names(here))
-        raise ConfigError(f"-C {where}: no {CONFIG_NAME} there. {nearest(str(where), known)}")
+        raise NoCompetition(f"-C {where}: no {CONFIG_NAME} there. {nearest(str(where), known)}")
 
 
 def _names(here: Path) -> Iterator[str]:
@@ -277,36 +291,80 @@ def _names(here: Path) -> Iterator[str]:
             yield path.parent.name
 
 
-def _check(settings: Settings, path: Path) -> None:
+def _settings(table: Mapping[str, Any]) -> Settings:
+    """The typed form of the whole table; messages begin with the key."""
+    found = table.get("schema")
+    if found is None:
+        raise ConfigError("schema is missing. Write `schema = 1` above the first table")
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise ConfigError(f"schema must be the number 1. Received: {found!r}")
+    if found != 1:
+        raise ConfigError(
+            f"schema must be 1. Received: {found}. "
+            "A newer kit may have written it: `pip install -U` kit."
+        )
+    settings: Settings = build(Settings, table, "")
+    _check(settings)
+    return settings
+
+
+def _blamed(written: Mapping[str, Any], flags: Iterable[str], message: str) -> list[str]:
+    """The flags without which this very error would not come."""
+    blamed = []
+    for flag in flags:
+        table = deepcopy(dict(written))
+        apply_overrides(table, (other for other in flags if other != flag))
+        try:
+            _settings(table)
+        except ConfigError as error:
+            if str(error) == message:
+                continue
+        blamed.append(flag)
+    return blamed
+
+
+def _check(settings: Settings) -> None:
     """Contradictions that types cannot express."""
     columns, task, submission = settings.columns, settings.task, settings.submission
+    try:
+        PROVIDERS.check(settings.provider.name)
+    except ConfigError as error:
+        raise type(error)(f"provider.name: {error}") from None
+    for key, name in asdict(settings.files).items():
+        path = PureWindowsPath(name)  # knows both separators
+        if path.anchor or ".." in path.parts:
+            raise ConfigError(f"files.{key} must be a name below data/raw. Received: {name!r}")
     if not columns.target:
-        raise ConfigError(f"{path}: columns.target is empty; name the column(s) to predict")
+        raise ConfigError("columns.target is empty; name the column(s) to predict")
+    for key, used in (("target", columns.target), ("id", (columns.id, columns.test_id))):
+        for name in {*columns.drop} & {*used}:
+            raise ConfigError(
+                f"columns.drop lists {name!r}, which columns.{key} names: a model never sees it "
+                "anyway. Take it out of columns.drop"
+            )
     many = task.type in ("multilabel", "multitarget")
     if many != (len(columns.target) > 1):
         raise ConfigError(
-            f"{path}: task.type {task.type!r} and columns.target {list(columns.target)} disagree: "
+            f"task.type {task.type!r} and columns.target {list(columns.target)} disagree: "
             f"{'several columns are' if many else 'one column is'} expected"
         )
     if task.type in ("binary", "multiclass"):
         few, found = (task.type == "binary"), len(task.classes)
         if (found != 2) if few else (found < 3):
             raise ConfigError(
-                f"{path}: task.classes must list {'two' if few else 'three or more'} labels for "
+                f"task.classes must list {'two' if few else 'three or more'} labels for "
                 f"task.type {task.type!r}. Received: {list(task.classes)}"
             )
     twice = [label for label, count in Counter(task.classes).items() if count > 1]
     if twice:
-        raise ConfigError(f"{path}: task.classes lists {twice[0]!r} twice")
+        raise ConfigError(f"task.classes lists {twice[0]!r} twice")
     if submission.classes and len(submission.classes) != len(submission.columns):
         raise ConfigError(
-            f"{path}: submission.columns and submission.classes must run in parallel; "
+            f"submission.columns and submission.classes must run in parallel; "
             f"{len(submission.columns)} columns and {len(submission.classes)} classes found"
         )
     if submission.labels and len(submission.labels) != len(task.classes):
         raise ConfigError(
-            f"{path}: submission.labels must have one spelling per task.classes. "
+            f"submission.labels must have one spelling per task.classes. "
             f"Received: {list(submission.labels)}"
         )
-    if settings.cv.n_splits < 2:
-        raise ConfigError(f"{path}: cv.n_splits must be 2 or more: {settings.cv.n_splits}")

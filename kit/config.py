@@ -7,13 +7,47 @@ of competitions: the dataclasses are the schema. Standard library only.
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from kit.errors import ConfigError, nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class Within:
+    """Bounds of a number, or of how many values there are: ``Annotated[int, Within(1)]``.
+
+    Attributes:
+        low, high: the ends.
+        ends: which of them belong to it, as mathematics writes intervals.
+    """
+
+    low: float
+    high: float = math.inf
+    ends: Literal["[]", "(]", "[)"] = "[]"
+
+    def check(self, value: Any, where: str) -> None:
+        """Raise `ConfigError` where the value lies outside; NaN always does."""
+        several = isinstance(value, tuple)
+        number = len(value) if several else value
+        above = number >= self.low if self.ends[0] == "[" else number > self.low
+        below = number <= self.high if self.ends[1] == "]" else number < self.high
+        if not (above and below):
+            noun = " values" if several else ""
+            shown = list(value) if several else value
+            raise ConfigError(f"{where} must be {self}{noun}. Received: {shown}")
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"{self.low} or more" if self.ends[0] == "[" else f"more than {self.low}"
+        if self.ends == "[]":
+            return f"between {self.low} and {self.high}"
+        low = f"{self.low} or more" if self.ends[0] == "[" else f"more than {self.low}"
+        return f"{low} and {'at most' if self.ends[1] == ']' else 'less than'} {self.high}"
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -59,30 +93,28 @@ def build(schema: type, table: Mapping[str, Any], where: str) -> Any:
     """Make a frozen dataclass from a TOML table.
 
     Args:
-        schema: a dataclass; nested dataclasses, ``tuple[T, ...]``, ``dict[str, T]``, ``Literal``
-            and ``T | None`` are understood.
+        schema: a dataclass; nested dataclasses, ``tuple[T, ...]``, ``dict[str, T]``, ``Literal``,
+            ``T | None`` and ``Annotated[T, Within(...)]`` are understood.
         table: the parsed table.
-        where: file and table name, for messages.
+        where: for messages: a table's dotted name, or what they begin with (``"run: "``, ``""``).
 
     Raises:
         ConfigError: an unknown or missing key, or a value of the wrong type.
     """
     fields = {field.name: field for field in dataclasses.fields(schema)}
-    hints = get_type_hints(schema)
+    hints = get_type_hints(schema, include_extras=True)
+    top = not where or where.endswith(": ")
+    place, dotted = (where, where) if top else (f"{where}: ", f"{where}.")
     for key in table:
         if key not in fields:
-            place = where.removesuffix(": ")
-            raise ConfigError(f"{place}: unknown key {key!r}. {nearest(key, fields)}")
-    values = {
-        key: convert(hints[key], value, f"{where}.{key}" if where[-1] != " " else where + key)
-        for key, value in table.items()
-    }
+            raise ConfigError(f"{place}unknown key {key!r}. {nearest(key, fields)}")
+    values = {key: convert(hints[key], value, dotted + key) for key, value in table.items()}
     for name, field in fields.items():
         required = (
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         )
         if required and name not in values:
-            raise ConfigError(f"{where.removesuffix(': ')}: {name!r} is missing")
+            raise ConfigError(f"{place}{name!r} is missing")
     return schema(**values)
 
 
@@ -90,11 +122,16 @@ def convert(hint: Any, value: Any, where: str) -> Any:
     """A TOML value as the type that an annotation asks for.
 
     Raises:
-        ConfigError: it is of another type.
+        ConfigError: it is of another type, or outside its bounds.
     """
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
+    if origin is Annotated:
+        converted = convert(args[0], value, where)
+        for bounds in args[1:]:
+            bounds.check(converted, where)
+        return converted
     if origin in (Union, types.UnionType):
         return convert(next(a for a in args if a is not type(None)), value, where)
     if origin is Literal:

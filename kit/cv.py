@@ -322,7 +322,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "decision": fitted.decision.to_json(),
         "seed": plan.seed,
         "params": {key: _plain(value) for key, value in plan.params.items()},
-        "overrides": session.competition.overrides,
+        "overrides": session.competition.overrides_of(plan.model),
         "early_stopping": plan.early_stopping,
         "best_iterations": [result.best_iteration for result in results],
         "parents": [],

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kit.atomic import sha256
 from kit.competition import Competition, Kind, TaskType
-from kit.errors import ConfigError, DataError, nearest
+from kit.errors import ConfigError, DataError, counted, nearest
 from kit.features import read_features
 from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.moments import datetime_format
@@ -137,16 +137,18 @@ def encode_target(
     frame = train[list(target)]
     missing = frame.isna().any(axis=1).to_numpy()
     if missing.any():
+        n_rows = counted(int(missing.sum()), "row", "rows")
+        names = ", ".join(map(repr, target))
         raise DataError(
-            f"the target must be known in every training row, however {list(target)} is missing "
-            f"in {missing.sum()} rows, first ids: {some(ids[missing])}.\n"
+            f"the target must be known in every training row, however {names} is missing "
+            f"in {n_rows}, first ids: {some(ids[missing])}.\n"
             "  Remove these rows from the train file, or name another target in kit.toml."
         )
     if task in ("binary", "multiclass"):
         return _class_codes(frame[target[0]], classes)
     numbers = _as_numbers(frame, task)
     if not np.isfinite(numbers).all():
-        raise DataError(f"the target {list(target)} holds infinite values")
+        raise DataError(f"the target {', '.join(map(repr, target))} holds infinite values")
     for name, column in zip(target, numbers.T, strict=True):
         if (column == column[0]).all():
             raise DataError(f"the target {name!r} has one value only: {column[0]:g}")
@@ -194,7 +196,6 @@ def _as_numbers(frame: pd.DataFrame, task: TaskType) -> NDArray[np.float64]:
 
 def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFrame) -> None:
     settings, columns = competition.settings, competition.settings.columns
-    path = competition.root / "kit.toml"
     everywhere = [*train.columns, *test.columns]
     for role, names in (
         ("target", columns.target),
@@ -204,18 +205,21 @@ def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFra
     ):
         for name in names:
             if name not in train.columns:
+                key, file = f"columns.{role}", settings.files.train
                 raise ConfigError(
-                    f"{path}: columns.{role} {name!r} is not in {settings.files.train}. "
+                    f"{competition.origin(key)}: {key} {name!r} is not in {file}. "
                     f"{nearest(name, train.columns)}"
                 )
     for name in columns.drop:
         if name not in everywhere:
             known = nearest(name, set(everywhere))
-            raise ConfigError(f"{path}: columns.drop: no {name!r}. {known}")
+            place = competition.origin("columns.drop")
+            raise ConfigError(f"{place}: columns.drop: no {name!r}. {known}")
     used = [c for c in train.columns if c not in {*columns.target, *columns.drop, columns.id}]
     ignored = {columns.group, columns.time, columns.test_id}
     absent = [c for c in used if c not in test.columns and c not in ignored]
     if absent:
+        path = competition.root / "kit.toml"
         raise DataError(
             f"{settings.files.test} lacks columns that {settings.files.train} has: {absent[:5]}.\n"
             f"  A model cannot use them: list them in columns.drop of {path}."
@@ -227,7 +231,7 @@ def _check_kinds(competition: Competition, known: Sequence[str]) -> None:
     for name in competition.settings.columns.kinds:
         if name not in known:
             raise ConfigError(
-                f"{competition.root / 'kit.toml'}: columns.kinds: no {name!r}. "
+                f"{competition.origin(f'columns.kinds.{name}')}: columns.kinds: no {name!r}. "
                 f"{nearest(name, set(known))}"
             )
 
@@ -237,12 +241,14 @@ def _ids(frame: pd.DataFrame, name: str, file: str) -> NDArray[np.str_]:
         return np.array([str(number) for number in range(len(frame))])
     values = frame[name]
     if values.isna().any():
-        raise DataError(f"{file}: the id column {name!r} is empty in {values.isna().sum()} rows")
+        n_rows = counted(int(values.isna().sum()), "row", "rows")
+        raise DataError(f"{file}: the id column {name!r} is empty in {n_rows}")
     ids = values.astype("str").str.strip()
     twice = ids[ids.duplicated()]
     if len(twice):
+        rows = counted(len(twice), "row repeats", "rows repeat")
         raise DataError(
-            f"{file}: ids must be unique, however {len(twice)} rows repeat an id in {name!r}, "
+            f"{file}: ids must be unique, however {rows} an id in {name!r}, "
             f"first: {some(twice.unique())}.\n"
             '  Name another id column, or set columns.id = "" to number the rows.'
         )
@@ -284,7 +290,8 @@ def read_time(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
             return numbers.to_numpy()
     moments = as_moments(column)
     if moments.isna().any():
-        raise DataError(f"columns.time {name!r} is missing in {moments.isna().sum()} rows")
+        n_rows = counted(int(moments.isna().sum()), "row", "rows")
+        raise DataError(f"columns.time {name!r} is missing in {n_rows}")
     return moments.to_numpy()
 
 

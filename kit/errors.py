@@ -3,6 +3,7 @@
 * KitError                     exit 1
   + ConfigError                kit.toml, an override or a flag is wrong (where, key, value, nearest)
     - UnknownName              a model, metric, splitter, ... that no registry knows
+    - NoCompetition            there is no kit.toml where one is looked for
   + DataError                  the files contradict kit.toml (missing column, repeated ids, ...)
     - LeakError                a feature looks at other rows, a fold saw its own labels
   + UserCodeError              features.py, model.py, metric.py or splits.py failed: file, line
@@ -38,6 +39,10 @@ class ConfigError(KitError):
 
 class UnknownName(ConfigError):
     """A name that no registry knows."""
+
+
+class NoCompetition(ConfigError):
+    """No `kit.toml` where one was looked for."""
 
 
 class DataError(KitError):
@@ -92,6 +97,15 @@ class AuthError(RefusedError):
 
 class QuotaError(RefusedError):
     """No submission is left for now."""
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "row is", "rows are")
+    '1 row is'
+    """
+    return f"{number} {one if number == 1 else many}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

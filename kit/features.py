@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from kit.atomic import atomic_path
 from kit.competition import Competition
-from kit.errors import DataError, DiskFull
+from kit.errors import DataError, DiskFull, counted
 from kit.kinds import some
 from kit.usercode import UserCode, reported
 
@@ -68,21 +68,37 @@ def apply_features(function: Any, competition: Competition, frame: pd.DataFrame)
 
     Raises:
         UserCodeError: it raised.
-        DataError: it returned something else than a frame with the same rows, or a column twice.
+        DataError: it returned something else than a frame with the same rows, a column twice, or
+            complex numbers.
     """
     with reported(competition.root / "features.py"):
         result = function(frame.copy(deep=False))  # copied on write
     if not isinstance(result, pd.DataFrame) or not result.index.equals(frame.index):
-        found = f"{len(result)} rows" if isinstance(result, pd.DataFrame) else type(result).__name__
         raise DataError(
             f"features(df) must return a frame with the same rows as df ({len(frame)}), however "
-            f"it returned {found}. Do not drop, sort or re-index rows."
+            f"it returned {_found(result, frame)}. Do not drop, sort or re-index rows."
         )
     result.columns = [str(name) for name in result.columns]
     twice = result.columns[result.columns.duplicated()]
     if len(twice):
         raise DataError(f"features(df) must return every column once; twice: {some(twice)}")
+    odd = [name for name in result.columns if pd.api.types.is_complex_dtype(result[name])]
+    if odd:
+        raise DataError(
+            f"features(df) must return real numbers, however these are complex: {some(odd)}.\n"
+            "  Return their real part, or their absolute value."
+        )
     return result
+
+
+def _found(result: Any, frame: pd.DataFrame) -> str:
+    """What `features` returned instead of the rows of `frame`."""
+    if not isinstance(result, pd.DataFrame):
+        return type(result).__name__
+    if len(result) != len(frame):
+        return counted(len(result), "row", "rows")
+    same = set(result.index) == set(frame.index)
+    return "them in another order" if same else "them under another index"
 
 
 def _cached(path: Path, make: Callable[[], Sequence[pd.DataFrame]]) -> Sequence[pd.DataFrame]:

@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kit.atomic import atomic_path
+from kit.competition import MAX_FOLDS
 from kit.errors import DataError
 
 FoldArray = NDArray[np.int8]
 
 _FORMAT = "kit.folds/1"
-MAX_FOLDS = 127  # int8
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,8 +67,9 @@ def _number(column: pd.Series) -> pd.Series:
         return column.astype("int8")
     if not pd.api.types.is_numeric_dtype(column):
         numbers = pd.to_numeric(column, errors="coerce")
-        if (numbers.isna() & column.notna()).mean() > 0.05:
-            bad = column[numbers.isna() & column.notna()].unique()
+        lost = numbers.isna() & ~absent(column)
+        if lost.mean() > 0.05:
+            bad = column[lost].unique()
             raise DataError(
                 f"column {column.name!r} should be numeric, however it holds {some(bad)}.\n"
                 "  Give it a kind in [columns.kinds]: category, code, text, datetime or id."
@@ -77,6 +78,13 @@ def _number(column: pd.Series) -> pd.Series:
     if pd.api.types.is_float_dtype(column) and np.isinf(column.to_numpy(dtype=float)).any():
         column = column.replace([np.inf, -np.inf], np.nan)
     return column
+
+
+def absent(column: pd.Series) -> pd.Series:
+    """Where there is no value: missing, or a string of blanks only."""
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        return column.isna()
+    return column.isna() | (column.astype("str").str.strip() == "")
 
 
 def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
@@ -94,8 +102,8 @@ def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
     text = _spelled(column)
     format_ = format_ or datetime_format(text)
     moments = pd.Series(pd.NaT, column.index) if format_ is None else as_datetimes(text, format_)
-    lost = moments.isna() & column.notna()
-    if lost.mean() > 0.05 or (column.notna().any() and format_ is None):
+    lost = moments.isna() & ~absent(column)
+    if lost.mean() > 0.05 or (lost.any() and format_ is None):
         raise DataError(
             f"column {column.name!r} should hold dates of one format, however "
             f"{lost.mean():.0%} of its values are not"

@@ -20,6 +20,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from kit.competition import Competition, ModelSpec
+from kit.errors import UnknownName, nearest
 from kit.registry import MODELS
 from kit.spaces import SPACES, draw
 
@@ -261,7 +262,11 @@ Source: the count curve of AutoGluon's `best_quality_v150` preset (2025)."""
 
 
 def find_model(competition: Competition, name: str) -> ModelSpec:
-    """What a name means: a table of `kit.toml`, a portfolio entry, a draw, a registered model."""
+    """What a name means: a table of `kit.toml`, a portfolio entry, a draw, a registered model.
+
+    Raises:
+        UnknownName: none of them, nor `module:attribute`; names the nearest of all.
+    """
     if name in competition.settings.models:
         return competition.model(name)
     if name in _BY_NAME:
@@ -269,6 +274,10 @@ def find_model(competition: Competition, name: str) -> ModelSpec:
     drawn = _DRAWN.fullmatch(name)
     if drawn is not None:
         return ModelSpec(use=drawn[1], params=draw(drawn[1], int(drawn[2])))
+    registered = [entry.name for entry in MODELS.entries()]
+    if ":" not in name and name not in registered:
+        known = {*competition.settings.models, *_BY_NAME, *registered}
+        raise UnknownName(f"unknown model {name!r}. {nearest(name, known)}")
     return competition.model(name)
 
 

@@ -153,6 +153,9 @@ def list_runs(folder: Path) -> tuple[list[Run], list[str]]:
                 problems.append(f"{entry.name}: written by a newer kit, left out; update kit")
                 continue
             _check_record(record)
+        except FileNotFoundError:
+            problems.append(f"{entry.name}: has no run.json: not a run, left out")
+            continue
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             problems.append(

@@ -29,14 +29,19 @@ def best_run(runs: Sequence[Run]) -> tuple[Run, str]:
     same = [run for run in runs if _comparable(run, runs[-1])]
     up = bool(newest["metric"]["greater_is_better"])
     best = max(same, key=lambda run: (run.score if up else -run.score, run.id))
+    why = (
+        f"the best of {len(same)} comparable runs"
+        if len(same) > 1
+        else "the only run that compares"
+    )
     blends = [run for run in same if run.kind == "blend"]
     if best.kind == "blend" or not blends:
-        return best, f"the best of {len(same)} comparable runs"
+        return best, why
     blend = blends[-1]
     summary = compare(blend, best).summary
     lead, error = summary.get("mean_difference", 0.0), summary.get("standard_error", 0.0)
     if abs(lead) > 2 * error:
-        return best, f"the best of {len(same)} comparable runs; the blend is behind it"
+        return best, f"{why}; the blend is behind it"
     return blend, f"the newest blend; {best.id} scores better only within the noise of the folds"
 
 

@@ -22,9 +22,9 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 
-from kit.competition import CVSpec, TaskType
-from kit.errors import ConfigError, DataError
-from kit.folds import MAX_FOLDS, FoldArray, Folds
+from kit.competition import MAX_FOLDS, CVSpec, TaskType
+from kit.errors import ConfigError, DataError, counted
+from kit.folds import FoldArray, Folds
 from kit.registry import SPLITTERS
 
 Array = NDArray[Any]
@@ -301,7 +301,7 @@ def _enough_members(strata: NDArray[np.int64], spec: CVSpec) -> None:
         named = ", ".join(f"class code {c} (task.classes[{c}]): {m}" for c, m in few[:3])
         raise DataError(
             f"cv.splitter = {spec.splitter!r} needs at least cv.n_splits = {spec.n_splits} rows "
-            f"of every class. {len(few)} classes have fewer: {named}.\n"
+            f"of every class. {counted(len(few), 'class has', 'classes have')} fewer: {named}.\n"
             "  Use fewer folds (cv.n_splits) or cv.splitter = 'kfold'."
         )
 

@@ -30,6 +30,12 @@ _MISSING = (
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
 
+# The longer ones first: that of UTF-16 begins like that of UTF-32.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+
 # What readers raise on bytes that are not what the name says; RuntimeError: an encrypted zip.
 _UNREADABLE = (
     ValueError, OSError, EOFError, KeyError, RuntimeError, NotImplementedError,
@@ -68,8 +74,8 @@ def read_table(
         A frame with a fresh 0..n-1 index. Lists in JSON become one string, parts joined by " | ".
 
     Raises:
-        DataError: the file is missing, empty, truncated, not readable, or two columns have the
-            same name once blanks are cut off.
+        DataError: the file is missing, empty, truncated, not readable, separated by something
+            else than its name says, or two columns have the same name once blanks are cut off.
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist. `kit data` brings the files.")
@@ -100,11 +106,11 @@ def read_chunks(path: Path, rows: int, *, as_text: Collection[str] = ()) -> Iter
         yield from (whole[start : start + rows] for start in range(0, len(whole), rows))
         return
     with _readable(path):
-        header = list(_csv(path, dtype=str, nrows=0).columns)
+        encoding = _encoding(path)
+        header = _header(path, encoding)
         names = _clean(path, header)
         text = [spelled for spelled, name in zip(header, names, strict=True) if name in as_text]
-        encoding = _encoding(path)
-        with _csv(path, **_as_text(header, text), chunksize=rows, encoding=encoding) as pieces:
+        with _csv(path, encoding, **_as_text(header, text), chunksize=rows) as pieces:
             while (piece := _next(path, pieces)) is not None:
                 piece.columns = names
                 yield piece
@@ -118,7 +124,7 @@ def read_header(path: Path) -> list[str]:
     """
     with _readable(path):
         if table_format(path) in (".csv", ".tsv", None):
-            return list(_csv(path, dtype=str, nrows=0).columns)
+            return _header(path, _encoding(path))
     return list(read_table(path, nrows=1).columns)
 
 
@@ -151,9 +157,24 @@ def _clean(path: Path, names: list[str]) -> list[str]:
 
 
 def _read_delimited(path: Path, as_text: Collection[str], nrows: int | None) -> Any:
-    header = list(_csv(path, dtype=str, nrows=0).columns)
+    encoding = _encoding(path)
+    header = _header(path, encoding)
     text = {name for name in header if name.strip() in as_text}
-    return _csv(path, **_as_text(header, text), nrows=nrows)
+    return _csv(path, encoding, **_as_text(header, text), nrows=nrows)
+
+
+def _header(path: Path, encoding: str) -> list[str]:
+    """The names pandas gives; refused where it would rename, or where another separator is used."""
+    names = list(_csv(path, encoding, dtype=str, nrows=0).columns)
+    spelled = _csv(path, encoding, header=None, dtype=str, na_filter=False, nrows=1).iloc[0]
+    _clean(path, [name for name in spelled if name])  # pandas makes "a", "a" "a", "a.1"
+    others = [mark for mark in ",;\t" if len(names) == 1 and mark in names[0]]
+    if others:
+        raise DataError(
+            f"{path} looks separated by {others[0]!r}, however {_separator(path)!r} is expected.\n"
+            "  Save it with commas as .csv, or with tabs as .tsv."
+        )
+    return names
 
 
 def _as_text(header: Collection[str], text: Collection[str]) -> dict[str, Any]:
@@ -166,17 +187,35 @@ def _as_text(header: Collection[str], text: Collection[str]) -> dict[str, Any]:
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8 where the whole file is, else Latin-1, in which everything is something."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    """What the byte order mark says; else UTF-8 where the whole file is, else Latin-1.
+
+    Raises:
+        DataError: zero bytes, which no text holds; in Latin-1 even they would be something.
+    """
+    decoder: codecs.IncrementalDecoder = codecs.getincrementaldecoder("utf-8")()
+    encoding = "utf-8-sig"
     packed = path.suffix.lower() in (".zip", ".gz")
-    try:
-        with io.BytesIO(_bytes(path)) if packed else path.open("rb") as file:
-            while block := file.read(1 << 20):
+    with io.BytesIO(_bytes(path)) if packed else path.open("rb") as file:
+        start = file.read(4)
+        for mark, marked in _MARKS.items():
+            if start.startswith(mark):
+                return marked
+        file.seek(0)
+        while block := file.read(1 << 20):
+            if b"\0" in block:
+                raise DataError(
+                    f"{path} holds zero bytes: it is no text, or UTF-16 without a byte order mark."
+                    "\n  Save it as UTF-8."
+                )
+            try:
                 decoder.decode(block)
-            decoder.decode(b"", final=True)
+            except UnicodeDecodeError:
+                encoding, decoder = "latin-1", codecs.getincrementaldecoder("latin-1")()
+    try:
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return "latin-1"
-    return "utf-8-sig"
+    return encoding
 
 
 def _next(path: Path, pieces: Any) -> pd.DataFrame | None:
@@ -192,24 +231,22 @@ def _next(path: Path, pieces: Any) -> pd.DataFrame | None:
     return piece
 
 
-def _csv(path: Path, **options: Any) -> Any:
+def _csv(path: Path, encoding: str, **options: Any) -> Any:
     """A frame, or an iterator over frames with `chunksize`."""
     import pandas as pd
 
-    separator = "\t" if table_format(path) == ".tsv" else ","
     # without index_col pandas makes the first column the index where rows are wider than the header
-    options = {"sep": separator, "low_memory": False, "index_col": False, **options}
-    if "encoding" in options:
-        return pd.read_csv(_opened(path), **options)
+    options = {"sep": _separator(path), "low_memory": False, "index_col": False, **options}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            frame: pd.DataFrame = pd.read_csv(_opened(path), encoding="utf-8-sig", **options)
-        except UnicodeDecodeError:
-            frame = pd.read_csv(_opened(path), encoding="latin-1", **options)
+            return pd.read_csv(_opened(path), encoding=encoding, **options)
         except pd.errors.ParserWarning as warning:
             raise DataError(f"{path}: the rows have more cells than the header") from warning
-    return frame
+
+
+def _separator(path: Path) -> str:
+    return "\t" if table_format(path) == ".tsv" else ","
 
 
 def _read_json(path: Path, as_text: Collection[str], nrows: int | None) -> pd.DataFrame:

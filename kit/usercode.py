@@ -19,6 +19,8 @@ from typing import Any
 
 from kit.errors import KitError, UnknownName, UserCodeError, nearest
 
+HINT = "  This is your own code; KIT_DEBUG=1 shows the whole traceback."
+
 
 class UserCode:
     """Loads modules of one competition folder and knows what they consist of.
@@ -169,8 +171,7 @@ def reported(path: Path) -> Iterator[None]:
         code = f"\n    {own[-1].line}" if own and own[-1].line else ""
         where = f"{own[-1].filename if own else path}" + (f":{line}" if line else "")
         raise UserCodeError(
-            f"{where} failed: {type(error).__name__}: {error}{code}\n"
-            "  This is your own code; KIT_DEBUG=1 shows the whole traceback."
+            f"{where} failed: {type(error).__name__}: {error}{code}\n{HINT}"
         ) from error
 
 

@@ -18,7 +18,7 @@ from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.errors import KitError
 from kit.features import apply_features
-from kit.usercode import UserCode
+from kit.usercode import HINT, UserCode
 
 _MOST_ROWS = 200_000
 # A row's own arithmetic may differ in the last bits, as a matrix product adds up in blocks.
@@ -31,7 +31,12 @@ def failing(m: Material) -> Iterator[Evidence]:
     """`features.py` raises, or leaves nothing to learn from."""
     error = m.problems.get("features")
     if error is not None:
-        yield Evidence(text=str(error), remedy="mend features.py (KIT_DEBUG=1: whole traceback)")
+        yield Evidence(text=_reason(error), remedy=f"mend features.py. {HINT.strip()}")
+
+
+def _reason(error: KitError) -> str:
+    """The message without the hint, which is said once."""
+    return str(error).removesuffix(HINT).rstrip()
 
 
 def not_repeatable(m: Material) -> Iterator[Evidence]:
@@ -64,19 +69,22 @@ def not_row_by_row(m: Material) -> Iterator[Evidence]:
         "the rows in another order": rng.permutation(n),
     }
     guilty: dict[str, str] = {}
+    failed: dict[str, list[str]] = {}
     for what, taken in trials.items():
         try:
             part = function(rows.iloc[taken].reset_index(drop=True))
         except KitError as error:
-            yield Evidence(
-                text=f"features() works on all rows and fails on {what}: {error}",
-                remedy="one row at a time must be enough for it",
-            )
+            failed.setdefault(_reason(error), []).append(what)
             continue
         for name, count in _differing(complete, part, taken).items():
             text = f"{name!r} differs in {count} of {len(taken)} rows when features() sees {what}"
             if name not in unsteady:
                 guilty.setdefault(name, text)
+    for reason, parts in failed.items():
+        yield Evidence(
+            text=f"features() works on all rows and fails on {' and on '.join(parts)}: {reason}",
+            remedy="one row at a time must be enough for it",
+        )
     for name, text in guilty.items():
         yield Evidence(
             text=text,

@@ -11,17 +11,14 @@ from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.dataset import AS_TEXT
 from kit.errors import nearest
-from kit.kinds import some
+from kit.kinds import absent, some
 
 
 def files(m: Material) -> Iterator[Evidence]:
     """Files that are missing, empty or unreadable."""
     names = m.settings.files
-    missing = [
-        name
-        for name in (names.train, names.test, names.sample_submission)
-        if not (m.competition.raw / name).is_file()
-    ]
+    three = dict.fromkeys((names.train, names.test, names.sample_submission))
+    missing = [name for name in three if not (m.competition.raw / name).is_file()]
     for name in missing:
         yield Evidence(
             text=f"{m.competition.raw / name} does not exist",
@@ -88,12 +85,14 @@ def other_types(m: Material) -> Iterator[Evidence]:
     for name in m.train.columns:
         if name in aside or name not in m.test.columns:
             continue
-        pair = m.train[name].dropna(), m.test[name].dropna()
+        pair = [frame[name][~absent(frame[name])] for frame in (m.train, m.test)]
         numeric = [pd.api.types.is_numeric_dtype(column) for column in pair]
         if pair[0].empty or pair[1].empty or numeric[0] == numeric[1]:
             continue
         words = pair[numeric.index(False)]
         odd = words[pd.to_numeric(words, errors="coerce").isna()].unique()
+        if not len(odd) and m.columns.kinds.get(name) == "numeric":
+            continue  # numbers, but for blank cells
         where = m.settings.files.test if numeric[0] else m.settings.files.train
         yield Evidence(
             text=f"{name!r} is text in {where} only, e.g. {some(odd if len(odd) else words)}",
@@ -136,7 +135,7 @@ def lost_values(m: Material) -> Iterator[Evidence]:
             (m.raw_X[name], m.X[name], m.settings.files.train),
             (m.raw_X_test[name], m.X_test[name], m.settings.files.test),
         ):
-            lost = np.flatnonzero(made.isna().to_numpy() & raw.notna().to_numpy())
+            lost = np.flatnonzero(made.isna().to_numpy() & ~absent(raw).to_numpy())
             if len(lost):
                 yield Evidence(
                     text=f"{name!r}: {len(lost)} of {len(raw)} values in {file}, "

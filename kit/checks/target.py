@@ -91,10 +91,16 @@ def rare_classes(m: Material) -> Iterator[Evidence]:
     few = {name: int(count) for name, count in counts.items() if 0 < count < n_splits}
     if few:
         shown = ", ".join(f"{name!r}: {count}" for name, count in list(few.items())[:5])
+        rarest = min(few.values())
+        if rarest == 1:
+            remedy = "one row is never both learnt and scored: take it out of the train file, or "
+            remedy += "give it the label of another class" if task.classes else "drop the target"
+        else:
+            remedy = f"[cv] n_splits = {rarest}"
+            remedy += ' or splitter = "kfold"' if stratified else ""
         yield Evidence(
             text=f"{len(few)} of {len(counts)} have fewer rows than the {n_splits} folds: {shown}",
-            remedy=f"[cv] n_splits = {max(2, min(few.values()))}"
-            + (' or splitter = "kfold"' if stratified else "; else some fold is scored without it"),
+            remedy=remedy + ("" if stratified else "; else some fold is scored without it"),
             severity=None if stratified else "warning",
         )
 

@@ -168,7 +168,7 @@ def portfolio(
 
     out = Output(json=json, quiet=quiet)
     entries, specs = list(PORTFOLIO), {entry.name: entry.spec for entry in PORTFOLIO}
-    competition = competition_or_none(directory, set_)
+    competition = competition_or_none(directory, set_, out.problem)
     if competition is not None:
         entries = entries_of(competition)
         specs = {entry.name: find_model(competition, entry.name) for entry in entries}

@@ -25,6 +25,7 @@ def check(
     [check] mute = ["KIT114"].
     """
     from dataclasses import asdict
+    from textwrap import indent
 
     from kit.checks import check as run_checks
     from kit.cli.output import Output
@@ -36,7 +37,7 @@ def check(
     for finding in report.findings:
         out.say(f"{finding.severity:<8}{finding.code}  {finding.title}")
         for line in (finding.evidence, finding.remedy):
-            out.say(f"                 {line}")
+            out.say(indent(line, " " * 17))
     counts = {
         severity: sum(finding.severity == severity for finding in report.findings)
         for severity in ("error", "warning", "info")

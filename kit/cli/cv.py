@@ -48,7 +48,7 @@ def cv(
     from kit.competition import Competition
     from kit.cv import check_models
     from kit.duration import parse_duration
-    from kit.portfolio import SHORT
+    from kit.portfolio import SHORT, find_model
     from kit.session import open_session
 
     out = Output(json=json, quiet=quiet)
@@ -58,6 +58,8 @@ def cv(
     competition = Competition.find(directory, flags)
     names = list(models or competition.settings.cv.models or SHORT)
     check_models(names)
+    if len(names) == 1:  # of several, a failed one does not stop the others
+        find_model(competition, names[0])
     limit = None if budget is None else parse_duration(budget)
     with (
         out.folds(names, score_format) as listen,
@@ -110,7 +112,7 @@ def header(session: Session) -> str:
 def _report(
     out: Output, done: list[Run], failed: list[tuple[str, KitError]], verbose: bool
 ) -> None:
-    from kit.cli.runs import run_rows
+    from kit.cli.runs import run_rows, spare
 
     out.document(
         {
@@ -122,7 +124,7 @@ def _report(
         return
     out.say()
     headers, rows = run_rows(done, verbose=verbose, short=out.narrow)
-    out.table(headers, rows)
+    out.table(headers, rows, spare=spare(verbose=verbose))
     if any(run.record["early_stopping"] == "fold" for run in done):
         out.say("* stopped early on the scored fold itself: optimistic")
     overrides = done[0].record["overrides"]

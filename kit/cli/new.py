@@ -142,6 +142,8 @@ def _slug(competition: str) -> str:
 
 
 def _report(out: Output, root: Path, inference: Inference, verbose: bool) -> None:
+    from shlex import quote
+
     values = [
         {"key": v.key, "value": v.value, "because": v.because, "sure": v.sure}
         for v in inference.values
@@ -158,7 +160,7 @@ def _report(out: Output, root: Path, inference: Inference, verbose: bool) -> Non
     out.table(["", "value", "because"], rows)
     for question in inference.questions:
         out.say(f"\n? {question}")
-    out.next(f"cd {_short(root)}, look at kit.toml, then kit check and kit cv")
+    out.next(f"cd {quote(_short(root))}, look at kit.toml, then kit check and kit cv")
 
 
 def _place(competition: str, directory: Path | None) -> Path:

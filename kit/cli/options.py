@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,18 +34,27 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only results, no pro
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More detail.")]
 
 
-def competition_or_none(directory: Path | None, set_: list[str] | None) -> Competition | None:
+def competition_or_none(
+    directory: Path | None, set_: list[str] | None, tell: Callable[[str], None]
+) -> Competition | None:
     """The competition that is named, or the one around; some commands work without one, too.
+
+    Args:
+        directory: of -C.
+        set_: of --set.
+        tell: takes the message where the `kit.toml` around is broken.
 
     Raises:
         ConfigError: one is named that is not there, or an override is wrong.
     """
     from kit.competition import Competition
-    from kit.errors import ConfigError
+    from kit.errors import ConfigError, NoCompetition
 
     try:
         return Competition.find(directory, set_ or [])
-    except ConfigError:
+    except ConfigError as error:
         if directory is not None or set_:
             raise
+        if not isinstance(error, NoCompetition):
+            tell(str(error))
         return None

@@ -27,6 +27,7 @@ _OBEYED = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b."
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+_WHOLE = 20  # characters: up to so wide, a column of a table is not broken into lines
 
 
 class Output:
@@ -76,9 +77,21 @@ class Output:
             print(json.dumps(document, indent=1, ensure_ascii=False, default=str))
 
     def table(
-        self, headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str = ""
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[Cell]],
+        *,
+        title: str = "",
+        spare: Sequence[str] = (),
     ) -> None:
-        """A table; numbers are right-aligned."""
+        """A table; numbers are right-aligned.
+
+        Args:
+            headers: of the columns.
+            rows: cells; None is empty.
+            title: a line above it.
+            spare: columns that are left out, in this order, while a terminal is too narrow.
+        """
         if self.json:
             return
         cells = [[_cell(value) for value in row] for row in rows]
@@ -87,7 +100,7 @@ class Output:
             for k in range(len(headers))
         ]
         if self.fancy:
-            _rich_table(headers, cells, right, title)
+            _rich_table(headers, cells, right, title, spare)
         else:
             _plain_table(headers, cells, right, title)
 
@@ -105,8 +118,21 @@ class Output:
             yield plain
             return
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-        from rich.progress import TransferSpeedColumn as Speed
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            Task,
+            TextColumn,
+            TransferSpeedColumn,
+        )
+        from rich.text import Text
+
+        class Speed(TransferSpeedColumn):
+            """Nothing, where Rich shows a red question mark: a file that came at once."""
+
+            def render(self, task: Task) -> Text:
+                return super().render(task) if task.finished_speed or task.speed else Text("")
 
         columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), Speed())
         with Progress(*columns, console=Console(stderr=True)) as bars:
@@ -285,10 +311,15 @@ def _plain_table(
 
 
 def _rich_table(
-    headers: Sequence[str], rows: list[list[str]], right: Sequence[bool], title: str
+    headers: Sequence[str],
+    rows: list[list[str]],
+    right: Sequence[bool],
+    title: str,
+    spare: Sequence[str],
 ) -> None:
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
@@ -300,8 +331,23 @@ def _rich_table(
         show_edge=False,
         pad_edge=False,
     )
-    for header, align in zip(headers, right, strict=True):
-        table.add_column(header, justify="right" if align else "left", no_wrap=header == "run")
+    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+    for header, align, width in zip(headers, right, widths, strict=True):
+        table.add_column(
+            header,
+            justify="right" if align else "left",
+            no_wrap=header == "run",
+            min_width=width if width <= _WHOLE else None,
+        )
     for row in rows:
         table.add_row(*(Text(text) for text in row))  # never markup: names come from files
-    Console().print(table)
+    console = Console()
+    unbound = console.options.update(max_width=10_000)
+    wanted = Measurement.get(console, unbound, table).maximum
+    first = next((headers.index(name) for name in spare if name in headers), None)
+    if wanted > console.width and first is not None:
+        kept = [k for k in range(len(headers)) if k != first]
+        rows = [[row[k] for k in kept] for row in rows]
+        _rich_table([headers[k] for k in kept], rows, [right[k] for k in kept], title, spare)
+        return
+    console.print(table)

@@ -53,13 +53,21 @@ def runs(
         return
     shown = ordered if everything or not out.fancy else ordered[:_SHOWN]
     headers, rows = run_rows(shown, verbose=verbose, short=out.narrow)
-    out.table(headers, rows)
+    out.table(headers, rows, spare=spare(verbose=verbose))
     if len(shown) < len(ordered):
         out.say(f"{len(ordered) - len(shown)} more: kit runs --all")
     if any(run.kind == "fit" for run in shown):
         out.say("( ) fitted on all rows: the score of the run it was made from")
     if any(run.record.get("early_stopping") == "fold" for run in shown):
         out.say("* stopped early on the scored fold itself: optimistic")
+
+
+def spare(*, verbose: bool) -> tuple[str, ...]:
+    """Columns that a narrow terminal does without, the first to go first.
+
+    With `verbose` the scores of the folds stand below "mean ± sd", which stays then.
+    """
+    return ("fit s", "folds", "age", *(() if verbose else ("mean ± sd",)))
 
 
 def run_rows(
@@ -151,7 +159,7 @@ def show(
     if record.get("weights"):
         out.say()
         out.table(["weight", "run"], [[w, parent] for parent, w in record["weights"].items()])
-    if verbose:
+    if record.get("params"):
         out.say()
         out.table(["parameter", "value"], [[k, _plain(v)] for k, v in record["params"].items()])
     out.say(f"\n{run.path}")

@@ -27,8 +27,8 @@ def plugins(
     from kit.errors import ConfigError, nearest
     from kit.registry import ALL
 
-    competition_or_none(directory, set_)
     out = Output(json=json, quiet=quiet)
+    competition_or_none(directory, set_, out.problem)
     known = {f"{registry.kind}s": registry for registry in ALL}
     if kind is not None and kind not in known:
         raise ConfigError(f"unknown kind {kind!r}. {nearest(kind, known)}")
@@ -82,12 +82,15 @@ def doctor(
     from pathlib import Path
 
     from kit.cli.output import Output
-    from kit.diagnosis import diagnose
+    from kit.competition import CONFIG_NAME
+    from kit.diagnosis import Fact, diagnose
     from kit.providers.kaggle.doctor import credential_facts
 
-    competition = competition_or_none(directory, set_)
+    broken: list[str] = []
+    competition = competition_or_none(directory, set_, broken.append)
     out = Output(json=json, quiet=quiet)
     facts = [*diagnose(competition.root if competition else Path.cwd()), *credential_facts()]
+    facts += [Fact(name=CONFIG_NAME, value="", problem=text, serious=True) for text in broken]
     out.document([{"name": f.name, "value": f.value, "problem": f.problem} for f in facts])
     out.table(
         ["", "", "problem"],

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from kit.competition import CONFIG_NAME, Competition
+from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.errors import ConfigError, DataError, UserCodeError
 from kit.execution.prepared import PreparedFolds
-from kit.folds import MAX_FOLDS, Folds
+from kit.folds import Folds
 from kit.metrics.base import Metric, load_metric
 from kit.splitters import make_folds
 from kit.usercode import UserCode, reported
@@ -73,19 +73,9 @@ def load_folds(competition: Competition, dataset: Dataset) -> Folds:
     """The folds that `[cv]` asks for, in the row order of the data.
 
     Raises:
-        ConfigError: seed or number of folds are out of range.
         DataError: `cv.splitter` is "file" and the file is missing or does not fit the data.
     """
     spec = competition.settings.cv
-    for key, value, low, high in (
-        ("seed", spec.seed, 0, 2**32 - 1),  # what NumPy takes
-        ("n_splits", spec.n_splits, 2, MAX_FOLDS),
-    ):
-        if not low <= value <= high:
-            raise ConfigError(
-                f"{competition.root / CONFIG_NAME}: cv.{key} must be between {low} and {high}. "
-                f"Received: {value}"
-            )
     path = competition.root / FOLDS_NAME
     if spec.splitter == "file":
         if not path.is_file():

@@ -84,7 +84,7 @@ def run_folds(task: FoldTask, context: FoldContext) -> list[FoldResult]:
         ModelError, UserCodeError: the model failed; the message names model and fold.
         DiskFull: a result could not be written.
     """
-    where = f"model {task.model!r}, fold {', '.join(map(str, task.folds))}"
+    where = f"model {task.model!r}, fold {', '.join(str(fold + 1) for fold in task.folds)}"
     try:
         if task.early_stopping == "cross" and len(task.folds) > 1:
             results = _fit_together(task, context)
@@ -268,7 +268,7 @@ def build_model(spec: ModelSpec, name: str, code: UserCode) -> Model:
     """The unfitted model of a spec.
 
     Raises:
-        ConfigError: a parameter the model does not have, or of another type than it asks for.
+        ConfigError: a parameter the model does not have, or another value than it asks for.
     """
     check_pseudo_labels(spec.pseudo_labels, f"models.{name}.pseudo_labels")
     factory = MODELS.load(spec.use, code.resolve)
@@ -282,11 +282,9 @@ def _typed(factory: Any, params: Mapping[str, Any], name: str) -> Mapping[str, A
     hints: dict[str, Any] = {}
     if isinstance(factory, type) and issubclass(factory, Model):
         with suppress(NameError):  # names that only a type checker imports
-            hints = get_type_hints(factory.__init__)
+            hints = get_type_hints(factory.__init__, include_extras=True)
     return {
-        key: convert(hints[key], value, f"model {name!r}, parameter {key!r}")
-        if key in hints
-        else value
+        key: convert(hints[key], value, f"models.{name}.params.{key}") if key in hints else value
         for key, value in params.items()
     }
 

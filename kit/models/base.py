@@ -10,17 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from kit.competition import TaskType
+from kit.config import Within
 from kit.errors import ConfigError, nearest
 
 Rows = tuple[Any, NDArray[Any]]
 """Features and target of some rows."""
+
+# What a hyper-parameter may be; in the annotation of a constructor it is checked before any fit.
+Count = Annotated[int, Within(1)]
+CountOrZero = Annotated[int, Within(0)]
+Positive = Annotated[float, Within(0, ends="(]")]
+Penalty = Annotated[float, Within(0)]
+Share = Annotated[float, Within(0, 1, "(]")]
+Dropped = Annotated[float, Within(0, 1, "[)")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +78,8 @@ class FoldRows:
 
 class Model(BaseEstimator):
     """Base of the built-in models.
+
+    Parameters are checked against the annotations of the constructor, see `Count` and the like.
 
     Attributes:
         family: chooses the recipe: "tree", "linear", "neural" or "raw".

@@ -8,14 +8,25 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from kit.models.base import FoldRows, Model, Problem, Rows, describe
+from kit.config import Within
+from kit.models.base import (
+    Count,
+    FoldRows,
+    Model,
+    Penalty,
+    Positive,
+    Problem,
+    Rows,
+    Share,
+    describe,
+)
 from kit.models.boosters import Clock, codes, library, of_column, share, target_columns
 from kit.models.stopping import CrossStopping, OwnStopping
 
@@ -62,17 +73,17 @@ class CatBoost(Model):
 
     def __init__(
         self,
-        n_estimators: int = 2000,
-        patience: int = 100,
-        learning_rate: float = 0.05,
-        depth: int = 6,
-        l2_leaf_reg: float = 3.0,
-        subsample: float = 0.9,
-        random_strength: float = 1.0,
-        one_hot_max_size: int = 15,
-        leaf_estimation_iterations: int = 1,
-        max_ctr_complexity: int = 4,
-        border_count: int = 254,
+        n_estimators: Count = 2000,
+        patience: Count = 100,
+        learning_rate: Positive = 0.05,
+        depth: Annotated[int, Within(1, 16)] = 6,
+        l2_leaf_reg: Penalty = 3.0,
+        subsample: Share = 0.9,
+        random_strength: Penalty = 1.0,
+        one_hot_max_size: Count = 15,
+        leaf_estimation_iterations: Count = 1,
+        max_ctr_complexity: Count = 4,
+        border_count: Annotated[int, Within(1, 65535)] = 254,
     ) -> None:
         self.n_estimators = n_estimators
         self.patience = patience

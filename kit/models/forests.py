@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn import ensemble
 
-from kit.models.base import Model, Problem, Rows
+from kit.models.base import Count, Model, Problem, Rows, Share
 
 
 class _Forest(Model):
@@ -30,9 +30,9 @@ class _Forest(Model):
 
     def __init__(
         self,
-        n_estimators: int = 300,
-        min_samples_leaf: int | None = None,
-        max_features: float | None = None,
+        n_estimators: Count = 300,
+        min_samples_leaf: Count | None = None,
+        max_features: Share | None = None,
     ) -> None:
         self.n_estimators = n_estimators
         self.min_samples_leaf = min_samples_leaf

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -14,7 +14,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from kit.models.base import FoldRows, Model, Problem, Rows, describe
+from kit.config import Within
+from kit.models.base import (
+    Count,
+    CountOrZero,
+    FoldRows,
+    Model,
+    Penalty,
+    Positive,
+    Problem,
+    Rows,
+    Share,
+    describe,
+)
 from kit.models.boosters import Clock, share, target_columns
 from kit.models.stopping import CrossStopping, OwnStopping
 
@@ -66,22 +78,22 @@ class LightGBM(Model):
 
     def __init__(
         self,
-        n_estimators: int = 2000,
-        patience: int = 100,
-        learning_rate: float = 0.03,
-        num_leaves: int | None = None,
-        min_data_in_leaf: int | None = None,
-        bagging_fraction: float = 0.75,
-        feature_fraction: float = 0.7,
-        lambda_l1: float = 0.0,
-        lambda_l2: float = 1.0,
+        n_estimators: Count = 2000,
+        patience: Count = 100,
+        learning_rate: Positive = 0.03,
+        num_leaves: Annotated[int, Within(2, 131_072)] | None = None,
+        min_data_in_leaf: CountOrZero | None = None,
+        bagging_fraction: Share = 0.75,
+        feature_fraction: Share = 0.7,
+        lambda_l1: Penalty = 0.0,
+        lambda_l2: Penalty = 1.0,
         extra_trees: bool = False,
-        cat_smooth: float = 10.0,
-        cat_l2: float = 10.0,
-        max_cat_to_onehot: int = 8,
-        min_data_per_group: int = 20,
-        max_bin: int = 255,
-        min_sum_hessian_in_leaf: float = 1e-3,
+        cat_smooth: Penalty = 10.0,
+        cat_l2: Penalty = 10.0,
+        max_cat_to_onehot: Count = 8,
+        min_data_per_group: Count = 20,
+        max_bin: Annotated[int, Within(2)] = 255,
+        min_sum_hessian_in_leaf: Penalty = 1e-3,
     ) -> None:
         self.n_estimators = n_estimators
         self.patience = patience

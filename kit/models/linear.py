@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import joblib
 import numpy as np
@@ -15,7 +15,8 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from kit.models.base import Model, Problem, Rows
+from kit.config import Within
+from kit.models.base import Count, Model, Positive, Problem, Rows
 
 
 class Linear(Model):
@@ -32,8 +33,8 @@ class Linear(Model):
 
     def __init__(
         self,
-        strengths: tuple[float, ...] = (1.0, 10.0, 100.0, 1000.0),
-        search_rows: int = 50_000,
+        strengths: Annotated[tuple[Positive, ...], Within(1)] = (1.0, 10.0, 100.0, 1000.0),
+        search_rows: Count = 50_000,
     ) -> None:
         self.strengths = strengths
         self.search_rows = search_rows

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
-from kit.models.base import Model, Problem, Rows
+from kit.models.base import Count, Model, Problem, Rows
 
 _CHOICES = (3, 5, 8, 12, 20, 32, 50, 80, 120)
 _MAX_LEVELS = 50  # a category with more levels counts by the mean of its target only
@@ -42,7 +42,7 @@ class KNN(Model):
 
     family = "neural"
 
-    def __init__(self, k: int | None = None, search_rows: int = 4000) -> None:
+    def __init__(self, k: Count | None = None, search_rows: Count = 4000) -> None:
         self.k = k
         self.search_rows = search_rows
 
@@ -50,6 +50,8 @@ class KNN(Model):
         self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
     ) -> Self:
         """Store the rows; choose k."""
+        if self.k is not None and self.k > len(y):
+            raise ValueError(f"k must be at most {len(y)}, the rows to learn from: {self.k}")
         self.problem_ = problem
         self.values_ = _targets(y, problem)
         self.base_ = self.values_.mean(axis=0)
@@ -59,7 +61,7 @@ class KNN(Model):
         self.index_ = NearestNeighbors(n_jobs=1).fit(rows)
         with threadpool_limits(problem.threads):
             best, self.prior_ = self._best(rows, problem)
-            self.k_ = min(self.k or best, len(rows))
+            self.k_ = self.k or best
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:

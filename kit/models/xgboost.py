@@ -7,14 +7,26 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from kit.models.base import FoldRows, Model, Problem, Rows, describe
+from kit.config import Within
+from kit.models.base import (
+    Count,
+    CountOrZero,
+    FoldRows,
+    Model,
+    Penalty,
+    Positive,
+    Problem,
+    Rows,
+    Share,
+    describe,
+)
 from kit.models.boosters import Clock, codes, is_level, library, of_column, share, target_columns
 from kit.models.stopping import CrossStopping, OwnStopping
 
@@ -60,17 +72,17 @@ class XGBoost(Model):
 
     def __init__(
         self,
-        n_estimators: int = 2000,
-        patience: int = 100,
-        learning_rate: float = 0.05,
-        max_depth: int = 5,
-        min_child_weight: float = 1.0,
-        subsample: float = 0.7,
-        colsample_bylevel: float = 0.5,
-        reg_lambda: float = 1.0,
-        reg_alpha: float = 0.0,
-        max_bin: int = 256,
-        max_cat_to_onehot: int = 8,
+        n_estimators: Count = 2000,
+        patience: Count = 100,
+        learning_rate: Positive = 0.05,
+        max_depth: CountOrZero = 5,
+        min_child_weight: Penalty = 1.0,
+        subsample: Share = 0.7,
+        colsample_bylevel: Share = 0.5,
+        reg_lambda: Penalty = 1.0,
+        reg_alpha: Penalty = 0.0,
+        max_bin: Annotated[int, Within(2)] = 256,
+        max_cat_to_onehot: Count = 8,
     ) -> None:
         self.n_estimators = n_estimators
         self.patience = patience

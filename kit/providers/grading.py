@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.competition import SubmissionSpec, TaskSpec
-from kit.errors import ConfigError, DataError, ProviderError, SubmissionError
+from kit.errors import ConfigError, DataError, ProviderError, SubmissionError, counted
 from kit.tables import read_table
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ def _aligned(submission: pd.DataFrame, ids: pd.Series, rules: Rules) -> pd.DataF
     indexed = submission.set_index(key)
     if indexed.index.has_duplicates:
         twice = indexed.index[indexed.index.duplicated()]
-        raise SubmissionError(f"the submission repeats {len(twice)} ids, first: {twice[0]!r}")
+        raise SubmissionError(
+            f"the submission repeats {counted(len(twice), 'id', 'ids')}, first: {twice[0]!r}"
+        )
     rows = indexed.index.get_indexer(pd.Index(ids))
     missing = ids[rows < 0]
     if len(missing):

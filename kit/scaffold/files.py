@@ -100,7 +100,7 @@ def read(path: Path, as_text: Collection[str]) -> pd.DataFrame:
     """
     frame = read_table(path, as_text=as_text)
     if frame.empty:
-        raise DataError(f"{path} has a header and no rows. Fetch it again with `kit data --force`.")
+        raise DataError(f"{path} has a header and no rows, so nothing can be told of it.")
     return frame
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, counted, nearest
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.files import Tables
 from kit.scaffold.spelling import find_name, match_classes, normal, plain
@@ -189,7 +189,8 @@ def _train_id(train: pd.DataFrame, name: str, inference: Inference) -> tuple[str
     missing, repeated = len(train) - len(ids), int(ids.duplicated().sum())
     if not missing and not repeated:
         return name, ""
-    what = f"repeats in {repeated} rows" if repeated else f"is empty in {missing} rows"
+    n_rows = counted(repeated or missing, "row", "rows")
+    what = f"repeats in {n_rows}" if repeated else f"is empty in {n_rows}"
     inference.ask(
         f"train's {name!r} {what}, so it cannot be the id of a row; rows of train are numbered. "
         f"If rows of one {name!r} belong together, say so with --group {name}"
@@ -225,8 +226,8 @@ def _ask_about_ids(sample: pd.DataFrame, tables: Tables, ids: Ids, inference: In
     repeated = int(column.duplicated().sum())
     if repeated:
         inference.ask(
-            f"the sample submission repeats an id of {ids.sample!r} in {repeated} rows; if another "
-            "column is the id: --id NAME"
+            f"the sample submission repeats an id of {ids.sample!r} in "
+            f"{counted(repeated, 'row', 'rows')}; if another column is the id: --id NAME"
         )
     lost = round((1 - _share(column, tables.test[ids.test])) * len(column)) if ids.test else 0
     if lost:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.competition import TaskType, Wants
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, counted, nearest
 from kit.registry import METRICS
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.look import SampleLook, TargetLook
@@ -55,8 +55,8 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     for look in evidence.looks:
         if look.missing:
             inference.ask(
-                f"the target {look.name!r} is missing in {look.missing} rows of train: remove "
-                "these rows from the file, or name another target with --target"
+                f"the target {look.name!r} is missing in {counted(look.missing, 'row', 'rows')} of "
+                "train: remove them from the file, or name another target with --target"
             )
     wish = wishes.get("task")
     if wish is not None:

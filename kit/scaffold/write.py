@@ -65,7 +65,8 @@ def create(
         raw = folder / "data" / "raw"
         raw.mkdir(parents=True)
         provider.fetch(raw, progress)
-        inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
+        with _named_as_in(spec, root, raw):
+            inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
         if flags.get("metric") is None:
             inference.questions.extend(description.questions)
         copy_template(source, folder, _facts(inference, description))
@@ -87,6 +88,21 @@ def _refuse_games(description: Description) -> None:
             f"{description.slug} is a simulation: agents play against one another, there is no "
             f"file of predictions.\n  kit cannot help there; see {description.url}."
         )
+
+
+@contextmanager
+def _named_as_in(spec: ProviderSpec, root: Path, raw: Path) -> Iterator[None]:
+    """Errors name the files where the user has them: the copies go away with the folder."""
+    try:
+        yield
+    except KitError as error:
+        source, text = Path(os.path.normpath(root / spec.source)), str(error)
+        if spec.source and source.is_dir():
+            text = text.replace(str(raw), str(source))
+        text = text.replace(f"{raw}{os.sep}", "")
+        text = text.replace(str(raw), str(source) if spec.source else f"the files of {spec.name}")
+        error.args = (text.replace("`kit data --force`", "`kit new`"),)
+        raise
 
 
 @contextmanager

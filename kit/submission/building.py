@@ -11,7 +11,7 @@ from kit.competition import Competition
 from kit.errors import ConfigError, RunError, SubmissionError
 from kit.providers.grading import column_order, is_negative
 from kit.runs import Run, prediction_columns
-from kit.submission.shape import Shape, expected
+from kit.submission.shape import Shape, expected, test_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ def build(run: Run, competition: Competition, decision: Decides | None = None) -
     """
     shape = expected(competition)
     predictions = run.test()
-    rows = _rows(predictions["id"], shape, run)
+    rows = _rows(predictions["id"], shape, run, competition)
     values = _values(predictions, competition, run)[rows]
     ids = shape.ids if shape.ids is not None else predictions["id"]
     table = written(values, ids, competition, run, shape, decision)
@@ -92,7 +92,9 @@ def written(
     return pd.DataFrame(table)
 
 
-def _rows(predicted: pd.Series, shape: Shape, run: Run) -> NDArray[np.int64]:
+def _rows(
+    predicted: pd.Series, shape: Shape, run: Run, competition: Competition
+) -> NDArray[np.int64]:
     """For each row of the submission the row of the prediction with the same id."""
     import numpy as np
     import pandas as pd
@@ -106,6 +108,7 @@ def _rows(predicted: pd.Series, shape: Shape, run: Run) -> NDArray[np.int64]:
     rows = np.array(index.get_indexer(pd.Index(shape.ids.str.strip())), dtype=np.int64)
     if (rows < 0).any():
         missing = shape.ids[rows < 0]
+        _refuse_unknown(missing, len(rows), shape, competition)
         raise SubmissionError(
             f"run {run.id} predicts {len(index)} rows, however not {len(missing)} of the "
             f"{len(rows)} ids of {shape.source or 'the test file'}, "
@@ -113,6 +116,24 @@ def _rows(predicted: pd.Series, shape: Shape, run: Run) -> NDArray[np.int64]:
             "  Were the files changed since? `kit data`, then `kit cv` again."
         )
     return rows
+
+
+def _refuse_unknown(
+    missing: pd.Series, n_rows: int, shape: Shape, competition: Competition
+) -> None:
+    """Raise where the ids that lack a prediction are not those of test rows, either."""
+    ids = test_ids(competition)
+    if shape.source is None or ids is None:
+        return
+    unknown = missing[~missing.str.strip().isin(ids.str.strip())]
+    if len(unknown):
+        verb, test = "is" if len(unknown) == 1 else "are", competition.settings.files.test
+        raise SubmissionError(
+            f"{len(unknown)} of the {n_rows} ids of {shape.source} {verb} not in {test}, "
+            f"first: {', '.join(map(repr, unknown[:3]))}.\n"
+            "  No row says what to predict there: mend one of the two files, or bring both again "
+            "with `kit data --force`."
+        )
 
 
 def _values(predictions: pd.DataFrame, competition: Competition, run: Run) -> NDArray[np.float64]:

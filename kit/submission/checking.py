@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.competition import Competition
-from kit.errors import SubmissionError
+from kit.errors import SubmissionError, counted
 from kit.submission.shape import Shape, expected
 
 if TYPE_CHECKING:
@@ -98,13 +98,17 @@ def _id_problems(spelled: pd.Series, shape: Shape, notes: list[str]) -> list[str
     problems = []
     repeated = ids[ids.duplicated()]
     if len(repeated):
-        problems.append(f"{len(repeated)} ids are repeated, first: {_some(repeated)}.")
+        problems.append(
+            f"{counted(len(repeated), 'id is', 'ids are')} repeated, first: {_some(repeated)}."
+        )
     if shape.ids is None:
         notes.append("there is no sample submission and no test id: ids are not checked")
         return problems
     wanted = shape.ids.str.strip()
     if len(ids) != len(wanted):
-        problems.insert(0, f"{len(wanted)} rows are expected. Received: {len(ids)}.")
+        problems.insert(
+            0, f"{counted(len(wanted), 'row is', 'rows are')} expected. Received: {len(ids)}."
+        )
     missing, unknown = wanted[~wanted.isin(ids)], ids[~ids.isin(wanted)]
     if len(missing):
         problems.append(
@@ -112,7 +116,8 @@ def _id_problems(spelled: pd.Series, shape: Shape, notes: list[str]) -> list[str
         )
     if len(unknown):
         where = shape.source.name if shape.source else "the test file"
-        problems.append(f"{len(unknown)} ids are not in {where}, first: {_some(unknown)}.")
+        n_ids = counted(len(unknown), "id is", "ids are")
+        problems.append(f"{n_ids} not in {where}, first: {_some(unknown)}.")
     if problems:
         return problems
     if (ids.to_numpy() != wanted.to_numpy()).any():
@@ -141,7 +146,9 @@ def _cell_problems(
         elif task.type in ("binary", "multiclass") and len(columns) > 1 and not problems:
             off = abs(values.sum(axis=1) - 1.0) > 1e-3
             if off.any():
-                notes.append(f"the probabilities of {off.sum()} rows do not sum to 1")
+                notes.append(
+                    f"the probabilities of {counted(int(off.sum()), 'row', 'rows')} do not sum to 1"
+                )
     elif task.metric == "rmsle" and (values < 0).any():
         problems.append(
             f"rmsle allows no negative values; {(values < 0).sum()} cells are, "

@@ -58,7 +58,7 @@ def expected(competition: Competition) -> Shape:
     if not settings.files.sample_submission:
         columns = settings.submission.columns or settings.columns.target
         header = (settings.submission.id, *columns)
-        return Shape(header=header, key=0, columns=columns, ids=_test_ids(competition))
+        return Shape(header=header, key=0, columns=columns, ids=test_ids(competition))
     header = tuple(read_header(sample))
     names = tuple(name.strip() for name in header)
     _check_names(competition, sample, names)
@@ -99,7 +99,8 @@ def _flags(cells: pd.DataFrame) -> tuple[str, str]:
     return next((pair for pair in TRUTHS if found <= set(pair)), TRUTHS[0])
 
 
-def _test_ids(competition: Competition) -> pd.Series | None:
+def test_ids(competition: Competition) -> pd.Series | None:
+    """The ids of the test file as spelled; None where it has none."""
     columns, files = competition.settings.columns, competition.settings.files
     name = columns.id if columns.test_id is None else columns.test_id
     test = competition.raw / files.test

@@ -40,7 +40,9 @@ def refused(outcome: Any, *phrases: str) -> None:
         ("    import nothere", ["features.py:2 failed: ModuleNotFoundError"]),
         ("    raise SystemExit('bye')", ["features.py:2 failed: SystemExit: bye"]),
         ("    return df.head(3)", ["same rows as df (60)", "3 rows"]),
-        ("    return df.sample(frac=1, random_state=0)", ["same rows as df (60)"]),
+        ("    return df.sample(frac=1, random_state=0)", ["same rows as df (60)", "another order"]),
+        ("    return df.set_index('a', drop=False)", ["same rows as df (60)", "another index"]),
+        ("    return df.assign(c=1j, d=2j)", ["must return real numbers", "'c', 'd'"]),
         ("    df['c'] = 1", ["same rows as df (60)", "NoneType"]),
         ("    return df.values", ["same rows as df (60)", "ndarray"]),
         ("    df.insert(0, 'a', 1, allow_duplicates=True)\n    return df", ["twice", "'a'"]),
@@ -126,16 +128,16 @@ class build(Model):
 @pytest.mark.parametrize(
     ("fit", "predict", "phrases"),
     [
-        ("1 / 0", "0", ["fold 0: ", "model.py:7 failed: ZeroDivisionError", "1 / 0"]),
-        ("raise SystemExit(3)", "0", ["fold 0: ", "model.py:7 failed: SystemExit"]),
-        ("raise MemoryError", "0", ["fold 0: out of memory"]),
+        ("1 / 0", "0", ["fold 1: ", "model.py:7 failed: ZeroDivisionError", "1 / 0"]),
+        ("raise SystemExit(3)", "0", ["fold 1: ", "model.py:7 failed: SystemExit"]),
+        ("raise MemoryError", "0", ["fold 1: out of memory"]),
         ("pass", "np.full(len(X), 0.5)", ["must have the shape (20, 1)", "(20,)"]),
         ("pass", "np.full((len(X), 2), 0.5)", ["must have the shape (20, 1)", "(20, 2)"]),
         ("pass", "np.full((3, 1), 0.5)", ["must have the shape (20, 1)", "(3, 1)"]),
         ("pass", "np.full((len(X), 1), np.nan)", ["20 of 20 predictions are not finite"]),
         ("pass", "np.full((len(X), 1), 7.0)", ["between 0 and 1", "7 to 7"]),
-        ("pass", "None", ["fold 0"]),
-        ("pass", "'high'", ["fold 0"]),
+        ("pass", "None", ["fold 1"]),
+        ("pass", "'high'", ["fold 1"]),
     ],
 )
 def test_a_model_that_breaks_its_contract_is_told_with_fold_and_reason(
@@ -169,10 +171,10 @@ def test_a_model_that_fails_in_one_fold_keeps_the_others_for_the_next_call(
     check = "\nfrom pathlib import Path\n\ndef check(problem):\n    {}\n"
     path = competition.root / "model.py"
     flag = competition.root / "mended"
-    fails = f"assert problem.seed % 1000 != 1 or Path({str(flag)!r}).exists(), 'fold 1 it is'"
+    fails = f"assert problem.seed % 1000 != 1 or Path({str(flag)!r}).exists(), 'the second'"
     path.write_text(source + check.format(fails))
     outcome = run_kit("cv", "model:build", "-q", "-C", competition.root)
-    refused(outcome, "model 'model:build', fold 1: ", "AssertionError: fold 1 it is")
+    refused(outcome, "model 'model:build', fold 2: ", "AssertionError: the second")
     kept = [p.name for p in competition.runs.glob(".partial/*/fold-*.parquet")]
     assert kept == ["fold-0.parquet"]
 
@@ -247,3 +249,13 @@ def test_scores_of_a_metric_that_was_edited_are_not_taken_for_those_of_the_new_o
     best = run_kit("submit", "--dry-run", "--set", "task.metric=metric:c", "-C", root)
     assert "linear" not in best.err
     assert "of 3 comparable runs" in best.err or "newest blend" in best.err
+
+
+def test_check_shows_the_line_that_failed_below_the_reason_and_the_hint_once(
+    run_kit: Any, competition: Competition
+) -> None:
+    (competition.root / "features.py").write_text("def features(df):\n    return df['nope']\n")
+    outcome = run_kit("check", "-C", competition.root)
+    assert outcome.code == 1
+    assert " " * 17 + "    return df['nope']\n" in outcome.out
+    assert outcome.out.count("KIT_DEBUG") == 1

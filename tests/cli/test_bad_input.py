@@ -58,10 +58,10 @@ def nothing_written(competition: Competition) -> None:
 @pytest.mark.parametrize(
     ("override", "phrases"),
     [
-        ("colums.id=x", ["kit.toml: unknown key 'colums'", "Did you mean 'columns'?"]),
+        ("colums.id=x", ["--set colums.id=x: unknown key 'colums'", "Did you mean 'columns'?"]),
         ("cv.splits=3", ["cv: unknown key 'splits'", "Did you mean 'n_splits'?"]),
         ("cv.n_splits=many", ["cv.n_splits: must be a whole number", "'many'"]),
-        ("cv.n_splits=1", ["cv.n_splits", "1"]),
+        ("cv.n_splits=1", ["kit: --set cv.n_splits=1: cv.n_splits must be between 2 and 127"]),
         ("cv.n_splits=200", ["cv.n_splits must be between 2 and 127", "200"]),
         ("cv.seed=-1", ["cv.seed must be between 0 and 4294967295", "-1"]),
         ("cv=3", ["cv: must be a table", "3"]),
@@ -75,24 +75,46 @@ def nothing_written(competition: Competition) -> None:
         ("task.metric=rmse", ["'rmse' is not defined for task.type 'binary'", "log_loss"]),
         ('task.classes=["0"]', ["task.classes must list two labels", "['0']"]),
         ('task.classes=["0","2"]', ["labels that task.classes does not list", "'1'"]),
-        ("columns.target=z", ["columns.target 'z' is not in train.csv", "number"]),
+        (
+            "columns.target=z",
+            ["kit: --set columns.target=z: columns.target 'z' is not in train.csv", "number"],
+        ),
         ("columns.id=ident", ["columns.id 'ident' is not in train.csv"]),
         ("columns.group=g", ["columns.group 'g' is not in train.csv"]),
+        ('columns.drop=["y"]', ["columns.drop lists 'y', which columns.target names"]),
+        ('columns.drop=["id"]', ["columns.drop lists 'id', which columns.id names"]),
         ('columns.drop=["lettre"]', ["columns.drop: no 'lettre'", "Did you mean 'letter'?"]),
-        ("columns.kinds.lettre=text", ["columns.kinds: no 'lettre'", "Did you mean 'letter'?"]),
+        (
+            "columns.kinds.lettre=text",
+            [
+                "kit: --set columns.kinds.lettre=text: columns.kinds: no 'lettre'",
+                "Did you mean 'letter'?",
+            ],
+        ),
         ("columns.kinds.letter=numeric", ["'letter' should be numeric", "columns.kinds"]),
         ("columns.kinds.letter=datetime", ["'letter' should hold dates"]),
         ("columns.kinds.letter=colour", ["'colour' is not known", "category"]),
         (f"{PARAMS}.leaves=3", ["model 'lightgbm' has no parameter 'leaves'", "num_leaves"]),
-        (f"{PARAMS}.num_leaves=many", ["'num_leaves'", "whole number", "'many' (str)"]),
-        (f"{PARAMS}.learning_rate=[1]", ["'learning_rate'", "must be a number", "[1] (list)"]),
-        (f"{PARAMS}.num_leaves=1", ["model 'lightgbm', fold 0 failed", "num_leaves"]),
+        (f"{PARAMS}.num_leaves=many", ["params.num_leaves", "whole number", "'many' (str)"]),
+        (f"{PARAMS}.learning_rate=[1]", ["params.learning_rate", "must be a number", "[1] (list)"]),
+        (
+            f"{PARAMS}.num_leaves=1",
+            ["models.lightgbm.params.num_leaves must be between 2 and 131072", "1"],
+        ),
+        (f"{PARAMS}.n_estimators=0", ["params.n_estimators must be 1 or more. Received: 0"]),
+        (f"{PARAMS}.learning_rate=-1", ["params.learning_rate must be more than 0", "-1.0"]),
+        (f"{PARAMS}.learning_rate=nan", ["params.learning_rate must be more than 0", "nan"]),
+        (f"{PARAMS}.feature_fraction=1.5", ["must be more than 0 and at most 1", "1.5"]),
         ("models.lightgbm.use=lihgtgbm", ["unknown model 'lihgtgbm'", "Did you mean 'lightgbm'?"]),
         ("models.lightgbm.use=model:build", ["'model:build' is neither in", "no .py file"]),
         ("models.lightgbm.use=:build", ["':build' is neither in"]),
         ("execution.executor=cloud", ["'cloud' is not known", "processes"]),
         ("files.train=trian.csv", ["trian.csv does not exist", "kit data"]),
-        ("schema=2", ["schema must be 1", "2"]),
+        ("provider.name=locl", ["provider.name: unknown provider 'locl'", "mean 'local'?"]),
+        ("files.train=../../x.csv", ["files.train must be a name below data/raw", "'../../x.csv'"]),
+        ("files.test=/x.csv", ["files.test must be a name below data/raw"]),
+        ("files.test=C:\\\\x.csv", ["files.test must be a name below data/raw"]),
+        ("schema=2", ["--set schema=2: schema must be 1", "2"]),
         ("cv.n_splits", ["--set wants key=value", "'cv.n_splits'"]),
         ("=3", ["--set wants key=value", "'=3'"]),
     ],
@@ -104,11 +126,48 @@ def test_a_wrong_setting_is_refused_by_name(
     nothing_written(competition)
 
 
+@pytest.mark.parametrize(
+    ("model", "value", "phrases"),
+    [
+        ("knn", "k=-5", ["models.knn.params.k must be 1 or more. Received: -5"]),
+        ("knn", "k=0", ["models.knn.params.k must be 1 or more. Received: 0"]),
+        ("knn", "k=100000", ["model 'knn', fold 1 failed", "k must be at most 40", "100000"]),
+        ("linear", "strengths=[0]", ["models.linear.params.strengths must be more than 0", "0.0"]),
+        ("linear", "strengths=[]", ["strengths must be 1 or more values. Received: []"]),
+        ("mlp", "dropout=1", ["params.dropout must be 0 or more and less than 1", "1.0"]),
+        ("tabm", "layers=[0]", ["'layers'"]),
+        ("realmlp", "layers=[0]", ["models.realmlp.params.layers must be 1 or more", "0"]),
+        ("catboost", "depth=17", ["models.catboost.params.depth must be between 1 and 16", "17"]),
+    ],
+)
+def test_a_parameter_out_of_range_is_refused(
+    run_kit: Any, competition: Competition, model: str, value: str, phrases: list[str]
+) -> None:
+    override = f"models.{model}.params.{value}"
+    outcome = run_kit("cv", model, "-q", "-C", competition.root, "--set", override)
+    refused(outcome, 1, *phrases)
+    nothing_written(competition)
+
+
 def test_an_unknown_model_is_refused_with_the_nearest_name(
     run_kit: Any, competition: Competition
 ) -> None:
-    outcome = run_kit("cv", "linaer", "-q", "-C", competition.root)
+    outcome = run_kit("cv", "linaer", "-C", competition.root)
     refused(outcome, 1, "unknown model 'linaer'", "Did you mean 'linear'?")
+    assert "features" not in outcome.err  # the header
+    mine = ["--set", "models.special.use=linear"]
+    for typed, meant in (("specal", "special"), ("lightgbm-dep", "lightgbm-deep")):
+        outcome = run_kit("cv", typed, *mine, "-C", competition.root)
+        refused(outcome, 1, f"Did you mean {meant!r}?", "lightgbm-made", "random_forest", "special")
+
+
+def test_of_two_flags_the_one_at_fault_is_named(run_kit: Any, competition: Competition) -> None:
+    flags = ["--set", "cv.seed=3", "--set", "cv.n_splits=0", "--set", "cv.models=linear"]
+    outcome = run_kit("cv", *flags, "-C", competition.root)
+    refused(outcome, 1, "kit: --set cv.n_splits=0: cv.n_splits must be", "0")
+    text = (competition.root / "kit.toml").read_text()
+    (competition.root / "kit.toml").write_text(text.replace('"n_splits" = 3', '"n_splits" = 0'))
+    refused(run_kit("cv", *flags[:2], "-C", competition.root), 1, "kit.toml: cv.n_splits must")
 
 
 def test_a_model_that_fails_does_not_stop_the_others_and_is_told_even_when_quiet(
@@ -134,8 +193,9 @@ def test_any_seed_of_32_bits_works_for_every_kind_of_model(
     [
         (b"schema = = 1", ["not valid TOML", "line 1"]),
         (b"\xff\xfe\x00", ["not valid TOML"]),
-        (b"", ["schema must be 1", "None"]),
-        (b"schema = '1'", ["schema must be 1", "'1'"]),
+        (b"", ["schema is missing", "`schema = 1`"]),
+        (b"schema = '1'", ["schema must be the number 1", "'1'"]),
+        (b"schema = 2", ["schema must be 1", "newer kit"]),
         (b"schema = 1", ["'competition' is missing"]),
     ],
 )
@@ -189,11 +249,11 @@ TRAIN, TEST = "train.csv", "test.csv"
     [
         (TRAIN, lambda f: f.assign(y="1"), ["one class only ('1')"]),
         (TRAIN, lambda f: f.assign(y=["1", "1", *["0"] * (len(f) - 2)]), ["code 1", ": 2"]),
-        (TRAIN, _set(5, "y", None), ["['y'] is missing in 1 rows", "'r5'"]),
+        (TRAIN, _set(5, "y", None), ["however 'y' is missing in 1 row,", "'r5'"]),
         (TRAIN, _set(5, "y", "maybe"), ["labels that task.classes does not list", "'maybe'"]),
         (TRAIN, _set(5, "id", "r1"), ["train.csv: ids must be unique", "'r1'"]),
         (TRAIN, _set(5, "id", " r1 "), ["train.csv: ids must be unique", "'r1'"]),
-        (TRAIN, _set(5, "id", None), ["the id column 'id' is empty in 1 rows"]),
+        (TRAIN, _set(5, "id", None), ["the id column 'id' is empty in 1 row"]),
         (TEST, _set(5, "id", "r60"), ["test.csv: ids must be unique", "'r60'"]),
         (TEST, lambda f: f.drop(columns="number"), ["test.csv lacks", "['number']", "drop"]),
         (TEST, lambda f: f.drop(columns="id"), ["'id' is not in test.csv", "columns.test_id"]),

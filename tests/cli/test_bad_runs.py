@@ -259,3 +259,13 @@ def test_ctrl_c_in_a_command_is_one_line_and_130(
     assert outcome.err.strip() == (
         "kit: interrupted; what was finished is kept, and the same command goes on from there"
     )
+
+
+def test_a_folder_without_a_record_is_no_run(
+    run_kit: Any, competition: Competition, three: dict[str, Path]
+) -> None:
+    (competition.runs / "foo").mkdir()
+    listed = run_kit("runs", "-C", competition.root)
+    assert listed.code == 0
+    assert listed.err == "kit: foo: has no run.json: not a run, left out\n"
+    assert all(model in listed.out for model in three)

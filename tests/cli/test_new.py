@@ -340,6 +340,29 @@ def test_set_refuses_other_keys_and_leaves_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["files"]
 
 
+def test_a_folder_with_a_blank_is_quoted_for_the_shell(run_kit: Any, source: Path) -> None:
+    write_csv(source, files().tables)
+    assert "cd 'a b', look" in succeed(run_kit, "new", "a b", "--from", source).out
+
+
+@pytest.mark.parametrize("pack", [as_folder, as_zip])
+@pytest.mark.parametrize(
+    ("content", "phrase"),
+    [(b"id,x\n", "has a header and no rows"), (b"id,x\nr1,1\nr2,1,2,3\n", "again with `kit new`")],
+)
+def test_a_useless_file_is_named_where_the_user_has_it(
+    run_kit: Any, source: Path, pack: Callable[[Path], Path], content: bytes, phrase: str
+) -> None:
+    write_csv(source, files().tables)
+    (source / "test.csv").write_bytes(content)
+    outcome = run_kit("new", "toy", "--from", pack(source))
+    assert outcome.code == 1
+    assert phrase in outcome.err
+    assert (f"{source}/test.csv" if pack is as_folder else "kit: test.csv") in outcome.err
+    assert "data/raw" not in outcome.err
+    assert "kit data" not in outcome.err
+
+
 # --- what is told -------------------------------------------------------------------------------
 
 

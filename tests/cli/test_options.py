@@ -78,7 +78,7 @@ def test_unknown_key_of_set_is_refused(
     monkeypatch.chdir(competition.root)
     outcome = run_kit(name, *needed(name), "--set", "bogus.key=1")
     assert outcome.code == 1, outcome.out
-    assert "kit.toml: unknown key 'bogus'" in outcome.err
+    assert "kit: --set bogus.key=1: unknown key 'bogus'" in outcome.err
     assert outcome.out == ""
 
 
@@ -128,6 +128,19 @@ def test_kit_toml_is_found_upwards(
         "doctor": f"free in {competition.root}\n",
     }
     assert marks[arguments[0]] in below.out
+
+
+@pytest.mark.parametrize("command", ["doctor", "plugins", "portfolio"])
+def test_a_broken_kit_toml_around_is_told(
+    command: str, run_kit: Any, competition: Competition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(competition.root)
+    (competition.root / "kit.toml").write_text("[cv]\nn_splits = = 3\n")
+    outcome = run_kit(command)
+    told = outcome.out if command == "doctor" else outcome.err
+    assert "kit.toml is not valid TOML" in told
+    assert outcome.code == (1 if command == "doctor" else 0)
+    assert "All well" not in outcome.out
 
 
 @pytest.mark.parametrize("place", [".", "competitions/toy/data/raw", "elsewhere"])

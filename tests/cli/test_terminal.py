@@ -52,9 +52,9 @@ ROWS, COLUMNS = 40, 120
 class Terminal:
     """`kit` on a pseudo-terminal of its own."""
 
-    def __init__(self, root: Path, *arguments: str) -> None:
+    def __init__(self, root: Path, *arguments: str, columns: int = COLUMNS) -> None:
         self.master, slave = os.openpty()
-        termios.tcsetwinsize(slave, (ROWS, COLUMNS))
+        termios.tcsetwinsize(slave, (ROWS, columns))
         self.process = subprocess.Popen(
             [sys.executable, "-c", _KIT, *arguments],
             cwd=root,
@@ -121,8 +121,8 @@ def start(competition: Competition) -> Iterator[Callable[..., Terminal]]:
     """``start(*arguments)``: `kit` in the competition, ended with the test."""
     terminals: list[Terminal] = []
 
-    def on_terminal(*arguments: str) -> Terminal:
-        terminals.append(Terminal(competition.root, *arguments))
+    def on_terminal(*arguments: str, columns: int = COLUMNS) -> Terminal:
+        terminals.append(Terminal(competition.root, *arguments, columns=columns))
         return terminals[-1]
 
     yield on_terminal
@@ -149,6 +149,27 @@ def test_table_on_a_terminal_is_ruled(start: Callable[..., Terminal]) -> None:
     assert set(rule) == {"─"}
     assert re.match(r"linear +0\.\d{5} +0\.\d{5} ± 0\.\d{5} .*-linear-\w+$", row)
     assert "\x1b[1m" in terminal.raw
+
+
+@pytest.mark.parametrize("columns", [60, 40, 30])
+def test_a_narrow_terminal_loses_columns_and_no_digit(
+    start: Callable[..., Terminal], columns: int
+) -> None:
+    terminal = start("cv", "linear", "-q", columns=columns)
+    assert terminal.wait() == 0, terminal.text
+    header, _, row = [line.strip() for line in terminal.text.splitlines() if line.strip()]
+    assert re.match(r"model +roc_auc ", header)
+    assert ("mean ± sd" in header) == (columns == 60)
+    spread = r" +0\.\d{5} ± 0\.\d{5}" if columns == 60 else ""
+    assert re.fullmatch(rf"linear +0\.\d{{5}}{spread} .*\b[0-9a-f]{{6}}", row)
+    assert len(row) <= columns
+
+
+def test_a_transfer_of_unknown_speed_has_no_question_mark(start: Callable[..., Terminal]) -> None:
+    terminal = start("new", "iris", "--from", "sample")
+    assert terminal.wait() == 0, terminal.text
+    assert re.search(r"train\.csv +━+ +\S+ (bytes|kB|MB)", terminal.text)
+    assert not re.search(r"(bytes|kB|MB) +\?", terminal.text)
 
 
 def test_pipe_holds_a_plain_line_per_fold_and_no_escape(competition: Competition) -> None:

@@ -239,6 +239,16 @@ def test_show_prints_the_decision_for_labels_and_what_it_gains(played: Played) -
     assert shown.startswith(f"decision threshold {threshold:.4g}")
 
 
+@pytest.mark.parametrize("name", ["linear", "knn"])
+def test_show_lists_the_parameters(played: Played, name: str) -> None:
+    shown = played.out[f"show {name}"]
+    params = played.record(name)["params"]
+    assert params
+    for key in params:
+        assert re.search(rf"^{key}( |$)", shown, re.MULTILINE), key
+    assert not [key for key in played.record(name)["overrides"] if "lightgbm" in key]
+
+
 def test_show_has_no_decision_where_the_metric_reads_probabilities(played: Played) -> None:
     assert "decision" not in played.out["show knn"]
 

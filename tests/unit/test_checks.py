@@ -330,6 +330,43 @@ def test_a_planted_mistake_is_reported_once(make_competition: Make, code: str) -
     assert {finding.code for finding in report(make_competition, files).findings} == {code}
 
 
+@pytest.mark.parametrize(("rows", "remedy"), [([10, 20], "[cv] n_splits = 2"), ([10], "take it")])
+def test_the_remedy_for_a_rare_class_is_not_what_is_set_already(
+    make_competition: Make, rows: list[int], remedy: str
+) -> None:
+    files = clean()
+    files.train["y"] = 0
+    files.train.loc[rows, "y"] = 1
+    files.table("cv", n_splits=2 if len(rows) == 1 else 3)
+    (finding,) = found(make_competition, files, "KIT025")
+    assert remedy in finding.remedy
+    assert ("n_splits" in finding.remedy) == (len(rows) > 1)
+
+
+def test_a_file_that_is_two_files_is_missed_once(make_competition: Make) -> None:
+    files = clean()
+    files.table("files", train="absent.csv", test="absent.csv")
+    (finding,) = found(make_competition, files, "KIT001")
+    assert finding.evidence.count("absent.csv") == 1
+
+
+def test_code_that_fails_on_parts_is_told_once_with_one_hint(make_competition: Make) -> None:
+    files = clean()
+    files.code["features.py"] = (
+        "def features(df):\n"
+        "    assert (df['id'].astype(int).diff().dropna() == 1).all(), 'odd'\n"
+        "    return df\n"
+    )
+    (finding,) = found(make_competition, files, "KIT211")
+    assert "fails on a random half of the rows and on the rows in another" in finding.evidence
+    assert "AssertionError: odd" in finding.evidence
+    assert "KIT_DEBUG" not in finding.evidence
+    files.code["features.py"] = "def features(df):\n    return df['nope']\n"
+    (finding,) = found(make_competition, files, "KIT212")
+    assert "KIT_DEBUG" not in finding.evidence
+    assert finding.remedy.count("KIT_DEBUG") == 1
+
+
 # --- particular cases --------------------------------------------------------------------------
 
 

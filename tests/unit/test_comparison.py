@@ -37,6 +37,15 @@ def test_only_settings_that_differ_are_listed(tmp_path: Path) -> None:
     }
 
 
+def test_an_override_of_a_parameter_is_listed_once(tmp_path: Path) -> None:
+    runs = []
+    for k in (5, 9):
+        models = {"knn": {"recipe": "raw", "params": {"k": k}}, "other": {"params": {"z": k}}}
+        facts = {"model": "knn", "params": {"k": k}, "overrides": {"models.knn.params.k": k}}
+        runs.append(run(tmp_path / str(k), [1.0, 2.0], {"models": models}, **facts))
+    assert compare(*runs).settings == {"params.k": (5, 9)}
+
+
 def test_equal_runs_do_not_differ(tmp_path: Path) -> None:
     found = compare(run(tmp_path / "a", [1.0, 2.0]), run(tmp_path / "b", [1.0, 2.0]))
     assert found.settings == {}

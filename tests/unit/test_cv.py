@@ -288,8 +288,8 @@ def test_an_unknown_model_is_refused(toy: Make) -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"num_leaves": "many"}, "parameter 'num_leaves': must be a whole number"),
-        ({"extra_trees": 1}, "parameter 'extra_trees': must be bool"),
+        ({"num_leaves": "many"}, "params.num_leaves: must be a whole number"),
+        ({"extra_trees": 1}, "params.extra_trees: must be bool"),
         ({"leaves": 1}, "has no parameter 'leaves'"),
     ],
 )
@@ -306,11 +306,16 @@ def test_a_list_is_taken_for_a_tuple_of_numbers(toy: Make) -> None:
         assert make_plan(session, "linear").params["strengths"] == (1.0, 10.0)
 
 
-def test_a_failing_model_is_named_with_its_fold(toy: Make) -> None:
-    competition = toy(models={"lightgbm": {"params": {"num_leaves": 1}}})
-    with pytest.raises(ModelError, match="model 'lightgbm', fold 0 failed"):
+def test_a_failing_model_is_named_with_its_fold(toy: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr("kit.models.lightgbm.LightGBM.fit", fail)
+    monkeypatch.setattr("kit.models.lightgbm.LightGBM.fit_folds", fail)
+    competition = toy()
+    with pytest.raises(ModelError, match="model 'lightgbm', fold 1 failed"):
         validated(competition)
-    with pytest.raises(ModelError, match="model 'lightgbm', fold 0, 1, 2 failed"):
+    with pytest.raises(ModelError, match="model 'lightgbm', fold 1, 2, 3 failed"):
         validated(reload(competition, "cv.early_stopping=cross"))
 
 

@@ -326,7 +326,7 @@ def test_a_target_with_one_value_is_an_error(tmp_path: Path) -> None:
 def test_missing_targets_are_a_question_and_no_class(tmp_path: Path) -> None:
     found = run(tmp_path, **plain([np.nan, *ZERO_ONE[1:]], 1))
     assert found.get("task.classes") == ["0.0", "1.0"]
-    assert asks(found, "missing in 1 rows")
+    assert asks(found, "missing in 1 row of train")
 
 
 def test_flags_that_contradict_the_target_are_errors(tmp_path: Path) -> None:

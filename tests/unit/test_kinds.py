@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from kit.checks.material import Material
+from kit.checks.schema import lost_values, other_types
+from kit.competition import Competition, Kind
+from kit.dataset import Dataset
 from kit.moments import datetime_format
 from kit.scaffold.infer import infer
 from kit.scaffold.kinds import guess_kind
@@ -33,6 +38,23 @@ def test_a_constant_column_keeps_its_type() -> None:
 def test_a_column_without_values_is_numeric() -> None:
     assert kind([np.nan] * 20) == "numeric"
     assert kind(["", " "] * 20) == "numeric"
+
+
+@pytest.mark.parametrize(
+    ("cells", "guessed"),
+    [(["", " "], "numeric"), (["1.5", " "], "numeric"), (["2020-01-01", "  "], "datetime")],
+)
+def test_blank_cells_are_missing_for_the_guess_and_for_what_uses_it(
+    make_competition: Callable[..., Competition], cells: list[str], guessed: Kind
+) -> None:
+    assert kind(cells * 10, "when") == guessed
+    train = pd.DataFrame({"id": range(20), "n": range(20), "when": cells * 10, "y": [0, 1] * 10})
+    test = train[["id", "n"]].assign(id=range(20, 40), when=cells[:1] * 20)
+    competition = make_competition(train, test, columns={"kinds": {"when": guessed}})
+    assert Dataset.read(competition).X["when"].isna().sum() == (20 if cells[0] == "" else 10)
+    material = Material(competition)
+    assert material.unfit == {}
+    assert not [*lost_values(material), *other_types(material)]
 
 
 def test_true_and_false_are_a_category_with_and_without_gaps() -> None:

@@ -299,7 +299,7 @@ columns = ["b", "a"]
     ("submission", "reason"),
     [
         ("id,z\n1,True\n2,True\n", "lacks the columns"),
-        ("id,y\n1,True\n1,True\n2,True\n", "repeats 1 ids"),
+        ("id,y\n1,True\n1,True\n2,True\n", "repeats 1 id,"),
         ("id,y\n1,True\n", "lacks 1 of 2 ids, first: '2'"),
         ("id,y\n1,True\n2,maybe\n", "labels that are not known"),
     ],

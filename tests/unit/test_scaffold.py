@@ -108,7 +108,7 @@ def test_files_that_leave_a_question_open_leave_nothing_behind(tmp_path: Path) -
 
 
 def test_messages_name_the_folder_that_was_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"absent\.csv.*small/data/raw") as caught:
+    with pytest.raises(ConfigError, match=r"absent\.csv.*/files\. Did") as caught:
         make(tmp_path / "small", flags={"train": "absent.csv"})
     assert ".small.new-" not in str(caught.value)
 

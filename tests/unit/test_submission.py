@@ -240,7 +240,15 @@ def test_a_sample_that_is_lost_is_missed(tmp_path: Path) -> None:
 
 def test_an_id_without_a_prediction_is_named(tmp_path: Path) -> None:
     where = competition(tmp_path, VALUE, "key,y\na,0\nb,0\nz,0\n")
-    with pytest.raises(SubmissionError, match=r"not 1 of the 3 ids .* first: 'z'"):
+    run = run_of(where, [[1], [2], [3]])
+    (where.raw / "test.csv").write_text("key,x\nb,1\na,2\nz,3\n")  # changed since
+    with pytest.raises(SubmissionError, match=r"not 1 of the 3 ids .* first: 'z'(.|\n)*kit cv"):
+        build(run, where)
+
+
+def test_an_id_of_the_sample_that_test_lacks_is_named(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, "key,y\na,0\nb,0\nc,0\n9999,0\n")
+    with pytest.raises(SubmissionError, match=r"1 of the 4 ids of .*sample.* is not in test.csv"):
         build(run_of(where, [[1], [2], [3]]), where)
 
 
@@ -287,8 +295,8 @@ SAMPLE = "key,y\na,0\nb,0\nc,0\n"
         (VALUE, "y,key\n0,a\n0,b\n0,c\n", r"order \['key', 'y'\]\. Received: \['y', 'key'\]"),
         (VALUE, "key,y\na,0\nb,0\n", r"3 rows are expected\. Received: 2"),
         (VALUE, "key,y\na,0\nb,0\nd,0\n", r"1 of 3 ids are missing, first: 'c'"),
-        (VALUE, "key,y\na,0\nb,0\nd,0\n", r"1 ids are not in sample_submission.csv, first: 'd'"),
-        (VALUE, "key,y\na,0\nb,0\nb,0\nc,0\n", r"1 ids are repeated, first: 'b'"),
+        (VALUE, "key,y\na,0\nb,0\nd,0\n", r"1 id is not in sample_submission.csv, first: 'd'"),
+        (VALUE, "key,y\na,0\nb,0\nb,0\nc,0\n", r"1 id is repeated, first: 'b'"),
         (VALUE, "key,y\na,0\nb,\nc,nan\n", r"empty or NaN; 2 .* line 3 \(id 'b'\): ''; line 4"),
         (VALUE, "key,y\na,0\nb\nc,1\n", r"empty or NaN; 1 .* line 3 \(id 'b'\)"),
         (VALUE, "key,y\na,inf\nb,-inf\nc,0\n", r"finite; 2 .* line 2 \(id 'a'\): 'inf'"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from kit.errors import DataError
-from kit.tables import read_header, read_table, table_format
+from kit.tables import read_chunks, read_header, read_table, table_format
 
 CSV = "id,n,name\n1,0.5,Anna\n2,,Ölaf\n"
 
@@ -121,9 +122,62 @@ def test_blanks_around_column_names_are_cut_off_and_kept_in_the_header(tmp_path:
     assert read_header(tmp_path / "a.csv") == [" id ", " name"]
 
 
-def test_names_that_repeat_once_blanks_are_gone_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("id,id \n1,2\n")
+@pytest.mark.parametrize("read", [read_table, read_header, lambda path: [*read_chunks(path, 5)]])
+@pytest.mark.parametrize("header", ["id,id ", "id,id"])
+def test_names_that_repeat_are_refused_not_renamed(
+    tmp_path: Path, header: str, read: Callable[[Path], object]
+) -> None:
+    (tmp_path / "a.csv").write_text(f"{header}\n1,2\n")
     with pytest.raises(DataError, match=r"column names must differ.*\['id'\]"):
+        read(tmp_path / "a.csv")
+
+
+def test_columns_without_a_name_do_not_repeat(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",Unnamed: 0,,a\n1,2,3,4\n")
+    assert list(read_table(tmp_path / "a.csv").iloc[0]) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("read", [read_table, read_header, lambda path: [*read_chunks(path, 5)]])
+@pytest.mark.parametrize(
+    ("name", "text", "mark"),
+    [
+        ("a.csv", "id;n;target\n1;0,5;1\n", "';'"),
+        ("a.csv", "id\tn\n1\t0,5\n", r"'\\t'"),
+        ("a.tsv", "id,n\n1,2\n", "','"),
+    ],
+)
+def test_another_separator_is_named(
+    tmp_path: Path, name: str, text: str, mark: str, read: Callable[[Path], object]
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=f"looks separated by {mark}"):
+        read(tmp_path / name)
+
+
+def test_one_column_is_a_table(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id\na;b\n")
+    assert read_table(tmp_path / "a.csv")["id"].tolist() == ["a;b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zip"])
+def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, name: str, encoding: str) -> None:
+    content = CSV.encode(encoding)
+    if name == "a.csv.zip":
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("a.csv", content)
+    else:
+        (tmp_path / name).write_bytes(gzip.compress(content) if name[-1] == "z" else content)
+    assert read_header(tmp_path / name) == ["id", "n", "name"]
+    assert read_table(tmp_path / name)["name"].tolist() == ["Anna", "Ölaf"]
+    (piece,) = read_chunks(tmp_path / name, 5)
+    assert piece["name"].tolist() == ["Anna", "Ölaf"]
+
+
+@pytest.mark.parametrize("content", [CSV.encode("utf-16-le"), b"id,n\n1,\0\n", b"id\n\xc4\n\0\n"])
+def test_zero_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"holds zero bytes(.|\n)*Save it as UTF-8"):
         read_table(tmp_path / "a.csv")
 
 

@@ -14,7 +14,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.models.base import Model, Problem, Rows, describe
+from kit.models.base import (
+    Count,
+    CountOrZero,
+    Dropped,
+    Model,
+    Penalty,
+    Positive,
+    Problem,
+    Rows,
+    describe,
+)
 from kit.models.neural.training import batch_size, forward, head, kept_random_state, start
 
 _STEPS = 16  # per call into the backend: a step of a small table is shorter than the call
@@ -47,15 +57,15 @@ class MLP(Model):
 
     def __init__(
         self,
-        layers: tuple[int, ...] = (256, 128),
-        dropout: float = 0.3,
-        embedding_dropout: float = 0.05,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-2,
-        epochs: int = 60,
-        patience: int = 10,
-        batch: int = 0,
-        members: int = 1,
+        layers: tuple[Count, ...] = (256, 128),
+        dropout: Dropped = 0.3,
+        embedding_dropout: Dropped = 0.05,
+        learning_rate: Positive = 1e-3,
+        weight_decay: Penalty = 1e-2,
+        epochs: Count = 60,
+        patience: Count = 10,
+        batch: CountOrZero = 0,
+        members: Count = 1,
     ) -> None:
         self.layers = layers
         self.dropout = dropout

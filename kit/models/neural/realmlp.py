@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.models.base import Problem
+from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive, Problem
 from kit.models.neural.architecture import Weights
 from kit.models.neural.batched import Plan
 from kit.models.neural.folds import BatchedNetwork
@@ -55,21 +55,21 @@ class RealMLP(BatchedNetwork):
 
     def __init__(
         self,
-        layers: Sequence[int] = (256, 256, 256),
-        epochs: int = 256,
-        stop_epoch: int = 0,
-        patience: int = 0,
-        batch: int = 256,
-        learning_rate: float | None = None,
-        weight_decay: float = 0.02,
-        dropout: float = 0.15,
-        label_smoothing: float = 0.1,
-        members: int = 1,
-        frequencies: int = 16,
-        number_width: int = 4,
-        frequency_scale: float = 0.1,
-        level_width: int = 8,
-        max_one_hot: int = 9,
+        layers: Sequence[Count] = (256, 256, 256),
+        epochs: Count = 256,
+        stop_epoch: CountOrZero = 0,
+        patience: CountOrZero = 0,
+        batch: Count = 256,
+        learning_rate: Positive | None = None,
+        weight_decay: Penalty = 0.02,
+        dropout: Dropped = 0.15,
+        label_smoothing: Dropped = 0.1,
+        members: Count = 1,
+        frequencies: Count = 16,
+        number_width: Count = 4,
+        frequency_scale: Positive = 0.1,
+        level_width: Count = 8,
+        max_one_hot: CountOrZero = 9,
     ) -> None:
         self.layers = layers
         self.epochs = epochs

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.models.base import Problem
+from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive, Problem
 from kit.models.neural.architecture import Weights
 from kit.models.neural.batched import Plan
 from kit.models.neural.folds import BatchedNetwork
@@ -59,22 +59,22 @@ class TabM(BatchedNetwork):
 
     def __init__(
         self,
-        heads: int = 32,
-        blocks: int = 0,
-        width: int = 512,
+        heads: Count = 32,
+        blocks: CountOrZero = 0,
+        width: Count = 512,
         adapters: Literal["all", "first"] = "all",
-        dropout: float = 0.1,
-        learning_rate: float = 2e-3,
-        weight_decay: float = 3e-4,
-        clip: float = 0.0,
-        epochs: int = 200,
-        stop_epoch: int = 0,
-        patience: int = 16,
-        batch: int = 0,
-        members: int = 1,
-        bins: int = 48,
-        number_width: int = 16,
-        level_width: int = 16,
+        dropout: Dropped = 0.1,
+        learning_rate: Positive = 2e-3,
+        weight_decay: Penalty = 3e-4,
+        clip: Penalty = 0.0,
+        epochs: Count = 200,
+        stop_epoch: CountOrZero = 0,
+        patience: CountOrZero = 16,
+        batch: CountOrZero = 0,
+        members: Count = 1,
+        bins: Count = 48,
+        number_width: Count = 16,
+        level_width: Count = 16,
     ) -> None:
         self.heads = heads
         self.blocks = blocks
