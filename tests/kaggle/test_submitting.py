@@ -14,7 +14,7 @@ from kit.competition import ProviderSpec
 from kit.errors import ProviderError, QuotaError, RefusedError
 from kit.providers.kaggle import KaggleProvider
 from kit.providers.kaggle.client import Patience
-from kit.providers.kaggle.submitting import mark_of, unmarked
+from kit.providers.marks import file_mark, unmarked
 
 CONTENT = b"".join(b"%d,0.5\n" % n for n in range(50_000))
 
@@ -62,8 +62,8 @@ def test_a_teammate_s_submission_of_the_same_content_is_known(
     server.add("toy")
     server.accounts["bob"] = "1" * 32
     server.teams = {"ann": "us", "bob": "us", "eve": "them"}
-    server.hand_in("toy", "x.csv", CONTENT, f"bob {mark_of(sha256(file))}-0000]", "bob")
-    server.hand_in("toy", "x.csv", CONTENT, f"eve {mark_of(sha256(file))}-0001]", "eve")
+    server.hand_in("toy", "x.csv", CONTENT, f"bob {file_mark(sha256(file))}0000]", "bob")
+    server.hand_in("toy", "x.csv", CONTENT, f"eve {file_mark(sha256(file))}0001]", "eve")
     assert [entry.submitted_by for entry in provider.same(sha256(file))] == ["bob"]
 
 
