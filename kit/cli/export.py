@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kit.competition import Competition
     from kit.export.publishing import Published
     from kit.export.ready import Exported
+    from kit.providers.publishing import Publisher
 
 
 def export(
@@ -94,7 +95,9 @@ def export(
     if submit and not push:
         raise ConfigError("--submit needs --push: what is submitted must have run on Kaggle")
     competition = Competition.find(directory, set_ or [])
-    names = names_of(competition.slug, id_, slug, file)
+    source = competition.settings.provider
+    known = source.source if source.name == "kaggle" else ""  # elsewhere it is a path
+    names = names_of(competition.slug, id_, slug or known or None, file)
     if push and not names.complete:
         raise ConfigError("--push needs --id USER/SLUG, with your name on Kaggle")
     publisher = _publisher(competition, names.competition) if push else None
@@ -124,23 +127,23 @@ def export(
     _published(going.run(submit=submit, message=message), made, name, out)
 
 
-def _publisher(competition: Competition, slug: str) -> Any:
+def _publisher(competition: Competition, slug: str) -> Publisher:
     """Who talks to Kaggle, if this kit's provider does."""
     from dataclasses import replace
 
     from kit.errors import ProviderError
     from kit.providers.base import load_provider
+    from kit.providers.publishing import Publishes
 
-    spec = replace(competition.settings.provider, name="kaggle")
+    spec = replace(competition.settings.provider, name="kaggle", source=slug)
     provider = load_provider(slug, spec, competition.root)
-    make = getattr(provider, "publisher", None)
-    if make is None:
+    if not isinstance(provider, Publishes):
         raise ProviderError(
             "this version of kit's Kaggle provider cannot upload datasets and kernels.\n  Export "
             "without --push; then `kaggle datasets create -p FOLDER/dataset -r zip` and, when "
             "that is ready, `kaggle kernels push -p FOLDER/kernel`."
         )
-    return make()
+    return provider.publisher()
 
 
 def _show(made: Exported, out: Output) -> None:
@@ -202,6 +205,8 @@ def _published(done: Published, made: Exported, name: str, out: Output) -> None:
     if sent is None:
         out.next(f"kit export {name} --id {names.dataset} --push --submit")
         return
-    out.say(f"submission {sent.ref}: {sent.status}")
+    late = " (late: scored, not ranked)" if sent.late else ""
+    out.say(f"submission {sent.ref}: {sent.status}{f': {sent.error}' if sent.error else ''}{late}")
     if sent.status == "error":
         raise typer.Exit(3)
+    out.next("kit ledger")

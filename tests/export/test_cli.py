@@ -17,9 +17,9 @@ from kit.cli import main
 from kit.competition import Competition
 from kit.export import ready
 from kit.export.proof import Proof
-from kit.export.publishing import Pushed, State
 from kit.providers.base import Limits, Submitted
 from kit.providers.kaggle import KaggleProvider
+from kit.providers.publishing import Pushed, State, Written
 from kit.runs import Run
 
 Make = Callable[..., Competition]
@@ -193,13 +193,13 @@ class Kaggle:
         self.versions["kernel"] += 1
         return Pushed(version=self.versions["kernel"])
 
-    def kernel_state(self, kernel: str) -> State:
+    def kernel_state(self, kernel: str, version: int) -> State:
         return State(status="done")
 
-    def kernel_output(self, kernel: str, folder: Path) -> list[Path]:
-        path = folder / "submission.csv"
-        path.write_bytes((self.folder / "proof" / "submission.csv").read_bytes())
-        return [path]
+    def kernel_output(self, kernel: str, version: int, file: str, folder: Path) -> Written:
+        path = folder / file
+        path.write_bytes((self.folder / "proof" / file).read_bytes())
+        return Written(path=path, names=(file,))
 
     def limits(self) -> Limits:
         return Limits()

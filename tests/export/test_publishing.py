@@ -16,9 +16,10 @@ from kit.competition import Competition
 from kit.errors import KitError, ProviderError, QuotaError, RunError, SubmissionError
 from kit.export.bundle import Bundle
 from kit.export.names import names_of
-from kit.export.publishing import LostAnswer, Published, Push, Pushed, State
+from kit.export.publishing import Published, Push
 from kit.export.ready import Exported
 from kit.providers.base import Limits, Submitted
+from kit.providers.publishing import LostAnswer, Pushed, State, Written
 from kit.runs import publish
 from kit.submission.receipts import read_receipts
 
@@ -71,15 +72,15 @@ class Fake:
         self._call("push_kernel", lambda: setattr(self, "kernels", self.kernels + 1))
         return Pushed(version=self.kernels, error=self.error, invalid=self.invalid)
 
-    def kernel_state(self, kernel: str) -> State:
+    def kernel_state(self, kernel: str, version: int) -> State:
         many = len(self.kernel_states) > 1
         return self.kernel_states.pop(0) if many else self.kernel_states[0]
 
-    def kernel_output(self, kernel: str, folder: Path) -> list[Path]:
+    def kernel_output(self, kernel: str, version: int, file: str, folder: Path) -> Written:
         self._call("kernel_output")
-        path = folder / self.file.name
-        shutil.copy(self.file, path)
-        return [path]
+        if file != self.file.name:
+            return Written(path=None, names=(self.file.name,))
+        return Written(path=Path(shutil.copy(self.file, folder / file)), names=(file,))
 
     def limits(self) -> Limits:
         return Limits(left_today=self.left, resets="in 5 h")

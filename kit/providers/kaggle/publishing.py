@@ -1,4 +1,4 @@
-"""Datasets, kernels and their submission; see `kit.providers.publishing.Publisher` for the contract.
+"""Datasets, kernels and their submission; the contract is `kit.providers.publishing.Publisher`.
 
 A version of a kernel is asked for by its label (``v3``): without one Kaggle speaks of the newest
 session, which right after a push may still be the one before.
@@ -58,7 +58,10 @@ class KagglePublisher:
         """
         owner, slug = _parts(dataset)
         found = self._known("datasets/GetDataset", owner_slug=owner, dataset_slug=slug)
-        return None if found is None else count(found.get("currentVersionNumber")) or 1
+        if found is None:
+            return None
+        known = [count(each.get("versionNumber")) or 0 for each in items(found, "versions")]
+        return max(count(found.get("currentVersionNumber")) or 1, *known, 1)
 
     def put_dataset(self, folder: Path, dataset: str, message: str) -> int | None:
         """Upload a folder as a new dataset, or as a new version of it.
@@ -112,9 +115,7 @@ class KagglePublisher:
     def dataset_state(self, dataset: str) -> State:
         """Whether Kaggle has unpacked the newest version."""
         owner, slug = _parts(dataset)
-        answer = self.client.call(
-            "datasets/GetDatasetStatus", owner_slug=owner, dataset_slug=slug
-        )
+        answer = self.client.call("datasets/GetDatasetStatus", owner_slug=owner, dataset_slug=slug)
         status = line(answer.get("status")).upper()
         return _state(status, _DATASET, f"Kaggle says {status}")
 
@@ -342,7 +343,7 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 
 def _state(status: str, known: Mapping[str, str], reason: str) -> State:
-    """A status that kit does not know means waiting, as those do that it knows and does not list."""
+    """A status that is not listed, or that kit does not know, means waiting."""
     told = next((kit for name, kit in known.items() if status.endswith(name)), "waiting")
     if told == "failed":
         return State(status="failed", reason=reason)

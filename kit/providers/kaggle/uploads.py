@@ -1,4 +1,4 @@
-"""One file -> Kaggle's storage, streamed; after a break the rest, from where the storage says it is.
+"""One file -> Kaggle's storage, streamed; after a break the rest of it.
 
 Nothing is handed in or published by an upload: it gives a token, which another call then names.
 """
@@ -78,7 +78,9 @@ def _put(patience: Patience, address: str, path: Path, size: int) -> None:
         while True:
             try:
                 start = _arrived(session, address, size, patience) if tries else 0
-                if (tries and start == size) or _send(session, address, path, start, size, patience):
+                if (tries and start == size) or _send(
+                    session, address, path, start, size, patience
+                ):
                     return
                 failure = Failure(how="lost", message="the storage has not all of it")
             except Failure as error:
