@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from loopback_world import Competition, Redirect, Refusal, Upload, World, Zip
+from loopback_workshop import Workshop
+from loopback_world import Competition, Redirect, Refusal, Upload, Zip
 
 GRPC = {
     400: "FAILED_PRECONDITION", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED",
@@ -68,7 +69,7 @@ class Request:
     body: Any
 
 
-class Server(World):
+class Server(Workshop):
     """The loopback server; a context manager."""
 
     def __init__(self) -> None:

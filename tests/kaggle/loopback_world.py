@@ -59,6 +59,7 @@ class Competition:
     files: dict[str, bytes] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
     board: list[tuple[str, float]] = field(default_factory=list)
+    final: list[tuple[str, float]] = field(default_factory=list)  # the private board, if shown
     members: dict[str, str] = field(default_factory=dict)  # team -> account
     metric: str = "Area Under Receiver Operating Characteristic Curve"
     tags: tuple[str, ...] = ("tabular",)
@@ -203,7 +204,9 @@ class World:
         return Redirect(name)
 
     def GetLeaderboard(self, body: Body, user: str) -> Body:
-        board = self._competition(body).board
+        competition = self._competition(body)
+        public = body.get("overridePublic") or not competition.final
+        board = competition.board if public else competition.final
         rows = [
             {"teamId": n, "teamName": team, "submissionDate": _moment(), "score": f"{score:.5f}"}
             for n, (team, score) in enumerate(board, 1)
