@@ -269,7 +269,7 @@ class _Answers(BaseHTTPRequestHandler):
         if fault and fault.kind == "cut":
             got, upload = self.rfile.read(fault.after), self._upload()
             if upload:
-                upload.content = self._joined(upload, got)
+                self._take(upload, got)
             self._note("PUT", b"")
             self._reset()
             return
@@ -283,8 +283,7 @@ class _Answers(BaseHTTPRequestHandler):
         elif asked:
             self._answer_query(upload)
         else:
-            upload.content = self._joined(upload, raw)
-            upload.whole = len(upload.content) == upload.size
+            self._take(upload, raw)
             if fault and fault.kind == "lost":
                 self._reset()
             else:
@@ -294,9 +293,10 @@ class _Answers(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query)
         return self.app.uploads.get(query.get("upload_id", [""])[0])
 
-    def _joined(self, upload: Upload, raw: bytes) -> bytes:
+    def _take(self, upload: Upload, raw: bytes) -> None:
         found = re.match(r"bytes (\d+)-", self.headers.get("Content-Range", ""))
-        return (upload.content[: int(found.group(1))] if found else b"") + raw
+        upload.content = (upload.content[: int(found.group(1))] if found else b"") + raw
+        upload.whole = len(upload.content) == upload.size
 
     def _answer_query(self, upload: Upload) -> None:
         if upload.whole:
