@@ -22,7 +22,7 @@ from loopback_workshop import Files, Session
 
 from kit.competition import Competition
 from kit.cv import cross_validate
-from kit.export import ready
+from kit.export import publishing, ready
 from kit.export.proof import Proof
 from kit.export.publishing import Push
 from kit.export.wheels import canonical
@@ -128,7 +128,6 @@ def receipts() -> list[dict[str, Any]]:
 # -- all of it
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_from_an_empty_folder_to_the_ledger(
     kaggle: Server, run_kit: RunKit, image: Path, tmp_path: Path, with_patience: Patient,
@@ -244,13 +243,14 @@ def test_a_kernel_without_its_sources_is_not_submitted(
 
 
 def test_a_dataset_that_is_never_ready_ends_the_wait(
-    publish: Callable[..., Any], kaggle: Server, naps: Naps
+    publish: Callable[..., Any], kaggle: Server, naps: Naps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(publishing, "_DATASET_HOURS", 0.5)
     kaggle.dataset_looks = 10_000
     done = publish()
     assert done.code == 3
-    assert "the dataset ann/toy-models is not done after 3 h" in done.err
-    assert sum(naps.seconds) > 3 * 3600
+    assert "the dataset ann/toy-models is not done after 0.5 h" in done.err
+    assert sum(naps.seconds) > 1800
     assert not kaggle.calls("SaveKernel")
     kaggle.dataset_looks = 0
     assert publish().code == 0
