@@ -12,6 +12,7 @@ from kit.cli.options import Directory, Json, Quiet, Set, Verbose
 if TYPE_CHECKING:
     from kit.cli.output import Cell, Output
     from kit.competition import Competition
+    from kit.export.names import Names
     from kit.export.publishing import Published
     from kit.export.ready import Exported
     from kit.providers.publishing import Publisher
@@ -100,7 +101,7 @@ def export(
     names = names_of(competition.slug, id_, slug or known or None, file)
     if push and not names.complete:
         raise ConfigError("--push needs --id USER/SLUG, with your name on Kaggle")
-    publisher = _publisher(competition, names.competition) if push else None
+    publisher = _publisher(competition, names, out) if push else None
     wishes = Wishes(
         names=names,
         out=out_folder,
@@ -127,23 +128,31 @@ def export(
     _published(going.run(submit=submit, message=message), made, name, out)
 
 
-def _publisher(competition: Competition, slug: str) -> Publisher:
-    """Who talks to Kaggle, if this kit's provider does."""
+def _publisher(competition: Competition, names: Names, out: Output) -> Publisher:
+    """Who talks to Kaggle; asked first whether it would take a submission at all."""
     from dataclasses import replace
 
     from kit.errors import ProviderError
     from kit.providers.base import load_provider
     from kit.providers.publishing import Publishes
 
-    spec = replace(competition.settings.provider, name="kaggle", source=slug)
-    provider = load_provider(slug, spec, competition.root)
+    spec = replace(competition.settings.provider, name="kaggle", source=names.competition)
+    provider = load_provider(names.competition, spec, competition.root)
     if not isinstance(provider, Publishes):
         raise ProviderError(
             "this version of kit's Kaggle provider cannot upload datasets and kernels.\n  Export "
             "without --push; then `kaggle datasets create -p FOLDER/dataset -r zip` and, when "
             "that is ready, `kaggle kernels push -p FOLDER/kernel`."
         )
-    return provider.publisher()
+    publisher = provider.publisher()
+    publisher.limits()  # an unknown competition is better refused before the bundle is made
+    account = publisher.account()
+    if account and account.casefold() != names.user.casefold():
+        out.remark(
+            f"kit: --id names {names.user!r}, and the credentials are those of {account!r}; Kaggle "
+            "refuses that unless the account may write there"
+        )
+    return publisher
 
 
 def _show(made: Exported, out: Output) -> None:

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from kit.atomic import sha256, write_json
 from kit.competition import Competition
-from kit.errors import ProviderError, QuotaError, RunError, SubmissionError
+from kit.errors import ProviderError, QuotaError, RefusedError, RunError, SubmissionError
 from kit.export.bundle import BUNDLE
 from kit.export.checking import check_output
 from kit.export.ready import JOURNAL, OUTPUT, Exported
@@ -34,6 +34,7 @@ _FIRST, _LAST = 5.0, 60.0  # seconds between two looks, growing
 _DATASET_HOURS, _KERNEL_MARGIN_HOURS = 3.0, 3.0  # the queue may be long
 _SHOWN_HOURS = 0.25  # until a pushed kernel is in the list
 _LOOKS = 3  # for a version whose answer was lost: lists lag behind
+_FAILURES = 5  # of the server in a row, while waiting
 _LONGEST = 400  # characters of a description; a server that cuts it must not cut off the mark
 
 
@@ -225,7 +226,7 @@ class Push:
     def _wait(self, step: str, state: Callable[[], State], what: str, hours: float) -> None:
         """Poll until done; pauses grow."""
         waited, pause = 0.0, _FIRST
-        while (found := state()).status == "waiting":
+        while (found := self._asked(state)).status == "waiting":
             if waited > hours * 3600:
                 raise ProviderError(
                     f"{what} is not done after {hours:g} h. It goes on there; the same command "
@@ -238,6 +239,17 @@ class Push:
         if found.status == "failed":
             self._write(step, {})  # the next push must be a new version
             raise ProviderError(f"{what} failed on Kaggle: {plain(found.reason) or '?'}")
+
+    def _asked(self, state: Callable[[], State]) -> State:
+        """The state; an answer that fails to come is waited for, hours may pass until the end."""
+        for _ in range(_FAILURES):
+            try:
+                return state()
+            except RefusedError:
+                raise
+            except ProviderError:
+                self.sleep(_LAST)
+        return state()
 
     def _output(self, version: int) -> Path:
         """Fetch the kernel's submission file and compare it with the proof's."""

@@ -62,6 +62,9 @@ class Publisher(Protocol):
     not known whether that arrived; any other `ProviderError` of theirs means that it did not.
     """
 
+    def account(self) -> str:
+        """The user name in whose name things are uploaded; "" where it is not known."""
+
     def dataset_version(self, dataset: str) -> int | None:
         """Number of its newest version; None: there is no such dataset."""
 

@@ -175,6 +175,9 @@ class Kaggle:
         self.versions = {"dataset": 0, "kernel": 0}
         self.folder = Path()
 
+    def account(self) -> str:
+        return "ann"
+
     def dataset_version(self, dataset: str) -> int | None:
         return self.versions["dataset"] or None
 

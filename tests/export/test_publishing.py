@@ -13,7 +13,14 @@ import pandas as pd
 import pytest
 
 from kit.competition import Competition
-from kit.errors import KitError, ProviderError, QuotaError, RunError, SubmissionError
+from kit.errors import (
+    KitError,
+    ProviderError,
+    QuotaError,
+    RefusedError,
+    RunError,
+    SubmissionError,
+)
 from kit.export.bundle import Bundle
 from kit.export.names import names_of
 from kit.export.publishing import Published, Push
@@ -46,13 +53,17 @@ class Fake:
     status: str = "pending"
 
     def _call(self, name: str, effect: Callable[[], None] = lambda: None) -> None:
-        self.calls.append(name)
+        if name != "kernel_state":  # asked as often as it takes
+            self.calls.append(name)
         planned = self.faults.get(name) or [None]
         fault = planned.pop(0)
         if fault is None or (isinstance(fault, LostAnswer) and self.arrives):
             effect()
         if fault is not None:
             raise fault
+
+    def account(self) -> str:
+        return "ann"
 
     def dataset_version(self, dataset: str) -> int | None:
         return self.datasets or None
@@ -73,6 +84,7 @@ class Fake:
         return Pushed(version=self.kernels, error=self.error, invalid=self.invalid)
 
     def kernel_state(self, kernel: str, version: int) -> State:
+        self._call("kernel_state")
         many = len(self.kernel_states) > 1
         return self.kernel_states.pop(0) if many else self.kernel_states[0]
 
@@ -295,6 +307,27 @@ def test_waiting_has_an_end_and_goes_on_later(push: Callable[..., Published], fa
         push()
     fake.kernel_states = [DONE]
     push()
+    assert fake.times("push_kernel") == 1
+
+
+def test_a_server_that_fails_for_a_while_does_not_end_the_wait(
+    push: Callable[..., Published], fake: Fake
+) -> None:
+    fake.faults["kernel_state"] = [None, *(ProviderError("HTTP 503") for _ in range(5)), None]
+    assert push().submitted is not None
+
+
+@pytest.mark.parametrize(
+    "errors", [[ProviderError("HTTP 503")] * 6, [RefusedError("no such kernel")]]
+)
+def test_a_server_that_fails_for_long_or_refuses_ends_the_wait(
+    push: Callable[..., Published], fake: Fake, errors: list[Exception | None]
+) -> None:
+    fake.faults["kernel_state"] = errors
+    with pytest.raises(ProviderError, match=r"HTTP 503|no such kernel"):
+        push()
+    assert fake.times("submit_kernel") == 0
+    assert push().submitted is not None
     assert fake.times("push_kernel") == 1
 
 

@@ -391,6 +391,26 @@ def test_plain_submit_names_the_way(run: Run, kaggle: Server, run_kit: RunKit) -
     assert not kaggle.calls("StartSubmissionUpload")
 
 
+def test_what_would_be_refused_is_refused_before_anything_is_made(
+    publish: Callable[..., Any], kaggle: Server
+) -> None:
+    kaggle.competitions["toy"].entered = False
+    done = publish()
+    assert done.code == 3
+    assert "this account does not take part in toy" in done.err
+    assert not Path("toy/exports").exists()
+
+
+def test_a_user_who_is_not_the_account_is_pointed_out(
+    publish: Callable[..., Any], kaggle: Server
+) -> None:
+    done = publish("--id", "bob/toy-models")
+    assert done.code == 3
+    assert "--id names 'bob', and the credentials are those of 'ann'" in done.err
+    assert "Kaggle says: \"Permission 'datasets.create' was denied\"" in done.err
+    assert (kaggle.datasets, kaggle.submissions) == ({}, [])
+
+
 def test_a_competition_of_another_name_on_kaggle_is_asked(
     run: Run, kaggle: Server, run_kit: RunKit, image: Path
 ) -> None:

@@ -50,6 +50,10 @@ class KagglePublisher:
     def __init__(self, client: Client, provider: Any) -> None:
         self.client, self.provider = client, provider
 
+    def account(self) -> str:
+        """The user name of the credentials."""
+        return self.client.account()
+
     def dataset_version(self, dataset: str) -> int | None:
         """Number of the newest version; None: there is none, or it is somebody else's.
 
