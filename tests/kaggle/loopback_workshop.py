@@ -109,14 +109,14 @@ class Workshop(World):
                 return {"status": "Error", "error": f"{key} is required"}
         dataset = Dataset(user, body, [self._version(body.get("files", []), "")])
         self.datasets[ref] = dataset
-        return {"ref": ref, "status": "Ok", "error": "", "invalidTags": []}
+        return _made(ref)
 
     def CreateDatasetVersion(self, body: Body, user: str) -> Body:
         found, inner = self._dataset(body, user), body.get("body", {})
         if found.versions[-1].status == "BLOBS_RECEIVED":
             raise Refusal(403, "Permission 'datasets.update' was denied")
         found.versions.append(self._version(inner.get("files", []), inner.get("versionNotes", "")))
-        return {"ref": f"{found.owner}/{found.facts['slug']}", "status": "Ok", "error": ""}
+        return _made(f"{found.owner}/{found.facts['slug']}")
 
     def _dataset(self, body: Body, user: str) -> Dataset:
         found = self.datasets.get(f"{body.get('ownerSlug')}/{body.get('datasetSlug')}")
@@ -145,6 +145,7 @@ class Workshop(World):
         if ref.partition("/")[0] != user:
             raise Refusal(403, "Permission 'kernels.create' was denied")
         answer: Body = {"ref": f"/code/{ref}", "error": self.refuses, "invalidTags": []}
+        answer["url"] = f"https://www.kaggle.com/code/{ref}"
         if self.refuses:
             return answer
         gone = [s for s in body.get("datasetDataSources", []) if s not in self.datasets]
@@ -221,3 +222,8 @@ class Workshop(World):
         if not found or not 1 <= int(found.group(1)) <= len(sessions):
             raise Refusal(404, "Not found")
         return sessions[int(found.group(1)) - 1]
+
+
+def _made(ref: str) -> Body:
+    url = f"https://www.kaggle.com/datasets/{ref}"
+    return {"ref": ref, "url": url, "status": "Ok", "error": "", "invalidTags": []}
