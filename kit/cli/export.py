@@ -133,7 +133,7 @@ def _publisher(competition: Competition, names: Names, out: Output) -> Publisher
     from dataclasses import replace
 
     from kit.errors import ProviderError
-    from kit.providers.base import load_provider
+    from kit.providers.base import load_provider, notes_of
     from kit.providers.publishing import Publishes
 
     spec = replace(competition.settings.provider, name="kaggle", source=names.competition)
@@ -146,6 +146,8 @@ def _publisher(competition: Competition, names: Names, out: Output) -> Publisher
         )
     publisher = provider.publisher()
     publisher.limits()  # an unknown competition is better refused before the bundle is made
+    for note in notes_of(provider):
+        out.remark(f"kit: {note}")
     account = publisher.account()
     if account and account.casefold() != names.user.casefold():
         out.remark(

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from kit.atomic import sha256, write_json
 from kit.competition import Competition
-from kit.errors import ProviderError, QuotaError, RefusedError, RunError, SubmissionError
+from kit.errors import AuthError, ProviderError, QuotaError, RefusedError, RunError, SubmissionError
 from kit.export.bundle import BUNDLE
 from kit.export.checking import check_output
 from kit.export.ready import JOURNAL, OUTPUT, Exported
@@ -29,6 +29,7 @@ from kit.providers.marks import kernel_mark
 from kit.providers.publishing import LostAnswer, Publisher, State
 
 Tell = Callable[[str], None]
+T = TypeVar("T")
 
 _FIRST, _LAST = 5.0, 60.0  # seconds between two looks, growing
 _DATASET_HOURS, _KERNEL_MARGIN_HOURS = 3.0, 3.0  # the queue may be long
@@ -165,7 +166,7 @@ class Push:
             before = int(entry["before"])
             if entry.get("taken"):
                 return self._done(step, self._shown(step, look, before, hours))
-            found = self._newer(look, before)
+            found = self._found(step, look, before, hours)
             if found is not None:
                 return self._done(step, found)
         before = look()
@@ -174,7 +175,7 @@ class Push:
             version = send()
         except LostAnswer as error:
             self.tell(f"  the answer was lost ({error}); looking what became of it")
-            version = self._newer(look, before)
+            version = self._found(step, look, before, hours)
             if version is None:
                 raise ProviderError(
                     f"the answer to the {step} was lost and no new version is there: {error}\n"
@@ -191,7 +192,7 @@ class Push:
     def _shown(self, step: str, look: Callable[[], int], before: int, hours: float) -> int:
         """The number of a version that was taken; Kaggle may show it only when it is unpacked."""
         waited, pause = 0.0, _FIRST
-        while (found := look()) <= before:
+        while (found := self._asked(look)) <= before:
             if waited > hours * 3600:
                 self._write(step, {})
                 raise ProviderError(
@@ -208,11 +209,21 @@ class Push:
     def _failed_meanwhile(self, step: str) -> None:
         if step != "dataset":
             return
-        state = self.publisher.dataset_state(self.names.dataset)
+        state = self._asked(lambda: self.publisher.dataset_state(self.names.dataset))
         if state.status == "failed":
             self._write(step, {})
             why = plain(state.reason) or "?"
             raise ProviderError(f"the dataset {self.names.dataset} failed on Kaggle: {why}")
+
+    def _found(self, step: str, look: Callable[[], int], before: int, hours: float) -> int | None:
+        """The version of what may have arrived; a dataset that is being unpacked has none yet."""
+        found = self._newer(look, before)
+        if found is None and step == "dataset" and before:
+            state = self.publisher.dataset_state(self.names.dataset)
+            if state.status == "waiting":
+                self._write(step, {"before": before, "taken": True})
+                return self._shown(step, look, before, hours)
+        return found
 
     def _newer(self, look: Callable[[], int], before: int) -> int | None:
         for attempt in range(_LOOKS):
@@ -240,16 +251,21 @@ class Push:
             self._write(step, {})  # the next push must be a new version
             raise ProviderError(f"{what} failed on Kaggle: {plain(found.reason) or '?'}")
 
-    def _asked(self, state: Callable[[], State]) -> State:
-        """The state; an answer that fails to come is waited for, hours may pass until the end."""
+    def _asked(self, question: Callable[[], T]) -> T:
+        """An answer while waiting: one that fails to come is asked for again, hours may pass.
+
+        What was just made may be refused for some seconds as if it were not there.
+        """
         for _ in range(_FAILURES):
             try:
-                return state()
-            except RefusedError:
+                return question()
+            except AuthError:
                 raise
+            except RefusedError:
+                self.sleep(_FIRST)
             except ProviderError:
                 self.sleep(_LAST)
-        return state()
+        return question()
 
     def _output(self, version: int) -> Path:
         """Fetch the kernel's submission file and compare it with the proof's."""

@@ -14,6 +14,7 @@ import pytest
 
 from kit.competition import Competition
 from kit.errors import (
+    AuthError,
     KitError,
     ProviderError,
     QuotaError,
@@ -74,6 +75,8 @@ class Fake:
         return None  # Kaggle does not say
 
     def dataset_state(self, dataset: str) -> State:
+        if self.datasets == 3:  # nothing new is on its way
+            return DONE
         return self.dataset_states.pop(0) if len(self.dataset_states) > 1 else DONE
 
     def kernel_version(self, kernel: str) -> int | None:
@@ -313,18 +316,24 @@ def test_waiting_has_an_end_and_goes_on_later(push: Callable[..., Published], fa
 def test_a_server_that_fails_for_a_while_does_not_end_the_wait(
     push: Callable[..., Published], fake: Fake
 ) -> None:
-    fake.faults["kernel_state"] = [None, *(ProviderError("HTTP 503") for _ in range(5)), None]
+    errors = [RefusedError("not there yet"), *(ProviderError("HTTP 503") for _ in range(4))]
+    fake.faults["kernel_state"] = [*errors, None, *errors, None]
     assert push().submitted is not None
 
 
 @pytest.mark.parametrize(
-    "errors", [[ProviderError("HTTP 503")] * 6, [RefusedError("no such kernel")]]
+    "errors",
+    [
+        [ProviderError("HTTP 503")] * 6,
+        [RefusedError("no such kernel")] * 6,
+        [AuthError("no such token")],
+    ],
 )
 def test_a_server_that_fails_for_long_or_refuses_ends_the_wait(
     push: Callable[..., Published], fake: Fake, errors: list[Exception | None]
 ) -> None:
     fake.faults["kernel_state"] = errors
-    with pytest.raises(ProviderError, match=r"HTTP 503|no such kernel"):
+    with pytest.raises(ProviderError, match=r"HTTP 503|no such"):
         push()
     assert fake.times("submit_kernel") == 0
     assert push().submitted is not None

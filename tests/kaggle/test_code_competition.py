@@ -373,6 +373,21 @@ def test_a_new_version_is_waited_for_until_kaggle_counts_it(
     }
 
 
+def test_a_lost_answer_of_a_dataset_that_is_being_unpacked_is_not_sent_again(
+    publish: Callable[..., Any], kaggle: Server
+) -> None:
+    assert publish().code == 0
+    config = Path("toy/kit.toml")
+    config.write_text(config.read_text() + "# changed\n")
+    kaggle.dataset_looks = 5
+    kaggle.fault("CreateDatasetVersion", "lost")
+    done = publish("-m", "second")
+    assert done.code == 0, done.err
+    assert "the answer was lost" in done.err
+    assert len(kaggle.calls("CreateDatasetVersion")) == 1
+    assert len(kaggle.datasets[DATASET].versions) == len(kaggle.submissions) == 2
+
+
 def test_no_submission_is_left(publish: Callable[..., Any], kaggle: Server) -> None:
     kaggle.competitions["toy"].daily = 1
     kaggle.hand_in("toy", "x.csv", b"1")

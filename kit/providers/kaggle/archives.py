@@ -30,7 +30,7 @@ def archived(folder: Path, without: Collection[str] = ()) -> Iterator[list[Path]
         DiskFull: the archives do not fit.
     """
     aside = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.upload")
-    inside = sorted(folder.iterdir())
+    inside = [path for path in sorted(folder.iterdir()) if not path.is_symlink()]
     full = [path for path in inside if path.is_dir() and any(_files(path))]
     check_space(sum(file.stat().st_size for path in full for file in _files(path)), folder)
     try:

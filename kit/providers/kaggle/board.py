@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from kit.errors import ProviderError
+from kit.errors import ProviderError, RefusedError
 from kit.providers.base import Standing
 from kit.providers.kaggle.client import Client, Raw
 from kit.providers.kaggle.reading import items, number
@@ -44,15 +44,18 @@ def _private_shown(client: Client) -> bool:
     Kaggle gives it instead of the public one as soon as it may be seen, without saying which it is;
     the public one can still be asked for, so the two are compared.
     """
-    first, public = (
-        client.call(
-            "competitions/GetLeaderboard",
-            competition_name=client.slug,
-            page_size=_PAGE,
-            **({"override_public": True} if asked else {}),
+    try:
+        first, public = (
+            client.call(
+                "competitions/GetLeaderboard",
+                competition_name=client.slug,
+                page_size=_PAGE,
+                **({"override_public": True} if asked else {}),
+            )
+            for asked in (False, True)
         )
-        for asked in (False, True)
-    )
+    except RefusedError:  # the table of all teams may still be had
+        return False
     keys = ("teamName", "score")
     shown, known = (
         [tuple(str(entry.get(key)) for key in keys) for entry in items(page, "submissions")]

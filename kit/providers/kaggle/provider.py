@@ -169,10 +169,10 @@ class KaggleProvider:
         board, self._private = standings(self.client, teams, over=self._over())
         return board
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self, *, repeat: bool = True) -> dict[str, Any]:
         """`ApiCompetition`, asked for anew; its deadline is kept."""
         facts: dict[str, Any] = self.client.call(
-            "competitions/GetCompetition", competition_name=self.slug
+            "competitions/GetCompetition", repeat=repeat, competition_name=self.slug
         )
         self._deadline = str(facts.get("deadline") or "")
         return facts
@@ -181,9 +181,9 @@ class KaggleProvider:
         """The deadline as Kaggle spells it; "" where there is none or it could not be asked."""
         if self._deadline is None:
             try:
-                self._facts()
+                self._facts(repeat=False)
             except ProviderError:
-                return ""
+                self._deadline = ""  # lists are asked for again and again; this is not
         return self._deadline or ""
 
     def _over(self) -> bool:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.errors import ConfigError, ProviderError, RefusedError
 from kit.providers.base import Limits, Submitted
@@ -24,6 +24,9 @@ from kit.providers.kaggle.text import line
 from kit.providers.kaggle.uploads import upload
 from kit.providers.publishing import LostAnswer, Pushed, State, Written
 from kit.providers.unpacking import check_space
+
+if TYPE_CHECKING:
+    from kit.providers.kaggle.provider import KaggleProvider
 
 DATASET_METADATA, KERNEL_METADATA = "dataset-metadata.json", "kernel-metadata.json"
 _PAGE = 200
@@ -47,7 +50,7 @@ class KagglePublisher:
         provider: the rest of what is known of the competition.
     """
 
-    def __init__(self, client: Client, provider: Any) -> None:
+    def __init__(self, client: Client, provider: KaggleProvider) -> None:
         self.client, self.provider = client, provider
 
     def account(self) -> str:
@@ -214,13 +217,11 @@ class KagglePublisher:
 
     def limits(self) -> Limits:
         """What is left today; kernels are taken where files are not."""
-        found: Limits = self.provider.limits(kernel=True)
-        return found
+        return self.provider.limits(kernel=True)
 
     def submissions(self) -> list[Submitted]:
         """All submissions of the team, newest first."""
-        found: list[Submitted] = self.provider.submissions()
-        return found
+        return self.provider.submissions()
 
     def submit_kernel(self, kernel: str, version: int, file: str, message: str) -> Submitted:
         """Submit the output of a version, once.
