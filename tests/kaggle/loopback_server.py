@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from loopback_answers import Redirect, Refusal, Upload, Zip
 from loopback_workshop import Workshop
-from loopback_world import Competition, Redirect, Refusal, Upload, Zip
+from loopback_world import Competition
 
 GRPC = {
     400: "FAILED_PRECONDITION", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED",

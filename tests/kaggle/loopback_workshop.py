@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from loopback_world import NOT_ALLOWED, Body, Refusal, Upload, World, _page
+from loopback_answers import Refusal, Upload
+from loopback_world import NOT_ALLOWED, Body, World, page
 
 Files = dict[str, bytes]
 SIGNATURE = "X-Goog-Algorithm=GOOG4-RSA-SHA256&X-Goog-Signature=5ec2e7"
@@ -184,7 +185,7 @@ class Workshop(World):
             url = f"{self.storage_url}/{quote(key)}?{SIGNATURE}"
             rows.append({"fileName": name, "url": url})
         log = [{"stream_name": "stderr", "time": 1.0, "data": session.log}] if session.log else []
-        return {**_page("files", rows, body), "log": json.dumps(log)}
+        return {**page("files", rows, body), "log": json.dumps(log)}
 
     def CreateCodeSubmission(self, body: Body, user: str) -> Body:
         competition = self._competition(body, takes_part=True)
