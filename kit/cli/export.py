@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +12,10 @@ from kit.cli.options import Directory, Json, Quiet, Set, Verbose
 if TYPE_CHECKING:
     from kit.cli.output import Cell, Output
     from kit.competition import Competition
+    from kit.export.names import Names
     from kit.export.publishing import Published
     from kit.export.ready import Exported
+    from kit.providers.publishing import Publisher
 
 
 def export(
@@ -94,10 +96,12 @@ def export(
     if submit and not push:
         raise ConfigError("--submit needs --push: what is submitted must have run on Kaggle")
     competition = Competition.find(directory, set_ or [])
-    names = names_of(competition.slug, id_, slug, file)
+    source = competition.settings.provider
+    known = source.source if source.name == "kaggle" else ""  # elsewhere it is a path
+    names = names_of(competition.slug, id_, slug or known or None, file)
     if push and not names.complete:
         raise ConfigError("--push needs --id USER/SLUG, with your name on Kaggle")
-    publisher = _publisher(competition, names.competition) if push else None
+    publisher = _publisher(competition, names, out) if push else None
     wishes = Wishes(
         names=names,
         out=out_folder,
@@ -124,23 +128,33 @@ def export(
     _published(going.run(submit=submit, message=message), made, name, out)
 
 
-def _publisher(competition: Competition, slug: str) -> Any:
-    """Who talks to Kaggle, if this kit's provider does."""
+def _publisher(competition: Competition, names: Names, out: Output) -> Publisher:
+    """Who talks to Kaggle; asked first whether it would take a submission at all."""
     from dataclasses import replace
 
     from kit.errors import ProviderError
-    from kit.providers.base import load_provider
+    from kit.providers.base import load_provider, notes_of
+    from kit.providers.publishing import Publishes
 
-    spec = replace(competition.settings.provider, name="kaggle")
-    provider = load_provider(slug, spec, competition.root)
-    make = getattr(provider, "publisher", None)
-    if make is None:
+    spec = replace(competition.settings.provider, name="kaggle", source=names.competition)
+    provider = load_provider(names.competition, spec, competition.root)
+    if not isinstance(provider, Publishes):
         raise ProviderError(
             "this version of kit's Kaggle provider cannot upload datasets and kernels.\n  Export "
             "without --push; then `kaggle datasets create -p FOLDER/dataset -r zip` and, when "
             "that is ready, `kaggle kernels push -p FOLDER/kernel`."
         )
-    return make()
+    publisher = provider.publisher()
+    publisher.limits()  # an unknown competition is better refused before the bundle is made
+    for note in notes_of(provider):
+        out.remark(f"kit: {note}")
+    account = publisher.account()
+    if account and account.casefold() != names.user.casefold():
+        out.remark(
+            f"kit: --id names {names.user!r}, and the credentials are those of {account!r}; Kaggle "
+            "refuses that unless the account may write there"
+        )
+    return publisher
 
 
 def _show(made: Exported, out: Output) -> None:
@@ -202,6 +216,8 @@ def _published(done: Published, made: Exported, name: str, out: Output) -> None:
     if sent is None:
         out.next(f"kit export {name} --id {names.dataset} --push --submit")
         return
-    out.say(f"submission {sent.ref}: {sent.status}")
+    late = " (late: scored, not ranked)" if sent.late else ""
+    out.say(f"submission {sent.ref}: {sent.status}{f': {sent.error}' if sent.error else ''}{late}")
     if sent.status == "error":
         raise typer.Exit(3)
+    out.next("kit ledger")

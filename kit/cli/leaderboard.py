@@ -62,6 +62,10 @@ def leaderboard(
     out.table(["rank", "team", f"{contest.board} score"], rows)
     _show_place(ours, contest, out)
     _show_medals(ours, contest, out)
+    if contest.over and contest.board == "public":
+        out.say("\nThe private board decides, and Kaggle does not give it: this is the public one.")
+    elif ours.medals and contest.board == "public":
+        out.say("\nThe private board decides; this is the public one.")
 
 
 def _submissions(provider: Provider, contest: Contest, out: Output) -> list[Submitted]:
@@ -122,8 +126,6 @@ def _show_medals(ours: Place, contest: Contest, out: Output) -> None:
         )
     out.say()
     out.table(["medal", "down to", "score needed", "our best"], rows)
-    if contest.board == "public":
-        out.say("\nThe private board decides; this is the public one.")
 
 
 def _within(ours: Place, rank: int) -> bool:

@@ -142,9 +142,11 @@ def _facts(receipt: Receipt) -> list[list[Cell]]:
 def _board(provider: Provider, out: Output) -> None:
     """The board; of a long one the best and those around one's own."""
     from kit.errors import ProviderError
+    from kit.providers.base import contest
 
     try:
         standings = provider.leaderboard()
+        board = contest(provider).board if standings else ""
     except ProviderError as error:  # the submission is made: that there is no board is no failure
         out.remark(f"kit: no leaderboard: {str(error).splitlines()[0]}")
         return
@@ -160,7 +162,7 @@ def _board(provider: Provider, out: Output) -> None:
     }
     out.say()
     out.table(
-        ["rank", "team", "public score"],
+        ["rank", "team", f"{board} score"],
         [
             [s.rank, s.team + (" <-" if s.mine else ""), s.score]
             for place, s in enumerate(standings)

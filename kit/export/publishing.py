@@ -1,8 +1,8 @@
 """Upload the dataset, push the kernel, check what came out of it, submit that version. Once each.
 
-Whoever talks to Kaggle is a `Publisher`; the order of things, and what counts as a failure, is
-here. What was sent is written down before and after, in ``push.json`` beside the bundle. An answer
-that was lost is looked for; nothing is sent a second time without having looked.
+What talks to Kaggle is a provider's `Publisher`; the order of things, and what counts as a failure,
+is here. What was sent is written down before and after, in ``push.json`` beside the bundle. An
+answer that was lost is looked for; nothing is sent a second time without having looked.
 """
 
 from __future__ import annotations
@@ -11,91 +11,32 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from kit.atomic import sha256, write_json
 from kit.competition import Competition
-from kit.errors import ProviderError, QuotaError, RunError, SubmissionError
+from kit.errors import AuthError, ProviderError, QuotaError, RefusedError, RunError, SubmissionError
 from kit.export.bundle import BUNDLE
 from kit.export.checking import check_output
 from kit.export.ready import JOURNAL, OUTPUT, Exported
 from kit.export.receipt import answered, claim
-from kit.providers.base import Limits, Submitted
+from kit.providers.base import Submitted
+from kit.providers.marks import kernel_mark
+from kit.providers.publishing import LostAnswer, Publisher, State
 
 Tell = Callable[[str], None]
+T = TypeVar("T")
 
 _FIRST, _LAST = 5.0, 60.0  # seconds between two looks, growing
 _DATASET_HOURS, _KERNEL_MARGIN_HOURS = 3.0, 3.0  # the queue may be long
+_SHOWN_HOURS = 0.25  # until a pushed kernel is in the list
 _LOOKS = 3  # for a version whose answer was lost: lists lag behind
-
-
-class LostAnswer(ProviderError):
-    """Something was sent, and it is not known whether it arrived."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pushed:
-    """The answer to a pushed kernel.
-
-    Attributes:
-        version: its number; None where the answer does not say.
-        error: why it was refused; "" where it was not.
-        invalid: sources that were left out, by kind. Kaggle runs the kernel without them.
-    """
-
-    version: int | None
-    error: str = ""
-    invalid: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """How far a dataset's or a kernel's newest version is."""
-
-    status: Literal["waiting", "done", "failed"]
-    reason: str = ""
-
-
-class Publisher(Protocol):
-    """What talks to Kaggle. References are ``user/slug``; every refusal is a `ProviderError`.
-
-    `put_dataset`, `push_kernel` and `submit_kernel` send once and raise `LostAnswer` where it is
-    not known whether that arrived.
-    """
-
-    def dataset_version(self, dataset: str) -> int | None:
-        """Number of its newest version; None: there is no such dataset."""
-
-    def put_dataset(self, folder: Path, dataset: str, message: str) -> int | None:
-        """Make it or a new version of it, folders as archives; the version where it is told."""
-
-    def dataset_state(self, dataset: str) -> State:
-        """Whether the newest version can be used."""
-
-    def kernel_version(self, kernel: str) -> int | None:
-        """Number of its newest version; None: there is no such kernel."""
-
-    def push_kernel(self, folder: Path) -> Pushed:
-        """Save a new version and run it."""
-
-    def kernel_state(self, kernel: str) -> State:
-        """How the run of the newest version goes."""
-
-    def kernel_output(self, kernel: str, folder: Path) -> list[Path]:
-        """Fetch what the newest version wrote."""
-
-    def limits(self) -> Limits:
-        """How many submissions are left today."""
-
-    def submissions(self) -> list[Submitted]:
-        """All submissions so far, newest first."""
-
-    def submit_kernel(self, kernel: str, version: int, file: str, message: str) -> Submitted:
-        """Submit the output file of a version."""
+_FAILURES = 5  # of the server in a row, while waiting
+_LONGEST = 400  # characters of a description; a server that cuts it must not cut off the mark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,17 +101,17 @@ class Push:
             SubmissionError: the kernel's output is not what the proof wrote.
         """
         names = self.names
-        dataset = self._once("dataset", self._dataset_version, self._put_dataset)
+        dataset = self._once("dataset", self._dataset_version, self._put_dataset, _DATASET_HOURS)
         self._wait(
             "dataset",
             lambda: self.publisher.dataset_state(names.dataset),
             f"the dataset {names.dataset}",
             _DATASET_HOURS,
         )
-        kernel = self._once("kernel", self._kernel_version, self._push_kernel)
+        kernel = self._once("kernel", self._kernel_version, self._push_kernel, _SHOWN_HOURS)
         self._wait(
             "kernel",
-            lambda: self.publisher.kernel_state(names.kernel),
+            lambda: self.publisher.kernel_state(names.kernel, kernel),
             f"the kernel {names.kernel}, version {kernel}",
             self.hours + _KERNEL_MARGIN_HOURS,
         )
@@ -180,7 +121,7 @@ class Push:
                 f"{names.kernel} has version {newest} by now, {kernel} was pushed from here: "
                 "somebody else pushed one. Nothing was submitted."
             )
-        output = self._output()
+        output = self._output(kernel)
         submitted = self._submit(kernel, output, message) if submit else None
         return Published(
             dataset_version=dataset, kernel_version=kernel, output=output, submitted=submitted
@@ -214,13 +155,18 @@ class Push:
             )
         return pushed.version
 
-    def _once(self, step: str, look: Callable[[], int], send: Callable[[], int | None]) -> int:
-        """Send unless it was sent; the version that came of it."""
+    def _once(
+        self, step: str, look: Callable[[], int], send: Callable[[], int | None], hours: float
+    ) -> int:
+        """Send unless it was sent; the version that came of it, which may take hours to be seen."""
         entry = self.journal.get(step, {})
         if "version" in entry:
             return int(entry["version"])
         if "before" in entry:  # sent by a call that never learned what became of it
-            found = self._newer(look, int(entry["before"]))
+            before = int(entry["before"])
+            if entry.get("taken"):
+                return self._done(step, self._shown(step, look, before, hours))
+            found = self._found(step, look, before, hours)
             if found is not None:
                 return self._done(step, found)
         before = look()
@@ -229,7 +175,7 @@ class Push:
             version = send()
         except LostAnswer as error:
             self.tell(f"  the answer was lost ({error}); looking what became of it")
-            version = self._newer(look, before)
+            version = self._found(step, look, before, hours)
             if version is None:
                 raise ProviderError(
                     f"the answer to the {step} was lost and no new version is there: {error}\n"
@@ -239,10 +185,45 @@ class Push:
             self._write(step, {})  # refused: nothing is on its way
             raise
         if version is None:
-            version = self._newer(look, before)
-        if version is None:
-            raise ProviderError(f"Kaggle took the {step} and shows no new version of it")
+            self._write(step, {"before": before, "taken": True})
+            version = self._shown(step, look, before, hours)
         return self._done(step, version)
+
+    def _shown(self, step: str, look: Callable[[], int], before: int, hours: float) -> int:
+        """The number of a version that was taken; Kaggle may show it only when it is unpacked."""
+        waited, pause = 0.0, _FIRST
+        while (found := self._asked(look)) <= before:
+            if waited > hours * 3600:
+                self._write(step, {})
+                raise ProviderError(
+                    f"Kaggle took the {step} and shows no new version of it after {hours:g} h.\n"
+                    "  Look at it on Kaggle; the same command again sends it once more."
+                )
+            if not waited:
+                self.tell(f"  waiting until Kaggle shows the {step}; Ctrl-C stops waiting")
+            self._failed_meanwhile(step)
+            self.sleep(pause)
+            waited, pause = waited + pause, min(pause * 1.5, _LAST)
+        return found
+
+    def _failed_meanwhile(self, step: str) -> None:
+        if step != "dataset":
+            return
+        state = self._asked(lambda: self.publisher.dataset_state(self.names.dataset))
+        if state.status == "failed":
+            self._write(step, {})
+            why = plain(state.reason) or "?"
+            raise ProviderError(f"the dataset {self.names.dataset} failed on Kaggle: {why}")
+
+    def _found(self, step: str, look: Callable[[], int], before: int, hours: float) -> int | None:
+        """The version of what may have arrived; a dataset that is being unpacked has none yet."""
+        found = self._newer(look, before)
+        if found is None and step == "dataset" and before:
+            state = self.publisher.dataset_state(self.names.dataset)
+            if state.status == "waiting":
+                self._write(step, {"before": before, "taken": True})
+                return self._shown(step, look, before, hours)
+        return found
 
     def _newer(self, look: Callable[[], int], before: int) -> int | None:
         for attempt in range(_LOOKS):
@@ -256,7 +237,7 @@ class Push:
     def _wait(self, step: str, state: Callable[[], State], what: str, hours: float) -> None:
         """Poll until done; pauses grow."""
         waited, pause = 0.0, _FIRST
-        while (found := state()).status == "waiting":
+        while (found := self._asked(state)).status == "waiting":
             if waited > hours * 3600:
                 raise ProviderError(
                     f"{what} is not done after {hours:g} h. It goes on there; the same command "
@@ -270,23 +251,40 @@ class Push:
             self._write(step, {})  # the next push must be a new version
             raise ProviderError(f"{what} failed on Kaggle: {plain(found.reason) or '?'}")
 
-    def _output(self) -> Path:
+    def _asked(self, question: Callable[[], T]) -> T:
+        """An answer while waiting: one that fails to come is asked for again, hours may pass.
+
+        What was just made may be refused for some seconds as if it were not there.
+        """
+        for _ in range(_FAILURES):
+            try:
+                return question()
+            except AuthError:
+                raise
+            except RefusedError:
+                self.sleep(_FIRST)
+            except ProviderError:
+                self.sleep(_LAST)
+        return question()
+
+    def _output(self, version: int) -> Path:
         """Fetch the kernel's submission file and compare it with the proof's."""
         aside = self.bundle.folder / f".output-{uuid4().hex[:8]}"
         aside.mkdir()
         try:
-            fetched = self.publisher.kernel_output(self.names.kernel, aside)
-            found = [path for path in fetched if path.name == self.names.file and path.is_file()]
-            if not found:
-                names = plain(", ".join(sorted(path.name for path in fetched)[:5])) or "nothing"
+            written = self.publisher.kernel_output(
+                self.names.kernel, version, self.names.file, aside
+            )
+            if written.path is None:
+                names = plain(", ".join(sorted(written.names)[:5])) or "nothing"
                 raise SubmissionError(
                     f"{self.names.kernel} wrote no {self.names.file}; it wrote {names}"
                 )
             proof = self.bundle.folder / "proof" / self.names.file
-            check_output(found[0], proof, self.competition)
+            check_output(written.path, proof, self.competition)
             final = self.bundle.folder / OUTPUT / self.names.file
             final.parent.mkdir(exist_ok=True)
-            shutil.move(found[0], final)
+            shutil.move(written.path, final)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return final
@@ -294,7 +292,7 @@ class Push:
     def _submit(self, version: int, output: Path, message: str) -> Submitted:
         """Submit once; the description carries a mark by which the submission is found again."""
         run = str(self.bundle.facts()["record"]["run"])
-        mark = f"[kit {self._digest[:10]} v{version}]"
+        mark = kernel_mark(self._digest, version)
         entry = self.journal.get("submission", {})
         if entry:
             known = self._marked(mark)
@@ -308,13 +306,15 @@ class Push:
                     "the competition's page. Nothing was sent again."
                 )
         limits = self.publisher.limits()
+        if limits.note:
+            self.tell(f"  {plain(limits.note)}")
         if limits.left_today == 0:
             when = f" The next one: {limits.resets}." if limits.resets else ""
             raise QuotaError(
                 f"no submission is left today, so nothing was submitted.{when}\n  The kernel "
                 "stays; the same command then submits it."
             )
-        text = f"{message or run} {mark}"
+        text = f"{plain(message or run)[:_LONGEST]} {mark}"
         receipt = claim(self.competition, run, output, text)
         self._write("submission", {"sent": True})
         try:

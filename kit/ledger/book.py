@@ -18,6 +18,7 @@ from kit.competition import Competition
 from kit.ledger.line import Line, fit_line
 from kit.ledger.merging import Entry, merge, moment
 from kit.providers.base import Contest, Submitted
+from kit.providers.marks import unmarked
 from kit.submission.receipts import Receipt, read_receipts
 
 
@@ -29,6 +30,7 @@ class Row:
         when: UTC, ISO 8601.
         name: the run's id, or the file's name where there is no run.
         cv: the score runs are ranked by; `mean` and `std` over the folds.
+        message: the description, without kit's mark.
         gap: public minus cv.
         residual: public minus what the line expects; None without a line.
         source: "kit" for one that was handed in here; "elsewhere" for one that only the server
@@ -190,7 +192,7 @@ def _elsewhere(listed: Submitted) -> Row:
         name=listed.file_name or listed.ref,
         run=None,
         status=listed.status,
-        message=listed.message,
+        message=unmarked(listed.message),
         metric="",
         cv=None,
         mean=None,
@@ -217,7 +219,7 @@ def _of_receipt(receipt: Receipt, listed: Submitted | None) -> Row:
         name=receipt.run or receipt.file,
         run=receipt.run,
         status=receipt.status if listed is None else listed.status,
-        message=receipt.message,
+        message=unmarked(receipt.message),
         metric=receipt.metric,
         cv=value,
         mean=_number(cv.get("mean")),

@@ -3,8 +3,8 @@
 A receipt and a submission of the server belong together, in this order,
 
 1. by the server's name for it (`ref`),
-2. by a mark both messages carry, or one that begins the hash of the file (eight hex digits or
-   more; the file's content is what such a mark stands for),
+2. by a mark both messages carry, or one that begins the hash of the file (kit's own mark, or eight
+   hex digits or more; the file's content is what such a mark stands for),
 3. by file name, message and time: listed at most five minutes before the receipt was written
    (clocks differ) and two hours after it (uploads take time). Only for a receipt without a `ref`:
    the answer never came.
@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from kit.providers.base import Submitted
+from kit.providers.marks import mark_in, unmarked
 from kit.submission.receipts import Receipt
 
 _BEFORE, _AFTER = timedelta(minutes=5), timedelta(hours=2)
@@ -123,8 +124,14 @@ def moment(text: str) -> datetime:
 
 
 def marks(message: str) -> set[str]:
-    """What looks like a nonce or the beginning of a hash in a message; a date does not."""
-    return {mark for mark in _MARK.findall(message) if not mark.isdigit()}
+    """What looks like a nonce or the beginning of a hash in a message; a date does not.
+
+    Of kit's own mark a kernel's counts as a whole, version and all, and a file's in both parts
+    (``3f9a2c41b07e`` begins the hash, and may be all digits).
+    """
+    found = {mark for mark in _MARK.findall(unmarked(message)) if not mark.isdigit()}
+    ours = mark_in(message)
+    return found | ({ours, ours.partition("-")[0]} if ours else set())
 
 
 def _same_ref(receipt: Receipt, listed: Submitted) -> bool:

@@ -407,6 +407,18 @@ def test_final_board_and_late_submissions(run_kit: Any, where: Competition, serv
     assert "away" not in shown.out
 
 
+def test_public_board_of_a_competition_that_is_over_is_said_to_be_public(
+    run_kit: Any, where: Competition, server: Server
+) -> None:
+    server.board = board(300, 3)
+    server.event = Contest(category="Getting Started", over=True, board="public")
+    shown = run_kit("leaderboard", "-C", where.root)
+    assert "public score" in shown.out
+    assert (
+        "\nThe private board decides, and Kaggle does not give it: this is the public one.\n"
+    ) in shown.out
+
+
 def test_board_lists_fewer_teams_than_there_are(
     run_kit: Any, where: Competition, server: Server
 ) -> None:

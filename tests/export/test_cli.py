@@ -17,9 +17,9 @@ from kit.cli import main
 from kit.competition import Competition
 from kit.export import ready
 from kit.export.proof import Proof
-from kit.export.publishing import Pushed, State
 from kit.providers.base import Limits, Submitted
 from kit.providers.kaggle import KaggleProvider
+from kit.providers.publishing import Pushed, State, Written
 from kit.runs import Run
 
 Make = Callable[..., Competition]
@@ -175,6 +175,9 @@ class Kaggle:
         self.versions = {"dataset": 0, "kernel": 0}
         self.folder = Path()
 
+    def account(self) -> str:
+        return "ann"
+
     def dataset_version(self, dataset: str) -> int | None:
         return self.versions["dataset"] or None
 
@@ -193,13 +196,13 @@ class Kaggle:
         self.versions["kernel"] += 1
         return Pushed(version=self.versions["kernel"])
 
-    def kernel_state(self, kernel: str) -> State:
+    def kernel_state(self, kernel: str, version: int) -> State:
         return State(status="done")
 
-    def kernel_output(self, kernel: str, folder: Path) -> list[Path]:
-        path = folder / "submission.csv"
-        path.write_bytes((self.folder / "proof" / "submission.csv").read_bytes())
-        return [path]
+    def kernel_output(self, kernel: str, version: int, file: str, folder: Path) -> Written:
+        path = folder / file
+        path.write_bytes((self.folder / "proof" / file).read_bytes())
+        return Written(path=path, names=(file,))
 
     def limits(self) -> Limits:
         return Limits()

@@ -13,12 +13,21 @@ import pandas as pd
 import pytest
 
 from kit.competition import Competition
-from kit.errors import KitError, ProviderError, QuotaError, RunError, SubmissionError
+from kit.errors import (
+    AuthError,
+    KitError,
+    ProviderError,
+    QuotaError,
+    RefusedError,
+    RunError,
+    SubmissionError,
+)
 from kit.export.bundle import Bundle
 from kit.export.names import names_of
-from kit.export.publishing import LostAnswer, Published, Push, Pushed, State
+from kit.export.publishing import Published, Push
 from kit.export.ready import Exported
 from kit.providers.base import Limits, Submitted
+from kit.providers.publishing import LostAnswer, Pushed, State, Written
 from kit.runs import publish
 from kit.submission.receipts import read_receipts
 
@@ -45,13 +54,17 @@ class Fake:
     status: str = "pending"
 
     def _call(self, name: str, effect: Callable[[], None] = lambda: None) -> None:
-        self.calls.append(name)
+        if name != "kernel_state":  # asked as often as it takes
+            self.calls.append(name)
         planned = self.faults.get(name) or [None]
         fault = planned.pop(0)
         if fault is None or (isinstance(fault, LostAnswer) and self.arrives):
             effect()
         if fault is not None:
             raise fault
+
+    def account(self) -> str:
+        return "ann"
 
     def dataset_version(self, dataset: str) -> int | None:
         return self.datasets or None
@@ -62,6 +75,8 @@ class Fake:
         return None  # Kaggle does not say
 
     def dataset_state(self, dataset: str) -> State:
+        if self.datasets == 3:  # nothing new is on its way
+            return DONE
         return self.dataset_states.pop(0) if len(self.dataset_states) > 1 else DONE
 
     def kernel_version(self, kernel: str) -> int | None:
@@ -71,15 +86,16 @@ class Fake:
         self._call("push_kernel", lambda: setattr(self, "kernels", self.kernels + 1))
         return Pushed(version=self.kernels, error=self.error, invalid=self.invalid)
 
-    def kernel_state(self, kernel: str) -> State:
+    def kernel_state(self, kernel: str, version: int) -> State:
+        self._call("kernel_state")
         many = len(self.kernel_states) > 1
         return self.kernel_states.pop(0) if many else self.kernel_states[0]
 
-    def kernel_output(self, kernel: str, folder: Path) -> list[Path]:
+    def kernel_output(self, kernel: str, version: int, file: str, folder: Path) -> Written:
         self._call("kernel_output")
-        path = folder / self.file.name
-        shutil.copy(self.file, path)
-        return [path]
+        if file != self.file.name:
+            return Written(path=None, names=(self.file.name,))
+        return Written(path=Path(shutil.copy(self.file, folder / file)), names=(file,))
 
     def limits(self) -> Limits:
         return Limits(left_today=self.left, resets="in 5 h")
@@ -294,6 +310,33 @@ def test_waiting_has_an_end_and_goes_on_later(push: Callable[..., Published], fa
         push()
     fake.kernel_states = [DONE]
     push()
+    assert fake.times("push_kernel") == 1
+
+
+def test_a_server_that_fails_for_a_while_does_not_end_the_wait(
+    push: Callable[..., Published], fake: Fake
+) -> None:
+    errors = [RefusedError("not there yet"), *(ProviderError("HTTP 503") for _ in range(4))]
+    fake.faults["kernel_state"] = [*errors, None, *errors, None]
+    assert push().submitted is not None
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        [ProviderError("HTTP 503")] * 6,
+        [RefusedError("no such kernel")] * 6,
+        [AuthError("no such token")],
+    ],
+)
+def test_a_server_that_fails_for_long_or_refuses_ends_the_wait(
+    push: Callable[..., Published], fake: Fake, errors: list[Exception | None]
+) -> None:
+    fake.faults["kernel_state"] = errors
+    with pytest.raises(ProviderError, match=r"HTTP 503|no such"):
+        push()
+    assert fake.times("submit_kernel") == 0
+    assert push().submitted is not None
     assert fake.times("push_kernel") == 1
 
 

@@ -26,7 +26,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from loopback_world import Competition, Redirect, Refusal, Upload, World, Zip
+from loopback_answers import Redirect, Refusal, Upload, Zip
+from loopback_workshop import Workshop
+from loopback_world import Competition
 
 GRPC = {
     400: "FAILED_PRECONDITION", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED",
@@ -68,7 +70,7 @@ class Request:
     body: Any
 
 
-class Server(World):
+class Server(Workshop):
     """The loopback server; a context manager."""
 
     def __init__(self) -> None:
@@ -142,6 +144,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
 class _Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else headers wait 40 ms for their body
     app: Server
 
     def log_message(self, *_: object) -> None:
@@ -268,7 +271,7 @@ class _Answers(BaseHTTPRequestHandler):
         if fault and fault.kind == "cut":
             got, upload = self.rfile.read(fault.after), self._upload()
             if upload:
-                upload.content = self._joined(upload, got)
+                self._take(upload, got)
             self._note("PUT", b"")
             self._reset()
             return
@@ -282,8 +285,7 @@ class _Answers(BaseHTTPRequestHandler):
         elif asked:
             self._answer_query(upload)
         else:
-            upload.content = self._joined(upload, raw)
-            upload.whole = len(upload.content) == upload.size
+            self._take(upload, raw)
             if fault and fault.kind == "lost":
                 self._reset()
             else:
@@ -293,9 +295,10 @@ class _Answers(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query)
         return self.app.uploads.get(query.get("upload_id", [""])[0])
 
-    def _joined(self, upload: Upload, raw: bytes) -> bytes:
+    def _take(self, upload: Upload, raw: bytes) -> None:
         found = re.match(r"bytes (\d+)-", self.headers.get("Content-Range", ""))
-        return (upload.content[: int(found.group(1))] if found else b"") + raw
+        upload.content = (upload.content[: int(found.group(1))] if found else b"") + raw
+        upload.whole = len(upload.content) == upload.size
 
     def _answer_query(self, upload: Upload) -> None:
         if upload.whole:

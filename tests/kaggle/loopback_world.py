@@ -17,34 +17,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from loopback_answers import Redirect, Refusal, Upload, Zip
+
 Body = dict[str, Any]
 Scorer = Callable[[bytes], tuple[float | None, float | None]]
 NOT_ALLOWED = "Submission not allowed:  "  # with two blanks, as seen
-
-
-class Refusal(Exception):
-    """An error answer."""
-
-    def __init__(
-        self, status: int, message: str, *, reason: str = "", headers: Mapping[str, str] = {}
-    ) -> None:
-        super().__init__(message)
-        self.status, self.message, self.reason, self.headers = status, message, reason, headers
-
-
-@dataclass(frozen=True)
-class Redirect:
-    """302 to an object of the storage."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Zip:
-    """A zip as the body."""
-
-    name: str
-    content: bytes
 
 
 @dataclass
@@ -59,6 +36,7 @@ class Competition:
     files: dict[str, bytes] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
     board: list[tuple[str, float]] = field(default_factory=list)
+    final: list[tuple[str, float]] = field(default_factory=list)  # the private board, if shown
     members: dict[str, str] = field(default_factory=dict)  # team -> account
     metric: str = "Area Under Receiver Operating Characteristic Curve"
     tags: tuple[str, ...] = ("tabular",)
@@ -74,16 +52,6 @@ class Competition:
     packed: tuple[str, ...] = ()  # files that the server sends as NAME.zip
     archive: bytes | Path | None = None  # instead of a zip of `files`
     facts: Body = field(default_factory=dict)
-
-
-@dataclass
-class Upload:
-    """A place to PUT a file to."""
-
-    name: str
-    size: int
-    content: bytes = b""
-    whole: bool = False
 
 
 @dataclass
@@ -141,7 +109,7 @@ class World:
     def ListCompetitions(self, body: Body, user: str) -> Body:
         word = body.get("search", "").lower()
         found = [_facts(c) for c in self.competitions.values() if word in c.slug]
-        return _page("competitions", found, body)
+        return page("competitions", found, body)
 
     def GetCompetition(self, body: Body, user: str) -> Body:
         return _facts(self._competition(body))
@@ -161,7 +129,7 @@ class World:
             {"ref": name, "name": name, "totalBytes": len(content), "creationDate": _moment()}
             for name, content in self._competition(body).files.items()
         ]
-        return _page("files", files, body)
+        return page("files", files, body)
 
     def ListDataTreeFiles(self, body: Body, user: str) -> Body:
         folder = body.get("path", "").strip("/")
@@ -178,7 +146,7 @@ class World:
             else:
                 files.append({"name": first, "relativeUrl": name, "totalBytes": len(content)})
         directories = [{"name": n, "relativeUrl": prefix + n} for n in folders]
-        return {**_page("files", files, body), "directories": directories}
+        return {**page("files", files, body), "directories": directories}
 
     def GetCompetitionDataFilesSummary(self, body: Body, user: str) -> Body:
         files = self._competition(body).files
@@ -203,12 +171,14 @@ class World:
         return Redirect(name)
 
     def GetLeaderboard(self, body: Body, user: str) -> Body:
-        board = self._competition(body).board
+        competition = self._competition(body)
+        public = body.get("overridePublic") or not competition.final
+        board = competition.board if public else competition.final
         rows = [
             {"teamId": n, "teamName": team, "submissionDate": _moment(), "score": f"{score:.5f}"}
             for n, (team, score) in enumerate(board, 1)
         ]
-        return _page("submissions", rows, body)
+        return page("submissions", rows, body)
 
     def DownloadLeaderboard(self, body: Body, user: str) -> Zip:
         competition = self._competition(body)
@@ -259,7 +229,7 @@ class World:
         mine = [h for h in reversed(self._of(competition.slug, user)) if h.ref not in self.hidden]
         for handed in mine:
             self._score(competition, handed)
-        return _page("submissions", [_entry(handed) for handed in mine], body)
+        return page("submissions", [_entry(handed) for handed in mine], body)
 
     def GetSubmission(self, body: Body, user: str) -> Body:
         for handed in self.submissions:
@@ -392,7 +362,7 @@ def _entry(handed: Handed) -> Body:
     }
 
 
-def _page(key: str, rows: list[Body], body: Body) -> Body:
+def page(key: str, rows: list[Body], body: Body) -> Body:
     size, token = int(body.get("pageSize") or 20), str(body.get("pageToken") or "")
     start = int(token) if token.isdigit() else size * (int(body.get("page") or 1) - 1)
     more = start + size < len(rows)

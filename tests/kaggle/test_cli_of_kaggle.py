@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import pytest
 from loopback_server import Server
+
+from kit.competition import ProviderSpec
+from kit.export.names import dataset_metadata, kernel_metadata, names_of
+from kit.providers.kaggle import KaggleProvider
 
 
 def run(
@@ -38,6 +43,54 @@ def toy(server: Server) -> Server:
         polls=0,
     )
     return server
+
+
+def test_the_command_makes_datasets_and_kernels_and_submits_them(
+    toy: Server, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    names = names_of("toy", "ann/toy-models", "toy", "submission.csv")
+    data, kernel = home / "dataset", home / "kernel"
+    (data / "models").mkdir(parents=True)
+    kernel.mkdir()
+    (data / "bundle.json").write_text("{}")
+    (data / "models" / "plan.json").write_text("{}")
+    (data / "dataset-metadata.json").write_text(json.dumps(dataset_metadata(names)))
+    (kernel / "inference.py").write_text("print(1)\n")
+    metadata = kernel_metadata(names, "inference.py")
+    (kernel / "kernel-metadata.json").write_text(json.dumps(metadata))
+    toy.runs = lambda session: {"submission.csv": b"id,y\n2,1\n"}
+    toy.kernel_looks = 1
+
+    done = run(toy, home, "datasets", "create", "-p", str(data), "-r", "zip")
+    assert "toy-models" in done.stdout, done.stdout + done.stderr
+    assert sorted(toy.datasets["ann/toy-models"].versions[0].files) == [
+        "bundle.json", "models/plan.json",
+    ]  # fmt: skip
+    for word in ("blobs_received", "ready"):
+        assert word in run(toy, home, "datasets", "status", "ann/toy-models").stdout.lower()
+    done = run(toy, home, "kernels", "push", "-p", str(kernel))
+    assert "version 1" in done.stdout, done.stdout + done.stderr
+    (session,) = toy.kernels[names.kernel]
+    assert (session.saved["enableInternet"], session.saved["kernelType"]) == (False, "script")
+    for word in ("running", "complete"):
+        assert word in run(toy, home, "kernels", "status", names.kernel).stdout.lower()
+    done = run(toy, home, "kernels", "output", names.kernel, "-p", str(home / "output"))
+    assert (home / "output" / "submission.csv").read_bytes() == b"id,y\n2,1\n", done.stderr
+    done = run(
+        toy, home, "competitions", "submit", "toy", "-f", "submission.csv", "-k", names.kernel,
+        "-v", "1", "-m", "by hand",
+    )  # fmt: skip
+    assert "Successfully submitted" in done.stdout, done.stdout + done.stderr
+    assert [handed.description for handed in toy.submissions] == ["by hand"]
+
+    publisher = KaggleProvider("toy", ProviderSpec(name="kaggle"), home / "toy").publisher()
+    publisher.put_dataset(data, "ann/toy-models", "as the command does it")
+    publisher.push_kernel(kernel)
+    theirs, ours = toy.datasets["ann/toy-models"].versions
+    assert ours.files == theirs.files
+    theirs_saved, ours_saved = (session.saved for session in toy.kernels[names.kernel])
+    assert ours_saved == theirs_saved
 
 
 def test_the_command_lists_downloads_submits_and_shows_the_board(

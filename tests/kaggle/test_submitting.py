@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from kit.competition import ProviderSpec
 from kit.errors import ProviderError, QuotaError, RefusedError
 from kit.providers.kaggle import KaggleProvider
 from kit.providers.kaggle.client import Patience
-from kit.providers.kaggle.submitting import mark_of, unmarked
+from kit.providers.marks import file_mark, unmarked
 
 CONTENT = b"".join(b"%d,0.5\n" % n for n in range(50_000))
 
@@ -62,8 +63,8 @@ def test_a_teammate_s_submission_of_the_same_content_is_known(
     server.add("toy")
     server.accounts["bob"] = "1" * 32
     server.teams = {"ann": "us", "bob": "us", "eve": "them"}
-    server.hand_in("toy", "x.csv", CONTENT, f"bob {mark_of(sha256(file))}-0000]", "bob")
-    server.hand_in("toy", "x.csv", CONTENT, f"eve {mark_of(sha256(file))}-0001]", "eve")
+    server.hand_in("toy", "x.csv", CONTENT, f"bob {file_mark(sha256(file))}0000]", "bob")
+    server.hand_in("toy", "x.csv", CONTENT, f"eve {file_mark(sha256(file))}0001]", "eve")
     assert [entry.submitted_by for entry in provider.same(sha256(file))] == ["bob"]
 
 
@@ -307,6 +308,48 @@ def test_without_the_archive_the_pages_of_the_board_are_read(
     standings = provider.leaderboard()
     assert len(standings) == 450
     assert [s.rank for s in standings if s.mine] == [8]
+
+
+OVER = datetime.now(UTC) - timedelta(days=3)
+PUBLIC, PRIVATE = [("Alpha", 0.9), ("ann", 0.8)], [("ann", 0.85), ("Alpha", 0.7)]
+
+
+@pytest.mark.parametrize(
+    ("deadline", "final", "board", "first"),
+    [
+        (OVER, PRIVATE, "private", "ann"),
+        (OVER, [], "public", "Alpha"),  # over, and not shown yet
+        (OVER + timedelta(days=9), [], "public", "Alpha"),
+    ],
+)
+def test_once_it_is_over_the_board_is_the_private_one_if_kaggle_gives_it(
+    server: Server, provider: KaggleProvider, deadline: datetime, final: Any, board: str, first: str
+) -> None:
+    server.add("toy", board=PUBLIC, final=final, deadline=deadline, members={"ann": "ann"})
+    server.hand_in("toy", "a.csv", b"1")
+    standings, contest = provider.leaderboard(), provider.contest()
+    assert (contest.board, contest.over) == (board, deadline == OVER)
+    assert standings[0].team == first
+    assert [s.team for s in standings if s.mine] == ["ann"]
+
+
+def test_submissions_after_the_deadline_are_late(server: Server, provider: KaggleProvider) -> None:
+    server.add("toy", deadline=OVER)
+    server.hand_in("toy", "late.csv", b"1")
+    server.hand_in("toy", "intime.csv", b"1").date = OVER - timedelta(hours=1)
+    assert {s.file_name: s.late for s in provider.submissions()} == {
+        "late.csv": True, "intime.csv": False,
+    }  # fmt: skip
+    assert len(server.calls("GetCompetition")) == 1
+
+
+def test_a_deadline_that_cannot_be_asked_hides_no_submission(
+    server: Server, provider: KaggleProvider
+) -> None:
+    server.add("toy")
+    server.hand_in("toy", "a.csv", b"1")
+    server.fault("GetCompetition", "status", status=503, times=20)
+    assert [s.late for s in provider.submissions()] == [False]
 
 
 def test_names_of_teams_are_plain_text(server: Server, provider: KaggleProvider) -> None:

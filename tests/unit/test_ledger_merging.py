@@ -114,6 +114,11 @@ def test_other_ref_is_another_submission_though_file_and_time_agree() -> None:
         ("20261123", "20261123", False),  # a date is no mark
         ("20261123T101530-lightgbm-3f9a2c", "20261123T101530-linear-77aa00", False),
         ("deadbee", "deadbee", False),  # too short
+        ("first", f"first [kit {HASH[:12]}-5d1c]", True),  # kit's own, of this file
+        ("first", "first [kit 3f9a2c41b07e-5d1c]", False),  # and of another
+        ("x [kit 3f9a2c41b0 v2]", "x [kit 3f9a2c41b0 v2]", True),  # a version of a kernel
+        ("x [kit 3f9a2c41b0 v1]", "x [kit 3f9a2c41b0 v2]", False),  # another of the same bundle
+        ("x [kit 0123456789 v1]", "x [kit 0123456789 v1]", True),  # all digits
     ],
 )
 def test_mark_in_the_message_joins(ours: str, theirs: str, same: bool) -> None:
@@ -165,6 +170,29 @@ def test_odd_times_are_very_long_ago_and_no_crash(text: Any) -> None:
 
 def test_time_without_a_zone_is_utc() -> None:
     assert moment("2026-11-23T12:00:00") == NOON == moment("2026-11-23T13:00:00+01:00")
+
+
+def test_a_hash_of_digits_alone_is_found_by_kit_s_mark() -> None:
+    digits = "123456789012" + "a" * 52
+    theirs = listed(message="m [kit 123456789012-5d1c]", file_name="other.csv", created=at(9999))
+    assert joined(receipt(sha256=digits, message="m"), theirs)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("first try [kit 3f9a2c41b07e-5d1c]", "first try"),
+        ("first try [kit 3f9a2c41b0 v12]", "first try"),
+        ("[kit 3f9a2c41b07e-5d1c]", ""),
+        ("a [kit 3f9a2c41b07e-5d1c] b", "a [kit 3f9a2c41b07e-5d1c] b"),  # not kit's to take
+        ("see [kit docs]", "see [kit docs]"),
+    ],
+)
+def test_kit_s_mark_is_not_shown(where: Competition, message: str, shown: str) -> None:
+    elsewhere = listed("8", message=message, file_name="other.csv", created=at(9999))
+    write_receipt(receipt(message=message, path=where.submissions / "a.json", ref="7"))
+    rows = ledger(where, [elsewhere]).rows
+    assert [row.message for row in rows] == [shown, shown]
 
 
 def test_marks_are_hexadecimal_words() -> None:

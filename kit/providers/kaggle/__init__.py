@@ -4,7 +4,8 @@
 * `client`: calls with timeouts and repetitions; `refusals`: what went wrong, in one sentence
 * `reading`: JSON to facts; `metrics`: names of metrics; `pages`, `text`: the host's words as text
 * `download`: one object of the storage; `files`: the data of a competition
-* `submitting`: one submission, once; `board`: the leaderboard
+* `submitting`: one submission, once; `uploads`: the bytes of it; `board`: the leaderboard
+* `publishing`: datasets and kernels, for code competitions; `archives`: folders as zips
 * `provider`: the contract of `kit.providers.base`, by means of the above
 
 The wire contract is that of kagglesdk 0.1.37 and 0.1.38. Of the SDK kit uses its requests, its

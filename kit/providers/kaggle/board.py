@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from kit.errors import ProviderError
+from kit.errors import ProviderError, RefusedError
 from kit.providers.base import Standing
 from kit.providers.kaggle.client import Client, Raw
 from kit.providers.kaggle.reading import items, number
@@ -22,16 +22,50 @@ _PAGE = 200
 _MOST_PAGES = 500
 
 
-def standings(client: Client, teams: set[str]) -> list[Standing]:
-    """The public board, best first, as Kaggle sorts it.
+def standings(client: Client, teams: set[str], *, over: bool) -> tuple[list[Standing], bool]:
+    """The board, best first, as Kaggle sorts it, and whether it is the private one.
 
     Args:
         client: to ask.
         teams: names of teams that are ours.
+        over: the competition is: the private board is wanted, if Kaggle gives it.
 
     Raises:
         ProviderError: refused, or unreadable.
     """
+    if over and _private_shown(client):
+        return list(_of_pages(client, teams)), True
+    return _public(client, teams), False
+
+
+def _private_shown(client: Client) -> bool:
+    """Whether the pages are those of the private board.
+
+    Kaggle gives it instead of the public one as soon as it may be seen, without saying which it is;
+    the public one can still be asked for, so the two are compared.
+    """
+    try:
+        first, public = (
+            client.call(
+                "competitions/GetLeaderboard",
+                competition_name=client.slug,
+                page_size=_PAGE,
+                **({"override_public": True} if asked else {}),
+            )
+            for asked in (False, True)
+        )
+    except RefusedError:  # the table of all teams may still be had
+        return False
+    keys = ("teamName", "score")
+    shown, known = (
+        [tuple(str(entry.get(key)) for key in keys) for entry in items(page, "submissions")]
+        for page in (first, public)
+    )
+    return bool(shown) and shown != known
+
+
+def _public(client: Client, teams: set[str]) -> list[Standing]:
+    """The public board: the table of all teams, else its pages."""
     account = client.account().casefold()
     answer = client.call(
         "competitions/DownloadLeaderboard", reads=Raw, competition_name=client.slug

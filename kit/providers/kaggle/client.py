@@ -145,7 +145,7 @@ class Client:
         self._current: Credential | None = None
         self._sdk: Any = None
 
-    def call(self, name: str, *, repeat: bool = True, reads: Any = Json, **fields: Any) -> Any:
+    def call(self, name: str, /, *, repeat: bool = True, reads: Any = Json, **fields: Any) -> Any:
         """Call ``service/Method`` and return the answer.
 
         Args:

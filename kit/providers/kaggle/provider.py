@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kit.competition import ProviderSpec
 from kit.errors import ProviderError, RefusedError
@@ -17,6 +18,7 @@ from kit.providers.base import Contest, Description, Limits, Progress, Standing,
 
 if TYPE_CHECKING:
     from kit.providers.kaggle.client import Client
+    from kit.providers.publishing import Publisher
 
 
 class KaggleProvider:
@@ -31,6 +33,8 @@ class KaggleProvider:
     def __init__(self, slug: str, spec: ProviderSpec, root: Path) -> None:
         self.slug = spec.source or slug
         self.root = root
+        self._deadline: str | None = None  # None: not asked yet
+        self._private = False  # whether `leaderboard` gave the private board
 
     @cached_property
     def client(self) -> Client:
@@ -53,7 +57,7 @@ class KaggleProvider:
         """
         from kit.providers.kaggle.reading import description, items
 
-        facts = self.client.call("competitions/GetCompetition", competition_name=self.slug)
+        facts = self._facts()
         try:
             answer = self.client.call(
                 "competitions/ListCompetitionPages", competition_name=self.slug
@@ -95,33 +99,40 @@ class KaggleProvider:
             RefusedError: Kaggle said no; nothing was handed in.
             ProviderError: it is not known whether it arrived.
         """
+        from kit.providers.kaggle.reading import dated
         from kit.providers.kaggle.submitting import hand_in
 
-        return hand_in(self.client, path, message)
+        return dated(hand_in(self.client, path, message), self._known_deadline())
 
     def submissions(self) -> list[Submitted]:
         """All submissions of the team, newest first, wherever they were made."""
+        from kit.providers.kaggle.reading import dated
         from kit.providers.kaggle.submitting import listed
 
-        return list(listed(self.client))
+        found = list(listed(self.client))
+        deadline = self._known_deadline() if found else ""
+        return [dated(entry, deadline) for entry in found]
 
     def same(self, sha256: str) -> list[Submitted]:
         """Submissions of a file with this SHA-256, by their marks."""
-        from kit.providers.kaggle.submitting import mark_of
+        from kit.providers.marks import file_mark
 
-        mark = f"{mark_of(sha256)}-"
+        mark = file_mark(sha256)
         return [entry for entry in self.submissions() if mark in entry.message]
 
-    def limits(self) -> Limits:
+    def limits(self, *, kernel: bool = False) -> Limits:
         """What is left today and when there are new ones; asked before anything is uploaded.
+
+        Args:
+            kernel: a version of a kernel is to be submitted, not a file.
 
         Raises:
             RefusedError: the competition takes no files, or none from this account.
         """
         from kit.providers.kaggle.reading import count, limits, refused_beforehand
 
-        facts = self.client.call("competitions/GetCompetition", competition_name=self.slug)
-        note = refused_beforehand(self.slug, facts)
+        facts = self._facts()
+        note = refused_beforehand(self.slug, facts, kernel=kernel)
         answer = self.client.call("competitions/GetSubmissionLimits", competition_name=self.slug)
         found = limits(answer, count(facts.get("maxDailySubmissions")))
         notes = "; ".join(text for text in (note, found.note) if text)
@@ -131,11 +142,20 @@ class KaggleProvider:
         """Account, category, number of teams and deadline."""
         from kit.providers.kaggle.reading import contest
 
-        facts = self.client.call("competitions/GetCompetition", competition_name=self.slug)
-        return contest(facts, self.client.account())
+        found = contest(self._facts(), self.client.account())
+        return replace(found, board="private" if self._private else "public")
+
+    def publisher(self) -> Publisher:
+        """What uploads datasets and kernels and submits a kernel's output."""
+        from kit.providers.kaggle.publishing import KagglePublisher
+
+        return KagglePublisher(self.client, self)
 
     def leaderboard(self) -> list[Standing]:
-        """The public board; empty where Kaggle shows none."""
+        """The board; empty where Kaggle shows none.
+
+        It is the private one where the competition is over and Kaggle gives it; `contest` tells.
+        """
         from kit.providers.kaggle.board import standings
 
         answer = self.client.call(
@@ -146,7 +166,30 @@ class KaggleProvider:
             for entry in answer.get("submissions") or []
             if isinstance(entry, dict) and entry.get("teamName")
         }
-        return standings(self.client, teams)
+        board, self._private = standings(self.client, teams, over=self._over())
+        return board
+
+    def _facts(self, *, repeat: bool = True) -> dict[str, Any]:
+        """`ApiCompetition`, asked for anew; its deadline is kept."""
+        facts: dict[str, Any] = self.client.call(
+            "competitions/GetCompetition", repeat=repeat, competition_name=self.slug
+        )
+        self._deadline = str(facts.get("deadline") or "")
+        return facts
+
+    def _known_deadline(self) -> str:
+        """The deadline as Kaggle spells it; "" where there is none or it could not be asked."""
+        if self._deadline is None:
+            try:
+                self._facts(repeat=False)
+            except ProviderError:
+                self._deadline = ""  # lists are asked for again and again; this is not
+        return self._deadline or ""
+
+    def _over(self) -> bool:
+        from kit.providers.kaggle.reading import passed
+
+        return passed(self._known_deadline())
 
     @property
     def _workplace(self) -> Path:

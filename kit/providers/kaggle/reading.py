@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,6 +78,19 @@ def submitted(entry: dict[str, Any]) -> Submitted:
     )
 
 
+def dated(entry: Submitted, deadline: str) -> Submitted:
+    """The submission, marked as late where it was made after the deadline ("": there is none)."""
+    until = moment(deadline)
+    late = bool(until and entry.created) and entry.created > until
+    return replace(entry, late=True) if late else entry
+
+
+def passed(deadline: str) -> bool:
+    """Whether a deadline is over."""
+    until = moment(deadline)
+    return bool(until) and datetime.fromisoformat(until) < datetime.now(UTC)
+
+
 def limits(document: dict[str, Any], daily: int | None = None) -> Limits:
     """`ApiSubmissionLimits`; the allowance is new at midnight UTC unless it is one for good.
 
@@ -133,7 +147,7 @@ def contest(facts: Mapping[str, Any], account: str) -> Contest:
         category=line(facts.get("category")),
         teams=count(facts.get("teamCount")),
         deadline=deadline,
-        over=bool(deadline) and datetime.fromisoformat(deadline) < datetime.now(UTC),
+        over=passed(deadline),
     )
 
 
@@ -179,13 +193,18 @@ def _pages(entries: Sequence[dict[str, Any]]) -> tuple[Page, ...]:
     return tuple(found)
 
 
-def refused_beforehand(slug: str, facts: dict[str, Any]) -> str:
+def refused_beforehand(slug: str, facts: dict[str, Any], *, kernel: bool = False) -> str:
     """What `GetCompetition` tells before anything is uploaded: a refusal, or a note.
 
+    Args:
+        slug: the competition.
+        facts: the answer.
+        kernel: whether the output of a kernel is to be submitted, not a file.
+
     Raises:
-        RefusedError: a file would be refused after its upload.
+        RefusedError: it would be refused after the upload.
     """
-    if facts.get("isKernelsSubmissionsOnly"):
+    if facts.get("isKernelsSubmissionsOnly") and not kernel:
         raise RefusedError(
             f"{slug} is a code competition: it takes notebooks, no files.\n"
             "  Make one with `kit export --to kaggle`."
@@ -201,6 +220,6 @@ def refused_beforehand(slug: str, facts: dict[str, Any]) -> str:
             "can), then try again."
         )
     until = moment(facts.get("deadline"))
-    if until and datetime.fromisoformat(until) < datetime.now(UTC):
+    if passed(until):
         return f"the deadline was {until[:10]}: this is a late submission, scored but not ranked"
     return ""

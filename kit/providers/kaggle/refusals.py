@@ -204,6 +204,48 @@ _RULES = (
         way=lambda words, slug: f"{SITE}/competitions/{slug} may say why.",
     ),
     _Rule(
+        pattern="still running|notebook output file",
+        calls=("CreateCodeSubmission",),
+        what="Kaggle does not find the kernel's output.",
+        way=lambda words, slug: "Run the same command again in some minutes; nothing is redone.",
+    ),
+    _Rule(
+        pattern="internet access",
+        calls=("CreateCodeSubmission",),
+        what="{slug} takes no kernel with internet.",
+        way=lambda words, slug: (
+            "kit pushes it without. Was that changed in the editor? Export and push once more."
+        ),
+    ),
+    _Rule(
+        pattern="as a data source",
+        calls=("CreateCodeSubmission",),
+        what="the kernel does not read the data of {slug}.",
+        way=lambda words, slug: f"`kit export RUN --competition {slug}`, then push once more.",
+    ),
+    _Rule(
+        pattern="runtime of",
+        calls=("CreateCodeSubmission",),
+        what="the kernel took longer than {slug} allows.",
+        way=lambda words, slug: "Export a blend of fewer or quicker models.",
+    ),
+    _Rule(
+        pattern=r"cannot use .{0,20}GPU",
+        calls=("CreateCodeSubmission",),
+        what="{slug} takes no kernel on that machine.",
+        way=lambda words, slug: "Export without --gpu, then push once more.",
+    ),
+    _Rule(
+        pattern=r"(datasets|kernels|kernelSessions)\.\w+",
+        calls=("CreateDataset", "CreateDatasetVersion", "SaveKernel", "CreateCodeSubmission",
+               "GetDatasetStatus", "GetKernelSessionStatus", "ListKernelSessionOutput"),
+        what="this account may not do that with this dataset or kernel.",
+        way=lambda words, slug: (
+            "Does --id begin with the name of the account (`kit doctor`)? A dataset that Kaggle is "
+            "still unpacking takes no new version: then try again in some minutes."
+        ),
+    ),
+    _Rule(
         pattern=r"deadline|has (ended|closed)|is (over|closed)",
         what="the deadline of {slug} is over, and it takes no late submissions.",
         way=lambda words, slug: "`kit cv` and `kit blend` still work on its data.",

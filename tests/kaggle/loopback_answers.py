@@ -1,0 +1,41 @@
+"""What the loopback Kaggle answers with, and places to upload to. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class Refusal(Exception):
+    """An error answer."""
+
+    def __init__(
+        self, status: int, message: str, *, reason: str = "", headers: Mapping[str, str] = {}
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.reason, self.headers = status, message, reason, headers
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """302 to an object of the storage."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Zip:
+    """A zip as the body."""
+
+    name: str
+    content: bytes
+
+
+@dataclass
+class Upload:
+    """A place to PUT a file to."""
+
+    name: str
+    size: int
+    content: bytes = b""
+    whole: bool = False
