@@ -37,7 +37,7 @@ class Entry:
         recipe: how columns are prepared; empty: as the model's family asks for.
         min_rows, max_rows: on fewer or more training rows it is left out.
         max_cells: the same for rows x features.
-        min_seconds: with less time for it, it is not started.
+        min_seconds: with less time for it, it is not started; of tables up to a million cells.
         tasks: types of task it is for; empty: all.
         levels: only for data with categories whose levels other models do not see.
         package: the optional package it needs.

@@ -33,6 +33,7 @@ _AHEAD = 8.0  # fair shares are kept for the next models only: a few whole ones 
 _PREDICTING = {"lightgbm": 1.0, "xgboost": 0.5, "catboost": 0.1}
 """Time to predict a row, as a share of that to learn from it (1,000 to 40,000 rows; LightGBM 0.45
 to 1.3); 0.35 for other models."""
+_USUAL_CELLS = 1e6  # rows x features up to which an entry's `min_seconds` hold; above it they grow
 _FREE = 0.8  # share of the available memory that may be planned with
 
 
@@ -173,8 +174,9 @@ class Schedule:
         took = same[-1] if same else min(kin, default=0.0)
         if took > left:
             return f"took {took:.0f} s before, {left:.0f} s are left"
-        if left < entry.min_seconds:
-            return f"needs {entry.min_seconds:.0f} s or more, {left:.0f} s are left"
+        needed = seconds_needed(entry, *self.session.context.dataset.X.shape)
+        if left < needed:
+            return f"needs {needed:.0f} s or more, {left:.0f} s are left"
         return ""
 
     def _need(self, plan: Plan) -> float:
@@ -253,6 +255,11 @@ class Schedule:
 
     def _leave(self, name: str, reason: str) -> None:
         self.left_out.append((name, reason))
+
+
+def seconds_needed(entry: Entry, n_rows: int, n_features: int) -> float:
+    """What an entry must have at least: a network on a large table learns nothing in a minute."""
+    return entry.min_seconds * max(1.0, n_rows * n_features / _USUAL_CELLS)
 
 
 def fitting_share(use: str, n_rows: int, n_test: int, n_folds: int) -> float:

@@ -14,7 +14,7 @@ import kit.auto.budget
 from kit.auto.budget import Budget
 from kit.auto.job import Job, Turn
 from kit.auto.memory import available, estimate
-from kit.auto.schedule import fitting_share
+from kit.auto.schedule import fitting_share, seconds_needed
 from kit.competition import ModelSpec
 from kit.cv import Plan
 from kit.execution.results import FoldResult
@@ -150,3 +150,10 @@ def test_many_test_rows_leave_less_time_for_fitting() -> None:
     assert 0.3 <= fitting_share("tabm", 100, 100_000, 5) < fitting_share("tabm", 1000, 1000, 5)
     assert fitting_share("tabm", 1000, 1000, 5) < fitting_share("tabm", 100_000, 100, 5) <= 0.9
     assert fitting_share("lightgbm", 1000, 1000, 5) < fitting_share("catboost", 1000, 1000, 5)
+
+
+def test_large_tables_need_more_time_before_a_model_is_started() -> None:
+    entry = Entry(name="net", use="tabm", why="", min_seconds=15)
+    assert seconds_needed(entry, 20_000, 50) == 15
+    assert seconds_needed(entry, 100, 5) == 15
+    assert seconds_needed(entry, 300_000, 40) == 180
