@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from loopback_server import Server
 from loopback_types import Patient
+
+from kit.providers.kaggle import download
 
 RunKit = Any
 FILES = {
@@ -217,6 +220,32 @@ def test_a_refusal_leaves_no_folder_for_parts(toy: Server, run_kit: RunKit) -> N
     assert there() == {}
 
 
+def test_a_lock_that_another_download_removes_is_taken_anew(
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between making the folder and holding its lock, the download before may end and tidy up."""
+    import shutil
+
+    import filelock
+
+    held: list[bool] = []
+
+    class Late(filelock.FileLock):
+        def __enter__(self) -> Any:
+            entered = super().__enter__()
+            if not held:
+                shutil.rmtree(WORKPLACE)
+            held.append((WORKPLACE / ".lock").exists())
+            return entered
+
+    monkeypatch.setattr(filelock, "FileLock", Late)
+    forget("train.csv")
+    assert run_kit("data", "train.csv", "-C", "toy").code == 0
+    assert held == [False, True]
+    assert there() == FILES
+    assert not WORKPLACE.exists()
+
+
 # -- the other ways to fail
 
 
@@ -266,6 +295,30 @@ def test_a_full_disk_names_what_is_needed(
     assert there() == {}
     assert [path.name for path in Path().iterdir()] == ["toy"]
     assert sorted(path.name for path in Path("toy/data").iterdir()) in (["raw"], [])
+
+
+@pytest.mark.parametrize("names", [(), ("train.csv",)])
+def test_a_disk_that_fills_up_keeps_the_part(
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    forget()
+    pieces = download._pieces
+
+    def full(response: Any) -> Any:
+        for piece in pieces(response):
+            yield piece[:1_000]
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "_pieces", full)
+    done = run_kit("data", *names, "-C", "toy")
+    assert (done.code, "the disk is full" in done.err) == (1, True), done.err
+    assert "Traceback" not in done.err
+    assert there() == {}
+    assert [path.stat().st_size for path in WORKPLACE.glob("*.part")] == [1_000]
+    monkeypatch.setattr(download, "_pieces", pieces)
+    assert run_kit("data", *names, "-C", "toy").code == 0
+    assert toy.calls("GET")[-1].headers["Range"] == "bytes=1000-"
+    assert not WORKPLACE.exists()
 
 
 @pytest.mark.parametrize(

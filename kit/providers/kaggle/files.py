@@ -297,17 +297,22 @@ def _complete(record: Path, destination: Path) -> tuple[Stored, list[str]] | Non
 
 @contextmanager
 def _workplace(folder: Path) -> Iterator[None]:
-    """The folder for parts, for one process at a time."""
+    """The folder for parts, for one process at a time; gone in the end if nothing waits there."""
     from filelock import FileLock, Timeout
 
-    with disk_errors(folder):
-        prepare(folder)
+    lock = folder / ".lock"
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            try:
-                yield
-            finally:
-                _tidy(folder)
+        while True:
+            with disk_errors(folder):
+                prepare(folder)
+            with FileLock(lock, timeout=0):
+                if not lock.exists():
+                    continue  # whoever had it removed the folder since `prepare`
+                try:
+                    yield
+                finally:
+                    _tidy(folder)
+                return
     except Timeout:
         raise ProviderError(
             f"another kit is downloading into {folder}.\n  Wait for it, or end it."
