@@ -95,7 +95,8 @@ def fetch_beside(
             for name in [] if force else known:
                 _link(raw / name, aside / name)
             names = [path.relative_to(aside).as_posix() for path in fetch(aside)]
-            new = [name for name in names if not _equal(aside / name, raw / name)]
+            came = [*names, *(path.relative_to(aside).as_posix() for path in files_below(aside))]
+            new = [n for n in dict.fromkeys(came) if not _equal(aside / n, raw / n)]
             lost = [name for name in new if os.path.lexists(raw / name) and name not in known]
             if lost and not force:
                 raise DataError(
