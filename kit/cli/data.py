@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -27,27 +28,28 @@ def data(
     A file that was changed since is named and left alone; --force fetches it again.
     """
     if names:
-        _some(names, directory, set_, json=json, quiet=quiet)
+        _some(names, force, directory, set_, json=json, quiet=quiet)
         return
     from kit.cli.output import Output, size
     from kit.competition import Competition
-    from kit.errors import DataError
     from kit.providers.base import load_provider, notes_of
-    from kit.providers.manifest import Differences, fetch_anew, manifest, verify, write_manifest
+    from kit.providers.manifest import (
+        Known,
+        compare,
+        fetch_anew,
+        fetch_beside,
+        manifest,
+        write_manifest,
+    )
 
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
     raw, record = competition.raw, competition.root / "data" / "manifest.json"
-    known = record.is_file() and raw.is_dir() and not force
-    found = verify(raw, record) if known else Differences([], [])
-    if found.changed:
-        raise DataError(
-            "\n".join(found.changed)
-            + "\n  It stays as it is. `kit data --force` fetches all files "
-            "again and gives up yours."
-        )
-    fetched = not known or bool(found.missing)
-    for problem in found.missing:
+    there = record.is_file() and raw.is_dir() and not force
+    known = compare(raw, record) if there else Known([], {}, {}, whole=False)
+    _refuse_changed(known.changed.values(), "all files")
+    fetched = not known.whole or bool(known.missing)
+    for problem in known.missing.values():
         out.remark(f"kit: {problem}; fetching it again")
     if fetched:
         provider = load_provider(competition.slug, competition.settings.provider, competition.root)
@@ -55,14 +57,17 @@ def data(
         with out.transfer("fetched") as progress:
             if force:
                 fetch_anew(provider, raw, progress)
-            else:
+            elif known.whole:
                 provider.fetch(raw, progress)
+            else:
+                fetch_beside(lambda aside: provider.fetch(aside, progress), raw, known.good)
         for note in notes_of(provider):
             out.remark(f"kit: {note}")
         files = write_manifest(raw, record)
     else:
         files = manifest(raw)
-    out.document({"fetched": fetched, "problems": found.missing, "files": files})
+    missing = list(known.missing.values())
+    out.document({"fetched": fetched, "problems": missing, "files": files})
     headers = ["file", "size", "sha256"] if verbose else ["file", "size"]
     rows = [
         [name, size(int(fact["bytes"])), *([str(fact["sha256"])] if verbose else [])]
@@ -73,16 +78,41 @@ def data(
         out.say("\nAll files are as they were fetched.")
 
 
+def _refuse_changed(changed: Iterable[str], what: str) -> None:
+    """Raise `DataError` where files were changed since they were fetched."""
+    from kit.errors import DataError
+
+    sentences = list(changed)
+    command = "" if what == "all files" else " FILE"
+    if sentences:
+        raise DataError(
+            "\n".join(sentences)
+            + f"\n  It stays as it is. `kit data{command} --force` fetches {what} "
+            "again and gives up yours."
+        )
+
+
 def _some(
-    names: list[str], directory: Path | None, set_: list[str] | None, *, json: bool, quiet: bool
+    names: list[str],
+    force: bool,
+    directory: Path | None,
+    set_: list[str] | None,
+    *,
+    json: bool,
+    quiet: bool,
 ) -> None:
     """Fetch single files and folders; the record of all files is brought up to date."""
     from kit.cli.output import Output, size
     from kit.competition import Competition
     from kit.errors import ConfigError
     from kit.providers.base import Selects, load_provider, notes_of
-    from kit.providers.manifest import write_manifest
+    from kit.providers.manifest import Known, compare, fetch_beside, update_manifest
 
+    if not all(name.strip("/ ") for name in names):
+        raise ConfigError(
+            "FILE must be the name of a file or folder of the competition. Received: an empty one."
+            "\n  `kit data` without names fetches all files."
+        )
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
     provider = load_provider(competition.slug, competition.settings.provider, competition.root)
@@ -91,15 +121,19 @@ def _some(
             f"the provider {competition.settings.provider.name!r} gives all files or none: "
             "`kit data` without names"
         )
-    competition.raw.mkdir(parents=True, exist_ok=True)
+    selects: Selects = provider
+    raw, record = competition.raw, competition.root / "data" / "manifest.json"
+    there = record.is_file()
+    known = compare(raw, record, names) if there else Known([], {}, {}, whole=False)
+    if not force:
+        _refuse_changed(known.changed.values(), "these files")
+    raw.mkdir(parents=True, exist_ok=True)
     with out.transfer("fetched") as progress:
-        paths = provider.fetch_some(names, competition.raw, progress)
+        found = fetch_beside(
+            lambda aside: selects.fetch_some(names, aside, progress), raw, known.good, force=force
+        )
     for note in notes_of(provider):
         out.remark(f"kit: {note}")
-    files = write_manifest(competition.raw, competition.root / "data" / "manifest.json")
-    found = {path.relative_to(competition.raw).as_posix() for path in paths}
-    out.document(
-        {"fetched": sorted(found), "files": {n: f for n, f in files.items() if n in found}}
-    )
-    rows = [[name, size(int(fact["bytes"]))] for name, fact in files.items() if name in found]
-    out.table(["file", "size"], rows)
+    files = update_manifest(raw, record, found)
+    out.document({"fetched": sorted(found), "files": files})
+    out.table(["file", "size"], [[name, size(int(fact["bytes"]))] for name, fact in files.items()])

@@ -25,6 +25,8 @@ from kit.providers.base import Progress
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 _CHUNK = 1 << 20
+# they are not seen, or turn the direction of what follows: "gpj.exe" reads as "exe.jpg"
+_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0xFEFF}
 # Deflate cannot pack tighter than 1032:1; tables, even constant ones, stay far below
 _MAX_RATIO, _RATIO_FROM = 500, 16 << 20
 
@@ -120,8 +122,8 @@ def name_fault(name: str) -> str:
         return "has an absolute or a Windows path"
     if ".." in parts:
         return 'has ".." in its path'
-    if any(ord(character) < 32 for character in name):
-        return "has control characters in its name"
+    if any(unicodedata.category(c) in ("Cc", "Cs") or ord(c) in _TURNING for c in name):
+        return "has control characters in its name, or such as are not seen"
     return ""
 
 

@@ -6,14 +6,15 @@ import csv
 import hashlib
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from kit.competition import ProviderSpec
-from kit.errors import AuthError, KitError, ProviderError, UnknownName
+from kit.errors import AuthError, DataError, KitError, ProviderError, UnknownName
 from kit.metrics import load_metric
 from kit.providers.base import Contest, Provider, contest, load_provider
-from kit.providers.manifest import manifest, verify, write_manifest
+from kit.providers.manifest import fetch_beside, manifest, verify, write_manifest
 from kit.providers.sample import names
 
 LOCAL_TOML = """
@@ -267,6 +268,41 @@ def test_verify_names_missing_and_changed_files_only(tmp_path: Path) -> None:
     assert "other content" in found.changed[0]
     assert "3 bytes, once 2" in found.changed[1]
     assert found.missing == ["images/d.png is missing"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_fetch_beside_takes_over_all_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Also where the provider does not name what it fetched, and on a disk without hard links."""
+    if not links:
+        monkeypatch.setattr("os.link", Mock(side_effect=OSError("no links here")))
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "good.csv").write_text("old")
+    (raw / "mine.csv").write_text("mine")
+
+    def fetch(aside: Path) -> list[Path]:
+        assert [path.name for path in aside.iterdir()] == ["good.csv"]
+        for name, text in (("good.csv", "new"), ("mine.csv", "theirs"), ("more.csv", "1")):
+            (aside / "part").write_text(text)
+            (aside / "part").replace(aside / name)
+        return []
+
+    with pytest.raises(DataError, match=r"mine\.csv is there, and is not what is fetched"):
+        fetch_beside(fetch, raw, ["good.csv"])
+    assert {path.name: path.read_text() for path in raw.iterdir()} == {
+        "good.csv": "old",
+        "mine.csv": "mine",
+    }
+    (raw / "mine.csv").unlink()
+    fetch_beside(fetch, raw, ["good.csv"])
+    assert {path.name: path.read_text() for path in raw.iterdir()} == {
+        "good.csv": "new",
+        "mine.csv": "theirs",
+        "more.csv": "1",
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '{"files": {"a": 1}}'])

@@ -75,6 +75,22 @@ def test_a_second_fetch_reads_no_byte_and_a_change_on_the_server_all(
     assert below(raw) == competition.files
 
 
+def test_a_storage_that_is_away_when_asked_whether_all_is_the_same_is_no_bug(
+    server: Server, provider: KaggleProvider, raw: Path
+) -> None:
+    server.add("toy", files=dict(FILES))
+    provider.fetch(raw, quiet)
+    asked = len(server.calls("GET"))
+    server.fault("GET", "drop")
+    server.fault("GET", "status", status=503)
+    provider.fetch(raw, quiet)
+    assert len(server.calls("GET")) == asked + 3, "asked again, and no byte was read"
+    server.fault("GET", "drop", times=99)
+    with pytest.raises(ProviderError, match=r"did not answer the download of toy\.zip"):
+        provider.fetch(raw, quiet)
+    assert below(raw) == FILES
+
+
 @pytest.mark.parametrize("composite", [False, True])
 def test_a_download_cut_at_twenty_places_is_whole_in_the_end(
     server: Server, provider: KaggleProvider, raw: Path, composite: bool
@@ -238,7 +254,7 @@ def test_a_storage_that_keeps_refusing_is_no_data(
 def test_a_login_page_is_no_archive(server: Server, provider: KaggleProvider, raw: Path) -> None:
     server.add("toy", files=FILES)
     server.fault("GET", "html", status=200)
-    with pytest.raises(ProviderError, match=r"toy\.zip is no zip"):
+    with pytest.raises(ProviderError, match="a web page came instead of toy"):
         provider.fetch(raw, quiet)
     assert not raw.exists()
     provider.fetch(raw, quiet)

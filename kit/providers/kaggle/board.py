@@ -85,9 +85,10 @@ def _rows_of_zip(answer: requests.Response) -> list[dict[str, str]] | None:
             if not tables or tables[0].file_size > _MOST_BYTES:
                 return None
             text = archive.read(tables[0]).decode("utf-8-sig", "replace")
-    except (*UNREADABLE, requests.RequestException):
+        return list(csv.DictReader(io.StringIO(text)))
+    # RuntimeError: encrypted; csv.Error: a field that is longer than any that makes sense
+    except (*UNREADABLE, RuntimeError, csv.Error, requests.RequestException):
         return None
-    return list(csv.DictReader(io.StringIO(text)))
 
 
 def _of_csv(rows: list[dict[str, str]], account: str, teams: set[str]) -> Iterator[Standing]:

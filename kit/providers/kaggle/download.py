@@ -3,8 +3,10 @@
 Owns: the part file and the note beside it (``<part>.json``: size, ETag, MD5), which let a later
 process go on where this one stopped. Bytes are appended only while the server says that they
 belong to the same object (If-Range, Content-Range, ETag); at the end size and MD5 must agree.
-Objects that Google put together from pieces have no MD5; their size is checked here and the CRC of
-every member when the archive is unpacked.
+Objects that Google put together from pieces have no MD5, only a CRC32C, for which kit has no
+library; their size is checked here, the CRC of every member when an archive is unpacked, and a
+single file against the size in the competition's listing. A web page, or bytes that something on
+the way packed once more, are refused before any is kept.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from kit.atomic import disk_errors, write_json
 from kit.errors import ProviderError
 from kit.providers.kaggle.client import USER_AGENT, Patience, failure_in, failure_of
 from kit.providers.kaggle.refusals import Failure, explained
+from kit.providers.kaggle.text import line
 
 _CHUNK = 1 << 20
 _RENEWALS = 3  # addresses that may expire in one download
@@ -150,7 +153,7 @@ def download(order: Order, slug: str) -> tuple[Part, str]:
     part = Part(order.part)
     tries = renewals = damaged = 0
     address = ""
-    with closing(_session()) as session:
+    with closing(_session()) as session, _nothing_empty(part):
         while True:
             before = part.size
             try:
@@ -177,6 +180,17 @@ def download(order: Order, slug: str) -> tuple[Part, str]:
                 )
 
 
+@contextmanager
+def _nothing_empty(part: Part) -> Iterator[None]:
+    """Where it fails before the first byte, no note is left of a part that is not there."""
+    try:
+        yield
+    except BaseException:
+        if not part.size:
+            part.drop()
+        raise
+
+
 def _gave_up(failure: Failure, part: Part, name: str, slug: str) -> ProviderError:
     error = explained(failure, f"the download of {name}", slug)
     kept = f"\n  {part.size:,} bytes are kept; the same command goes on from there."
@@ -195,6 +209,8 @@ def _continue(session: requests.Session, address: str, part: Part, order: Order)
     response = _get(session, address, part.size, part.stored.validator, order.patience)
     with closing(response):
         stored = stored_of(response.headers)
+        if response.status_code in (200, 206):
+            _check_kind(response.headers, order.name)
         if response.status_code == 206:
             start, total = _range(response.headers)
             if start != part.size or part.stored.differs(_sized(stored, total)):
@@ -217,14 +233,47 @@ def _continue(session: requests.Session, address: str, part: Part, order: Order)
         raise Failure(how="lost", message="the connection was cut")
 
 
-def unchanged(address: str, known: Stored, patience: Patience) -> bool:
-    """Whether the storage still has the object that `known` describes; reads no byte of it."""
+def _check_kind(headers: Mapping[str, str], name: str) -> None:
+    """Raise `ProviderError` where what comes is not the file as it is stored."""
+    packed = headers.get("Content-Encoding", "identity").strip().lower()
+    if packed not in ("", "identity"):
+        raise ProviderError(
+            f"{name} comes packed once more (Content-Encoding: {line(packed, 40)}), which was not "
+            "asked for.\n  A proxy on the way that changes files? Try from another network."
+        )
+    page = headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml"))
+    named = name.lower().endswith((".html", ".htm", ".xhtml"))
+    if page and not named and not stored_of(headers).md5:
+        raise ProviderError(
+            f"a web page came instead of {name}; nothing of it was kept.\n"
+            "  A login page of the network, a proxy? Open https://www.kaggle.com in a browser, "
+            "then run the same command again."
+        )
+
+
+def unchanged(order: Order, slug: str, known: Stored) -> bool:
+    """Whether the storage still has the object that `known` describes; reads no byte of it.
+
+    Raises:
+        ProviderError: the storage does not answer.
+    """
+    tries = 0
     with closing(_session()) as session:
-        response = _get(session, address, 0, "", patience)
-        with closing(response):
-            now = stored_of(response.headers)
-            same = bool(known.validator) and known.validator == now.validator
-            return response.status_code == 200 and same and not known.differs(now)
+        while True:
+            tries += 1
+            try:
+                with closing(_get(session, order.address(), 0, "", order.patience)) as response:
+                    if response.status_code != 200:
+                        raise failure_in(response)
+                    now = stored_of(response.headers)
+                    same = bool(known.validator) and known.validator == now.validator
+                    return same and not known.differs(now)
+            except Failure as failure:
+                if failure.passing and order.patience.pause(tries, failure.retry_after):
+                    continue
+                if failure.how == "answer" and not failure.passing:
+                    return False  # the download asks for another address, or tells why not
+                raise explained(failure, f"the download of {order.name}", slug) from failure
 
 
 def _get(
@@ -257,8 +306,8 @@ def stored_of(headers: Mapping[str, str]) -> Stored:
     if found:
         md5 = base64.b64decode(found.group(1)).hex()
     size = _whole(headers.get("Content-Length"))
-    if headers.get("Content-Encoding", "identity") != "identity":
-        size, md5 = None, ""
+    if headers.get("x-goog-stored-content-encoding", "identity") not in ("", "identity"):
+        md5 = ""  # that of the bytes in the storage, which are unpacked before they are sent
     return Stored(
         size=size,
         etag=headers.get("ETag", ""),

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -21,7 +20,7 @@ from kit.atomic import disk_errors, write_json
 from kit.errors import ProviderError, nearest
 from kit.providers.base import Progress
 from kit.providers.kaggle.client import Client, Raw
-from kit.providers.kaggle.download import Order, Stored, download, unchanged
+from kit.providers.kaggle.download import Order, Part, Stored, download, unchanged
 from kit.providers.kaggle.reading import count, items
 from kit.providers.kaggle.refusals import SITE
 from kit.providers.kaggle.text import line
@@ -38,7 +37,8 @@ from kit.providers.unpacking import (
 
 RECORD = "kaggle.json"
 _PAGE = 200
-_MOST_FILES = 100_000  # of a listing
+# of a listing that is walked
+_MOST_FILES, _MOST_FOLDERS, _DEEPEST = 100_000, 5_000, 32
 
 
 def fetch_all(
@@ -59,23 +59,18 @@ def fetch_all(
     """
     record = destination.parent / RECORD
     name = f"{client.slug}.zip"
+    order = Order(
+        address=lambda: _address(client, "competitions/DownloadDataFiles"),
+        part=workplace / "archive.zip.part",
+        name=name,
+        progress=lambda done, total: progress(name, done, total),
+        room=_room(client, workplace),
+        patience=client.patience,
+    )
     known = _complete(record, destination)
-    addresses: list[str] = []
-    if known:
-        addresses = [_address(client, "competitions/DownloadDataFiles")]
-        if unchanged(addresses[0], known[0], client.patience):
-            return [destination / file for file in known[1]]
+    if known and unchanged(order, client.slug, known[0]):
+        return [destination / file for file in known[1]]
     with _workplace(workplace):
-        order = Order(
-            address=lambda: (
-                addresses.pop() if addresses else _address(client, "competitions/DownloadDataFiles")
-            ),
-            part=workplace / "archive.zip.part",
-            name=name,
-            progress=lambda done, total: progress(name, done, total),
-            room=_room(client, workplace),
-            patience=client.patience,
-        )
         part, _ = download(order, client.slug)
         try:
             _check(part.path, name)
@@ -85,8 +80,8 @@ def fetch_all(
             raise _named(error, part.path, name) from error
         sizes = {p.relative_to(destination).as_posix(): p.stat().st_size for p in paths}
         write_json(record, {"schema": 1, "archive": asdict(part.stored), "files": sizes})
-    if not keep:
-        shutil.rmtree(workplace, ignore_errors=True)
+        if not keep:
+            part.drop()
     return paths
 
 
@@ -98,63 +93,92 @@ def fetch_some(
     Raises:
         ProviderError: there is no such file; or see `fetch_all`.
     """
-    wanted = [file for name in names for file in _matching(client, name.strip("/"))]
-    needed = [(name, size) for name, size in wanted if not _there(destination / name, size)]
+    wanted = dict(file for name in names for file in _matching(client, name.strip("/")))
+    needed = [(name, size) for name, size in wanted.items() if not _there(destination / name, size)]
     if needed:
         with _workplace(workplace):
             check_space(sum(size for _, size in needed), workplace)
-            for name, _ in needed:
-                _fetch_one(client, name, workplace, destination, progress)
-        shutil.rmtree(workplace, ignore_errors=True)
-    return [destination / name for name, _ in wanted]
+            unsure = [
+                name
+                for name, size in needed
+                if not _fetch_one(client, name, size, workplace, destination, progress)
+            ]
+        if unsure:
+            more = f" and {len(unsure) - 1} more" if unsure[1:] else ""
+            client.notes.append(
+                f"Kaggle gives no MD5 for {line(unsure[0])}{more}: only the size could be checked"
+            )
+    return [destination / name for name in wanted]
 
 
 def listing(client: Client, folder: str = "") -> Iterator[tuple[str, int]]:
-    """Every file below a folder: name with `/`, bytes.
+    """Every file below a folder: name with `/`, bytes (0: none, or not said).
 
     Raises:
-        ProviderError: the server refused, or a name would leave the data folder.
+        ProviderError: the server refused, a name would leave the data folder, or there is no end.
     """
-    waiting, seen = [folder], 0
+    waiting, files = [folder], 0
+    known = {folder}
     while waiting:
-        path, token = waiting.pop(), ""
-        while True:
-            fields: dict[str, Any] = {"path": path} if path else {}
-            answer = client.call(
-                "competitions/ListDataTreeFiles", competition_name=client.slug, page_size=_PAGE,
-                page_token=token, **fields,
-            )  # fmt: skip
-            waiting += [_safe(_below(path, entry)) for entry in items(answer, "directories")]
-            for entry in items(answer, "files"):
-                seen += 1
-                yield _safe(_below(path, entry)), count(entry.get("totalBytes")) or 0
-            token = str(answer.get("nextPageToken") or "")
-            if not token or seen > _MOST_FILES:
-                break
+        for name, size in _level(client, waiting.pop()):
+            if size is not None:
+                files += 1
+                yield name, size
+            elif name not in known:
+                known.add(name)
+                waiting.append(name)
+            deep = name.count("/") - folder.count("/") > _DEEPEST
+            if deep or files > _MOST_FILES or len(known) > _MOST_FOLDERS:
+                raise _endless(client, folder)
+
+
+def _level(client: Client, folder: str) -> Iterator[tuple[str, int | None]]:
+    """What lies in a folder itself: files with their bytes, folders with None."""
+    token, tokens = "", {""}
+    while True:
+        fields: dict[str, Any] = {"path": folder} if folder else {}
+        answer = client.call(
+            "competitions/ListDataTreeFiles", competition_name=client.slug, page_size=_PAGE,
+            page_token=token, **fields,
+        )  # fmt: skip
+        for entry in items(answer, "files"):
+            yield _below(folder, entry), count(entry.get("totalBytes")) or 0
+        for entry in items(answer, "directories"):
+            yield _below(folder, entry), None
+        token = str(answer.get("nextPageToken") or "")
+        if not token:
+            return
+        if token in tokens or len(tokens) > _MOST_FILES // _PAGE:
+            raise _endless(client, folder)
+        tokens.add(token)
+
+
+def _endless(client: Client, folder: str) -> ProviderError:
+    return ProviderError(
+        f"Kaggle's list of the files in {line(folder) or client.slug} does not end: more than "
+        f"{_MOST_FILES:,} files, or folders without end.\n"
+        "  `kit data` without names fetches them all in one archive."
+    )
 
 
 def _below(folder: str, entry: dict[str, Any]) -> str:
     name = str(entry.get("name") or "")
-    return f"{folder}/{name}" if folder else name
-
-
-def _safe(name: str) -> str:
-    fault = name_fault(name) if name else "is empty"
+    fault = name_fault(name)
+    if any(part in ("", ".") for part in name.split("/")):
+        fault = fault or "is empty, or has an empty part"
     if fault:
         raise ProviderError(f"Kaggle lists a file whose name {fault}: {line(name)!r}")
-    return name
+    return f"{folder}/{name}" if folder else name
 
 
 def _matching(client: Client, name: str) -> list[tuple[str, int]]:
     """The file of that name, or all files of that folder."""
     parent = str(PurePosixPath(name).parent) if "/" in name else ""
-    answer = [(file, size) for file, size in listing(client, parent) if file == name]
-    if answer:
-        return answer
-    inside = list(listing(client, name))
-    if inside:
-        return inside
-    known = [file for file, _ in listing(client)]
+    known = []
+    for entry, size in _level(client, parent):
+        if entry == name:
+            return list(listing(client, name)) if size is None else [(entry, size)]
+        known.append(entry)
     raise ProviderError(
         f"{client.slug} has no file or folder {name!r}. {nearest(name, known[:200])}\n"
         f"  {SITE}/competitions/{client.slug}/data shows them."
@@ -162,8 +186,9 @@ def _matching(client: Client, name: str) -> list[tuple[str, int]]:
 
 
 def _fetch_one(
-    client: Client, name: str, workplace: Path, destination: Path, progress: Progress
-) -> None:
+    client: Client, name: str, size: int, workplace: Path, destination: Path, progress: Progress
+) -> bool:
+    """Fetch a file; whether a checksum tells that it is the right one."""
     key = hashlib.sha256(name.encode()).hexdigest()[:16]
     order = Order(
         address=lambda: _address(client, "competitions/DownloadDataFile", file_name=name),
@@ -174,22 +199,39 @@ def _fetch_one(
         patience=client.patience,
     )
     part, sent = download(order, client.slug)
-    base = PurePosixPath(name).name
-    if sent == f"{base}.zip":  # large files are packed by the server
-        try:
+    packed = sent == f"{PurePosixPath(name).name}.zip"
+    sure = packed or bool(part.stored.md5)
+    try:
+        if packed:  # large files are packed by the server
             with zipfile.ZipFile(part.path) as archive:
                 members = safe_members(archive, part.path)
                 if len(members) != 1:
                     raise ProviderError(f"{sent} holds {len(members)} files instead of one")
                 only = Member(name=name, size=members[0].size, open=members[0].open)
                 take([only], destination, lambda *_: None)
-        except UNREADABLE as error:
-            part.drop()
-            raise ProviderError(f"{sent} is damaged: {error}. Run the command again.") from error
-    else:
-        only = Member(name=name, size=part.size, open=lambda: part.path.open("rb"))
-        take([only], destination, lambda *_: None)
+        else:
+            if not sure:
+                _check_size(part, name, size)
+            only = Member(name=name, size=part.size, open=lambda: part.path.open("rb"))
+            take([only], destination, lambda *_: None)
+    except UNREADABLE as error:
+        part.drop()
+        raise ProviderError(f"{sent} is damaged: {error}. Run the command again.") from error
+    except ProviderError as error:
+        part.drop()
+        raise _named(error, part.path, sent) from error
     part.drop()
+    return sure
+
+
+def _check_size(part: Part, name: str, size: int) -> None:
+    """Where the storage has no MD5 for a file, the size in the list must do (0: not known)."""
+    if size and part.size != size:
+        raise ProviderError(
+            f"{name} is not what Kaggle lists: {part.size:,} bytes came, {size:,} are listed.\n"
+            "  Nothing of it was kept. It may have been changed just now, or on the way: run the "
+            "same command again."
+        )
 
 
 def _address(client: Client, call: str, **fields: Any) -> str:
@@ -255,15 +297,33 @@ def _complete(record: Path, destination: Path) -> tuple[Stored, list[str]] | Non
 
 @contextmanager
 def _workplace(folder: Path) -> Iterator[None]:
-    """The folder for parts, for one process at a time."""
+    """The folder for parts, for one process at a time; gone in the end if nothing waits there."""
     from filelock import FileLock, Timeout
 
-    with disk_errors(folder):
-        prepare(folder)
+    lock = folder / ".lock"
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        while True:
+            with disk_errors(folder):
+                prepare(folder)
+            with FileLock(lock, timeout=0):
+                if not lock.exists():
+                    continue  # whoever had it removed the folder since `prepare`
+                try:
+                    yield
+                finally:
+                    _tidy(folder)
+                return
     except Timeout:
         raise ProviderError(
             f"another kit is downloading into {folder}.\n  Wait for it, or end it."
         ) from None
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the folder while the lock is held, unless a part waits there for the next try."""
+    own = {".lock", ".gitignore"}
+    with suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= own:
+            for name in own:
+                (folder / name).unlink(missing_ok=True)
+            folder.rmdir()

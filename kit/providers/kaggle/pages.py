@@ -23,11 +23,38 @@ def plain(html: str) -> str:
     'Predict y.\n\n- one\n- two'
     """
     parser = _Text()
-    parser.feed(html[:_MOST])
+    parser.feed(closed_tags(html[:_MOST]))
     parser.close()
     text = lines("".join(parser.pieces))
     kept = [row.rstrip() for row in text.split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n ")
+
+
+def closed_tags(html: str) -> str:
+    """The same page without what makes Python's parser look at the rest of it again and again.
+
+    A `<` that no `>` follows before the next one is text. Comments and declarations go.
+
+    >>> closed_tags("a <b <i>c</i><!-- <p> --> d <!x>e <")
+    'a &lt;b <i>c</i> d e &lt;'
+    """
+    pieces = []
+    text, *rest = html.split("<")
+    pieces.append(text)
+    comment = False
+    for piece in rest:
+        inside, end, after = piece.partition(">")
+        if comment or piece.startswith("!--"):
+            _, end, after = piece[0 if comment else 3 :].partition("-->")
+            comment = not end
+            pieces.append(after)
+        elif not end:
+            pieces.append(f"&lt;{piece}")
+        elif inside.startswith(("!", "?")):
+            pieces.append(after)
+        else:
+            pieces.append(f"<{piece}")
+    return "".join(pieces)
 
 
 class _Text(HTMLParser):

@@ -66,7 +66,7 @@ def submitted(entry: dict[str, Any]) -> Submitted:
     guess = "complete" if public is not None else "error" if error else "pending"
     told = next((kit for name, kit in known.items() if status.endswith(name)), guess)
     return Submitted(
-        ref=str(entry.get("ref") or ""),
+        ref=line(entry.get("ref")),
         status=told,
         created=moment(entry.get("date")),
         file_name=line(entry.get("fileName")),

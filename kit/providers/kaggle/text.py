@@ -1,6 +1,6 @@
 """Text of other people, made harmless: no control characters, no escape sequences, no secrets.
 
-Standard library only.
+All of it can be written as UTF-8. Standard library only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import unicodedata
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 # letters that are not seen, or turn the direction of what follows
 _INVISIBLE = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0xFEFF}
+_MOST = 10_000  # characters of a message that are looked at
 _SIGNED = re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>)]*")
 
 
@@ -29,8 +30,9 @@ def line(text: object, longest: int = 300) -> str:
 
 def redacted(text: object) -> str:
     """One line without the signatures of signed addresses."""
-    return line(_SIGNED.sub(r"\1", str(text or "")))
+    return line(_SIGNED.sub(r"\1", str(text or "")[:_MOST]))
 
 
 def _control(character: str) -> bool:
-    return unicodedata.category(character) == "Cc" or ord(character) in _INVISIBLE
+    # half of a surrogate pair, which JSON can carry, cannot be written as UTF-8
+    return unicodedata.category(character) in ("Cc", "Cs") or ord(character) in _INVISIBLE
