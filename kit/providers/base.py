@@ -193,6 +193,30 @@ class Recognises(Protocol):
         """Submissions of a file with this SHA-256, newest first, whoever of the team sent them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """Who is about to hand something in, and by which mark it will be known.
+
+    Attributes:
+        account: the user name, "" where the provider does not tell.
+        mark: goes to the end of the description.
+    """
+
+    account: str
+    mark: str
+
+
+@runtime_checkable
+class Attributes(Protocol):
+    """A provider whose list tells which attempt a submission came of."""
+
+    def attempt(self, sha256: str) -> Attempt:
+        """A new attempt to hand in a file with this SHA-256; nothing is sent by that."""
+
+    def account(self) -> str:
+        """Whose submissions `Provider.submissions` lists now."""
+
+
 @runtime_checkable
 class Selects(Protocol):
     """A provider that can fetch a part of the files."""

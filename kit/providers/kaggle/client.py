@@ -37,6 +37,10 @@ _SERVICES = {
     "security": ("security.OAuthService", "oauth_service", ""),
     "users": ("users.AccountService", "account_service", ""),
 }
+_WRITES = {
+    "StartSubmissionUpload", "CreateSubmission", "CreateCodeSubmission", "StartBlobUpload",
+    "CreateDataset", "CreateDatasetVersion", "SaveKernel",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +146,7 @@ class Client:
         self.notes: list[str] = []
         self._search = found
         self._refused: list[Credential] = []
+        self._accounts: dict[Credential, str] = {}
         self._current: Credential | None = None
         self._sdk: Any = None
 
@@ -163,6 +168,8 @@ class Client:
         tries = 0
         while True:
             tries += 1
+            if method in _WRITES:
+                self.must_be_sure()
             try:
                 return self._once(name, reads, fields)
             except Failure as failure:
@@ -178,10 +185,38 @@ class Client:
     def account(self) -> str:
         """The user name of the credential in use; one call where the credential does not say."""
         self._open()
-        if self._current is not None and not self._current.user:
-            answer = self.call("security/IntrospectToken", token=self._current.secret)
-            return str(answer.get("username") or "")
+        while self._current is not None and not self._current.user:
+            asked = self._current
+            if asked not in self._accounts:
+                answer = self.call("security/IntrospectToken", token=asked.secret)
+                if self._current is not asked:
+                    continue  # it was refused: what counts is the next one
+                self._accounts[asked] = str(answer.get("username") or "")
+            return self._accounts[asked]
         return self._current.user if self._current else ""
+
+    def doubt(self) -> str:
+        """Where the credential came from that was refused, if the one in use may be another's.
+
+        "": none was refused, or all those that were name the account that is in use.
+        """
+        ours = self._current.user if self._current else ""
+        others = [each for each in self._refused if not each.user or each.user != ours]
+        return others[0].source if others else ""
+
+    def must_be_sure(self) -> None:
+        """Refuse to go on as somebody else; asked before anything is changed on Kaggle.
+
+        Raises:
+            AuthError: a credential was refused, and the account in use may be another one.
+        """
+        refused = self.doubt()
+        if refused:
+            raise AuthError(
+                f"Kaggle refuses the credentials of {refused} (expired or revoked?), and those of "
+                f"{self.source} may be another account's: nothing is sent with them.\n"
+                f"  Renew or remove {refused}, then run the same command again."
+            )
 
     @property
     def source(self) -> str:

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from kit.competition import ProviderSpec
 from kit.errors import ProviderError, RefusedError
-from kit.providers.base import Contest, Description, Limits, Progress, Standing, Submitted
+from kit.providers.base import (
+    Attempt,
+    Contest,
+    Description,
+    Limits,
+    Progress,
+    Standing,
+    Submitted,
+)
 
 if TYPE_CHECKING:
     from kit.providers.kaggle.client import Client
@@ -89,6 +97,22 @@ class KaggleProvider:
         from kit.providers.kaggle.files import fetch_some
 
         return fetch_some(self.client, names, self._workplace, destination, progress)
+
+    def account(self) -> str:
+        """The user name of the credentials in use."""
+        return self.client.account()
+
+    def attempt(self, sha256: str) -> Attempt:
+        """A new attempt to hand in a file with this SHA-256.
+
+        Raises:
+            AuthError: a credential was refused, and what is left may be of another account.
+        """
+        from kit.providers.marks import attempt_mark
+
+        account = self.client.account()
+        self.client.must_be_sure()
+        return Attempt(account=account, mark=attempt_mark(sha256))
 
     def submit(self, path: Path, message: str) -> Submitted:
         """Upload a validated file and make one submission of it.
