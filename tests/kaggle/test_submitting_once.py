@@ -170,11 +170,13 @@ def test_a_teammate_s_submission_is_not_the_answer_to_ours(toy: Server, run_kit:
     toy.fault("CreateSubmission", "drop")
     assert handed_in(run_kit).code == 3
     digest = receipts()[0]["sha256"]
-    toy.hand_in("toy", "answer.csv", b"", f"answer.csv [kit {digest[:12]}-zzzz]", "bob")
-    toy.submissions[-1].description = f"answer.csv [kit {digest[:12]}-0000]"
-    for ask in (lambda: again(run_kit), lambda: run_kit("ledger", "-C", "toy")):
-        ask()
-        assert [each["status"] for each in receipts()] == ["sent"]
+    content = Path("answer.csv").read_bytes()
+    toy.hand_in("toy", "answer.csv", content, f"answer.csv [kit {digest[:12]}-beef]", "bob")
+    done = again(run_kit)
+    assert (done.code, "lists no such submission" in done.err) == (1, True), done.err
+    done = run_kit("ledger", "-C", "toy")
+    assert (done.code, "not on the server's list" in done.out) == (0, True), done
+    assert [each["status"] for each in receipts()] == ["sent"]
 
 
 # -- Ctrl-C
