@@ -70,6 +70,10 @@ def export(
     submit: Annotated[
         bool, typer.Option("--submit", help="With --push: submit that version then.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="With --submit: once more, where the answer was lost."),
+    ] = False,
     message: Annotated[str, typer.Option("-m", "--message", help="Description.")] = "",
     directory: Directory = None,
     set_: Set = None,
@@ -95,6 +99,8 @@ def export(
         raise ConfigError(f"--to must be kaggle. Received: {to!r}")
     if submit and not push:
         raise ConfigError("--submit needs --push: what is submitted must have run on Kaggle")
+    if again and not submit:
+        raise ConfigError("--again needs --submit: it says that one may be sent once more")
     competition = Competition.find(directory, set_ or [])
     source = competition.settings.provider
     known = source.source if source.name == "kaggle" else ""  # elsewhere it is a path
@@ -125,7 +131,7 @@ def export(
     from kit.export.publishing import Push
 
     going = Push(competition, made, publisher, hours=hours, tell=out.remark)
-    _published(going.run(submit=submit, message=message), made, name, out)
+    _published(going.run(submit=submit, message=message, again=again), made, name, out)
 
 
 def _publisher(competition: Competition, names: Names, out: Output) -> Publisher:

@@ -338,8 +338,10 @@ def test_an_answer_that_stays_lost_is_found_by_the_next_call(
     assert "the answer to the submission was lost" in done.err
     (receipt,) = receipts()
     assert receipt["status"] == "sent"
-    kaggle.hidden.clear()
     done = publish()
+    assert (done.code, "with --again looks once more" in done.err) == (3, True)
+    kaggle.hidden.clear()
+    done = publish("--again")
     assert done.code == 0, done.err
     assert "submitted before" in done.err
     assert len(kaggle.submissions) == len(kaggle.calls("CreateCodeSubmission")) == 1
