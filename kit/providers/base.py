@@ -233,7 +233,7 @@ class Tidies(Protocol):
         """Remove what is kept for another try."""
 
 
-def notes_of(provider: Provider) -> list[str]:
+def notes_of(provider: object) -> list[str]:
     """What happened on the way and the user should know (a stale token was passed over)."""
     return list(getattr(provider, "notes", ()))
 

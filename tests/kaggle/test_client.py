@@ -180,6 +180,7 @@ def test_a_proxy_that_is_not_there_is_named(
     server.add("toy")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY")
     with pytest.raises(ProviderError, match="HTTPS_PROXY"):
         provider.describe()
 
@@ -187,13 +188,12 @@ def test_a_proxy_that_is_not_there_is_named(
 def test_a_proxy_is_used(
     server: Server, provider: KaggleProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import kagglesdk.kaggle_env as environment
-
     server.add("toy")
     for each in environment.KaggleEnv:
         monkeypatch.setitem(environment._env_to_endpoint, each, "http://localhost:1")
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, server.url)
+    monkeypatch.delenv("NO_PROXY")
     assert provider.describe().title == "Toy"
 
 

@@ -241,6 +241,7 @@ class Client:
         if self._sdk is None:
             if self._search is None:
                 self._search = search()
+                self.notes += [f"{text}; it is passed over" for text in self._search.passed_over]
             self._search.first()
             rest = [c for c in self._search.found if c not in self._refused]
             if not rest:

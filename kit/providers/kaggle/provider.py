@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.competition import ProviderSpec
-from kit.errors import ProviderError, RefusedError
+from kit.errors import AuthError, ProviderError, RefusedError
 from kit.providers.base import (
     Attempt,
     Contest,
@@ -182,9 +182,14 @@ class KaggleProvider:
         """
         from kit.providers.kaggle.board import standings
 
-        answer = self.client.call(
-            "competitions/ListSubmissions", competition_name=self.slug, page_size=20
-        )
+        try:
+            answer = self.client.call(
+                "competitions/ListSubmissions", competition_name=self.slug, page_size=20
+            )
+        except AuthError:
+            raise
+        except RefusedError:  # who does not take part has none, and the board is public
+            answer = {}
         teams = {
             str(entry["teamName"])
             for entry in answer.get("submissions") or []
