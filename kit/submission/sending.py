@@ -262,9 +262,7 @@ def _refusal(earlier: Receipt, receipts: Sequence[Receipt], provider: Provider) 
     )
 
 
-def _judged(
-    lost: Receipt, receipts: Sequence[Receipt], provider: Provider
-) -> tuple[bool, str]:
+def _judged(lost: Receipt, receipts: Sequence[Receipt], provider: Provider) -> tuple[bool, str]:
     """Whether anything speaks against sending once more what got no answer, and what is known."""
     reason = f" ({lost.error})" if lost.error else ""
     what = f"{lost.file} was sent at {lost.created} and no answer came{reason}."
@@ -326,10 +324,9 @@ def _answered(receipt: Receipt, submitted: Submitted) -> Receipt:
 def _find(
     receipt: Receipt, listed: Sequence[Submitted], receipts: Sequence[Receipt], provider: Provider
 ) -> Submitted | None:
-    """The server's entry for a receipt: by its ref; by its mark; by its content, where the server
-    can tell, and nearest in time.
+    """The server's entry for a receipt: by its ref, or by its mark.
 
-    Else by file name, message, time and being unclaimed.
+    Else by its content and time where the server can tell, or by file name, message and time.
     """
     if receipt.ref:
         return next((entry for entry in listed if entry.ref == receipt.ref), None)

@@ -338,6 +338,7 @@ def test_the_account_of_a_token_is_asked_for(
     monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_good")
     assert Client("toy").account() == "ann"
 
+
 # -- an answer of another shape
 
 
@@ -411,7 +412,7 @@ def test_certificates_that_are_not_there_are_named(
         server.upload_address = f"{secure}/upload/o"
     file = tmp_path / "a.csv"
     file.write_bytes(b"id,y\n")
-    with pytest.raises(ProviderError, match="cannot be set up.*CA certificate") as caught:
+    with pytest.raises(ProviderError, match=r"cannot be set up.*CA certificate") as caught:
         provider.submit(file, "")
     assert "REQUESTS_CA_BUNDLE" in str(caught.value)
     assert caught.value.exit_code == 3

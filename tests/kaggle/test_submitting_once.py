@@ -43,9 +43,7 @@ def hides(server: Server) -> Callable[[], None]:
 # -- an answer that was lost
 
 
-def test_again_looks_first_for_what_the_list_did_not_show_yet(
-    toy: Server, run_kit: RunKit
-) -> None:
+def test_again_looks_first_for_what_the_list_did_not_show_yet(toy: Server, run_kit: RunKit) -> None:
     made(run_kit)
     toy.fault("CreateSubmission", "lost", action=hides(toy))
     done = handed_in(run_kit)

@@ -363,7 +363,9 @@ def failure_in(response: requests.Response) -> Failure:
             document = response.json()
     except (ValueError, requests.RequestException):
         document = None
-    return of_body(response.status_code, document, asked_wait(response.headers.get("Retry-After", "")))
+    return of_body(
+        response.status_code, document, asked_wait(response.headers.get("Retry-After", ""))
+    )
 
 
 def _never_sent(error: Exception) -> bool:

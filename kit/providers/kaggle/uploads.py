@@ -131,7 +131,9 @@ def _request(
             timeout=(patience.connect, patience.transfer),
             allow_redirects=False,
         )
-    except OSError as error:  # those of requests, and a plain one for certificates that are not there
+    except (
+        OSError
+    ) as error:  # those of requests, and a plain one for certificates that are not there
         if not isinstance(error, requests.RequestException) and error.errno is not None:
             raise  # the file cannot be read
         raise failure_of(error) from error
