@@ -139,7 +139,7 @@ def _publisher(competition: Competition, names: Names, out: Output) -> Publisher
     from dataclasses import replace
 
     from kit.errors import ProviderError
-    from kit.providers.base import load_provider, notes_of
+    from kit.providers.base import load_provider
     from kit.providers.publishing import Publishes
 
     spec = replace(competition.settings.provider, name="kaggle", source=names.competition)
@@ -151,10 +151,9 @@ def _publisher(competition: Competition, names: Names, out: Output) -> Publisher
             "that is ready, `kaggle kernels push -p FOLDER/kernel`."
         )
     publisher = provider.publisher()
-    publisher.limits()  # an unknown competition is better refused before the bundle is made
-    for note in notes_of(provider):
-        out.remark(f"kit: {note}")
-    account = publisher.account()
+    with out.notes(provider):  # what is refused is better refused before the bundle is made
+        publisher.limits()
+        account = publisher.account()
     if account and account.casefold() != names.user.casefold():
         out.remark(
             f"kit: --id names {names.user!r}, and the credentials are those of {account!r}; Kaggle "

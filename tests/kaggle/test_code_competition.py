@@ -390,6 +390,16 @@ def test_a_lost_answer_of_a_dataset_that_is_being_unpacked_is_not_sent_again(
     assert len(kaggle.datasets[DATASET].versions) == len(kaggle.submissions) == 2
 
 
+def test_a_refused_token_does_not_push_as_somebody_else(
+    publish: Callable[..., Any], kaggle: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_stale")
+    done = publish()
+    assert (done.code, "nothing is sent with them" in done.err) == (3, True), done.err
+    for call in ("StartBlobUpload", "CreateDataset", "SaveKernel", "CreateCodeSubmission"):
+        assert not kaggle.calls(call)
+
+
 def test_no_submission_is_left(publish: Callable[..., Any], kaggle: Server) -> None:
     kaggle.competitions["toy"].daily = 1
     kaggle.hand_in("toy", "x.csv", b"1")

@@ -55,8 +55,14 @@ class KagglePublisher:
         self.client, self.provider = client, provider
 
     def account(self) -> str:
-        """The user name of the credentials."""
-        return self.client.account()
+        """The user name of the credentials.
+
+        Raises:
+            AuthError: a credential was refused, and what is left may be of another account.
+        """
+        account = self.client.account()
+        self.client.must_be_sure()
+        return account
 
     def dataset_version(self, dataset: str) -> int | None:
         """Number of the newest version; None: there is none, or it is somebody else's.
