@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kagglesdk.kaggle_env as environment
+import loopback_server
 import pytest
 from filelock import FileLock
 from loopback_server import Server
@@ -295,3 +297,61 @@ def test_the_account_is_asked_for_once(
     monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_good")
     assert [provider.account(), provider.account()] == ["ann", "ann"]
     assert len(toy.calls("IntrospectToken")) == 1
+
+
+# -- the connection
+
+
+@pytest.mark.parametrize("bundle", ["none.pem", "broken.pem"])
+def test_certificates_of_no_use_are_one_sentence(
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch, bundle: str
+) -> None:
+    made(run_kit)
+    Path("broken.pem").write_text("no certificate")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(Path(bundle).resolve()))
+    for each in environment.KaggleEnv:
+        monkeypatch.setitem(
+            environment._env_to_endpoint, each, toy.url.replace("http://", "https://")
+        )
+    done = handed_in(run_kit)
+    assert done.code == 3
+    assert "the connection to Kaggle cannot be set up" in done.err
+    assert "Look at HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE" in done.err
+    assert (receipts(), toy.submissions) == ([], [])
+    done = run_kit("leaderboard", "-C", "toy")
+    assert (done.code, "cannot be set up" in done.err) == (3, True)
+
+
+@pytest.mark.parametrize("body", [b"null", b'{"code": "UNAVAILABLE"}', b"[1]", b"7"])
+def test_an_answer_of_another_shape_keeps_the_receipt(
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """The submission was made, and Kaggle's answer cannot be read."""
+    made(run_kit)
+    real = loopback_server._Answers._json
+
+    def odd(self: Any, status: int, document: Any, headers: Any = None) -> None:
+        if {"ref", "message"} == set(document):
+            self._send(status, body, "application/json", headers)
+        else:
+            real(self, status, document, headers)
+
+    monkeypatch.setattr(loopback_server._Answers, "_json", odd)
+    hide = hides(toy)
+    toy.fault("CreateSubmission", "do", action=hide)
+    done = handed_in(run_kit)
+    assert (done.code, "bug in kit" in done.err) == (3, False), done.err
+    assert ([each["status"] for each in receipts()], len(toy.submissions)) == (["sent"], 1)
+    toy.hidden.clear()
+    done = again(run_kit)
+    assert (done.code, "It did arrive" in done.err) == (1, True)
+    assert len(toy.submissions) == 1
+
+
+def test_nothing_is_sent_for_a_file_that_is_not_there(toy: Server, run_kit: RunKit) -> None:
+    made(run_kit)
+    asked = len(toy.requests)
+    done = run_kit("submit", "-C", "toy", "--file", "none.csv")
+    assert (done.code, "there is no file none.csv" in done.err) == (1, True), done.err
+    assert len(toy.requests) == asked
+    assert receipts() == []
