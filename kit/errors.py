@@ -99,6 +99,10 @@ class QuotaError(RefusedError):
     """No submission is left for now."""
 
 
+class NothingSent(KeyboardInterrupt):
+    """Ctrl-C at a moment when nothing can have been handed in yet: no trace of it is needed."""
+
+
 def counted(number: int, one: str, many: str) -> str:
     """A number and what it counts.
 

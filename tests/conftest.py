@@ -38,6 +38,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+NO_PROXY_THERE = "http://127.0.0.1:9"  # the port "discard": nobody listens
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,16 @@ RunKit = Callable[..., Outcome]
 def clean_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """No settings of the developer's leak in; HOME is empty."""
+    """No settings of the developer's leak in; HOME is empty.
+
+    Child processes are out of reach of `no_network`: their way out is a proxy that nobody runs.
+    """
     for name in list(os.environ):
         if name.startswith(("KAGGLE", "KIT_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, NO_PROXY_THERE)
+    monkeypatch.setenv("NO_PROXY", ",".join(sorted(_LOOPBACK)))
     monkeypatch.setenv("KIT_PLUGINS", "0")
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
 
@@ -70,13 +77,25 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     for name, position in (("connect", 0), ("connect_ex", 0), ("sendto", -1)):
         monkeypatch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name), position))
-    lookup = socket.getaddrinfo
+    if hasattr(socket.socket, "sendmsg"):
+        sendmsg = socket.socket.sendmsg
 
+        def sent(self: socket.socket, buffers: Any, *args: Any) -> Any:
+            if len(args) > 2 and self.family != getattr(socket, "AF_UNIX", None):
+                _refuse_foreign(args[2])  # without an address it goes where `connect` led
+            return sendmsg(self, buffers, *args)
+
+        monkeypatch.setattr(socket.socket, "sendmsg", sent)
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+        monkeypatch.setattr(socket, name, _guarded_lookup(getattr(socket, name)))
+
+
+def _guarded_lookup(original: Callable[..., Any]) -> Callable[..., Any]:
     def looked_up(host: object, *args: Any, **kwargs: Any) -> Any:
         _refuse_foreign(host)
-        return lookup(host, *args, **kwargs)  # type: ignore[call-overload]
+        return original(host, *args, **kwargs)
 
-    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    return looked_up
 
 
 def _guarded(original: Callable[..., Any], position: int) -> Callable[..., Any]:

@@ -70,6 +70,10 @@ def export(
     submit: Annotated[
         bool, typer.Option("--submit", help="With --push: submit that version then.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="With --submit: once more, where the answer was lost."),
+    ] = False,
     message: Annotated[str, typer.Option("-m", "--message", help="Description.")] = "",
     directory: Directory = None,
     set_: Set = None,
@@ -95,6 +99,8 @@ def export(
         raise ConfigError(f"--to must be kaggle. Received: {to!r}")
     if submit and not push:
         raise ConfigError("--submit needs --push: what is submitted must have run on Kaggle")
+    if again and not submit:
+        raise ConfigError("--again needs --submit: it says that one may be sent once more")
     competition = Competition.find(directory, set_ or [])
     source = competition.settings.provider
     known = source.source if source.name == "kaggle" else ""  # elsewhere it is a path
@@ -125,7 +131,7 @@ def export(
     from kit.export.publishing import Push
 
     going = Push(competition, made, publisher, hours=hours, tell=out.remark)
-    _published(going.run(submit=submit, message=message), made, name, out)
+    _published(going.run(submit=submit, message=message, again=again), made, name, out)
 
 
 def _publisher(competition: Competition, names: Names, out: Output) -> Publisher:
@@ -133,7 +139,7 @@ def _publisher(competition: Competition, names: Names, out: Output) -> Publisher
     from dataclasses import replace
 
     from kit.errors import ProviderError
-    from kit.providers.base import load_provider, notes_of
+    from kit.providers.base import load_provider
     from kit.providers.publishing import Publishes
 
     spec = replace(competition.settings.provider, name="kaggle", source=names.competition)
@@ -145,10 +151,9 @@ def _publisher(competition: Competition, names: Names, out: Output) -> Publisher
             "that is ready, `kaggle kernels push -p FOLDER/kernel`."
         )
     publisher = provider.publisher()
-    publisher.limits()  # an unknown competition is better refused before the bundle is made
-    for note in notes_of(provider):
-        out.remark(f"kit: {note}")
-    account = publisher.account()
+    with out.notes(provider):  # what is refused is better refused before the bundle is made
+        publisher.limits()
+        account = publisher.account()
     if account and account.casefold() != names.user.casefold():
         out.remark(
             f"kit: --id names {names.user!r}, and the credentials are those of {account!r}; Kaggle "

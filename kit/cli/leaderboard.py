@@ -36,8 +36,9 @@ def leaderboard(
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
     provider = load_provider(competition.slug, competition.settings.provider, competition.root)
-    board, contest = provider.leaderboard(), ask(provider)
-    ours = place(board, contest, _submissions(provider, contest, out))
+    with out.notes(provider):
+        board, contest = provider.leaderboard(), ask(provider)
+        ours = place(board, contest, _submissions(provider, contest, out))
     out.document(
         {
             "board": contest.board,

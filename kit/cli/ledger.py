@@ -60,25 +60,26 @@ def ledger(
     competition = Competition.find(directory, set_ or [])
     candidate = find_run(competition.runs, run) if run else None
     provider = load_provider(competition.slug, competition.settings.provider, competition.root)
-    listed, contest, server = _listed(competition, provider, out, offline=offline)
-    book = read_ledger(competition, listed, contest)
-    document: dict[str, Any] = {**asdict(book), "server": server}
-    for problem in book.problems:
-        out.remark(f"kit: {problem}")
-    if candidate is not None:
-        from kit.ledger.forecast import forecast
+    with out.notes(provider):
+        listed, contest, server = _listed(competition, provider, out, offline=offline)
+        book = read_ledger(competition, listed, contest)
+        document: dict[str, Any] = {**asdict(book), "server": server}
+        for problem in book.problems:
+            out.remark(f"kit: {problem}")
+        if candidate is not None:
+            from kit.ledger.forecast import forecast
 
-        limits = _limits(provider, out) if server["asked"] else None
-        told = forecast(candidate, competition, book, limits)
-        document["forecast"] = asdict(told)
-        _show_forecast(told, out)
-    if final:
-        suggestion = _final(competition, book, public_share or contest.public_share)
-        document["final"] = asdict(suggestion)
-        _show_final(suggestion, book, out)
-    out.document(document)
-    if candidate is None and not final:
-        _show_book(book, out, verbose=verbose, asked=bool(server["asked"]))
+            limits = _limits(provider, out) if server["asked"] else None
+            told = forecast(candidate, competition, book, limits)
+            document["forecast"] = asdict(told)
+            _show_forecast(told, out)
+        if final:
+            suggestion = _final(competition, book, public_share or contest.public_share)
+            document["final"] = asdict(suggestion)
+            _show_final(suggestion, book, out)
+        out.document(document)
+        if candidate is None and not final:
+            _show_book(book, out, verbose=verbose, asked=bool(server["asked"]))
 
 
 def before_submit(competition: Competition, run: Run, out: Output) -> None:

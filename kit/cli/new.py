@@ -94,7 +94,7 @@ def new(
     """Make a competition's folder: data, kit.toml, template."""
     from kit.cli.output import Output
     from kit.competition import CONFIG_NAME
-    from kit.providers.base import load_provider, notes_of
+    from kit.providers.base import load_provider
     from kit.scaffold.write import create
 
     out = Output(json=json, quiet=quiet)
@@ -120,7 +120,7 @@ def new(
     overrides = _overrides(set_ or [])
     spec = _provider(source, solution)
     provider = load_provider(root.name, spec, root)
-    with out.transfer("fetched") as progress:
+    with out.notes(provider), out.transfer("fetched") as progress:
         inference = create(
             root,
             provider,
@@ -130,8 +130,6 @@ def new(
             template=template,
             progress=progress,
         )
-    for note in notes_of(provider):
-        out.remark(f"kit: {note}")
     _report(out, root, inference, verbose)
 
 

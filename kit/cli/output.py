@@ -66,6 +66,17 @@ class Output:
         """What went wrong and did not end the command."""
         _error_line(f"kit: {printable(text)}")
 
+    @contextmanager
+    def notes(self, provider: object) -> Iterator[None]:
+        """Tell at the end, whether it comes to a good one, what the provider passed over."""
+        from kit.providers.base import notes_of
+
+        try:
+            yield
+        finally:
+            for note in notes_of(provider):
+                self.remark(f"kit: {note}")
+
     def next(self, text: str) -> None:
         """What the user may want to do next."""
         if not self.json and not self.quiet:

@@ -53,7 +53,7 @@ def submit(
     from kit.cli.output import Output
     from kit.competition import Competition
     from kit.errors import ConfigError
-    from kit.providers.base import load_provider, notes_of
+    from kit.providers.base import load_provider
     from kit.submission import submit as hand_in
 
     out = Output(json=json, quiet=quiet)
@@ -61,28 +61,27 @@ def submit(
         raise ConfigError("name a run or a --file, not both")
     competition = Competition.find(directory, set_ or [])
     provider = load_provider(competition.slug, competition.settings.provider, competition.root)
-    chosen = file or _run(competition, name, out)
-    if not isinstance(chosen, Path):
-        before_submit(competition, chosen, out)
-    receipt = hand_in(
-        competition, chosen, provider, message=message, again=again, dry_run=dry_run,
-        tell=out.remark,
-    )  # fmt: skip
-    if wait and not dry_run:
-        receipt = _waited(competition, provider, receipt, out)
-    for note in notes_of(provider):
-        out.remark(f"kit: {note}")
-    out.document(receipt.to_json())
-    for note in receipt.notes:
-        out.say(f"note: {note}")
-    out.table(["", ""], _facts(receipt))
-    if dry_run:
-        out.say("\nThe file is valid. Nothing was handed in (--dry-run).")
-        return
-    _board(provider, out)
-    if receipt.status == "error":
-        raise typer.Exit(3)
-    out.next("kit ledger")
+    with out.notes(provider):
+        chosen = file or _run(competition, name, out)
+        if not isinstance(chosen, Path):
+            before_submit(competition, chosen, out)
+        receipt = hand_in(
+            competition, chosen, provider, message=message, again=again, dry_run=dry_run,
+            tell=out.remark,
+        )  # fmt: skip
+        if wait and not dry_run:
+            receipt = _waited(competition, provider, receipt, out)
+        out.document(receipt.to_json())
+        for note in receipt.notes:
+            out.say(f"note: {note}")
+        out.table(["", ""], _facts(receipt))
+        if dry_run:
+            out.say("\nThe file is valid. Nothing was handed in (--dry-run).")
+            return
+        _board(provider, out)
+        if receipt.status == "error":
+            raise typer.Exit(3)
+        out.next("kit ledger")
 
 
 def _run(competition: Competition, name: str | None, out: Output) -> Run:

@@ -23,7 +23,7 @@ from kit.errors import AuthError, ProviderError, QuotaError, RefusedError, RunEr
 from kit.export.bundle import BUNDLE
 from kit.export.checking import check_output
 from kit.export.ready import JOURNAL, OUTPUT, Exported
-from kit.export.receipt import answered, claim
+from kit.export.receipt import answered, claim, may_repeat
 from kit.providers.base import Submitted
 from kit.providers.marks import kernel_mark
 from kit.providers.publishing import LostAnswer, Publisher, State
@@ -89,12 +89,13 @@ class Push:
         self.bundle, self.names = exported.bundle, exported.bundle.names
         self.journal = self._read()
 
-    def run(self, *, submit: bool, message: str = "") -> Published:
+    def run(self, *, submit: bool, message: str = "", again: bool = False) -> Published:
         """Go as far as asked; what an earlier call has done is not done again.
 
         Args:
             submit: whether to submit the version once its output is checked.
             message: the description; the bundle's digest is added, to find it again.
+            again: submit once more where the answer was lost and the list shows nothing.
 
         Raises:
             ProviderError: refused, failed, or not finished in time.
@@ -122,7 +123,7 @@ class Push:
                 "somebody else pushed one. Nothing was submitted."
             )
         output = self._output(kernel)
-        submitted = self._submit(kernel, output, message) if submit else None
+        submitted = self._submit(kernel, output, message, again) if submit else None
         return Published(
             dataset_version=dataset, kernel_version=kernel, output=output, submitted=submitted
         )
@@ -289,7 +290,7 @@ class Push:
             shutil.rmtree(aside, ignore_errors=True)
         return final
 
-    def _submit(self, version: int, output: Path, message: str) -> Submitted:
+    def _submit(self, version: int, output: Path, message: str, again: bool) -> Submitted:
         """Submit once; the description carries a mark by which the submission is found again."""
         run = str(self.bundle.facts()["record"]["run"])
         mark = kernel_mark(self._digest, version)
@@ -305,6 +306,7 @@ class Push:
                     f"submission {entry['ref']} was made from here and is not in the list; look at "
                     "the competition's page. Nothing was sent again."
                 )
+            may_repeat(entry, self.publisher.account(), again)
         limits = self.publisher.limits()
         if limits.note:
             self.tell(f"  {plain(limits.note)}")
@@ -316,7 +318,7 @@ class Push:
             )
         text = f"{plain(message or run)[:_LONGEST]} {mark}"
         receipt = claim(self.competition, run, output, text)
-        self._write("submission", {"sent": True})
+        self._write("submission", {"sent": True, "account": self.publisher.account()})
         try:
             answer = self.publisher.submit_kernel(self.names.kernel, version, self.names.file, text)
         except LostAnswer as error:
@@ -324,7 +326,7 @@ class Push:
             if found is None:
                 raise ProviderError(
                     f"the answer to the submission was lost: {error}\n  It is not in the list yet. "
-                    "The same command again looks once more before it sends anything."
+                    "The same command again looks once more, and sends nothing without --again."
                 ) from error
             answer = found
         except ProviderError:

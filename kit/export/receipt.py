@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from kit.atomic import sha256
 from kit.competition import Competition
+from kit.errors import ProviderError
 from kit.providers.base import Submitted
 from kit.runs import find_run
 from kit.submission.receipts import Receipt, free_path, read_receipts, write_receipt
@@ -64,6 +66,31 @@ def answered(receipt: Receipt, answer: Submitted) -> Receipt:
             error=answer.error,
         )
     )
+
+
+def may_repeat(entry: Mapping[str, Any], account: str, again: bool) -> None:
+    """Refuse to submit once more unasked, or as somebody else, what was sent without an answer.
+
+    Args:
+        entry: what the journal says of the submission; the list does not show it.
+        account: the one in use.
+        again: whether the user asked for it.
+
+    Raises:
+        ProviderError: it is not to be sent.
+    """
+    what = "this version was submitted, no answer came, and it is not in the list"
+    before = str(entry.get("account") or "")
+    if before and account and before != account:
+        raise ProviderError(
+            f"{what} that {account!r} sees; it was submitted as {before!r}.\n"
+            f"  Use the credentials of {before!r} again. Nothing was sent again."
+        )
+    if not again:
+        raise ProviderError(
+            f"{what}.\n  Lists can be late: look at the competition's page first. The same command "
+            "with --again looks once more, and submits it where it is still not listed."
+        )
 
 
 def _finite(value: Any) -> float | None:

@@ -141,14 +141,24 @@ def _same_ref(receipt: Receipt, listed: Submitted) -> bool:
 def _same_mark(receipt: Receipt, listed: Submitted) -> bool:
     if receipt.ref:
         return False
+    if _other_attempt(receipt, listed):
+        return False
     theirs = marks(listed.message)
     return bool(theirs & marks(receipt.message)) or any(
         receipt.sha256.startswith(mark) for mark in theirs
     )
 
 
+def _other_attempt(receipt: Receipt, listed: Submitted) -> bool:
+    """Whether both carry kit's mark, and of two attempts: the same file may be sent twice."""
+    ours, theirs = mark_in(receipt.mark), mark_in(listed.message)
+    return bool(ours and theirs) and ours != theirs
+
+
 def _same_file_and_time(receipt: Receipt, listed: Submitted) -> bool:
     if receipt.ref or Path(receipt.file).name != listed.file_name:
+        return False
+    if _other_attempt(receipt, listed):
         return False
     if not listed.message.startswith(receipt.message):  # a provider may add to it
         return False

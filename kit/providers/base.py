@@ -193,6 +193,30 @@ class Recognises(Protocol):
         """Submissions of a file with this SHA-256, newest first, whoever of the team sent them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """Who is about to hand something in, and by which mark it will be known.
+
+    Attributes:
+        account: the user name, "" where the provider does not tell.
+        mark: goes to the end of the description.
+    """
+
+    account: str
+    mark: str
+
+
+@runtime_checkable
+class Attributes(Protocol):
+    """A provider whose list tells which attempt a submission came of."""
+
+    def attempt(self, sha256: str) -> Attempt:
+        """A new attempt to hand in a file with this SHA-256; nothing is sent by that."""
+
+    def account(self) -> str:
+        """Whose submissions `Provider.submissions` lists now."""
+
+
 @runtime_checkable
 class Selects(Protocol):
     """A provider that can fetch a part of the files."""
@@ -209,7 +233,7 @@ class Tidies(Protocol):
         """Remove what is kept for another try."""
 
 
-def notes_of(provider: Provider) -> list[str]:
+def notes_of(provider: object) -> list[str]:
     """What happened on the way and the user should know (a stale token was passed over)."""
     return list(getattr(provider, "notes", ()))
 

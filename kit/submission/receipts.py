@@ -31,6 +31,8 @@ class Receipt:
         run, run_hash: the run it was built from, None for a file given by path.
         cv: ``{"value", "oof", "mean", "std", "folds"}`` of that run, leaderboard units.
         metric, greater_is_better: what the scores are.
+        account: who handed it in, and
+        mark: what its description ends with there; both "" where the provider has no such thing.
         ref: the server's name for the submission.
         status: "sent" (no answer yet), "pending", "complete", "error", or "dry-run".
         public, private: scores, None until (or unless) known.
@@ -49,6 +51,8 @@ class Receipt:
     cv: dict[str, Any] | None = None
     metric: str = ""
     greater_is_better: bool = True
+    account: str = ""
+    mark: str = ""
     ref: str = ""
     status: str = "sent"
     public: float | None = None

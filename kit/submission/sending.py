@@ -6,7 +6,8 @@ This is the only module that calls `Provider.submit`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +15,16 @@ from typing import Any
 
 from kit.atomic import sha256
 from kit.competition import Competition
-from kit.errors import KitError, ProviderError, QuotaError, RefusedError, SubmissionError
-from kit.providers.base import Limits, Provider, Recognises, Submitted
+from kit.errors import (
+    KitError,
+    NothingSent,
+    ProviderError,
+    QuotaError,
+    RefusedError,
+    SubmissionError,
+)
+from kit.providers.base import Attributes, Limits, Provider, Recognises, Submitted
+from kit.providers.marks import mark_in
 from kit.runs import Run
 from kit.submission.building import build, left_out
 from kit.submission.checking import validate
@@ -41,7 +50,8 @@ def submit(
         run_or_file: a published run, or a file made elsewhere.
         provider: who takes it.
         message: the description; empty: the run's id or the file's name.
-        again: send although the same content was sent before.
+        again: send although the same content was sent before; one whose answer was lost is
+            looked for first all the same.
         dry_run: stop before the provider is asked anything; no receipt is written.
         tell: told what is left today, before anything is sent.
 
@@ -61,8 +71,8 @@ def submit(
     if dry_run:
         return _dry(competition, receipt)
     _tell_left(_checked_limits(provider), tell)
-    receipt = _claim(competition, receipt, provider, again)
-    return _send(path, receipt, provider)
+    with _claimed(competition, receipt, provider, again) as receipt:
+        return _send(path, receipt, provider)
 
 
 def refresh(competition: Competition, provider: Provider) -> list[Receipt]:
@@ -82,6 +92,8 @@ def refresh(competition: Competition, provider: Provider) -> list[Receipt]:
         answered = _answered(receipt, found) if found else receipt
         if answered != receipt:
             changed.append(write_receipt(answered))
+            # no other receipt may have the same answer
+            receipts = [changed[-1] if each.path == answered.path else each for each in receipts]
     return changed
 
 
@@ -154,25 +166,64 @@ def _tell_left(limits: Limits, tell: Callable[[str], None]) -> None:
         tell(f"{limits.left_today} submission{plural} left today, this one included{when}")
 
 
-def _claim(competition: Competition, receipt: Receipt, provider: Provider, again: bool) -> Receipt:
-    """Leave the trace of an attempt, unless the same content was sent before."""
-    from filelock import FileLock
+@contextmanager
+def _claimed(
+    competition: Competition, receipt: Receipt, provider: Provider, again: bool
+) -> Iterator[Receipt]:
+    """The trace of an attempt; while it lasts, nobody else here can send the same content.
+
+    The lock ends with the process: a trace without an answer and without the lock is of a process
+    that was stopped.
+    """
+    from filelock import FileLock, Timeout
 
     folder = competition.submissions
     folder.mkdir(parents=True, exist_ok=True)
+    sending = FileLock(folder / f".{receipt.sha256[:12]}.lock")
     with FileLock(folder / ".lock"):  # two `kit submit` at once: the second sees the first's trace
-        receipts, damaged = read_receipts(folder)
-        earlier = _earlier(competition, receipt)
-        if earlier and not again:
-            raise SubmissionError(_refusal(earlier[0], receipts, provider))
-        if not again:
-            _refuse_known(receipt, provider)
-        stem = Path(receipt.file).stem
-        notes = (
-            *receipt.notes,
-            *(f"{problem}; not compared with this file" for problem in damaged),
-        )
-        return write_receipt(replace(receipt, notes=notes, path=free_path(folder, stem)))
+        try:
+            sending.acquire(timeout=0)
+        except Timeout as error:
+            raise SubmissionError(
+                "another `kit submit` is sending the same content right now.\n"
+                "  Wait until it is done; `kit ledger` shows what became of it."
+            ) from error
+        try:
+            claimed = _claim(competition, receipt, provider, again)
+        except BaseException:
+            _free(sending)
+            raise
+    try:
+        yield claimed
+    finally:
+        _free(sending)
+
+
+def _free(lock: Any) -> None:
+    Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release()
+
+
+def _claim(competition: Competition, receipt: Receipt, provider: Provider, again: bool) -> Receipt:
+    """Leave the trace of an attempt, unless the same content was sent before."""
+    folder = competition.submissions
+    receipts, damaged = read_receipts(folder)
+    earlier = _earlier(competition, receipt)
+    if earlier and not again:
+        raise SubmissionError(_refusal(earlier[0], receipts, provider))
+    for lost in earlier:
+        if lost.status == "sent":
+            known, words = _judged(lost, receipts, provider)
+            if known:
+                raise SubmissionError(words)
+    if not again:
+        _refuse_known(receipt, provider)
+    if isinstance(provider, Attributes):
+        attempt = provider.attempt(receipt.sha256)
+        receipt = replace(receipt, account=attempt.account, mark=attempt.mark)
+    stem = Path(receipt.file).stem
+    notes = (*receipt.notes, *(f"{problem}; not compared with this file" for problem in damaged))
+    return write_receipt(replace(receipt, notes=notes, path=free_path(folder, stem)))
 
 
 def _earlier(competition: Competition, receipt: Receipt) -> list[Receipt]:
@@ -202,18 +253,37 @@ def _refusal(earlier: Receipt, receipts: Sequence[Receipt], provider: Provider) 
             f"the same content was handed in before: {_told(earlier)}.\n"
             "  `kit submit --again` sends it once more."
         )
-    reason = f" ({earlier.error})" if earlier.error else ""
-    what = f"{earlier.file} was sent at {earlier.created} and no answer came{reason}."
+    known, words = _judged(earlier, receipts, provider)
+    if known:
+        return words
+    return (
+        f"{words}\n  Lists can be late: look at the server first. `kit submit --again` looks once "
+        "more, and sends it where it is still not listed."
+    )
+
+
+def _judged(lost: Receipt, receipts: Sequence[Receipt], provider: Provider) -> tuple[bool, str]:
+    """Whether anything speaks against sending once more what got no answer, and what is known."""
+    reason = f" ({lost.error})" if lost.error else ""
+    what = f"{lost.file} was sent at {lost.created} and no answer came{reason}."
     try:
-        found = _find(earlier, provider.submissions(), receipts, provider)
+        found = _find(lost, provider.submissions(), receipts, provider)
+        account = provider.account() if isinstance(provider, Attributes) else ""
     except ProviderError as error:
-        way = f"The server cannot be asked whether it arrived: {error}"
-    else:
-        if found is not None:
-            write_receipt(_answered(earlier, found))
-            return f"{what}\n  It did arrive, as {found.ref!r}; the receipt now says so."
-        way = "The server lists no such submission."
-    return f"{what}\n  {way}\n  `kit submit --again` sends it once more; look at the server first."
+        return True, (
+            f"{what}\n  The server cannot be asked whether it arrived: {error}\n"
+            "  Run the same command again later: it looks first and sends nothing twice."
+        )
+    if found is not None:
+        write_receipt(_answered(lost, found))
+        return True, f"{what}\n  It did arrive, as {found.ref!r}; the receipt now says so."
+    if lost.account and account and lost.account != account:
+        return True, (
+            f"{what}\n  It was sent as {lost.account!r}, and the server is asked as {account!r}, "
+            f"who may not see it.\n  Use the credentials of {lost.account!r} again, or delete "
+            f"{lost.path} once you know that it did not arrive."
+        )
+    return False, f"{what}\n  The server lists no such submission."
 
 
 def _told(receipt: Receipt) -> str:
@@ -224,8 +294,8 @@ def _told(receipt: Receipt) -> str:
 
 def _send(path: Path, receipt: Receipt, provider: Provider) -> Receipt:
     try:
-        submitted = provider.submit(path, receipt.message)
-    except RefusedError:
+        submitted = provider.submit(path, f"{receipt.message} {receipt.mark}".strip())
+    except (RefusedError, NothingSent):
         if receipt.path is not None:
             receipt.path.unlink(missing_ok=True)  # refused at the door: nothing was handed in
         raise
@@ -254,23 +324,38 @@ def _answered(receipt: Receipt, submitted: Submitted) -> Receipt:
 def _find(
     receipt: Receipt, listed: Sequence[Submitted], receipts: Sequence[Receipt], provider: Provider
 ) -> Submitted | None:
-    """The server's entry for a receipt: by its ref; by its content, where the server can tell.
+    """The server's entry for a receipt: by its ref, or by its mark.
 
-    Else by file name, message, time and being unclaimed.
+    Else by its content and time where the server can tell, or by file name, message and time.
     """
     if receipt.ref:
         return next((entry for entry in listed if entry.ref == receipt.ref), None)
+    mark = _mark(receipt)
+    if mark:
+        return next((entry for entry in listed if mark_in(entry.message) == mark), None)
     claimed = {other.ref for other in receipts}
-    if isinstance(provider, Recognises):
-        same = [entry for entry in provider.same(receipt.sha256) if entry.ref not in claimed]
-        return same[0] if same else None
     since = _moment(receipt.created) - _CLOCKS
+    if isinstance(provider, Recognises):  # a receipt of a kit that did not note the mark
+        others = {_mark(other) for other in receipts}
+        same = [
+            entry
+            for entry in provider.same(receipt.sha256)
+            if entry.ref not in claimed
+            and mark_in(entry.message) not in others
+            and _moment(entry.created) >= since
+        ]
+        return min(same, key=lambda entry: _moment(entry.created), default=None)
     for entry in sorted(listed, key=lambda entry: _moment(entry.created)):
         same_file = entry.file_name == Path(receipt.file).name
         same_file = same_file and entry.message.startswith(receipt.message)  # it may add to it
         if same_file and entry.ref not in claimed and _moment(entry.created) >= since:
             return entry
     return None
+
+
+def _mark(receipt: Receipt) -> str:
+    """What stands in the mark of this attempt; that of a kernel is part of the message."""
+    return mark_in(receipt.mark) or mark_in(receipt.message)
 
 
 def _moment(text: str) -> datetime:

@@ -155,9 +155,10 @@ def fake(made: Exported) -> Fake:
 def push(competition: Competition, made: Exported, fake: Fake) -> Callable[..., Published]:
     """``push(submit=True)``: as a new process would do it."""
 
-    def go(submit: bool = True, **changes: Any) -> Published:
+    def go(submit: bool = True, again: bool = False, **changes: Any) -> Published:
         exported = Exported(**{**vars(made), **changes})
-        return Push(competition, exported, fake, hours=9.0, sleep=lambda s: None).run(submit=submit)
+        going = Push(competition, exported, fake, hours=9.0, sleep=lambda s: None)
+        return going.run(submit=submit, again=again)
 
     return go
 
@@ -220,7 +221,11 @@ def test_what_never_arrived_is_sent_by_the_next_call_after_looking(
     with pytest.raises(ProviderError, match="was lost"):
         push()
     assert fake.times(step) == 1
-    push()
+    if step == "submit_kernel":
+        with pytest.raises(ProviderError, match="--again looks once more"):
+            push()
+        assert fake.times(step) == 1
+    push(again=step == "submit_kernel")
     assert fake.times(step) == 2
     assert len(fake.sent) == 1
     if step == "submit_kernel":

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import kagglesdk.kaggle_env as environment
 import pytest
-from loopback_server import Server
+from loopback_server import NOWHERE, Server
 from loopback_types import Naps, Patient, check_endpoints
 
 from kit.competition import ProviderSpec
 from kit.providers.kaggle import KaggleProvider, client
 from kit.providers.kaggle.client import Patience
-
-NOWHERE = "http://127.0.0.1:9"  # the port "discard": nobody listens
 
 for each in environment.KaggleEnv:  # for the rest of the process, not for one test
     environment._env_to_endpoint[each] = NOWHERE

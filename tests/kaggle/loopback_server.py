@@ -37,6 +37,7 @@ GRPC = {
 MODIFIED = "Mon, 02 Mar 2026 02:17:12 GMT"
 ANONYMOUS = {"IntrospectToken", "GenerateAccessToken", "ExchangeOAuthToken"}
 _CHUNK = 1 << 20
+NOWHERE = "http://127.0.0.1:9"  # the port "discard": nobody listens
 
 Kind = Literal["status", "html", "drop", "lost", "hang", "cut", "corrupt", "do"]
 """status: an error answer. html: a web page. drop: no answer, nothing done. lost: done, no answer.
@@ -128,6 +129,9 @@ class Server(Workshop):
             "KAGGLE_API_ENVIRONMENT": "LOCALHOST",  # http://localhost/api/v1/..., through us
             "http_proxy": self.url,
             "HTTP_PROXY": self.url,
+            # what is asked over TLS is not for us: it must fail, not leave the machine
+            "https_proxy": NOWHERE,
+            "HTTPS_PROXY": NOWHERE,
             "NO_PROXY": "",
             "no_proxy": "",
             "KAGGLE_USERNAME": "ann",

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import kagglesdk.kaggle_env as environment
+import loopback_server
 import pytest
 import requests
 from loopback_server import Server
@@ -178,6 +180,7 @@ def test_a_proxy_that_is_not_there_is_named(
     server.add("toy")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY")
     with pytest.raises(ProviderError, match="HTTPS_PROXY"):
         provider.describe()
 
@@ -185,13 +188,12 @@ def test_a_proxy_that_is_not_there_is_named(
 def test_a_proxy_is_used(
     server: Server, provider: KaggleProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import kagglesdk.kaggle_env as environment
-
     server.add("toy")
     for each in environment.KaggleEnv:
         monkeypatch.setitem(environment._env_to_endpoint, each, "http://localhost:1")
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, server.url)
+    monkeypatch.delenv("NO_PROXY")
     assert provider.describe().title == "Toy"
 
 
@@ -335,3 +337,94 @@ def test_the_account_of_a_token_is_asked_for(
 ) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_good")
     assert Client("toy").account() == "ann"
+
+
+# -- an answer of another shape
+
+
+SHAPELESS = [
+    # status, body, how it counts
+    (200, b"null", "is not Kaggle's"),
+    (200, b"[]", "is not Kaggle's"),
+    (200, b'"text"', "is not Kaggle's"),
+    (200, b"7", "is not Kaggle's"),
+    (200, b'{"code": "UNAVAILABLE"}', "is not Kaggle's"),
+    (503, b'{"code": "UNAVAILABLE"}', "HTTP 503"),
+    (503, b'{"code": 503}', "HTTP 503"),
+    (503, b"null", "HTTP 503"),
+    (500, b"{", "HTTP 500"),
+    (403, b'{"code": "DENIED", "message": "Not you"}', "Not you"),
+]
+
+
+def answers(server: Server, call: str, status: int, body: bytes, monkeypatch: Any) -> None:
+    """Let one call be answered like that, always."""
+    real = loopback_server._Answers._instead
+
+    def instead(self: Any, fault: Any) -> bool:
+        if fault.message != "shapeless":
+            return bool(real(self, fault))
+        self._send(status, body, "application/json")
+        return True
+
+    monkeypatch.setattr(loopback_server._Answers, "_instead", instead)
+    server.fault(call, "do", message="shapeless", times=99)
+
+
+@pytest.mark.parametrize(("status", "body", "told"), SHAPELESS)
+def test_an_answer_of_another_shape_is_a_failure_not_a_bug(
+    server: Server, provider: KaggleProvider, monkeypatch: pytest.MonkeyPatch,
+    status: int, body: bytes, told: str,
+) -> None:  # fmt: skip
+    server.add("toy")
+    answers(server, "GetCompetition", status, body, monkeypatch)
+    with pytest.raises(ProviderError, match=told):
+        provider.describe()
+
+
+@pytest.mark.parametrize(("status", "body", "told"), SHAPELESS[:-1])
+def test_a_submission_whose_answer_has_another_shape_is_looked_for(
+    server: Server, provider: KaggleProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    status: int, body: bytes, told: str,
+) -> None:  # fmt: skip
+    server.add("toy")
+    answers(server, "CreateSubmission", status, body, monkeypatch)
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"id,y\n")
+    with pytest.raises(ProviderError, match="not in Kaggle's list") as caught:
+        provider.submit(file, "")
+    assert not isinstance(caught.value, RefusedError)
+    assert len(server.calls("CreateSubmission")) == 1
+
+
+@pytest.mark.parametrize("place", ["call", "upload"])
+def test_certificates_that_are_not_there_are_named(
+    server: Server, provider: KaggleProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    place: str,
+) -> None:  # fmt: skip
+    server.add("toy")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    secure = server.url.replace("http:", "https:")
+    if place == "call":
+        for each in environment.KaggleEnv:
+            monkeypatch.setitem(environment._env_to_endpoint, each, secure)
+    else:
+        server.upload_address = f"{secure}/upload/o"
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"id,y\n")
+    with pytest.raises(ProviderError, match=r"cannot be set up.*CA certificate") as caught:
+        provider.submit(file, "")
+    assert "REQUESTS_CA_BUNDLE" in str(caught.value)
+    assert caught.value.exit_code == 3
+    assert server.submissions == []
+
+
+def test_a_certificate_that_is_not_trusted_is_named(
+    server: Server, provider: KaggleProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in environment.KaggleEnv:  # http where TLS is expected
+        monkeypatch.setitem(
+            environment._env_to_endpoint, each, server.url.replace("http:", "https:")
+        )
+    with pytest.raises(ProviderError, match=r"cannot be set up.*\n.*REQUESTS_CA_BUNDLE"):
+        provider.describe()

@@ -338,8 +338,10 @@ def test_an_answer_that_stays_lost_is_found_by_the_next_call(
     assert "the answer to the submission was lost" in done.err
     (receipt,) = receipts()
     assert receipt["status"] == "sent"
-    kaggle.hidden.clear()
     done = publish()
+    assert (done.code, "with --again looks once more" in done.err) == (3, True)
+    kaggle.hidden.clear()
+    done = publish("--again")
     assert done.code == 0, done.err
     assert "submitted before" in done.err
     assert len(kaggle.submissions) == len(kaggle.calls("CreateCodeSubmission")) == 1
@@ -386,6 +388,16 @@ def test_a_lost_answer_of_a_dataset_that_is_being_unpacked_is_not_sent_again(
     assert "the answer was lost" in done.err
     assert len(kaggle.calls("CreateDatasetVersion")) == 1
     assert len(kaggle.datasets[DATASET].versions) == len(kaggle.submissions) == 2
+
+
+def test_a_refused_token_does_not_push_as_somebody_else(
+    publish: Callable[..., Any], kaggle: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_stale")
+    done = publish()
+    assert (done.code, "nothing is sent with them" in done.err) == (3, True), done.err
+    for call in ("StartBlobUpload", "CreateDataset", "SaveKernel", "CreateCodeSubmission"):
+        assert not kaggle.calls(call)
 
 
 def test_no_submission_is_left(publish: Callable[..., Any], kaggle: Server) -> None:

@@ -204,3 +204,99 @@ def test_doctor_on_the_command_line(server: Server, run_kit: RunKit) -> None:
         "KAGGLE_USERNAME and KAGGLE_KEY, used",
     ]
     assert "KGAT_stale" not in done.out + done.err
+
+
+# -- tokens that cannot be sent
+
+UNSENDABLE = ["KGAT_one\nKGAT_two", "KGAT_ü", "KGAT one", "KGAT_\x07"]
+
+
+@pytest.mark.parametrize("token", UNSENDABLE)
+@pytest.mark.parametrize("place", ["variable", "file", "login"])
+def test_a_token_that_cannot_be_sent_is_passed_over(
+    server: Server, monkeypatch: pytest.MonkeyPatch, token: str, place: str
+) -> None:
+    if place == "variable":
+        monkeypatch.setenv("KAGGLE_API_TOKEN", token)
+    elif place == "file":
+        write(".kaggle/access_token", token)
+    else:
+        write(".kaggle/credentials.json", login(5, access_token=token, refresh_token=""))
+    found = search()
+    assert [credential.kind for credential in found.found] == ["key"]
+    assert "does not hold one token" in " ".join(found.problems)
+    assert token not in " ".join(found.problems)
+
+
+@pytest.mark.parametrize("token", UNSENDABLE)
+def test_the_good_key_behind_it_is_used_and_that_is_said(
+    server: Server, run_kit: RunKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", token)
+    monkeypatch.chdir(tmp_path)
+    competition(tmp_path / "toy")
+    server.add("toy", board=[("Alpha", 0.9)])
+    done = run_kit("leaderboard", "-C", "toy")
+    assert done.code == 0, done.err
+    assert "Alpha" in done.out
+    assert "KAGGLE_API_TOKEN does not hold one token" in done.err
+    assert "passed over" in done.err
+    assert "KGAT" not in done.out + done.err
+
+
+# -- a credential that is passed over is told by every command, also by one that fails
+
+
+def competition(root: Path) -> None:
+    """A folder that asks Kaggle and needs no files."""
+    (root / "data" / "raw").mkdir(parents=True)
+    (root / "kit.toml").write_text(
+        'schema = 1\ncompetition = {slug = "toy"}\nprovider = {name = "kaggle"}\n'
+        'columns = {id = "id", target = "y"}\n'
+        'task = {type = "binary", metric = "roc_auc", classes = ["0", "1"]}\n'
+        'submission = {wants = "probability", columns = ["y"]}\n'
+        'cv = {splitter = "stratified_kfold", n_splits = 3, models = ["linear"]}\n'
+    )
+    (root / "data" / "raw" / "sample_submission.csv").write_text("id,y\n1,0.5\n")
+    (root / "answer.csv").write_text("id,y\n1,0.5\n")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("command", ["leaderboard", "ledger", "submit"])
+def test_a_stale_token_is_told_by_every_command(
+    server: Server, run_kit: RunKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    command: str, fails: bool,
+) -> None:  # fmt: skip
+    write(".kaggle/access_token", "KGAT_stale")
+    monkeypatch.chdir(tmp_path)
+    competition(tmp_path / "toy")
+    server.add("toy", board=[("Alpha", 0.9)])
+    if fails:
+        for call in ("GetLeaderboard", "DownloadLeaderboard", "GetSubmissionLimits"):
+            server.fault(call, "status", status=403, message="no", times=9)
+    more = ["--file", "toy/answer.csv"] if command == "submit" else []
+    done = run_kit(command, "-C", "toy", *more)
+    told = "Kaggle refuses the credentials of ~/.kaggle/access_token"
+    assert told in done.err, done
+    assert done.code == (3 if command == "submit" or (fails and command != "ledger") else 0)
+    assert server.submissions == []
+
+
+def test_the_board_is_shown_to_who_does_not_take_part(
+    server: Server, run_kit: RunKit, tmp_path: Path
+) -> None:
+    competition(tmp_path / "toy")
+    server.add("toy", board=[("Alpha", 0.9), ("Beta", 0.8)], entered=False)
+    done = run_kit("leaderboard", "-C", tmp_path / "toy")
+    assert (done.code, "Alpha" in done.out) == (0, True), done.err
+    assert "We are not among the lines" in done.out
+
+
+def test_a_board_without_credentials_is_not_taken_for_one_without_us(
+    server: Server, run_kit: RunKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    competition(tmp_path / "toy")
+    server.add("toy", board=[("Alpha", 0.9)])
+    monkeypatch.setenv("KAGGLE_KEY", "wrong")
+    done = run_kit("leaderboard", "-C", tmp_path / "toy")
+    assert (done.code, "Kaggle refuses the credentials" in done.err) == (3, True)

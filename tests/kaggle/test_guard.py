@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import kagglesdk.kaggle_env as environment
 import pytest
+from loopback_server import Server
 from loopback_types import check_endpoints
 
 import kit
@@ -38,6 +40,45 @@ def test_a_socket_that_leaves_the_machine_is_caught(address: tuple[str, int]) ->
         pytest.raises(pytest.fail.Exception, match="tried to reach"),
     ):
         udp.sendto(b"x", ("8.8.8.8", 53))
+
+
+def test_a_message_that_leaves_the_machine_is_caught() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        pytest.raises(pytest.fail.Exception, match="tried to reach"),
+    ):
+        udp.sendmsg([b"x"], [], 0, ("8.8.8.8", 53))
+
+
+@pytest.mark.parametrize("lookup", ["gethostbyname", "gethostbyname_ex", "gethostbyaddr"])
+def test_an_older_way_to_look_up_a_name_is_caught(lookup: str) -> None:
+    with pytest.raises(pytest.fail.Exception, match=r"tried to reach api\.kaggle\.com"):
+        getattr(socket, lookup)("api.kaggle.com")
+
+
+SLIP = """
+import requests, sys
+try:
+    requests.get(sys.argv[1], timeout=5)
+except requests.exceptions.ProxyError:
+    print("stopped")
+"""
+
+
+@pytest.mark.parametrize("of_server", [False, True])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_child_process_that_leaves_the_machine_is_stopped(
+    server: Server, tmp_path: Path, scheme: str, of_server: bool
+) -> None:
+    more = server.environment(tmp_path) if of_server else {}
+    done = subprocess.run(
+        [sys.executable, "-c", SLIP, f"{scheme}://api.kaggle.com/api/v1/x"],
+        env={**os.environ, **more}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    if (of_server, scheme) == (True, "http"):  # the server is the proxy and answers itself
+        assert [request.path for request in server.requests] == ["http://api.kaggle.com/api/v1/x"]
+    else:
+        assert done.stdout.split() == ["stopped"], done.stderr
 
 
 def test_a_name_that_would_be_looked_up_is_caught() -> None:

@@ -123,3 +123,19 @@ def test_lines_and_escapes() -> None:
     assert lines("a\r\nb\tc") == "a\nb    c"
     assert line("x" * 400).endswith("…")
     assert redacted("at https://s.org/o?sig=abc now") == "at https://s.org/o now"
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("COMPLETE", "complete"),
+        ("SUBMISSION_STATUS_COMPLETE", "complete"),
+        ("SubmissionStatus.COMPLETE", "complete"),
+        ("INCOMPLETE", "pending"),
+        ("SUBMISSION_STATUS_INCOMPLETE", "pending"),
+        ("ERROR", "error"),
+        ("NO_ERROR_YET", "pending"),
+    ],
+)
+def test_a_status_is_a_whole_word(status: str, told: str) -> None:
+    assert submitted({"status": status}).status == told

@@ -13,8 +13,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from importlib import import_module
 from typing import Any
 
@@ -25,7 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from kit import __version__
 from kit.errors import AuthError, ProviderError
 from kit.providers.kaggle.credentials import HOW, Credential, Search, search
-from kit.providers.kaggle.refusals import Failure, explained, of_body
+from kit.providers.kaggle.refusals import Failure, asked_wait, explained, of_body
 from kit.providers.kaggle.text import redacted
 
 USER_AGENT = f"kit/{__version__}"
@@ -37,6 +35,10 @@ _SERVICES = {
     "security": ("security.OAuthService", "oauth_service", ""),
     "users": ("users.AccountService", "account_service", ""),
 }
+_WRITES = {
+    "StartSubmissionUpload", "CreateSubmission", "CreateCodeSubmission", "StartBlobUpload",
+    "CreateDataset", "CreateDatasetVersion", "SaveKernel",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,7 @@ class _Session(requests.Session):
 
     def __init__(self, patience: Patience) -> None:
         super().__init__()
+        self.answer: requests.Response | None = None  # the last one
         self._timeout = (patience.connect, patience.answer)
         self.headers.update({"User-Agent": USER_AGENT, "Content-Type": "application/json"})
 
@@ -111,7 +114,9 @@ class _Session(requests.Session):
         kwargs["timeout"] = kwargs.get("timeout") or self._timeout
         kwargs["allow_redirects"] = False
         kwargs["stream"] = True  # only what is looked at is read: an answer may be a whole archive
-        return super().send(request, **kwargs)
+        self.answer = None
+        self.answer = super().send(request, **kwargs)
+        return self.answer
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -142,6 +147,7 @@ class Client:
         self.notes: list[str] = []
         self._search = found
         self._refused: list[Credential] = []
+        self._accounts: dict[Credential, str] = {}
         self._current: Credential | None = None
         self._sdk: Any = None
 
@@ -163,6 +169,8 @@ class Client:
         tries = 0
         while True:
             tries += 1
+            if method in _WRITES:
+                self.must_be_sure()
             try:
                 return self._once(name, reads, fields)
             except Failure as failure:
@@ -178,10 +186,38 @@ class Client:
     def account(self) -> str:
         """The user name of the credential in use; one call where the credential does not say."""
         self._open()
-        if self._current is not None and not self._current.user:
-            answer = self.call("security/IntrospectToken", token=self._current.secret)
-            return str(answer.get("username") or "")
+        while self._current is not None and not self._current.user:
+            asked = self._current
+            if asked not in self._accounts:
+                answer = self.call("security/IntrospectToken", token=asked.secret)
+                if self._current is not asked:
+                    continue  # it was refused: what counts is the next one
+                self._accounts[asked] = str(answer.get("username") or "")
+            return self._accounts[asked]
         return self._current.user if self._current else ""
+
+    def doubt(self) -> str:
+        """Where the credential came from that was refused, if the one in use may be another's.
+
+        "": none was refused, or all those that were name the account that is in use.
+        """
+        ours = self._current.user if self._current else ""
+        others = [each for each in self._refused if not each.user or each.user != ours]
+        return others[0].source if others else ""
+
+    def must_be_sure(self) -> None:
+        """Refuse to go on as somebody else; asked before anything is changed on Kaggle.
+
+        Raises:
+            AuthError: a credential was refused, and the account in use may be another one.
+        """
+        refused = self.doubt()
+        if refused:
+            raise AuthError(
+                f"Kaggle refuses the credentials of {refused} (expired or revoked?), and those of "
+                f"{self.source} may be another account's: nothing is sent with them.\n"
+                f"  Renew or remove {refused}, then run the same command again."
+            )
 
     @property
     def source(self) -> str:
@@ -197,13 +233,15 @@ class Client:
     def _once(self, name: str, reads: Any, fields: dict[str, Any]) -> Any:
         service, request = _request(name, fields)
         method = name.partition("/")[2]
-        with failures():
-            return self._open().http_client().call(service, method, request, reads)
+        sdk = self._open()
+        with failures(sdk):
+            return sdk.http_client().call(service, method, request, reads)
 
     def _open(self) -> Any:
         if self._sdk is None:
             if self._search is None:
                 self._search = search()
+                self.notes += [f"{text}; it is passed over" for text in self._search.passed_over]
             self._search.first()
             rest = [c for c in self._search.found if c not in self._refused]
             if not rest:
@@ -223,7 +261,7 @@ class Client:
         )
         sdk = _sdk(None, self.patience)
         try:
-            with failures():
+            with failures(sdk):
                 answer = sdk.http_client().call(service, "GenerateAccessToken", request, Json)
         except Failure as failure:
             if 400 <= failure.status < 500 and failure.status != 429:
@@ -277,14 +315,26 @@ def _request(name: str, fields: dict[str, Any]) -> tuple[str, Any]:
 
 
 class failures:
-    """Turn what `requests` and the SDK raise into `Failure`."""
+    """Turn what `requests` and the SDK raise into `Failure`.
+
+    The SDK stumbles over a body of another shape than it expects (``null``, a code that is a word);
+    then the answer itself says what happened.
+    """
+
+    def __init__(self, sdk: Any) -> None:
+        self._session = sdk.http_client()._session
 
     def __enter__(self) -> None:
-        return None
+        self._session.answer = None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (requests.RequestException, ValueError, KeyError)):
-            raise failure_of(error) from error
+        answer = self._session.answer
+        if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)) and (
+            answer is not None and answer.status_code >= 400
+        ):
+            raise failure_in(answer) from error
+        if isinstance(error, (OSError, ValueError, KeyError, TypeError, AttributeError)):
+            raise failure_of(error) from error  # requests' own are a kind of OSError
 
 
 def failure_of(error: Exception) -> Failure:
@@ -292,9 +342,7 @@ def failure_of(error: Exception) -> Failure:
     response = getattr(error, "response", None)
     if isinstance(error, requests.HTTPError) and response is not None:
         return failure_in(response)
-    if isinstance(error, requests.JSONDecodeError) or not isinstance(
-        error, requests.RequestException
-    ):
+    if isinstance(error, requests.JSONDecodeError) or not isinstance(error, OSError):
         return Failure(how="foreign", status=200, message=redacted(error))
     words = _words(error)
     if isinstance(error, requests.exceptions.SSLError | requests.exceptions.ProxyError):
@@ -315,24 +363,9 @@ def failure_in(response: requests.Response) -> Failure:
             document = response.json()
     except (ValueError, requests.RequestException):
         document = None
-    return of_body(response.status_code, document, retry_after(response))
-
-
-def retry_after(response: requests.Response) -> float | None:
-    """Seconds that the header Retry-After asks for, None where there is none."""
-    text = response.headers.get("Retry-After", "").strip()
-    if not text:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return of_body(
+        response.status_code, document, asked_wait(response.headers.get("Retry-After", ""))
+    )
 
 
 def _never_sent(error: Exception) -> bool:

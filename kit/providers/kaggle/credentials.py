@@ -23,6 +23,7 @@ HOW = (
     "Make a token at https://www.kaggle.com/settings (API) and save it as ~/.kaggle/access_token, "
     "or run `kaggle auth login`."
 )
+_NO_TOKEN = "does not hold one token (one word of plain letters, digits and signs)"
 _MARGIN = timedelta(minutes=1)
 
 
@@ -49,10 +50,14 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What was found, first come first, and what is wrong with files that cannot be used."""
+    """What was found, first come first, and what is wrong with files that cannot be used.
+
+    `passed_over` are those of the problems that are with tokens: what comes first of all.
+    """
 
     found: tuple[Credential, ...]
     problems: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     def first(self) -> Credential:
         """The one that is tried first.
@@ -74,8 +79,10 @@ class Search:
 def search() -> Search:
     """Look at variables and files, in the official order; asks no network."""
     problems: list[str] = []
-    found = [*_tokens(problems), *_keys(problems), *_logins(problems)]
-    return Search(found=tuple(found), problems=tuple(problems))
+    found = list(_tokens(problems))
+    passed_over = tuple(problems)
+    found += [*_keys(problems), *_logins(problems)]
+    return Search(found=tuple(found), problems=tuple(problems), passed_over=passed_over)
 
 
 def _tokens(problems: list[str]) -> Iterator[Credential]:
@@ -93,7 +100,10 @@ def _tokens(problems: list[str]) -> Iterator[Credential]:
     for source, path in places:
         yield from _token_of(source, path, problems)
     if value and not is_path:
-        yield Credential(kind="token", source="KAGGLE_API_TOKEN", secret=value)
+        if _sendable(value):
+            yield Credential(kind="token", source="KAGGLE_API_TOKEN", secret=value)
+        else:
+            problems.append(f"KAGGLE_API_TOKEN {_NO_TOKEN}")
     for source, path in files:
         yield from _token_of(source, path, problems)
 
@@ -102,12 +112,17 @@ def _token_of(source: str, path: Path, problems: list[str]) -> Iterator[Credenti
     text = _text(path, source, problems)
     if text is None:
         return
-    if len(text.split()) == 1:
+    if _sendable(text.strip()):
         yield Credential(kind="token", source=source, path=path, secret=text.strip())
     elif text.strip():
-        problems.append(f"{source} does not hold one token")
+        problems.append(f"{source} {_NO_TOKEN}")
     else:
         problems.append(f"{source} is empty")
+
+
+def _sendable(token: str) -> bool:
+    """Whether it can be sent at all: one word of ASCII; the official client would crash."""
+    return bool(token) and token.isascii() and token.isprintable() and " " not in token
 
 
 def _keys(problems: list[str]) -> Iterator[Credential]:
@@ -149,6 +164,9 @@ def _logins(problems: list[str]) -> Iterator[Credential]:
         return
     token, refresh = (str(document.get(k) or "") for k in ("access_token", "refresh_token"))
     user = str(document.get("username") or "")
+    if token and not _sendable(token):
+        problems.append(f"{source}: the access token {_NO_TOKEN}")
+        token = ""
     if token and _valid_until(document.get("access_token_expiration")):
         yield Credential(kind="token", source=source, path=path, user=user, secret=token)
     if refresh:

@@ -13,8 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.competition import ProviderSpec
-from kit.errors import ProviderError, RefusedError
-from kit.providers.base import Contest, Description, Limits, Progress, Standing, Submitted
+from kit.errors import AuthError, ProviderError, RefusedError
+from kit.providers.base import (
+    Attempt,
+    Contest,
+    Description,
+    Limits,
+    Progress,
+    Standing,
+    Submitted,
+)
 
 if TYPE_CHECKING:
     from kit.providers.kaggle.client import Client
@@ -90,6 +98,22 @@ class KaggleProvider:
 
         return fetch_some(self.client, names, self._workplace, destination, progress)
 
+    def account(self) -> str:
+        """The user name of the credentials in use."""
+        return self.client.account()
+
+    def attempt(self, sha256: str) -> Attempt:
+        """A new attempt to hand in a file with this SHA-256.
+
+        Raises:
+            AuthError: a credential was refused, and what is left may be of another account.
+        """
+        from kit.providers.marks import attempt_mark
+
+        account = self.client.account()
+        self.client.must_be_sure()
+        return Attempt(account=account, mark=attempt_mark(sha256))
+
     def submit(self, path: Path, message: str) -> Submitted:
         """Upload a validated file and make one submission of it.
 
@@ -158,9 +182,14 @@ class KaggleProvider:
         """
         from kit.providers.kaggle.board import standings
 
-        answer = self.client.call(
-            "competitions/ListSubmissions", competition_name=self.slug, page_size=20
-        )
+        try:
+            answer = self.client.call(
+                "competitions/ListSubmissions", competition_name=self.slug, page_size=20
+            )
+        except AuthError:
+            raise
+        except RefusedError:  # who does not take part has none, and the board is public
+            answer = {}
         teams = {
             str(entry["teamName"])
             for entry in answer.get("submissions") or []

@@ -7,6 +7,7 @@ session, which right after a push may still be the one before.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -54,8 +55,14 @@ class KagglePublisher:
         self.client, self.provider = client, provider
 
     def account(self) -> str:
-        """The user name of the credentials."""
-        return self.client.account()
+        """The user name of the credentials.
+
+        Raises:
+            AuthError: a credential was refused, and what is left may be of another account.
+        """
+        account = self.client.account()
+        self.client.must_be_sure()
+        return account
 
     def dataset_version(self, dataset: str) -> int | None:
         """Number of the newest version; None: there is none, or it is somebody else's.
@@ -349,7 +356,9 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 def _state(status: str, known: Mapping[str, str], reason: str) -> State:
     """A status that is not listed, or that kit does not know, means waiting."""
-    told = next((kit for name, kit in known.items() if status.endswith(name)), "waiting")
+    told = next(
+        (kit for name, kit in known.items() if re.search(rf"(^|[._]){name}$", status)), "waiting"
+    )
     if told == "failed":
         return State(status="failed", reason=reason)
     return State(status="done" if told == "done" else "waiting")

@@ -64,7 +64,7 @@ def submitted(entry: dict[str, Any]) -> Submitted:
     status = str(entry.get("status") or "PENDING").upper()
     known = {"COMPLETE": "complete", "ERROR": "error", "PENDING": "pending"}
     guess = "complete" if public is not None else "error" if error else "pending"
-    told = next((kit for name, kit in known.items() if status.endswith(name)), guess)
+    told = known.get(re.split(r"[._]", status)[-1], guess)  # "SUBMISSION_STATUS_COMPLETE", too
     return Submitted(
         ref=line(entry.get("ref")),
         status=told,

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from kit.errors import ProviderError, QuotaError, RefusedError
@@ -64,6 +65,23 @@ def of_body(status: int, document: Any, retry_after: float | None) -> Failure:
     return Failure(
         how="answer", status=status, message=message, reason=reason, retry_after=retry_after
     )
+
+
+def asked_wait(header: str) -> float | None:
+    """Seconds that a header Retry-After asks for, None where there is none."""
+    text = header.strip()
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def explained(failure: Failure, call: str, slug: str) -> ProviderError:

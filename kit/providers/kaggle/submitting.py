@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from kit.atomic import sha256
-from kit.errors import AuthError, ProviderError, RefusedError
+from kit.errors import AuthError, NothingSent, ProviderError, RefusedError
 from kit.providers.base import Submitted
 from kit.providers.kaggle.client import Client
 from kit.providers.kaggle.reading import items, submitted
 from kit.providers.kaggle.refusals import SITE
 from kit.providers.kaggle.text import line
 from kit.providers.kaggle.uploads import upload
-from kit.providers.marks import attempt_mark
+from kit.providers.marks import attempt_mark, file_mark, mark_in, unmarked
 
 _PAGE = 200
 _MOST_PAGES = 50
@@ -48,14 +48,28 @@ def listed(client: Client) -> Iterator[Submitted]:
 def hand_in(client: Client, path: Path, message: str) -> Submitted:
     """Upload a file and create one submission of it.
 
+    Args:
+        client: who hands it in.
+        path: the file.
+        message: the description; it may end with the mark of this attempt, else one is made.
+
     Raises:
+        NothingSent: Ctrl-C during the upload.
         RefusedError: Kaggle said no; nothing was handed in.
         ProviderError: it failed before anything was handed in, or it is not known whether it
             arrived; the message says which.
     """
-    mark = attempt_mark(sha256(path))
+    digest = sha256(path)
+    mark = f"[kit {mark_in(message)}]"
+    if mark.startswith(file_mark(digest)):
+        message = unmarked(message)
+    else:
+        mark = attempt_mark(digest)
     description = f"{line(message, LONGEST)} {mark}".strip()
-    token = _upload(client, path)
+    try:
+        token = _upload(client, path)
+    except KeyboardInterrupt as stop:  # an upload hands nothing in
+        raise NothingSent from stop
     try:
         answer = client.call(
             "competitions/CreateSubmission",
@@ -87,9 +101,9 @@ def _resolved(client: Client, mark: str, error: ProviderError) -> Submitted:
             "  Run the same command again later: it looks first and sends nothing twice."
         ) from error
     raise ProviderError(
-        f"{what}\n  The submission is not in Kaggle's list, so it did not arrive; look at "
-        f"{SITE}/competitions/{client.slug}/submissions to be sure.\n"
-        "  `kit submit --again` sends it once more."
+        f"{what}\n  The submission is not in Kaggle's list: most likely it did not arrive, but the "
+        f"list can be late. Look at {SITE}/competitions/{client.slug}/submissions.\n"
+        "  `kit submit --again` looks once more, and sends it where it is still not listed."
     ) from error
 
 
@@ -104,9 +118,11 @@ def _look(client: Client, mark: str) -> tuple[Submitted | None, bool]:
         except ProviderError:
             pass
         else:
-            looked = True
             if found is not None:
                 return found, True
+            if client.doubt():  # the list of another account says nothing
+                break
+            looked = True
         if number < _LOOKS:
             client.patience.sleep(client.patience.first * 2**number)
     return None, looked

@@ -45,7 +45,7 @@ def upload(client: Client, path: Path, start: Callable[[], dict[str, Any]], noth
         else:
             return token
     error = explained(failure, f"the upload of {path.name}", client.slug)
-    raise _refused(error, nothing) from failure
+    raise _refused(error, nothing, failure) from failure
 
 
 def _place(start: Callable[[], dict[str, Any]], nothing: str) -> tuple[str, str]:
@@ -55,15 +55,17 @@ def _place(start: Callable[[], dict[str, Any]], nothing: str) -> tuple[str, str]
     except RefusedError:
         raise
     except ProviderError as error:
-        raise _refused(error, nothing) from error
+        raise _refused(error, nothing, error.__cause__) from error
     token, address = str(answer.get("token") or ""), str(answer.get("createUrl") or "")
     if not token or not address.startswith(("http://", "https://")):
-        raise _refused(ProviderError("Kaggle's answer names no place to upload to."), nothing)
+        raise _refused(ProviderError("Kaggle's answer names no place to upload to."), nothing, None)
     return token, address
 
 
-def _refused(error: ProviderError, nothing: str) -> RefusedError:
-    return RefusedError(f"{str(error).splitlines()[0]}\n  {nothing}")
+def _refused(error: ProviderError, nothing: str, cause: BaseException | None) -> RefusedError:
+    what, *ways = str(error).splitlines()
+    setup = isinstance(cause, Failure) and cause.how == "setup"  # the same again does not help
+    return RefusedError("\n".join([what, *(ways if setup else ()), f"  {nothing}"]))
 
 
 def _put(patience: Patience, address: str, path: Path, size: int) -> None:
@@ -129,5 +131,9 @@ def _request(
             timeout=(patience.connect, patience.transfer),
             allow_redirects=False,
         )
-    except requests.RequestException as error:
+    except (
+        OSError
+    ) as error:  # those of requests, and a plain one for certificates that are not there
+        if not isinstance(error, requests.RequestException) and error.errno is not None:
+            raise  # the file cannot be read
         raise failure_of(error) from error
