@@ -35,7 +35,7 @@ def naps() -> Naps:
 @pytest.fixture
 def patience(naps: Naps, monkeypatch: pytest.MonkeyPatch) -> Patience:
     """Short timeouts, no real waits."""
-    short = Patience(connect=2.0, answer=1.0, transfer=1.0, attempts=4, sleep=naps)
+    short = Patience(connect=2.0, answer=2.0, transfer=2.0, attempts=4, sleep=naps)
     monkeypatch.setattr(client, "PATIENCE", short)
     return short
 
