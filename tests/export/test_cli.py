@@ -157,9 +157,9 @@ def test_flags_that_do_not_fit(
 def test_a_provider_that_cannot_push_says_how_to_do_it_by_hand(
     toy: Make, kept: Kept, kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(KaggleProvider, "publisher", raising=False)
     competition = toy()
     kept(competition, "linear")
+    monkeypatch.setattr("kit.providers.base.load_provider", lambda *_: object())
     done = kit(competition, "export", "linear", "--push", "--id", "ann/toy-models")
     assert done.code == 3
     assert "kaggle datasets create -p FOLDER/dataset -r zip" in done.err
