@@ -5,7 +5,6 @@
     - UnknownName              a model, metric, splitter, ... that no registry knows
     - NoCompetition            there is no kit.toml where one is looked for
   + DataError                  the files contradict kit.toml (missing column, repeated ids, ...)
-    - LeakError                a feature looks at other rows, a fold saw its own labels
   + UserCodeError              features.py, model.py, metric.py or splits.py failed: file, line
   + RunError                   a run is not there, or its folder is damaged
     - FoldMismatch             runs validated on different folds cannot be compared or blended
@@ -47,10 +46,6 @@ class NoCompetition(ConfigError):
 
 class DataError(KitError):
     """The data files contradict `kit.toml` or each other."""
-
-
-class LeakError(DataError):
-    """Something that is scored would see what it must not see."""
 
 
 class UserCodeError(KitError):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+
+if TYPE_CHECKING:
+    from kit.cli.output import Output
+    from kit.competition import Competition
 
 
 def data(
@@ -27,26 +30,33 @@ def data(
 
     A file that was changed since is named and left alone; --force fetches it again.
     """
-    if names:
-        _some(names, force, directory, set_, json=json, quiet=quiet)
-        return
-    from kit.cli.output import Output, size
+    from kit.cli.output import Output
     from kit.competition import Competition
-    from kit.providers.base import load_provider, notes_of
-    from kit.providers.manifest import (
-        Known,
-        compare,
-        fetch_anew,
-        fetch_beside,
-        manifest,
-        write_manifest,
-    )
+    from kit.errors import ConfigError
 
+    if not all(name.strip("/ ") for name in names or ()):
+        raise ConfigError(
+            "FILE must be the name of a file or folder of the competition. Received: an empty one."
+            "\n  `kit data` without names fetches all files."
+        )
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
+    if names:
+        _some(competition, names, out, force=force)
+    else:
+        _all(competition, out, force=force, verbose=verbose)
+
+
+def _all(competition: Competition, out: Output, *, force: bool, verbose: bool) -> None:
+    """Fetch all files where some are missing or none is known, else say that all is well."""
+    from kit.cli.output import size
+    from kit.providers.base import load_provider
+    from kit.providers.fetching import fetch_anew, fetch_beside
+    from kit.providers.manifest import NOTHING_KNOWN, compare, manifest, write_manifest
+
     raw, record = competition.raw, competition.root / "data" / "manifest.json"
     there = record.is_file() and raw.is_dir() and not force
-    known = compare(raw, record) if there else Known([], {}, {}, whole=False)
+    known = compare(raw, record) if there else NOTHING_KNOWN
     _refuse_changed(known.changed.values(), "all files")
     fetched = not known.whole or bool(known.missing)
     for problem in known.missing.values():
@@ -54,15 +64,13 @@ def data(
     if fetched:
         provider = load_provider(competition.slug, competition.settings.provider, competition.root)
         raw.mkdir(parents=True, exist_ok=True)
-        with out.transfer("fetched") as progress:
+        with out.notes(provider), out.transfer("fetched") as progress:
             if force:
                 fetch_anew(provider, raw, progress)
             elif known.whole:
                 provider.fetch(raw, progress)
             else:
                 fetch_beside(lambda aside: provider.fetch(aside, progress), raw, known.good)
-        for note in notes_of(provider):
-            out.remark(f"kit: {note}")
         files = write_manifest(raw, record)
     else:
         files = manifest(raw)
@@ -78,6 +86,35 @@ def data(
         out.say("\nAll files are as they were fetched.")
 
 
+def _some(competition: Competition, names: list[str], out: Output, *, force: bool) -> None:
+    """Fetch single files and folders; the record of all files is brought up to date."""
+    from kit.cli.output import size
+    from kit.errors import ConfigError
+    from kit.providers.base import Selects, load_provider
+    from kit.providers.fetching import fetch_beside
+    from kit.providers.manifest import NOTHING_KNOWN, compare, update_manifest
+
+    provider = load_provider(competition.slug, competition.settings.provider, competition.root)
+    if not isinstance(provider, Selects):
+        raise ConfigError(
+            f"the provider {competition.settings.provider.name!r} gives all files or none: "
+            "`kit data` without names"
+        )
+    selects: Selects = provider
+    raw, record = competition.raw, competition.root / "data" / "manifest.json"
+    known = compare(raw, record, names) if record.is_file() else NOTHING_KNOWN
+    if not force:
+        _refuse_changed(known.changed.values(), "these files")
+    raw.mkdir(parents=True, exist_ok=True)
+    with out.notes(provider), out.transfer("fetched") as progress:
+        found = fetch_beside(
+            lambda aside: selects.fetch_some(names, aside, progress), raw, known.good, force=force
+        )
+    files = update_manifest(raw, record, found)
+    out.document({"fetched": sorted(found), "files": files})
+    out.table(["file", "size"], [[name, size(int(fact["bytes"]))] for name, fact in files.items()])
+
+
 def _refuse_changed(changed: Iterable[str], what: str) -> None:
     """Raise `DataError` where files were changed since they were fetched."""
     from kit.errors import DataError
@@ -90,50 +127,3 @@ def _refuse_changed(changed: Iterable[str], what: str) -> None:
             + f"\n  It stays as it is. `kit data{command} --force` fetches {what} "
             "again and gives up yours."
         )
-
-
-def _some(
-    names: list[str],
-    force: bool,
-    directory: Path | None,
-    set_: list[str] | None,
-    *,
-    json: bool,
-    quiet: bool,
-) -> None:
-    """Fetch single files and folders; the record of all files is brought up to date."""
-    from kit.cli.output import Output, size
-    from kit.competition import Competition
-    from kit.errors import ConfigError
-    from kit.providers.base import Selects, load_provider, notes_of
-    from kit.providers.manifest import Known, compare, fetch_beside, update_manifest
-
-    if not all(name.strip("/ ") for name in names):
-        raise ConfigError(
-            "FILE must be the name of a file or folder of the competition. Received: an empty one."
-            "\n  `kit data` without names fetches all files."
-        )
-    out = Output(json=json, quiet=quiet)
-    competition = Competition.find(directory, set_ or [])
-    provider = load_provider(competition.slug, competition.settings.provider, competition.root)
-    if not isinstance(provider, Selects):
-        raise ConfigError(
-            f"the provider {competition.settings.provider.name!r} gives all files or none: "
-            "`kit data` without names"
-        )
-    selects: Selects = provider
-    raw, record = competition.raw, competition.root / "data" / "manifest.json"
-    there = record.is_file()
-    known = compare(raw, record, names) if there else Known([], {}, {}, whole=False)
-    if not force:
-        _refuse_changed(known.changed.values(), "these files")
-    raw.mkdir(parents=True, exist_ok=True)
-    with out.transfer("fetched") as progress:
-        found = fetch_beside(
-            lambda aside: selects.fetch_some(names, aside, progress), raw, known.good, force=force
-        )
-    for note in notes_of(provider):
-        out.remark(f"kit: {note}")
-    files = update_manifest(raw, record, found)
-    out.document({"fetched": sorted(found), "files": files})
-    out.table(["file", "size"], [[name, size(int(fact["bytes"]))] for name, fact in files.items()])

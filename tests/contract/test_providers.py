@@ -14,7 +14,8 @@ from kit.competition import ProviderSpec
 from kit.errors import AuthError, DataError, KitError, ProviderError, UnknownName
 from kit.metrics import load_metric
 from kit.providers.base import Contest, Provider, contest, load_provider
-from kit.providers.manifest import fetch_beside, manifest, verify, write_manifest
+from kit.providers.fetching import fetch_beside
+from kit.providers.manifest import compare, manifest, write_manifest
 from kit.providers.sample import names
 
 LOCAL_TOML = """
@@ -251,23 +252,26 @@ def test_unknown_provider_is_named(tmp_path: Path) -> None:
         load_provider("x", ProviderSpec(name="smaple"), tmp_path)
 
 
-def test_verify_names_missing_and_changed_files_only(tmp_path: Path) -> None:
+def test_missing_and_changed_files_are_named_and_no_others(tmp_path: Path) -> None:
     raw, path = tmp_path / "raw", tmp_path / "manifest.json"
     (raw / "images").mkdir(parents=True)
     for name, text in (("a.csv", "1"), ("b.csv", "22"), ("c.csv", "3"), ("images/d.png", "4")):
         (raw / name).write_text(text)
     (raw / ".hidden").write_text("x")
     assert set(write_manifest(raw, path)) == {"a.csv", "b.csv", "c.csv", "images/d.png"}
-    assert verify(raw, path) == ([], [])
+    known = compare(raw, path)
+    assert (known.missing, known.changed) == ({}, {})
     (raw / "a.csv").write_text("9")
     (raw / "b.csv").write_text("333")
     (raw / "images/d.png").unlink()
     (raw / "later.csv").write_text("new")
-    found = verify(raw, path)
-    assert [problem.split()[0] for problem in found.changed] == ["a.csv", "b.csv"]
-    assert "other content" in found.changed[0]
-    assert "3 bytes, once 2" in found.changed[1]
-    assert found.missing == ["images/d.png is missing"]
+    found = compare(raw, path)
+    assert found.changed == {
+        "a.csv": "a.csv has changed: same size, other content",
+        "b.csv": "b.csv has changed: 3 bytes, once 2",
+    }
+    assert found.missing == {"images/d.png": "images/d.png is missing"}
+    assert found.good == ["c.csv"]
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -311,7 +315,7 @@ def test_unusable_manifest_is_one_clear_error(content: str | None, tmp_path: Pat
     if content is not None:
         path.write_text(content)
     with pytest.raises(KitError, match=r"manifest\.json (is damaged|does not exist).*kit data"):
-        verify(tmp_path, path)
+        compare(tmp_path, path)
 
 
 def test_manifest_follows_links_and_does_not_go_round_for_ever(tmp_path: Path) -> None:
