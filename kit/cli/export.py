@@ -18,63 +18,72 @@ if TYPE_CHECKING:
     from kit.providers.publishing import Publisher
 
 
+# The options, in the order of the help text.
+Name = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run of kit fit, or one made with kit cv --keep-models."),
+]
+To = Annotated[str, typer.Option("--to", metavar="WHERE", help="Who runs it: kaggle.")]
+Id = Annotated[
+    str | None,
+    typer.Option("--id", metavar="USER/SLUG", help="Your Kaggle name, and the dataset's slug."),
+]
+OutFolder = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="Where to write. Default: exports/RUN."),
+]
+Slug = Annotated[
+    str | None,
+    typer.Option("--competition", metavar="SLUG", help="On Kaggle. Default: that of kit.toml."),
+]
+File = Annotated[str, typer.Option("--file", help="Name of the submission file that is demanded.")]
+HiddenRows = Annotated[
+    int | None,
+    typer.Option("--hidden-rows", help="Rows of the hidden test file, to tell the time."),
+]
+Hours = Annotated[float, typer.Option(help="How long the notebook may run.")]
+Image = Annotated[
+    Path | None, typer.Option("--image", metavar="FILE", help="What pip freeze prints on Kaggle.")
+]
+Wheels = Annotated[
+    Path | None,
+    typer.Option("--wheels", metavar="FOLDER", help="Take wheels from here, not the index."),
+]
+Python = Annotated[
+    str | None, typer.Option("--python", metavar="3.X", help="Python on Kaggle. Default: as here.")
+]
+Gpu = Annotated[bool, typer.Option("--gpu", help="Ask for a GPU.")]
+Proof = Annotated[
+    bool, typer.Option("--proof/--no-proof", help="Try it in a clean environment first.")
+]
+DoPush = Annotated[
+    bool, typer.Option("--push", help="Upload, run on Kaggle, check what comes out.")
+]
+Submit = Annotated[bool, typer.Option("--submit", help="With --push: submit that version then.")]
+Again = Annotated[
+    bool, typer.Option("--again", help="With --submit: once more, where the answer was lost.")
+]
+Message = Annotated[str, typer.Option("-m", "--message", help="Description.")]
+
+
 def export(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="A run of kit fit, or one made with kit cv --keep-models."
-        ),
-    ],
-    to: Annotated[
-        str, typer.Option("--to", metavar="WHERE", help="Who runs it: kaggle.")
-    ] = "kaggle",
-    id_: Annotated[
-        str | None,
-        typer.Option("--id", metavar="USER/SLUG", help="Your Kaggle name, and the dataset's slug."),
-    ] = None,
-    out_folder: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FOLDER", help="Where to write. Default: exports/RUN."),
-    ] = None,
-    slug: Annotated[
-        str | None,
-        typer.Option("--competition", metavar="SLUG", help="On Kaggle. Default: that of kit.toml."),
-    ] = None,
-    file: Annotated[
-        str, typer.Option("--file", help="Name of the submission file that is demanded.")
-    ] = "submission.csv",
-    hidden_rows: Annotated[
-        int | None,
-        typer.Option("--hidden-rows", help="Rows of the hidden test file, to tell the time."),
-    ] = None,
-    hours: Annotated[float, typer.Option(help="How long the notebook may run.")] = 9.0,
-    image: Annotated[
-        Path | None,
-        typer.Option("--image", metavar="FILE", help="What pip freeze prints on Kaggle."),
-    ] = None,
-    wheels: Annotated[
-        Path | None,
-        typer.Option("--wheels", metavar="FOLDER", help="Take wheels from here, not the index."),
-    ] = None,
-    python: Annotated[
-        str | None,
-        typer.Option("--python", metavar="3.X", help="Python on Kaggle. Default: as here."),
-    ] = None,
-    gpu: Annotated[bool, typer.Option("--gpu", help="Ask for a GPU.")] = False,
-    proof: Annotated[
-        bool, typer.Option("--proof/--no-proof", help="Try it in a clean environment first.")
-    ] = True,
-    push: Annotated[
-        bool, typer.Option("--push", help="Upload, run on Kaggle, check what comes out.")
-    ] = False,
-    submit: Annotated[
-        bool, typer.Option("--submit", help="With --push: submit that version then.")
-    ] = False,
-    again: Annotated[
-        bool,
-        typer.Option("--again", help="With --submit: once more, where the answer was lost."),
-    ] = False,
-    message: Annotated[str, typer.Option("-m", "--message", help="Description.")] = "",
+    name: Name,
+    to: To = "kaggle",
+    id_: Id = None,
+    out_folder: OutFolder = None,
+    slug: Slug = None,
+    file: File = "submission.csv",
+    hidden_rows: HiddenRows = None,
+    hours: Hours = 9.0,
+    image: Image = None,
+    wheels: Wheels = None,
+    python: Python = None,
+    gpu: Gpu = False,
+    proof: Proof = True,
+    push: DoPush = False,
+    submit: Submit = False,
+    again: Again = False,
+    message: Message = "",
     directory: Directory = None,
     set_: Set = None,
     json: Json = False,
@@ -88,50 +97,53 @@ def export(
     """
     from kit.cli.output import Output
     from kit.competition import Competition
-    from kit.errors import ConfigError
-    from kit.export.names import names_of
+    from kit.export.publishing import Push
     from kit.export.ready import Wishes
     from kit.export.ready import export as make
     from kit.runs import find_run
 
     out = Output(json=json, quiet=quiet)
+    _refuse_combinations(to, push=push, submit=submit, again=again)
+    competition = Competition.find(directory, set_ or [])
+    names = _names(competition, id_, slug, file, push=push)
+    publisher = _publisher(competition, names, out) if push else None
+    wishes = Wishes(
+        names=names, out=out_folder, proof=proof, hidden_rows=hidden_rows, hours=hours,
+        image=image, wheels=wheels, python=python, gpu=gpu,
+    )  # fmt: skip
+    made = make(competition, find_run(competition.runs, name), wishes, out.remark)
+    _show(made, out)
+    if publisher is None or not made.ready:
+        _made(made, name, out)
+        return
+    going = Push(competition, made, publisher, hours=hours, tell=out.remark)
+    _published(going.run(submit=submit, message=message, again=again), made, name, out)
+
+
+def _refuse_combinations(to: str, *, push: bool, submit: bool, again: bool) -> None:
+    from kit.errors import ConfigError
+
     if to != "kaggle":
         raise ConfigError(f"--to must be kaggle. Received: {to!r}")
     if submit and not push:
         raise ConfigError("--submit needs --push: what is submitted must have run on Kaggle")
     if again and not submit:
         raise ConfigError("--again needs --submit: it says that one may be sent once more")
-    competition = Competition.find(directory, set_ or [])
+
+
+def _names(
+    competition: Competition, id_: str | None, slug: str | None, file: str, *, push: bool
+) -> Names:
+    """Who and what it is called on Kaggle."""
+    from kit.errors import ConfigError
+    from kit.export.names import names_of
+
     source = competition.settings.provider
     known = source.source if source.name == "kaggle" else ""  # elsewhere it is a path
     names = names_of(competition.slug, id_, slug or known or None, file)
     if push and not names.complete:
         raise ConfigError("--push needs --id USER/SLUG, with your name on Kaggle")
-    publisher = _publisher(competition, names, out) if push else None
-    wishes = Wishes(
-        names=names,
-        out=out_folder,
-        proof=proof,
-        hidden_rows=hidden_rows,
-        hours=hours,
-        image=image,
-        wheels=wheels,
-        python=python,
-        gpu=gpu,
-    )
-    made = make(competition, find_run(competition.runs, name), wishes, out.remark)
-    if publisher is None or not made.ready:
-        out.document(made.to_json())
-        _show(made, out)
-        if not made.ready:
-            _refuse(made, out)
-        _way_on(made, name, out)
-        return
-    _show(made, out)
-    from kit.export.publishing import Push
-
-    going = Push(competition, made, publisher, hours=hours, tell=out.remark)
-    _published(going.run(submit=submit, message=message, again=again), made, name, out)
+    return names
 
 
 def _publisher(competition: Competition, names: Names, out: Output) -> Publisher:
@@ -192,13 +204,13 @@ def _show(made: Exported, out: Output) -> None:
         out.say(f"note: {note}")
 
 
-def _refuse(made: Exported, out: Output) -> None:
-    for sentence in made.missing:
-        out.problem(f"not ready: {sentence}")
-    raise typer.Exit(1)
-
-
-def _way_on(made: Exported, name: str, out: Output) -> None:
+def _made(made: Exported, name: str, out: Output) -> None:
+    """The end, where nothing is pushed: what is missing, or the next step."""
+    out.document(made.to_json())
+    if not made.ready:
+        for sentence in made.missing:
+            out.problem(f"not ready: {sentence}")
+        raise typer.Exit(1)
     out.say("\nReady to be pushed.")
     if made.bundle.names.complete:
         out.next(f"kit export {name} --id {made.bundle.names.dataset} --push")

@@ -122,14 +122,9 @@ def new(
     provider = load_provider(root.name, spec, root)
     with out.notes(provider), out.transfer("fetched") as progress:
         inference = create(
-            root,
-            provider,
-            spec,
-            flags=flags,
-            overrides=overrides,
-            template=template,
-            progress=progress,
-        )
+            root, provider, spec,
+            flags=flags, overrides=overrides, template=template, progress=progress,
+        )  # fmt: skip
     _report(out, root, inference, verbose)
 
 

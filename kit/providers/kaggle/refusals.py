@@ -191,6 +191,18 @@ def _named(words: str, slug: str) -> str:
     return f"Copy the file under the name {name}, then `kit submit --file {name}`."
 
 
+def _unknown(**how: Any) -> _Rule:
+    """There is no such competition, for this account at least."""
+    return _Rule(
+        **how,
+        what="Kaggle knows no competition {slug!r}, or this account must not see it.",
+        way=lambda words, slug: (
+            f"Is the name right? It is the last part of the address: {SITE}/competitions/NAME."
+        ),
+        quote=False,
+    )
+
+
 _RULES = (
     _Rule(
         pattern=r"accept\b.{0,40}\brules|RulesAcceptanceRequired",
@@ -276,28 +288,14 @@ _RULES = (
         ),
         quote=False,
     ),
-    _Rule(
+    _unknown(
         pattern="competitions.get|^ *not found",
         status=(403, 404),
         calls=("GetCompetition", "ListCompetitionPages", "DownloadDataFiles", "ListSubmissions",
                "GetSubmissionLimits", "ListDataTreeFiles", "StartSubmissionUpload",
                "DownloadLeaderboard", "GetLeaderboard"),
-        what="Kaggle knows no competition {slug!r}, or this account must not see it.",
-        way=lambda words, slug: (
-            f"Is the name right? It is the last part of the address: {SITE}/competitions/NAME."
-        ),
-        quote=False,
     ),
-    _Rule(
-        pattern="",
-        status=(404,),
-        calls=("GetCompetition",),
-        what="Kaggle knows no competition {slug!r}, or this account must not see it.",
-        way=lambda words, slug: (
-            f"Is the name right? It is the last part of the address: {SITE}/competitions/NAME."
-        ),
-        quote=False,
-    ),
+    _unknown(pattern="", status=(404,), calls=("GetCompetition",)),
     _Rule(
         pattern="",
         status=(404,),
