@@ -180,6 +180,41 @@ def make_competition(tmp_path: Path) -> Callable[..., Competition]:
 
 
 @pytest.fixture
+def mixed() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """90 training and 30 test rows: numbers with gaps, a category, a date; a binary target `y`."""
+    import numpy as np
+    import pandas as pd
+
+    n, size = 90, 120
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": [f"r{k}" for k in range(size)], "a": rng.normal(size=size)})
+    frame["c"] = pd.Series(rng.choice(["u", "v", "w"], size)).astype("str")
+    frame["d"] = pd.date_range("2020-01-01", periods=size).strftime("%d/%m/%Y").astype("str")
+    frame.loc[::9, "a"] = np.nan
+    noisy = frame["a"].fillna(0) + (frame["c"] == "u") + rng.normal(scale=0.5, size=size)
+    frame["y"] = (noisy > 0.3).astype(int)
+    return frame[:n], frame[n:].drop(columns="y")
+
+
+@pytest.fixture
+def without_data(tmp_path: Path) -> Callable[..., Competition]:
+    """A folder with a kit.toml and nothing else: ``without_data("rmse", provider="kaggle")``."""
+    binary = ('"binary"', '\nclasses = ["0", "1"]', '"probability"')
+    task = {"rmse": ('"regression"', "", '"value"'), "roc_auc": binary, "log_loss": binary}
+
+    def make(metric: str, *, provider: str = "local") -> Competition:
+        kind, classes, wants = task[metric]
+        (tmp_path / "kit.toml").write_text(
+            f'schema = 1\n[competition]\nslug = "toy"\n[provider]\nname = "{provider}"\n'
+            f'[columns]\nid = "id"\ntarget = ["y"]\n'
+            f'[task]\ntype = {kind}\nmetric = "{metric}"{classes}\n[submission]\nwants = {wants}\n'
+        )
+        return Competition.load(tmp_path)
+
+    return make
+
+
+@pytest.fixture
 def make_run() -> Callable[..., Run]:
     """Publish a run that nobody computed.
 

@@ -18,22 +18,6 @@ from kit.providers.base import Contest, Limits, Standing, Submitted
 from kit.runs import Run
 from kit.submission.receipts import Receipt, read_receipts, write_receipt
 
-TOML = """
-schema = 1
-[competition]
-slug = "toy"
-[provider]
-name = "kaggle"
-[columns]
-id = "id"
-target = ["y"]
-[task]
-type = "binary"
-metric = "roc_auc"
-classes = ["0", "1"]
-[submission]
-wants = "probability"
-"""
 RNG = np.random.default_rng(3)
 NOISE = [RNG.normal(size=60) for _ in range(9)]
 
@@ -79,9 +63,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Competition:
-    (tmp_path / "kit.toml").write_text(TOML)
-    return Competition.load(tmp_path)
+def where(without_data: Callable[..., Competition]) -> Competition:
+    return without_data("roc_auc", provider="kaggle")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,6 +19,7 @@ from kit.runs import Run
 from kit.session import open_session
 
 Make = Callable[..., Competition]
+Mixed = tuple[pd.DataFrame, pd.DataFrame]
 
 MODELS: dict[str, Any] = {
     "lightgbm": {"params": {"n_estimators": 10, "patience": 5}},
@@ -27,24 +27,12 @@ MODELS: dict[str, Any] = {
 }
 
 
-def frames(n: int = 90, n_test: int = 30) -> tuple[pd.DataFrame, pd.DataFrame]:
-    rng = np.random.default_rng(0)
-    size = n + n_test
-    frame = pd.DataFrame({"id": [f"r{k}" for k in range(size)], "a": rng.normal(size=size)})
-    frame["c"] = pd.Series(rng.choice(["u", "v", "w"], size)).astype("str")
-    frame["d"] = pd.date_range("2020-01-01", periods=size).strftime("%d/%m/%Y").astype("str")
-    frame.loc[::9, "a"] = np.nan
-    noisy = frame["a"].fillna(0) + (frame["c"] == "u") + rng.normal(scale=0.5, size=size)
-    frame["y"] = (noisy > 0.3).astype(int)
-    return frame[:n], frame[n:].drop(columns="y")
-
-
 @pytest.fixture
-def toy(make_competition: Make) -> Make:
+def toy(make_competition: Make, mixed: Mixed) -> Make:
     """``toy(**tables)``: numbers, categories and dates; binary."""
 
     def make(**tables: Any) -> Competition:
-        train, test = frames()
+        train, test = mixed
         columns = {"kinds": {"c": "category", "d": "datetime"}}
         return make_competition(train, test, **{"models": MODELS, "columns": columns, **tables})
 

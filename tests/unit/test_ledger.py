@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,24 +13,10 @@ from kit.competition import Competition
 from kit.ledger import fit_line, ledger
 from kit.submission.receipts import Receipt, write_receipt
 
-TOML = """
-schema = 1
-[competition]
-slug = "toy"
-[columns]
-target = ["y"]
-[task]
-type = "regression"
-metric = "rmse"
-[submission]
-wants = "value"
-"""
-
 
 @pytest.fixture
-def where(tmp_path: Path) -> Competition:
-    (tmp_path / "kit.toml").write_text(TOML)
-    return Competition.load(tmp_path)
+def where(without_data: Callable[..., Competition]) -> Competition:
+    return without_data("rmse")
 
 
 def handed_in(where: Competition, number: int, cv: float | None, public: float | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,26 +15,13 @@ from kit.providers.base import Contest, Submitted
 from kit.runs import Run
 from kit.submission.receipts import Receipt, write_receipt
 
-TOML = """
-schema = 1
-[competition]
-slug = "toy"
-[columns]
-target = ["y"]
-[task]
-type = "regression"
-metric = "rmse"
-[submission]
-wants = "value"
-"""
 RNG = np.random.default_rng(3)
 NOISE = [RNG.normal(size=60) for _ in range(9)]
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Competition:
-    (tmp_path / "kit.toml").write_text(TOML)
-    return Competition.load(tmp_path)
+def where(without_data: Callable[..., Competition]) -> Competition:
+    return without_data("rmse")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,27 +21,13 @@ from kit.providers.base import Limits, Submitted
 from kit.runs import Run
 from kit.submission.receipts import Receipt, write_receipt
 
-TOML = """
-schema = 1
-[competition]
-slug = "toy"
-[columns]
-target = ["y"]
-[task]
-type = "binary"
-metric = "roc_auc"
-classes = ["0", "1"]
-[submission]
-wants = "probability"
-"""
 RNG = np.random.default_rng(3)
 NOISE = [RNG.normal(size=60) for _ in range(9)]
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Competition:
-    (tmp_path / "kit.toml").write_text(TOML)
-    return Competition.load(tmp_path)
+def where(without_data: Callable[..., Competition]) -> Competition:
+    return without_data("roc_auc")
 
 
 @pytest.fixture
@@ -295,10 +280,9 @@ def test_other_folds_are_compared_unpaired_which_is_less_sure(
 
 
 def test_less_is_better_turns_the_chance(
-    where: Competition, hand_in: Callable[..., Run], tmp_path: Path
+    hand_in: Callable[..., Run], without_data: Callable[..., Competition]
 ) -> None:
-    (tmp_path / "kit.toml").write_text(TOML.replace("roc_auc", "log_loss"))
-    less = Competition.load(tmp_path)
+    less = without_data("log_loss")
     facts = {"metric": "log_loss", "up": False}
     hand_in(0, [0.50, 0.60, 0.70], 0.55, **facts)
     hand_in(1, [0.60, 0.71, 0.80], 0.65, **facts)

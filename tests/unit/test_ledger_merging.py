@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,20 +19,6 @@ from kit.submission.receipts import Receipt, read_receipts, write_receipt
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HASH = "0123abcd" * 8
-TOML = """
-schema = 1
-[competition]
-slug = "toy"
-[provider]
-name = "kaggle"
-[columns]
-target = ["y"]
-[task]
-type = "regression"
-metric = "rmse"
-[submission]
-wants = "value"
-"""
 
 
 def at(minutes: float) -> str:
@@ -56,9 +42,8 @@ def joined(ours: Receipt, theirs: Submitted) -> bool:
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Competition:
-    (tmp_path / "kit.toml").write_text(TOML)
-    return Competition.load(tmp_path)
+def where(without_data: Callable[..., Competition]) -> Competition:
+    return without_data("rmse", provider="kaggle")
 
 
 @pytest.mark.parametrize("seed", range(200))

@@ -29,6 +29,7 @@ from kit.selection import best_run
 from kit.session import open_session
 
 Make = Callable[..., Competition]
+Mixed = tuple[pd.DataFrame, pd.DataFrame]
 
 MODELS: dict[str, Any] = {
     "lightgbm": {"params": {"n_estimators": 40, "patience": 5}},
@@ -48,22 +49,10 @@ def features(df):
 """
 
 
-def frames(n: int = 90, n_test: int = 30) -> tuple[pd.DataFrame, pd.DataFrame]:
-    rng = np.random.default_rng(0)
-    size = n + n_test
-    frame = pd.DataFrame({"id": [f"r{k}" for k in range(size)], "a": rng.normal(size=size)})
-    frame["c"] = pd.Series(rng.choice(["u", "v", "w"], size)).astype("str")
-    frame["d"] = pd.date_range("2020-01-01", periods=size).strftime("%d/%m/%Y").astype("str")
-    frame.loc[::9, "a"] = np.nan
-    noisy = frame["a"].fillna(0) + (frame["c"] == "u") + rng.normal(scale=0.5, size=size)
-    frame["y"] = (noisy > 0.3).astype(int)
-    return frame[:n], frame[n:].drop(columns="y")
-
-
 @pytest.fixture
-def toy(make_competition: Make) -> Make:
+def toy(make_competition: Make, mixed: Mixed) -> Make:
     def make(**tables: Any) -> Competition:
-        train, test = frames()
+        train, test = mixed
         kinds = {"c": "category", "d": "datetime"}
         columns = {"kinds": kinds}
         code = tables.pop("code", {"model.py": MODEL})
@@ -85,11 +74,11 @@ def predicted(run: Run) -> np.ndarray:
     return run.test()["pred"].to_numpy()
 
 
-def test_a_refitted_run_used_every_training_row(toy: Make) -> None:
+def test_a_refitted_run_used_every_training_row(toy: Make, mixed: Mixed) -> None:
     competition = toy()
     (run,) = validated(competition, "prior")
     fitted = refit(competition, run)
-    assert predicted(fitted) == pytest.approx(frames()[0]["y"].mean(), abs=1e-12)
+    assert predicted(fitted) == pytest.approx(mixed[0]["y"].mean(), abs=1e-12)
 
 
 def test_a_refitted_run_shows_the_validation_of_its_parent(toy: Make) -> None:
@@ -217,10 +206,10 @@ def test_labels_are_decided_and_spelled_as_in_the_submission(toy: Make, tmp_path
     assert found.columns == ("id", "y")
 
 
-def test_unusual_rows_are_predicted_and_named(toy: Make, tmp_path: Path) -> None:
+def test_unusual_rows_are_predicted_and_named(toy: Make, mixed: Mixed, tmp_path: Path) -> None:
     competition = toy()
     (run,) = validated(competition, "lightgbm", keep=True)
-    rows = frames()[1].assign(extra=1)
+    rows = mixed[1].assign(extra=1)
     rows.loc[rows.index[:3], "c"] = "never seen"
     rows.to_csv(tmp_path / "new.csv", index=False)
     found = predict_file(competition, run, tmp_path / "new.csv", rows=10)
@@ -235,12 +224,12 @@ def test_unusual_rows_are_predicted_and_named(toy: Make, tmp_path: Path) -> None
     assert list(pd.read_csv(found.path)["id"]) == list(range(30))
 
 
-def test_an_unseen_level_counts_as_missing(toy: Make, tmp_path: Path) -> None:
+def test_an_unseen_level_counts_as_missing(toy: Make, mixed: Mixed, tmp_path: Path) -> None:
     competition = toy()
     (run,) = validated(competition, "lightgbm", keep=True)
     outcome = []
     for value in ("never seen", ""):
-        frames()[1].assign(c=value).to_csv(tmp_path / "new.csv", index=False)
+        mixed[1].assign(c=value).to_csv(tmp_path / "new.csv", index=False)
         found = predict_file(competition, run, tmp_path / "new.csv", tmp_path / "o.csv")
         outcome.append(found.path.read_text())
     assert outcome[0] == outcome[1]
