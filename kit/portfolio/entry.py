@@ -1,0 +1,52 @@
+"""One configuration of the portfolio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kit.competition import Kind, ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One configuration.
+
+    Attributes:
+        name: as in `kit cv NAME`.
+        use: registered name of the model.
+        why: what it is there for, in a few words.
+        params: hyper-parameters.
+        recipe: how columns are prepared; empty: as the model's family asks for.
+        min_rows, max_rows: on fewer or more training rows it is left out.
+        max_cells: the same for rows x features.
+        min_seconds: with less time for it, it is not started; of tables up to a million cells.
+        tasks: types of task it is for; empty: all.
+        levels: only for data with categories whose levels other models do not see.
+        kinds: only for data with a column of one of these kinds; empty: any data.
+        package: the optional package it needs.
+        seeded: whether another seed gives another model.
+        weight: how many fair shares of the time it may have.
+    """
+
+    name: str
+    use: str
+    why: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str = ""
+    min_rows: int = 0
+    max_rows: float = float("inf")
+    max_cells: float = float("inf")
+    min_seconds: float = 2.0
+    tasks: tuple[str, ...] = ()
+    levels: bool = False
+    kinds: tuple[Kind, ...] = ()
+    package: str = ""
+    seeded: bool = True
+    weight: float = 1.0
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The same as `[models.<name>]` of `kit.toml` says it."""
+        return ModelSpec(use=self.use, params=dict(self.params), recipe=self.recipe)
