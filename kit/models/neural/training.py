@@ -7,6 +7,7 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,28 @@ def start(problem: Problem) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(problem.threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    flags = os.environ.get("XLA_FLAGS", "")
+    if os.environ.get("KERAS_BACKEND") == "jax" and "deterministic_ops" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
     with _quiet_stderr() if "keras" not in sys.modules else nullcontext():
         import keras
 
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            tf.get_logger().setLevel("ERROR")
-            tf.config.experimental.enable_op_determinism()
+        _repeatable(keras.backend.backend())
     keras.backend.clear_session()
     keras.utils.set_random_seed(problem.seed % 2**31)
     return keras
+
+
+def _repeatable(backend: str) -> None:
+    """The same seed gives the same sums on a GPU, too; JAX must know before it is imported."""
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+        tf.config.experimental.enable_op_determinism()
+    elif backend == "torch":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        import_module("torch").use_deterministic_algorithms(True, warn_only=True)
 
 
 @contextmanager
