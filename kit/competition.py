@@ -112,17 +112,21 @@ class CVSpec:
     `models` is what `kit cv` validates when none is named; empty: the short list of the portfolio.
     `splitter` is a registered name, `module:attribute` of the competition's `splits.py`, or "file":
     then `folds.parquet` in the competition's folder, a teammate's perhaps, is the truth.
-    `block` is the length of the validation blocks of the splitter `time_blocks`, as pandas reads
-    durations ("11D"). `early_stopping`: "inner" holds out a part of the training rows; "cross"
-    trains all folds side by side and stops each where the other folds are best together (models
-    that cannot, and folds in time order, use "inner"); "fold" uses the scored fold itself, which
-    is optimistic and marked `*` wherever the score is shown.
+    `block` is the length of the validation blocks of the splitter `time_blocks`, `horizon` that of
+    the windows of `time_windows` and `group_time` (as long as the test period), `gap` the distance
+    in time kept free before (`time_blocks`: around) what is scored; all as pandas reads durations
+    ("11D"), see `kit.time_splitters`. `early_stopping`: "inner" holds out a part of the training
+    rows; "cross" trains all folds side by side and stops each where the other folds are best
+    together (models that cannot, and folds in time order, use "inner"); "fold" uses the scored
+    fold itself, which is optimistic and marked `*` wherever the score is shown.
     """
 
     splitter: str = "kfold"
     n_splits: Annotated[int, Within(2, MAX_FOLDS)] = 5
     seed: Annotated[int, Within(0, 2**32 - 1)] = 42  # what NumPy takes
     block: str = ""
+    horizon: str = ""
+    gap: str = ""
     models: tuple[str, ...] = ()
     early_stopping: Literal["inner", "cross", "fold"] = "inner"
 

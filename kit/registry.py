@@ -171,8 +171,10 @@ SPLITTERS = Registry(
         "stratified_kfold": "kit.splitters:stratified_kfold",
         "group_kfold": "kit.splitters:group_kfold",
         "stratified_group_kfold": "kit.splitters:stratified_group_kfold",
-        "time_series": "kit.splitters:time_series",
-        "time_blocks": "kit.splitters:time_blocks",
+        "time_series": "kit.time_splitters:time_series",
+        "time_windows": "kit.time_splitters:time_windows",
+        "time_blocks": "kit.time_splitters:time_blocks",
+        "group_time": "kit.time_splitters:group_time",
     },
 )
 

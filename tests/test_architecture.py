@@ -32,6 +32,7 @@ LAYERS = (
         "decision",
         "scoring",
         "splitters",
+        "time_splitters",
         "preprocessing",
         "models",
         "providers",
