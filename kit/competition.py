@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from kit.config import Within, apply_overrides, build, read_toml
 from kit.errors import ConfigError, NoCompetition, nearest
 from kit.registry import PROVIDERS
+from kit.series import SeriesSpec, check_series
 
 CONFIG_NAME = "kit.toml"
 MAX_FOLDS = 127  # int8
@@ -174,6 +175,7 @@ class Settings:
     files: Files = field(default_factory=Files)
     columns: Columns = field(default_factory=Columns)
     cv: CVSpec = field(default_factory=CVSpec)
+    series: SeriesSpec | None = None
     models: dict[str, ModelSpec] = field(default_factory=dict)
     check: CheckSpec = field(default_factory=CheckSpec)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
@@ -359,6 +361,14 @@ def _check(settings: Settings) -> None:
                 f"task.classes must list {'two' if few else 'three or more'} labels for "
                 f"task.type {task.type!r}. Received: {list(task.classes)}"
             )
+    if settings.series is not None:
+        check_series(
+            settings.series,
+            time=columns.time,
+            target=columns.target,
+            task=task.type,
+            unused=columns.drop,
+        )
     twice = [label for label, count in Counter(task.classes).items() if count > 1]
     if twice:
         raise ConfigError(f"task.classes lists {twice[0]!r} twice")

@@ -123,6 +123,9 @@ MODELS = Registry(
         "mlp": "kit.models.neural.mlp:MLP",
         "realmlp": "kit.models.neural.realmlp:RealMLP",
         "tabm": "kit.models.neural.tabm:TabM",
+        "naive": "kit.models.naive:Naive",
+        "seasonal_naive": "kit.models.naive:SeasonalNaive",
+        "sequence": "kit.models.neural.sequence:Sequence",
     },
     about={
         "lightgbm": "boosted trees grown leaf by leaf; the first thing to try",
@@ -135,6 +138,9 @@ MODELS = Registry(
         "mlp": "small Keras network with embeddings",
         "realmlp": "Keras network tuned for tables; all folds in one program",
         "tabm": "Keras network of many heads that share most weights",
+        "naive": "the last value of a series; needs [series]",
+        "seasonal_naive": "the value a season ago, or the mean of several; needs [series]",
+        "sequence": "Keras network that reads a row's past step by step; needs [series]",
     },
 )
 

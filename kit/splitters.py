@@ -220,8 +220,8 @@ def check_splitter(splitter: Splitter, spec: CVSpec | None = None) -> None:
     """The contract of a splitter, on 240 generated rows with groups, classes and equal times.
 
     One fold or none per row, the same seed gives the same folds, no fold trains on a group that it
-    validates when the splitter asks for groups, and nothing is validated before it is trained on
-    when it is forward.
+    validates when the splitter asks for groups, nothing is validated before it is trained on when
+    it is forward, and `spec.gap` (days here) is kept.
 
     Raises:
         ConfigError: the contract is broken; the message says how.
@@ -251,6 +251,15 @@ def check_splitter(splitter: Splitter, spec: CVSpec | None = None) -> None:
             train = time[folds.train(k)]
             if len(train) and train.max() >= time[folds.valid(k)].min():
                 raise ConfigError(f"{name}: fold {k} trains on times that it validates, or later")
+    if spec.gap.endswith("D"):
+        for k in range(folds.n_splits):
+            train, valid = days.to_numpy()[folds.train(k)], days.to_numpy()[folds.valid(k)]
+            nearest = np.abs(train[:, None] - valid[None, :]).min(initial=999)
+            if nearest <= pd.Timedelta(spec.gap).days:
+                raise ConfigError(
+                    f"{name}: fold {k} trains on rows within cv.gap = {spec.gap!r} of what it "
+                    f"validates; the nearest is {nearest} days away"
+                )
 
 
 def _asks_for_groups(splitter: Splitter, y: Array, time: pd.Series[Any], spec: CVSpec) -> bool:
