@@ -253,8 +253,9 @@ def check_splitter(splitter: Splitter, spec: CVSpec | None = None) -> None:
                 raise ConfigError(f"{name}: fold {k} trains on times that it validates, or later")
     if spec.gap.endswith("D"):
         for k in range(folds.n_splits):
-            train, valid = days.to_numpy()[folds.train(k)], days.to_numpy()[folds.valid(k)]
-            nearest = np.abs(train[:, None] - valid[None, :]).min(initial=999)
+            day = days.to_numpy()
+            apart = day[folds.train(k)][:, None] - day[folds.valid(k)][None, :]
+            nearest = np.abs(apart).min(initial=999)
             if nearest <= pd.Timedelta(spec.gap).days:
                 raise ConfigError(
                     f"{name}: fold {k} trains on rows within cv.gap = {spec.gap!r} of what it "

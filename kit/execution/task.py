@@ -276,9 +276,9 @@ def _inner_rows(
             return inner
     n_last = max(1, len(fold) // 5)  # one block only: its last fifth
     if times is not None:
-        later: NDArray[np.bool_] = times >= np.sort(times)[-n_last]
-        if not later.all():
-            return later
+        newest: NDArray[np.bool_] = times >= np.sort(times)[-n_last]
+        if not newest.all():
+            return newest
     last = np.zeros(len(fold), dtype=bool)
     last[-n_last:] = True
     return last

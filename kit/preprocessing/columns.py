@@ -40,6 +40,7 @@ from kit.preprocessing.generate import generated_linear, generated_tree
 from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
 from kit.preprocessing.series import (
+    NUMERIC,
     LastValues,
     SeriesFeatures,
     feature_names,
@@ -75,7 +76,7 @@ def recipe(name: str, shape: Shape) -> Any:
 def _with_past(make: Callable[[Shape], Any], shape: Shape, spec: SeriesSpec) -> Pipeline:
     """A recipe behind the features of a row's past."""
     past = SeriesFeatures(spec, shape.time)
-    kinds = {**shape.kinds, **dict.fromkeys(feature_names(spec), "numeric")}
+    kinds = {**shape.kinds, **dict.fromkeys(feature_names(spec), NUMERIC)}
     return Pipeline([("past", past), ("columns", make(replace(shape, kinds=kinds)))])
 
 

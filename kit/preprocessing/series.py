@@ -23,6 +23,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
+from kit.competition import Kind
 from kit.errors import ConfigError
 from kit.preprocessing.history import Floats, History, Sums, at
 from kit.preprocessing.shape import Shape
@@ -31,6 +32,8 @@ from kit.series import SeriesSpec
 PREFIX = "series_"
 WINDOW = "window_"
 """Names of the columns that hold a row's past step by step, newest first."""
+
+NUMERIC: Kind = "numeric"
 
 _SEASONS = 4  # so many of the last seasons are averaged
 Ints = NDArray[np.int64]
@@ -72,7 +75,7 @@ def sequence_recipe(shape: Shape, spec: SeriesSpec, rest: Callable[[Shape], Any]
     """
     levels = level_names(spec)
     others = [name for name in feature_names(spec) if name not in levels]
-    kinds = {**shape.kinds, **dict.fromkeys(others, "numeric")}
+    kinds: dict[str, Kind] = {**shape.kinds, **dict.fromkeys(others, NUMERIC)}
     past = [*levels, *(f"{WINDOW}{k:04d}" for k in range(spec.shown))]
     columns = ColumnTransformer(
         [
