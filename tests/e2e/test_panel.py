@@ -59,9 +59,8 @@ def panel(tmp_path: Path, run_kit: Any, monkeypatch: pytest.MonkeyPatch) -> pd.S
     assert outcome.code == 0, outcome.err
     monkeypatch.chdir(tmp_path / "panel")
     with Path("kit.toml").open("a") as toml:
-        toml.write(
-            '[models.trees]\nuse = "lightgbm"\nparams = { n_estimators = 60, learning_rate = 0.1 }\n'
-        )
+        toml.write('[models.trees]\nuse = "lightgbm"\n')
+        toml.write("params = { n_estimators = 60, learning_rate = 0.1 }\n")
         toml.write("[execution]\nthreads = 1\n")
     return frame[late].assign(id=frame["id"].astype("str")).set_index("id")["sales"]
 
