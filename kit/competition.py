@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from kit.config import Within, apply_overrides, build, read_toml
 from kit.errors import ConfigError, NoCompetition, nearest
 from kit.registry import PROVIDERS
+from kit.series import SeriesSpec, check_series
 
 CONFIG_NAME = "kit.toml"
 MAX_FOLDS = 127  # int8
@@ -112,17 +113,21 @@ class CVSpec:
     `models` is what `kit cv` validates when none is named; empty: the short list of the portfolio.
     `splitter` is a registered name, `module:attribute` of the competition's `splits.py`, or "file":
     then `folds.parquet` in the competition's folder, a teammate's perhaps, is the truth.
-    `block` is the length of the validation blocks of the splitter `time_blocks`, as pandas reads
-    durations ("11D"). `early_stopping`: "inner" holds out a part of the training rows; "cross"
-    trains all folds side by side and stops each where the other folds are best together (models
-    that cannot, and folds in time order, use "inner"); "fold" uses the scored fold itself, which
-    is optimistic and marked `*` wherever the score is shown.
+    `block` is the length of the validation blocks of the splitter `time_blocks`, `horizon` that of
+    the windows of `time_windows` and `group_time` (as long as the test period), `gap` the distance
+    in time kept free before (`time_blocks`: around) what is scored; all as pandas reads durations
+    ("11D"), see `kit.time_splitters`. `early_stopping`: "inner" holds out a part of the training
+    rows; "cross" trains all folds side by side and stops each where the other folds are best
+    together (models that cannot, and folds in time order, use "inner"); "fold" uses the scored
+    fold itself, which is optimistic and marked `*` wherever the score is shown.
     """
 
     splitter: str = "kfold"
     n_splits: Annotated[int, Within(2, MAX_FOLDS)] = 5
     seed: Annotated[int, Within(0, 2**32 - 1)] = 42  # what NumPy takes
     block: str = ""
+    horizon: str = ""
+    gap: str = ""
     models: tuple[str, ...] = ()
     early_stopping: Literal["inner", "cross", "fold"] = "inner"
 
@@ -170,6 +175,7 @@ class Settings:
     files: Files = field(default_factory=Files)
     columns: Columns = field(default_factory=Columns)
     cv: CVSpec = field(default_factory=CVSpec)
+    series: SeriesSpec | None = None
     models: dict[str, ModelSpec] = field(default_factory=dict)
     check: CheckSpec = field(default_factory=CheckSpec)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
@@ -355,6 +361,14 @@ def _check(settings: Settings) -> None:
                 f"task.classes must list {'two' if few else 'three or more'} labels for "
                 f"task.type {task.type!r}. Received: {list(task.classes)}"
             )
+    if settings.series is not None:
+        check_series(
+            settings.series,
+            time=columns.time,
+            target=columns.target,
+            task=task.type,
+            unused=columns.drop,
+        )
     twice = [label for label, count in Counter(task.classes).items() if count > 1]
     if twice:
         raise ConfigError(f"task.classes lists {twice[0]!r} twice")

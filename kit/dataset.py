@@ -22,6 +22,7 @@ from kit.errors import ConfigError, DataError, counted, nearest
 from kit.features import read_features
 from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.moments import datetime_format
+from kit.series import SeriesSpec
 from kit.tables import read_table
 from kit.usercode import UserCode
 
@@ -43,6 +44,8 @@ class Dataset:
         task: the task's type.
         classes: labels by class code; for several outputs the target names.
         digests: ``{"data", "features"}``.
+        series: the `[series]` table, or None.
+        time_column: name of the column of times, "" where there is none.
 
     Shape:
         `y` is ``(n_train,)`` int64 class codes for binary and multiclass, ``(n_train,)`` float64
@@ -60,6 +63,8 @@ class Dataset:
     task: TaskType
     classes: tuple[str, ...]
     digests: Mapping[str, str]
+    series: SeriesSpec | None = None
+    time_column: str = ""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -87,6 +92,7 @@ class Dataset:
         _check_kinds(competition, [*train.columns, *test.columns, *X.columns])
         kinds = assign_kinds(X, columns.kinds)
         X, X_test = typed(X, X_test, kinds)
+        _check_series(competition, kinds)
         return cls(
             X=X,
             X_test=X_test,
@@ -100,8 +106,10 @@ class Dataset:
             classes=columns.target if len(columns.target) > 1 else task.classes,
             digests={
                 "data": data,
-                "features": UserCode(competition.root).digest("features"),
+                "features": features_digest(competition),
             },
+            series=competition.settings.series,
+            time_column=columns.time or "",
         )
 
 
@@ -226,6 +234,26 @@ def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFra
         )
 
 
+def _check_series(competition: Competition, kinds: Mapping[str, Kind]) -> None:
+    """The columns that `[series]` needs are features of a kind it can use."""
+    spec, columns = competition.settings.series, competition.settings.columns
+    if spec is None:
+        return
+    wanted: list[tuple[str, str, tuple[Kind, ...]]] = [
+        ("columns.time", columns.time or "", ("datetime", "numeric")),
+        *(("series.id", name, ("category", "numeric", "code", "text")) for name in spec.id),
+        *(("series.covariates", name, ("numeric",)) for name in spec.covariates),
+    ]
+    for key, name, fitting in wanted:
+        if kinds.get(name) not in fitting:
+            found = f"of the kind {kinds[name]!r}" if name in kinds else "no feature"
+            raise ConfigError(
+                f"{competition.origin(key)}: [series] needs {key} {name!r} as a feature of the "
+                f"kind {' or '.join(map(repr, fitting))}, however it is {found}.\n"
+                f'  Give it a kind: [columns.kinds] {name} = "{fitting[0]}".'
+            )
+
+
 def _check_kinds(competition: Competition, known: Sequence[str]) -> None:
     """Every column of `[columns.kinds]` is in a file or made by `features.py`."""
     for name in competition.settings.columns.kinds:
@@ -293,6 +321,16 @@ def read_time(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
         n_rows = counted(int(moments.isna().sum()), "row", "rows")
         raise DataError(f"columns.time {name!r} is missing in {n_rows}")
     return moments.to_numpy()
+
+
+def features_digest(competition: Competition) -> str:
+    """Hash of all that decides what features are made: `features.py`, and the `[series]` table."""
+    code = UserCode(competition.root).digest("features")
+    series = competition.table.get("series")
+    if series is None:
+        return code
+    text = json.dumps([code, series], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def data_digest(competition: Competition) -> str:

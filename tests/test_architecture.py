@@ -23,7 +23,8 @@ HEAVY += ("kaggle", "rich", "joblib", "psutil")
 # Lowest first. A module imports its own layer and those below; the longest matching name counts.
 LAYERS = (
     ("errors",),
-    ("config", "registry", "atomic", "duration", "moments", "diagnosis"),
+    ("config", "registry", "atomic", "duration", "moments", "steps", "diagnosis"),
+    ("series",),
     ("competition", "tables", "usercode", "portfolio", "spaces"),
     ("kinds", "features", "dataset", "folds", "runs"),
     (
@@ -32,6 +33,7 @@ LAYERS = (
         "decision",
         "scoring",
         "splitters",
+        "time_splitters",
         "preprocessing",
         "models",
         "providers",

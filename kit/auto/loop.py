@@ -134,7 +134,10 @@ def _worked(
     shape = data_shape(data, np.arange(len(data.X)), seed=0)
     apart = len(shape.plain) < len(shape.of("category"))
     kinds = set(data.kinds.values())
-    chosen, left = choose(*data.X.shape, data.task, entries, levels=apart, kinds=kinds)
+    series = data.series is not None
+    chosen, left = choose(
+        *data.X.shape, data.task, entries, levels=apart, kinds=kinds, series=series
+    )
     told.planned(session, chosen, left)
     findings = _checked(competition, session, budget)
     told.findings(findings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kit.checks import code, columns, ids, leaks, rows, schema, target, validation
+from kit.checks import code, columns, ids, leaks, rows, schema, series, target, validation
 from kit.checks.finding import Evidence, Severity
 from kit.checks.material import Material, Part
 
@@ -98,5 +98,11 @@ CATALOGUE: tuple[Check, ...] = (
     Check(
         "KIT304", "folds.parquet holds other folds", "warning", _FOLDS, validation.other_folds_file
     ),
+    Check("KIT305", "test is later, folds are not", "warning", _FOLDS, series.later_test),
     Check("KIT311", "optimistic early stopping", "info", (), validation.optimistic_stopping),
+    Check("KIT321", "[series] cannot be used", "error", _FEATURES, series.unusable),
+    Check("KIT322", "a series and time twice", "warning", _FEATURES, series.repeated),
+    Check("KIT323", "test beyond the horizon", "error", _FEATURES, series.short_horizon),
+    Check("KIT324", "series of test unseen in train", "warning", _FEATURES, series.unseen_series),
+    Check("KIT325", "rows without a past", "warning", _FEATURES, series.short_series),
 )

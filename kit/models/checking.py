@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.competition import TaskType
-from kit.preprocessing.columns import Shape, recipe
+from kit.competition import Kind, TaskType
+from kit.preprocessing.columns import HISTORY, SEQUENCE, Shape, recipe
+from kit.series import SeriesSpec
 
 _N_TRAIN, _N_NEW = 200, 30
 
@@ -27,14 +29,15 @@ def prepared(family: str, task: TaskType) -> tuple[Any, NDArray[Any], Any, int]:
         }
     )
     frame.loc[n - 1, "c"] = None  # a missing level in the new rows
+    kinds: dict[str, Kind] = {"a": "numeric", "b": "numeric", "c": "category"}
     y, n_outputs = _target(signal, rng, task)
-    shape = Shape(
-        kinds={"a": "numeric", "b": "numeric", "c": "category"},
-        levels={"c": 3},
-        n_rows=_N_TRAIN,
-        task=task,
-        seed=0,
-    )
+    shape = Shape(kinds=kinds, levels={"c": 3}, n_rows=_N_TRAIN, task=task, seed=0)
+    if family in (HISTORY, SEQUENCE):  # ten series, the new rows come after the others
+        frame["b"] = np.arange(n) % 10
+        frame["time"] = np.arange(n) // 10
+        spec = SeriesSpec(horizon=3, id=("b",), lags=(3,), seasons=(4,), history=8)
+        kinds = {**kinds, "time": "numeric"}
+        shape = replace(shape, kinds=kinds, series=spec, time="time")
     steps = recipe(family, shape)
     X = steps.fit_transform(frame[:_N_TRAIN], y[:_N_TRAIN])
     return X, y[:_N_TRAIN], steps.transform(frame[_N_TRAIN:]), n_outputs

@@ -18,11 +18,13 @@ from itertools import cycle, islice
 from kit.competition import Competition, Kind, ModelSpec
 from kit.errors import UnknownName, nearest
 from kit.portfolio.entry import Entry as Entry
+from kit.portfolio.series import BASELINE_NAMES as BASELINE_NAMES
+from kit.portfolio.series import BASELINES, SEQUENCES
 from kit.portfolio.tables import TABLES
 from kit.registry import MODELS
 from kit.spaces import SPACES, draw
 
-PORTFOLIO: tuple[Entry, ...] = TABLES
+PORTFOLIO: tuple[Entry, ...] = (*BASELINES, *TABLES, *SEQUENCES)
 
 SHORT = (
     "lightgbm",
@@ -119,6 +121,7 @@ def choose(
     *,
     levels: bool = False,
     kinds: Collection[Kind] = (),
+    series: bool = False,
 ) -> tuple[list[Entry], list[tuple[Entry, str]]]:
     """What to try on data of this size, in order, and what is left out with the reason.
 
@@ -129,6 +132,7 @@ def choose(
         entries: candidates, in order.
         levels: whether there are categories of which models see shares and means only.
         kinds: the kinds of the columns.
+        series: whether there is a `[series]` table.
     """
     chosen: list[Entry] = []
     left: list[tuple[Entry, str]] = []
@@ -139,7 +143,10 @@ def choose(
             reason = "no category has many levels"
         if entry.kinds and not set(entry.kinds) & set(kinds):
             reason = f"no column is {' or '.join(entry.kinds)}"
-        if not reason and len(chosen) >= most:
+        if entry.series and not series:
+            reason = "there is no [series] table"
+        baselines = sum(each.name in BASELINE_NAMES for each in chosen)
+        if not reason and len(chosen) - baselines >= most:
             reason = f"{n_rows} rows carry a choice among {most} models"
         if reason:
             left.append((entry, reason))

@@ -25,6 +25,7 @@ class Entry:
         tasks: types of task it is for; empty: all.
         levels: only for data with categories whose levels other models do not see.
         kinds: only for data with a column of one of these kinds; empty: any data.
+        series: only where `kit.toml` has a `[series]` table.
         package: the optional package it needs.
         seeded: whether another seed gives another model.
         weight: how many fair shares of the time it may have.
@@ -42,6 +43,7 @@ class Entry:
     tasks: tuple[str, ...] = ()
     levels: bool = False
     kinds: tuple[Kind, ...] = ()
+    series: bool = False
     package: str = ""
     seeded: bool = True
     weight: float = 1.0

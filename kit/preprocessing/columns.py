@@ -10,6 +10,9 @@
 | code | parts | parts | parts |
 | text | words, SVD, lengths | sparse TF-IDF | words, SVD, lengths |
 
+Where there are series, features of a row's past are added first (`kit.preprocessing.series`), and
+are numbers like others from there on.
+
 "Bend" adds a logarithm and a piecewise-linear basis, so that a linear model can follow curves;
 means of the target are cross-fitted.
 
@@ -21,6 +24,7 @@ float32 matrix, sparse where there is text.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,9 +39,20 @@ from kit.preprocessing.dates import DateParts
 from kit.preprocessing.generate import generated_linear, generated_tree
 from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
+from kit.preprocessing.series import (
+    NUMERIC,
+    LastValues,
+    SeriesFeatures,
+    feature_names,
+    needs_series,
+    sequence_recipe,
+)
 from kit.preprocessing.shape import MANY_LEVELS as MANY_LEVELS
 from kit.preprocessing.shape import Shape as Shape
 from kit.preprocessing.text import TextNumbers, TextSparse
+from kit.series import SeriesSpec
+
+HISTORY, SEQUENCE = "history", "sequence"  # of the models that look at the past itself
 
 Step = tuple[str, Any, Any]  # name, transformer, columns or a selector of columns
 
@@ -53,7 +68,28 @@ def recipe(name: str, shape: Shape) -> Any:
     """
     if name not in RECIPES:
         raise ConfigError(f"unknown recipe {name!r}. {nearest(name, RECIPES)}")
-    return RECIPES[name](shape)
+    if shape.series is None or name in (HISTORY, SEQUENCE):
+        return RECIPES[name](shape)
+    return _with_past(RECIPES[name], shape, shape.series)
+
+
+def _with_past(make: Callable[[Shape], Any], shape: Shape, spec: SeriesSpec) -> Pipeline:
+    """A recipe behind the features of a row's past."""
+    past = SeriesFeatures(spec, shape.time)
+    kinds = {**shape.kinds, **dict.fromkeys(feature_names(spec), NUMERIC)}
+    return Pipeline([("past", past), ("columns", make(replace(shape, kinds=kinds)))])
+
+
+def _history(shape: Shape) -> LastValues:
+    if shape.series is None:
+        raise needs_series("this model")
+    return LastValues(shape.series, shape.time)
+
+
+def _sequence(shape: Shape) -> Pipeline:
+    if shape.series is None:
+        raise needs_series("this model")
+    return sequence_recipe(shape, shape.series, _neural)
 
 
 def _raw(shape: Shape) -> Any:
@@ -155,5 +191,7 @@ RECIPES: dict[str, Callable[[Shape], Any]] = {
     "realmlp": realmlp_recipe,
     "tabm": tabm_recipe,
     "raw": _raw,
+    HISTORY: _history,
+    SEQUENCE: _sequence,
 }
 """What `recipe` of a model in `kit.toml` may name; by default the model's family is taken."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kit.competition import Kind, TaskType
+from kit.series import SeriesSpec
 
 MANY_LEVELS = 12  # above it a category is also given as share and cross-fitted mean ...
 ROWS_PER_LEVEL = 1000  # ... unless its levels have so many rows that any model knows their means
@@ -30,6 +31,8 @@ class Shape:
         n_rows: training rows in all.
         task: decides whether means of the target exist (not for several targets).
         seed: for everything random inside the recipe.
+        series: the `[series]` table, where there is one.
+        time: the column of times, where there are series.
     """
 
     kinds: Mapping[str, Kind]
@@ -37,6 +40,8 @@ class Shape:
     n_rows: int
     task: TaskType
     seed: int
+    series: SeriesSpec | None = None
+    time: str = ""
 
     def of(self, *kinds: Kind) -> list[str]:
         """The columns of these kinds."""

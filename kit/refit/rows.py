@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.competition import Competition, Kind
-from kit.dataset import AS_TEXT, data_digest, read_raw
+from kit.dataset import AS_TEXT, data_digest, features_digest, read_raw
 from kit.errors import DataError
 from kit.features import apply_features, read_features
 from kit.kinds import as_moments, assign_kinds, some, typed
@@ -127,7 +127,7 @@ class NewRows:
     def __init__(self, competition: Competition, known: RowFormat | None = None) -> None:
         self.competition, self.notes = competition, Notes()
         code = UserCode(competition.root)
-        self.digests = {"features": code.digest("features")}
+        self.digests = {"features": features_digest(competition)}
         if known is None:
             self.digests["data"] = data_digest(competition)
             known = RowFormat.of(competition, self.digests["data"])

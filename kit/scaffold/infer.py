@@ -64,7 +64,8 @@ def infer(
         classes = [targets.classes[column] for column in targets.columns]
         inference.add("submission.classes", classes, "the class of each column")
     counts = evidence.looks[0].counts if task in ("binary", "multiclass") else ()
-    rows = Rows(tables=tables, ids=ids, task=task, class_counts=counts, kinds=kinds)
+    rows = Rows(tables=tables, ids=ids, task=task, class_counts=counts, kinds=kinds,
+                targets=targets.names)  # fmt: skip
     find_validation(rows, wishes, inference)
     for key, value in wishes.overrides.items():
         if key not in FLAGS.values():

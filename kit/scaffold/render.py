@@ -26,6 +26,7 @@ _SECTIONS = {
     "task": "",
     "submission": "what the file to hand in looks like",
     "cv": "models are compared on these folds",
+    "series": "features of a row's own past; lengths are numbers of steps",
 }
 _HEAD = """\
 # Everything kit knows about this competition. Written by `kit new`; yours to edit.
