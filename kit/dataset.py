@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ class Dataset:
         task: the task's type.
         classes: labels by class code; for several outputs the target names.
         digests: ``{"data", "features"}``.
+        encoder: folder of the sentence encoder; empty: the installed package's.
+        cache: folder of what can be made again; None: nothing is kept.
 
     Shape:
         `y` is ``(n_train,)`` int64 class codes for binary and multiclass, ``(n_train,)`` float64
@@ -60,6 +63,8 @@ class Dataset:
     task: TaskType
     classes: tuple[str, ...]
     digests: Mapping[str, str]
+    encoder: str = ""
+    cache: Path | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -102,6 +107,8 @@ class Dataset:
                 "data": data,
                 "features": UserCode(competition.root).digest("features"),
             },
+            encoder=competition.encoder,
+            cache=competition.cache,
         )
 
 

@@ -123,6 +123,7 @@ MODELS = Registry(
         "mlp": "kit.models.neural.mlp:MLP",
         "realmlp": "kit.models.neural.realmlp:RealMLP",
         "tabm": "kit.models.neural.tabm:TabM",
+        "text": "kit.models.neural.text:TextNetwork",
     },
     about={
         "lightgbm": "boosted trees grown leaf by leaf; the first thing to try",
@@ -135,6 +136,7 @@ MODELS = Registry(
         "mlp": "small Keras network with embeddings",
         "realmlp": "Keras network tuned for tables; all folds in one program",
         "tabm": "Keras network of many heads that share most weights",
+        "text": "Keras network that reads texts: convolution, GRU or transformer",
     },
 )
 

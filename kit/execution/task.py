@@ -301,7 +301,15 @@ def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
         for name, kind in data.kinds.items()
         if kind == "category"
     }
-    return Shape(kinds=data.kinds, levels=levels, n_rows=len(train), task=data.task, seed=seed)
+    return Shape(
+        kinds=data.kinds,
+        levels=levels,
+        n_rows=len(train),
+        task=data.task,
+        seed=seed,
+        encoder=data.encoder,
+        cache=data.cache,
+    )
 
 
 def problem_of(task: FoldTask, context: FoldContext) -> Problem:

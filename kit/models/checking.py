@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.competition import TaskType
+from kit.competition import Kind, TaskType
 from kit.preprocessing.columns import Shape, recipe
 
 _N_TRAIN, _N_NEW = 200, 30
@@ -27,9 +27,14 @@ def prepared(family: str, task: TaskType) -> tuple[Any, NDArray[Any], Any, int]:
         }
     )
     frame.loc[n - 1, "c"] = None  # a missing level in the new rows
+    kinds: dict[str, Kind] = {"a": "numeric", "b": "numeric", "c": "category"}
+    if family == "texts":
+        said = np.where(signal > 0, "warm and bright", "cold and dark")
+        frame["said"] = pd.Series(said, dtype="str").where(rng.random(n) > 0.1)
+        kinds["said"] = "text"
     y, n_outputs = _target(signal, rng, task)
     shape = Shape(
-        kinds={"a": "numeric", "b": "numeric", "c": "category"},
+        kinds=kinds,
         levels={"c": 3},
         n_rows=_N_TRAIN,
         task=task,

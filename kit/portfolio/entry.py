@@ -25,7 +25,7 @@ class Entry:
         tasks: types of task it is for; empty: all.
         levels: only for data with categories whose levels other models do not see.
         kinds: only for data with a column of one of these kinds; empty: any data.
-        package: the optional package it needs.
+        package: the optional package it needs, to be had with the extra of kit named `extra`.
         seeded: whether another seed gives another model.
         weight: how many fair shares of the time it may have.
     """
@@ -43,6 +43,7 @@ class Entry:
     levels: bool = False
     kinds: tuple[Kind, ...] = ()
     package: str = ""
+    extra: str = "boost"
     seeded: bool = True
     weight: float = 1.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from kit.competition import Kind, TaskType
 
@@ -30,6 +31,8 @@ class Shape:
         n_rows: training rows in all.
         task: decides whether means of the target exist (not for several targets).
         seed: for everything random inside the recipe.
+        encoder: folder of the sentence encoder; empty: the installed package's.
+        cache: folder of what can be made again; None: nothing is kept.
     """
 
     kinds: Mapping[str, Kind]
@@ -37,6 +40,8 @@ class Shape:
     n_rows: int
     task: TaskType
     seed: int
+    encoder: str = ""
+    cache: Path | None = None
 
     def of(self, *kinds: Kind) -> list[str]:
         """The columns of these kinds."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from kit.errors import ConfigError, nearest
-from kit.portfolio import SHORT
+from kit.portfolio import short_list
 from kit.registry import SPLITTERS
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
@@ -99,7 +99,8 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
         why = "typical length of the test blocks: folds bridge the same gaps"
         inference.add("cv.block", choice.split.block, why)
     if len(rows.tables.train) <= _SMALL:
-        inference.add("cv.models", list(SHORT), "one of each family (kit portfolio)")
+        short = list(short_list(rows.kinds.values()))
+        inference.add("cv.models", short, "one of each family (kit portfolio)")
     else:
         why = f"the quick ones, as train has over {_SMALL} rows; add others at will"
         inference.add("cv.models", list(_QUICK_MODELS), why)

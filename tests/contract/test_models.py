@@ -28,8 +28,9 @@ SMALL = {
     "mlp": {"epochs": 4, "layers": (16,)},
     "realmlp": {"epochs": 4, "layers": (16, 16)},
     "tabm": {"epochs": 4, "heads": 3, "width": 16},
+    "text": {"epochs": 2, "width": 8, "units": 16, "layers": (8,)},
 }
-NETWORKS = ("mlp", "realmlp", "tabm")
+NETWORKS = ("mlp", "realmlp", "tabm", "text")
 
 
 def test_every_registered_model_is_in_this_battery() -> None:
@@ -63,6 +64,7 @@ FORMATS = {
     "mlp": ".keras",
     "realmlp": ".npz",
     "tabm": ".npz",
+    "text": ".keras",
 }
 
 

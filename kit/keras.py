@@ -1,0 +1,47 @@
+"""Importing Keras: once, quietly, with so many threads and repeatable operations."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+
+def load_keras(threads: int = 0) -> Any:
+    """Import Keras; settings hold for the whole process, so the first call decides them.
+
+    Args:
+        threads: of TensorFlow; 0: what OMP_NUM_THREADS says, else one per core.
+
+    Returns:
+        The module `keras`.
+    """
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    with _quiet_stderr() if "keras" not in sys.modules else nullcontext():
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.get_logger().setLevel("ERROR")
+            tf.config.experimental.enable_op_determinism()
+    return keras
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """TensorFlow's C++ greets on file descriptor 2 before any setting can stop it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
