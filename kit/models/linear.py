@@ -102,10 +102,7 @@ class Linear(Model):
         strengths = sorted(self.strengths)
         middle = strengths[len(strengths) // 3]
         base = LogisticRegression(C=1 / middle, max_iter=300, tol=1e-3)
-        if sparse.issparse(X) and problem.task != "multiclass":
-            # coordinates of the dual: one pass costs what the matrix holds
-            base.set_params(solver="liblinear", dual=True, random_state=problem.seed % 2**31)
-        elif X.shape[1] <= 500 and problem.task != "multiclass":
+        if not sparse.issparse(X) and X.shape[1] <= 500 and problem.task != "multiclass":
             base.set_params(solver="newton-cholesky")
         rarest = np.bincount(np.asarray(y, dtype=np.int64)).min()
         if len(strengths) == 1 or X.shape[0] > self.search_rows or rarest < 3:

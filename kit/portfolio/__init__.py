@@ -58,7 +58,7 @@ _COUNTS = ((100, 4), (500, 8), (2500, 15))  # rows -> models; above the last: al
 Source: the count curve of AutoGluon's `best_quality_v150` preset (2025)."""
 
 
-def short_list(kinds: Collection[Kind]) -> tuple[str, ...]:
+def short_list(kinds: Collection[str]) -> tuple[str, ...]:
     """What is validated where `kit.toml` names no model, by the kinds of its columns."""
     if "text" not in kinds:
         return SHORT

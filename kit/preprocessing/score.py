@@ -79,9 +79,7 @@ class TextScore(TransformerMixin, BaseEstimator):
             return None
         if not self.classification:
             return Ridge(solver="sparse_cg").fit(matrix, y)
-        two = len(np.unique(y)) == 2
-        solver = {"solver": "liblinear", "dual": True} if two else {"solver": "lbfgs"}
-        return LogisticRegression(C=2.0, tol=1e-3, random_state=self.seed, **solver).fit(matrix, y)
+        return LogisticRegression(C=2.0, tol=1e-3, max_iter=200).fit(matrix, y)
 
     def _sums(self, model: Any, matrix: Any) -> NDArray[np.float32]:
         names = self.get_feature_names_out()
