@@ -148,6 +148,17 @@ class ModelSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextSpec:
+    """How texts are read.
+
+    `encoder` is the folder of a pretrained sentence encoder, below the competition's or absolute;
+    empty: that of the installed package (extra `pretrained`).
+    """
+
+    encoder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckSpec:
     """Findings of `kit check` that are known and accepted."""
 
@@ -177,6 +188,7 @@ class Settings:
     cv: CVSpec = field(default_factory=CVSpec)
     series: SeriesSpec | None = None
     models: dict[str, ModelSpec] = field(default_factory=dict)
+    text: TextSpec = field(default_factory=TextSpec)
     check: CheckSpec = field(default_factory=CheckSpec)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
 
@@ -223,6 +235,12 @@ class Competition:
     def cache(self) -> Path:
         """What can be made again; safe to delete."""
         return self.root / ".cache"
+
+    @property
+    def encoder(self) -> str:
+        """Folder of the sentence encoder; empty: that of the installed package."""
+        where = self.settings.text.encoder
+        return str(self.root / where) if where else ""
 
     def model(self, name: str) -> ModelSpec:
         """The configuration of a model: its `[models.<name>]` table, else the bare name."""

@@ -28,10 +28,11 @@ from kit.decision import default_decision, fit_decision
 from kit.errors import ConfigError, KitError, RunError
 from kit.execution.context import FoldContext
 from kit.execution.results import FoldResult, read_result
-from kit.execution.task import FoldTask, build_model, result_path
+from kit.execution.task import FoldTask, build_model, family_of, result_path
 from kit.metrics.transforms import transform_pair
 from kit.models.base import Model
 from kit.portfolio import find_model
+from kit.preprocessing.columns import recipe_facts
 from kit.runs import Run, ignore, list_runs, prediction_columns, publish
 from kit.scoring import score_record
 from kit.session import Event, Session, code_files, run_facts
@@ -161,6 +162,7 @@ def make_plan(session: Session, model: str, *, repeat: int = 0) -> Plan:
         "use": spec.use,
         "code": context.code.digest(own) if own else "",
         "recipe": spec.recipe,
+        **recipe_facts(spec.recipe or family_of(unfitted), context.dataset.encoder),
         **({"pseudo_labels": spec.pseudo_labels} if spec.pseudo_labels else {}),
         "params": {key: repr(value) for key, value in sorted(params.items())},
         "seed": cv.seed + repeat,

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ class Dataset:
         digests: ``{"data", "features"}``.
         series: the `[series]` table, or None.
         time_column: name of the column of times, "" where there is none.
+        encoder: folder of the sentence encoder; empty: the installed package's.
+        cache: folder of what can be made again; None: nothing is kept.
 
     Shape:
         `y` is ``(n_train,)`` int64 class codes for binary and multiclass, ``(n_train,)`` float64
@@ -65,6 +68,8 @@ class Dataset:
     digests: Mapping[str, str]
     series: SeriesSpec | None = None
     time_column: str = ""
+    encoder: str = ""
+    cache: Path | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -110,6 +115,8 @@ class Dataset:
             },
             series=competition.settings.series,
             time_column=columns.time or "",
+            encoder=competition.encoder,
+            cache=competition.cache,
         )
 
 

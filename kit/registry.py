@@ -126,6 +126,7 @@ MODELS = Registry(
         "naive": "kit.models.naive:Naive",
         "seasonal_naive": "kit.models.naive:SeasonalNaive",
         "sequence": "kit.models.neural.sequence:Sequence",
+        "text": "kit.models.neural.text:TextNetwork",
     },
     about={
         "lightgbm": "boosted trees grown leaf by leaf; the first thing to try",
@@ -141,6 +142,7 @@ MODELS = Registry(
         "naive": "the last value of a series; needs [series]",
         "seasonal_naive": "the value a season ago, or the mean of several; needs [series]",
         "sequence": "Keras network that reads a row's past step by step; needs [series]",
+        "text": "Keras network that reads texts: convolution, GRU or transformer",
     },
 )
 

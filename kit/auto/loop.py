@@ -22,7 +22,7 @@ from kit.errors import KitError, RunError
 from kit.execution.context import context_factory
 from kit.execution.task import data_shape
 from kit.execution.workers import Workers
-from kit.portfolio import Entry, choose, draws, entries_of
+from kit.portfolio import ENCODER, Entry, choose, draws, entries_of
 from kit.runs import Run
 from kit.selection import best_run
 from kit.session import Listener, Session, open_session
@@ -134,9 +134,14 @@ def _worked(
     shape = data_shape(data, np.arange(len(data.X)), seed=0)
     apart = len(shape.plain) < len(shape.of("category"))
     kinds = set(data.kinds.values())
-    series = data.series is not None
     chosen, left = choose(
-        *data.X.shape, data.task, entries, levels=apart, kinds=kinds, series=series
+        *data.X.shape,
+        data.task,
+        entries,
+        levels=apart,
+        kinds=kinds,
+        series=data.series is not None,
+        provided=(ENCODER,) if data.encoder else (),
     )
     told.planned(session, chosen, left)
     findings = _checked(competition, session, budget)

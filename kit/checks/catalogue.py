@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kit.checks import code, columns, ids, leaks, rows, schema, series, target, validation
+from kit.checks import code, columns, ids, leaks, rows, schema, series, target, texts, validation
 from kit.checks.finding import Evidence, Severity
 from kit.checks.material import Material, Part
 
@@ -49,6 +49,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("KIT006", "a column contradicts its kind", "error", _FEATURES, schema.unfit_kinds),
     Check("KIT007", "a kind for a column there is not", "error", _FEATURES, schema.unknown_kinds),
     Check("KIT008", "values lost to their column's kind", "warning", _FEATURES, schema.lost_values),
+    Check("KIT009", "a file that is not UTF-8", "warning", _TABLES, texts.encodings),
     Check("KIT011", "ids missing or repeated", "error", _TABLES, ids.unusable),
     Check("KIT012", "the same ids in train and test", "warning", _TABLES, ids.shared),
     Check(
@@ -87,6 +88,9 @@ CATALOGUE: tuple[Check, ...] = (
         _FEATURES,
         columns.unseen_categories,
     ),
+    Check("KIT121", "many blank texts", "info", _FEATURES, texts.blank),
+    Check("KIT122", "texts too long to be read whole", "info", _FEATURES, texts.cut),
+    Check("KIT123", "texts decoded wrongly", "warning", _FEATURES, texts.undecodable),
     Check("KIT201", "one column gives the target away", "warning", _LEARN, leaks.by_values),
     Check("KIT202", "missing values give the target away", "warning", _LEARN, leaks.by_missingness),
     Check("KIT211", "features.py looks at other rows", "error", _FEATURES, code.not_row_by_row),

@@ -30,7 +30,8 @@ Source = Annotated[
     ),
 ]
 Template = Annotated[
-    str, typer.Option(help="Folder of templates/ to start from (default: by the data).")
+    str | None,
+    typer.Option(help="Folder of templates/ to start from; else the one that suits the data."),
 ]
 Solution = Annotated[
     str, typer.Option(metavar="FILE", help="Hidden answers to grade against (a local source).")
@@ -72,7 +73,7 @@ Place = Annotated[
 def new(
     competition: Name,
     source: Source = "kaggle",
-    template: Template = "",
+    template: Template = None,
     solution: Solution = "",
     train: Train = None,
     test: Test = None,

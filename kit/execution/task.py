@@ -329,6 +329,8 @@ def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
         seed=seed,
         series=data.series,
         time=data.time_column,
+        encoder=data.encoder,
+        cache=data.cache,
     )
 
 

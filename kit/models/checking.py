@@ -30,6 +30,10 @@ def prepared(family: str, task: TaskType) -> tuple[Any, NDArray[Any], Any, int]:
     )
     frame.loc[n - 1, "c"] = None  # a missing level in the new rows
     kinds: dict[str, Kind] = {"a": "numeric", "b": "numeric", "c": "category"}
+    if family == "texts":
+        said = np.where(signal > 0, "warm and bright", "cold and dark")
+        frame["said"] = pd.Series(said, dtype="str").where(rng.random(n) > 0.1)
+        kinds["said"] = "text"
     y, n_outputs = _target(signal, rng, task)
     shape = Shape(kinds=kinds, levels={"c": 3}, n_rows=_N_TRAIN, task=task, seed=0)
     if family in (HISTORY, SEQUENCE):  # ten series, the new rows come after the others

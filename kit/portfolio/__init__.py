@@ -21,10 +21,12 @@ from kit.portfolio.entry import Entry as Entry
 from kit.portfolio.series import BASELINE_NAMES as BASELINE_NAMES
 from kit.portfolio.series import BASELINES, SEQUENCES
 from kit.portfolio.tables import TABLES
+from kit.portfolio.text import ENCODER as ENCODER
+from kit.portfolio.text import TEXTS
 from kit.registry import MODELS
 from kit.spaces import SPACES, draw
 
-PORTFOLIO: tuple[Entry, ...] = (*BASELINES, *TABLES, *SEQUENCES)
+PORTFOLIO: tuple[Entry, ...] = (*BASELINES, *TEXTS, *TABLES, *SEQUENCES)
 
 SHORT = (
     "lightgbm",
@@ -36,6 +38,9 @@ SHORT = (
     "tabm",
 )
 """What `kit cv` validates where `kit.toml` names no model."""
+
+SHORT_TEXT = ("words", "words-ratios", "sentences", "sentences-network", "text", "lightgbm")
+"""The same where there is a text column; without the encoder's package those that need it go."""
 
 _BY_NAME = {entry.name: entry for entry in PORTFOLIO}
 
@@ -53,6 +58,13 @@ _COUNTS = ((100, 4), (500, 8), (2500, 15))  # rows -> models; above the last: al
 """How many configurations are worth trying: of few rows the blend learns noise.
 
 Source: the count curve of AutoGluon's `best_quality_v150` preset (2025)."""
+
+
+def short_list(kinds: Collection[str]) -> tuple[str, ...]:
+    """What is validated where `kit.toml` names no model, by the kinds of its columns."""
+    if "text" not in kinds:
+        return SHORT
+    return tuple(name for name in SHORT_TEXT if not missing_package(_BY_NAME[name]))
 
 
 def find_model(competition: Competition, name: str) -> ModelSpec:
@@ -122,6 +134,7 @@ def choose(
     levels: bool = False,
     kinds: Collection[Kind] = (),
     series: bool = False,
+    provided: Collection[str] = (),
 ) -> tuple[list[Entry], list[tuple[Entry, str]]]:
     """What to try on data of this size, in order, and what is left out with the reason.
 
@@ -133,12 +146,13 @@ def choose(
         levels: whether there are categories of which models see shares and means only.
         kinds: the kinds of the columns.
         series: whether there is a `[series]` table.
+        provided: packages that are not needed, since the competition has what they bring.
     """
     chosen: list[Entry] = []
     left: list[tuple[Entry, str]] = []
     most = next((count for rows, count in _COUNTS if n_rows <= rows), len(entries))
     for entry in entries:
-        reason = _unfit(entry, n_rows, n_features, task)
+        reason = _unfit(entry, n_rows, n_features, task, provided)
         if entry.levels and not levels:
             reason = "no category has many levels"
         if entry.kinds and not set(entry.kinds) & set(kinds):
@@ -155,9 +169,9 @@ def choose(
     return chosen, left
 
 
-def _unfit(entry: Entry, n_rows: int, n_features: int, task: str) -> str:
-    if missing_package(entry):
-        return f'needs {entry.package}: pip install "kit-competitions[boost]"'
+def _unfit(entry: Entry, n_rows: int, n_features: int, task: str, provided: Collection[str]) -> str:
+    if missing_package(entry) and entry.package not in provided:
+        return f'needs {entry.package}: pip install "kit-competitions[{entry.extra}]"'
     if entry.tasks and task not in entry.tasks:
         return f"not for {task}"
     if n_rows < entry.min_rows:

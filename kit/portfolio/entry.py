@@ -26,7 +26,7 @@ class Entry:
         levels: only for data with categories whose levels other models do not see.
         kinds: only for data with a column of one of these kinds; empty: any data.
         series: only where `kit.toml` has a `[series]` table.
-        package: the optional package it needs.
+        package: the optional package it needs, to be had with the extra of kit named `extra`.
         seeded: whether another seed gives another model.
         weight: how many fair shares of the time it may have.
     """
@@ -45,6 +45,7 @@ class Entry:
     kinds: tuple[Kind, ...] = ()
     series: bool = False
     package: str = ""
+    extra: str = "boost"
     seeded: bool = True
     weight: float = 1.0
 

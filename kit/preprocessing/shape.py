@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from kit.competition import Kind, TaskType
 from kit.series import SeriesSpec
@@ -33,6 +34,8 @@ class Shape:
         seed: for everything random inside the recipe.
         series: the `[series]` table, where there is one.
         time: the column of times, where there are series.
+        encoder: folder of the sentence encoder; empty: the installed package's.
+        cache: folder of what can be made again; None: nothing is kept.
     """
 
     kinds: Mapping[str, Kind]
@@ -42,6 +45,8 @@ class Shape:
     seed: int
     series: SeriesSpec | None = None
     time: str = ""
+    encoder: str = ""
+    cache: Path | None = None
 
     def of(self, *kinds: Kind) -> list[str]:
         """The columns of these kinds."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from string import Template
 
 from kit.errors import UnknownName, nearest
-from kit.scaffold.facts import Inference
 
 _FILLED = {"README.md", "NOTES.md"}
 _IGNORED = {".keep", ".DS_Store"}
@@ -28,11 +27,6 @@ def template_path(name: str) -> Path:
     if name not in folders:
         raise UnknownName(f"unknown template {name!r}. {nearest(name, folders)}")
     return folders[name]
-
-
-def fitting(inference: Inference) -> str:
-    """The template for what was inferred."""
-    return "timeseries" if inference.get("series.horizon") is not None else "tabular"
 
 
 def copy_template(source: Path, destination: Path, facts: Mapping[str, str]) -> None:

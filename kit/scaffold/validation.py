@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from kit.errors import ConfigError, nearest
-from kit.portfolio import BASELINE_NAMES, SHORT
+from kit.portfolio import BASELINE_NAMES, short_list
 from kit.registry import SPLITTERS
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
@@ -102,14 +102,15 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
     if choice.splitter == "time_blocks" and choice.split.block:
         why = "typical length of the test blocks: folds bridge the same gaps"
         inference.add("cv.block", choice.split.block, why)
+    short = list(short_list(rows.kinds.values()))
     if choice.splitter in ("time_windows", "group_time") and choice.horizon:
         why = "length of the test period: folds look as far ahead"
         inference.add("cv.horizon", choice.horizon, why)
     if inference.get("series.horizon") is not None:
         why = "the baselines to beat, then one of each family (kit portfolio)"
-        inference.add("cv.models", [*BASELINE_NAMES, *SHORT], why)
+        inference.add("cv.models", [*BASELINE_NAMES, *short], why)
     elif len(rows.tables.train) <= _SMALL:
-        inference.add("cv.models", list(SHORT), "one of each family (kit portfolio)")
+        inference.add("cv.models", short, "one of each family (kit portfolio)")
     else:
         why = f"the quick ones, as train has over {_SMALL} rows; add others at will"
         inference.add("cv.models", list(_QUICK_MODELS), why)

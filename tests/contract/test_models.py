@@ -34,8 +34,9 @@ SMALL = {
     "naive": {},
     "seasonal_naive": {"seasons": 2},
     "sequence": {"epochs": 3, "units": 8, "blocks": 2, "layers": (16,)},
+    "text": {"epochs": 2, "width": 8, "units": 16, "layers": (8,)},
 }
-NETWORKS = ("mlp", "realmlp", "tabm", "sequence")
+NETWORKS = ("mlp", "realmlp", "tabm", "sequence", "text")
 OF_SERIES = ("naive", "seasonal_naive", "sequence")  # one number per row
 
 
@@ -77,6 +78,7 @@ FORMATS = {
     "naive": ".json",
     "seasonal_naive": ".json",
     "sequence": ".keras",
+    "text": ".keras",
 }
 
 

@@ -126,6 +126,40 @@ def dates_that_are_none(files: Files) -> None:
     files.table("columns", kinds={"city": "category", "day": "datetime"})
 
 
+def latin(files: Files) -> None:
+    def rewrite(root: Path) -> None:
+        path = root / "data" / "raw" / "train.csv"
+        path.write_bytes(path.read_bytes().replace(b"north", "nörth".encode("latin-1"), 1))
+
+    for frame in (files.train, files.test):
+        frame["side"] = pd.Series(["north", "south"] * (len(frame) // 2), dtype="str")
+    files.after = rewrite
+
+
+def add_texts(files: Files) -> None:
+    for frame in (files.train, files.test):
+        rng = np.random.default_rng(len(frame))
+        words = np.array(["sun", "rain", "wind", "snow", "hail", "fog"])
+        said = [" ".join(words[rng.integers(0, 6, 5)]) for _ in range(len(frame))]
+        frame["said"] = pd.Series(said, dtype="str")
+    files.table("columns", kinds={"said": "text"})
+
+
+def blank_texts(files: Files) -> None:
+    add_texts(files)
+    files.train.loc[:40, "said"] = "  "
+
+
+def long_text(files: Files) -> None:
+    add_texts(files)
+    files.test.loc[0, "said"] = "rain " * 40_000
+
+
+def garbled_texts(files: Files) -> None:
+    add_texts(files)
+    files.train.loc[:1, "said"] = "a cafÃ© in the rain"
+
+
 def ids_twice(files: Files) -> None:
     files.train.loc[7, "id"] = files.train.loc[8, "id"]
 
@@ -311,6 +345,7 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT006": (words_as_numbers, "error", "'Oslo'"),
     "KIT007": (kind_of_nothing, "error", "'town'"),
     "KIT008": (dates_that_are_none, "warning", "2 of 240"),
+    "KIT009": (latin, "warning", "train.csv is not UTF-8"),
     "KIT011": (ids_twice, "error", "1 of 240 rows repeat an id in 'id', first: '1008'"),
     "KIT012": (ids_in_both, "warning", "100 of 240 ids"),
     "KIT013": (other_sample, "error", "5 ids of sample_submission.csv are not in test.csv"),
@@ -329,6 +364,9 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT114": (nearly_empty, "info", "'k' is known in 1 of 240 rows"),
     "KIT115": (same_twice, "info", "'a_again' equals 'a'"),
     "KIT116": (new_levels, "warning", "'shop': 100%"),
+    "KIT121": (blank_texts, "info", "'said': 0 missing and 41 blank of 360 texts"),
+    "KIT122": (long_text, "info", "'said': 1 text is longer than 100,000 characters"),
+    "KIT123": (garbled_texts, "warning", "'said': 2 of 360 texts"),
     "KIT201": (giveaway, "warning", "'hint' alone: ROC AUC 1.000"),
     "KIT202": (giveaway_by_missing, "warning", "whether 'paid' is known"),
     "KIT211": (other_rows, "error", "'m' differs in 120 of 120 rows"),

@@ -7,8 +7,7 @@ large and small series look alike, and what is learned is the distance from its 
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from kit.config import Within
 from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive, Problem, Rows
 from kit.models.neural.mlp import MLP
-from kit.models.neural.training import head
 
 _PAST = "past__"
 _WINDOW = "past__window_"
@@ -86,6 +84,7 @@ class Sequence(MLP):
         """Train on the distance from each row's own mean, on its own scale."""
         self.problem_ = problem
         self.n_window_ = sum(name.startswith(_WINDOW) for name in X.columns)
+        self.n_lags_ = len(_lags(X))
         self.mean_ = float(np.mean(y))
         self.spread_ = float(np.std(y)) or 1.0
         if valid is not None:
@@ -101,19 +100,16 @@ class Sequence(MLP):
         mean, scale = self._scale(X)
         return np.asarray(values * scale[:, None] + mean[:, None])
 
-    def save(self, folder: Path) -> None:
-        """Write what `MLP.save` writes, and the scale of the target."""
-        super().save(folder)
-        record = {"mean": self.mean_, "spread": self.spread_}
-        (folder / "scale.json").write_text(json.dumps(record), encoding="utf-8")
+    def _facts(self) -> dict[str, Any]:
+        """Scale of the target."""
+        return {"mean": self.mean_, "spread": self.spread_}
 
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        model = super().load(folder)
-        record = json.loads((folder / "scale.json").read_text(encoding="utf-8"))
-        model.mean_, model.spread_ = record["mean"], record["spread"]
-        return model
+    def _take_facts(self, record: Mapping[str, Any]) -> None:
+        self.mean_, self.spread_ = record["mean"], record["spread"]
+
+    def _numbers(self, X: pd.DataFrame) -> list[str]:
+        """All but the past, which is scaled row by row."""
+        return [name for name in super()._numbers(X) if not name.startswith(_PAST)]
 
     def _relative(self, X: pd.DataFrame, y: NDArray[Any]) -> NDArray[Any]:
         if self.problem_.classification:
@@ -139,23 +135,13 @@ class Sequence(MLP):
         empty = count == 0
         return np.where(empty, self.mean_, mean), np.where(empty, self.spread_, deviation)
 
-    def _network(self, keras: Any, n_numbers: int) -> tuple[Any, Any]:
+    def _network(self, keras: Any) -> tuple[Any, Any]:
         """Past -> convolutions or GRU; joined with numbers and embeddings -> dense layers."""
-        layers = keras.layers
         steps = min(self.steps or self.n_window_, self.n_window_)
         past = keras.Input((steps, 2), name="past")
-        numbers = keras.Input((n_numbers - self.n_window_,), name="numbers")
-        levels = keras.Input((len(self.levels_),), dtype="int32", name="levels")
-        joined = [self._read(keras, past), numbers]
-        for position, size in enumerate(self.levels_.values()):
-            width = int(min(32, np.ceil(1.6 * (size + 1) ** 0.56)))
-            joined.append(layers.Embedding(size + 1, width)(levels[:, position]))
-        x = layers.Dropout(self.embedding_dropout)(layers.Concatenate()(joined))
-        for width in self.layers:
-            x = layers.Activation("silu")(layers.LayerNormalization()(layers.Dense(width)(x)))
-            x = layers.Dropout(self.dropout)(x)
-        last, loss = head(keras, self.problem_)
-        return keras.Model([past, numbers, levels], last(x)), loss
+        lags = keras.Input((self.n_lags_,), name="lags")
+        inputs, joined = self._table(keras)
+        return self._dense(keras, [past, lags, *inputs], [self._read(keras, past), lags, *joined])
 
     def _read(self, keras: Any, past: Any) -> Any:
         """The past as one vector per row."""
@@ -173,7 +159,7 @@ class Sequence(MLP):
         return layers.Concatenate()([x[:, -1], layers.GlobalAveragePooling1D()(x)])
 
     def _inputs(self, X: pd.DataFrame) -> list[NDArray[Any]]:
-        """Past ``(n, steps, 2)`` with its mask, numbers ``(n, d)``, level numbers ``(n, c)``."""
+        """Past ``(n, steps, 2)`` with its mask, its lags, numbers, level numbers."""
         mean, scale = self._scale(X)
         if self.problem_.classification:
             mean, scale = np.zeros(len(X)), np.ones(len(X))
@@ -181,9 +167,10 @@ class Sequence(MLP):
         known = ~np.isnan(window)
         past = np.stack([np.where(known, window, 0.0), known], axis=2).astype(np.float32)
         # lags and means of the target are on the same scale as the past
-        names = [name for name in X.columns if name.startswith(_PAST) and _WINDOW not in name]
-        lags = (X[names].to_numpy(dtype=np.float64) - mean[:, None]) / scale[:, None]
-        rest = X[[name for name in X.columns if not name.startswith(_PAST)]]
-        numbers, levels = super()._inputs(rest)
-        numbers = np.hstack([numbers, np.clip(np.nan_to_num(lags), -10, 10).astype(np.float32)])
-        return [past, numbers, levels]
+        lags = (X[_lags(X)].to_numpy(dtype=np.float64) - mean[:, None]) / scale[:, None]
+        lags = np.clip(np.nan_to_num(lags), -10, 10).astype(np.float32)
+        return [past, lags, *super()._inputs(X)]
+
+
+def _lags(X: pd.DataFrame) -> list[str]:
+    return [name for name in X.columns if name.startswith(_PAST) and _WINDOW not in name]
