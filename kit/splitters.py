@@ -9,6 +9,7 @@ function, fold k trains on the rows of lower folds only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,7 +25,7 @@ from sklearn.model_selection import (
 
 from kit.competition import MAX_FOLDS, CVSpec, TaskType
 from kit.errors import ConfigError, DataError, counted
-from kit.folds import FoldArray, Folds
+from kit.folds import SEALED, FoldArray, Folds
 from kit.registry import SPLITTERS
 
 Array = NDArray[Any]
@@ -68,15 +69,57 @@ def make_folds(
     stamps = None if time is None else pd.Series(np.asarray(time), name="time")
     if isinstance(time, pd.Series):
         stamps = time.reset_index(drop=True)
-    given = splitter(target, None if groups is None else np.asarray(groups), stamps, spec)
-    folds = Folds(
-        pd.Series(np.asarray(ids)),
-        _folds_of(given, len(target), spec),
-        forward=bool(getattr(splitter, "forward", False)),
-    )
+    codes = None if groups is None else np.asarray(groups)
+    sealed = _sealed(splitter, target, codes, stamps, spec)
+    fold = np.full(len(target), SEALED, dtype=np.int8)
+    fold[~sealed] = _cut(splitter, target, codes, stamps, spec, ~sealed)
+    forward = bool(getattr(splitter, "forward", False))
+    folds = Folds(pd.Series(np.asarray(ids)), fold, forward)
     if task in ("binary", "multiclass"):
         _every_class(folds, target, spec)
     return folds
+
+
+def _cut(
+    splitter: Splitter,
+    y: Array,
+    groups: Array | None,
+    time: pd.Series[Any] | None,
+    spec: CVSpec,
+    rows: NDArray[np.bool_],
+) -> FoldArray:
+    """What the splitter makes of some of the rows."""
+    part = None if time is None else time[rows].reset_index(drop=True)
+    given = splitter(y[rows], None if groups is None else groups[rows], part, spec)
+    return _folds_of(given, int(rows.sum()), spec)
+
+
+def _sealed(
+    splitter: Splitter,
+    y: Array,
+    groups: Array | None,
+    time: pd.Series[Any] | None,
+    spec: CVSpec,
+) -> NDArray[np.bool_]:
+    """The rows of the sealed holdout: the last of 1 / `spec.holdout` folds of the same splitter.
+
+    So whole groups and blocks of time are sealed, the latest rows where folds go forward, and
+    every class in its share. `spec.seed` and `spec.n_splits` have no part in it: whoever tries
+    other folds keeps the same rows sealed.
+
+    Raises:
+        ConfigError, DataError: the rows cannot be cut into so many folds.
+    """
+    everything = np.ones(len(y), dtype=bool)
+    if not spec.holdout:
+        return ~everything
+    seal = replace(spec, n_splits=round(1 / spec.holdout), seed=0)
+    try:
+        fold = _cut(splitter, y, groups, time, seal, everything)
+    except (ConfigError, DataError) as error:
+        text = f"cv.holdout = {spec.holdout:g} (one of {seal.n_splits} folds): {error}"
+        raise type(error)(text) from None
+    return np.asarray(fold == fold.max())
 
 
 def _folds_of(given: Any, n: int, spec: CVSpec) -> FoldArray:
@@ -97,7 +140,8 @@ def _every_class(folds: Folds, y: Array, spec: CVSpec) -> None:
     """Every fold's training rows hold every class; a model cannot learn one it does not see."""
     size = int(y.max()) + 1
     shape = (folds.n_splits + 1, size)
-    flat = (folds.fold.astype(np.int64) + 1) * size + y
+    seen = folds.fold != SEALED
+    flat = (folds.fold[seen].astype(np.int64) + 1) * size + y[seen]
     counts = np.bincount(flat, minlength=shape[0] * size).reshape(shape)  # row 0: fold -1
     for k in range(folds.n_splits):
         train = counts[: k + 1].sum(axis=0) if folds.forward else counts.sum(axis=0) - counts[k + 1]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.checks.rowhash import hashed
+from kit.folds import SEALED
 from kit.kinds import some
 
 _MOSTLY_MISSING = 0.99
@@ -145,7 +146,7 @@ def _unseen_in_folds(m: Material, codes: NDArray[np.int64], size: int) -> float 
     """
     if not m.has(["folds"]):
         return None
-    known = codes >= 0
+    known = (codes >= 0) & (m.folds.fold != SEALED)
     fold = m.folds.fold[known].astype(np.int64) + 1  # 0: never validated
     shape = (m.folds.n_splits + 1, size)
     counts = np.bincount(fold * size + codes[known], minlength=shape[0] * size).reshape(shape)

@@ -31,7 +31,7 @@ def split_groups(m: Material) -> Iterator[Evidence]:
     if name is None:
         return
     groups = m.train[name].astype("str")
-    used = m.folds.fold >= 0
+    used = m.folds.fold != -1  # the sealed rows count as one fold more
     per_group = pd.Series(m.folds.fold)[used].groupby(groups[used].to_numpy()).nunique()
     split = per_group.index[per_group > 1]
     if len(split) == 0:
