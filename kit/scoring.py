@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from kit.decision import Decision, Fitted

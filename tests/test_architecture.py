@@ -48,6 +48,7 @@ LAYERS = (
         "ledger",
         "leaderboard",
         "checks",
+        "permutation",
         "scaffold",
     ),
     ("auto", "refit"),

@@ -1,7 +1,7 @@
 """Every check as a line of a table: code, title, usual severity, what it needs, function.
 
-KIT0xx files, ids, target; KIT1xx rows and columns; KIT2xx leaks; KIT3xx validation. Codes are
-stable: a check that goes takes its code with it.
+KIT0xx files, ids, target; KIT1xx rows and columns; KIT2xx leaks; KIT3xx validation; KIT4xx the
+null-label proof. Codes are stable: a check that goes takes its code with it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kit.checks import code, columns, ids, leaks, rows, schema, target, validation
+from kit.checks import code, columns, ids, leaks, nulls, rows, schema, target, validation
 from kit.checks.finding import Evidence, Severity
 from kit.checks.material import Material, Part
 
@@ -24,6 +24,7 @@ class Check:
         severity: of its findings, unless the evidence says otherwise.
         needs: parts of the material without which it cannot run.
         function: yields evidence; none: nothing found.
+        deep: whether it runs with `kit check --deep` only.
     """
 
     code: str
@@ -31,6 +32,7 @@ class Check:
     severity: Severity
     needs: tuple[Part, ...]
     function: Callable[[Material], Iterable[Evidence]]
+    deep: bool = False
 
 
 _TABLES: tuple[Part, ...] = ("tables",)
@@ -99,4 +101,5 @@ CATALOGUE: tuple[Check, ...] = (
         "KIT304", "folds.parquet holds other folds", "warning", _FOLDS, validation.other_folds_file
     ),
     Check("KIT311", "optimistic early stopping", "info", (), validation.optimistic_stopping),
+    Check("KIT401", "permuted labels are predicted", "error", ("null",), nulls.above_chance),
 )

@@ -33,7 +33,9 @@ N, N_TEST = 300, 40
 def frames() -> tuple[pd.DataFrame, pd.DataFrame]:
     rng = np.random.default_rng(0)
     size = N + N_TEST
-    frame = pd.DataFrame({"id": range(size), "a": rng.normal(size=size), "b": rng.normal(size=size)})
+    frame = pd.DataFrame(
+        {"id": range(size), "a": rng.normal(size=size), "b": rng.normal(size=size)}
+    )
     frame["city"] = rng.choice(["u", "v", "w"], size)
     y = (frame["a"] + rng.normal(size=size) > 0).astype(int)
     return frame[:N].assign(y=y[:N]), frame[N:]
