@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kit.checks import code, columns, ids, leaks, nulls, rows, schema, target, validation
+from kit.checks.deep import drift, near, noise, splits
+from kit.checks.deep import target as hidden
 from kit.checks.finding import Evidence, Severity
 from kit.checks.material import Material, Part
 
@@ -75,6 +77,17 @@ CATALOGUE: tuple[Check, ...] = (
     Check("KIT101", "repeated rows", "warning", _LEARN, rows.repeated),
     Check("KIT102", "equal rows, different targets", "warning", _LEARN, rows.contradicting),
     Check("KIT103", "rows of test found in train", "warning", _FEATURES, rows.in_both_files),
+    Check("KIT104", "rows that nearly repeat", "warning", _FEATURES, near.within_train, deep=True),
+    Check(
+        "KIT105",
+        "near-copies, different targets",
+        "warning",
+        _LEARN,
+        near.contradicting,
+        deep=True,
+    ),
+    Check("KIT106", "near-copies in train and test", "warning", _FEATURES, near.across, deep=True),
+    Check("KIT107", "labels a model contradicts", "warning", _LEARN, noise.suspects, deep=True),
     Check("KIT111", "a constant column", "info", _FEATURES, columns.constant),
     Check(
         "KIT112", "constant in train, not in test", "warning", _FEATURES, columns.constant_in_train
@@ -89,8 +102,22 @@ CATALOGUE: tuple[Check, ...] = (
         _FEATURES,
         columns.unseen_categories,
     ),
+    Check(
+        "KIT121",
+        "train and test can be told apart",
+        "warning",
+        _FEATURES,
+        drift.told_apart,
+        deep=True,
+    ),
+    Check("KIT122", "a column drifts", "warning", _FEATURES, drift.by_column, deep=True),
     Check("KIT201", "one column gives the target away", "warning", _LEARN, leaks.by_values),
     Check("KIT202", "missing values give the target away", "warning", _LEARN, leaks.by_missingness),
+    Check("KIT203", "a golden column", "warning", _LEARN, hidden.golden, deep=True),
+    Check("KIT204", "gaps follow the target", "warning", _LEARN, hidden.gaps, deep=True),
+    Check("KIT205", "row order tells the target", "warning", _LEARN, hidden.row_order, deep=True),
+    Check("KIT206", "ids tell the target", "warning", _LEARN, hidden.ids, deep=True),
+    Check("KIT207", "files tell the target", "warning", _LEARN, hidden.files, deep=True),
     Check("KIT211", "features.py looks at other rows", "error", _FEATURES, code.not_row_by_row),
     Check("KIT212", "features.py fails", "error", _TABLES, code.failing),
     Check("KIT213", "features.py is not repeatable", "error", _FEATURES, code.not_repeatable),
@@ -101,5 +128,9 @@ CATALOGUE: tuple[Check, ...] = (
         "KIT304", "folds.parquet holds other folds", "warning", _FOLDS, validation.other_folds_file
     ),
     Check("KIT311", "optimistic early stopping", "info", (), validation.optimistic_stopping),
+    Check("KIT321", "test has other groups", "warning", _FOLDS, splits.other_groups, deep=True),
+    Check("KIT322", "test lies later", "warning", _FOLDS, splits.later, deep=True),
+    Check("KIT323", "folds are stricter than test", "info", _FOLDS, splits.stricter, deep=True),
+    Check("KIT324", "classes uneven over folds", "info", _FOLDS, splits.uneven_classes, deep=True),
     Check("KIT401", "permuted labels are predicted", "error", ("null",), nulls.above_chance),
 )

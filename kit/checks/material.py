@@ -6,6 +6,7 @@ one mistake does not hide the others. Nothing here decides what is a finding.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -41,6 +42,8 @@ class Material:
         y: target of the rows `known` (positions), as in `Dataset`, if "target".
         folds: as `[cv]` makes them, if "folds".
         null: scores on permuted labels, if "null".
+        memory: what several checks need and one has computed, by a name.
+        threads: for small models.
     """
 
     train: pd.DataFrame
@@ -63,6 +66,8 @@ class Material:
         self.problems: dict[Part, KitError] = {}
         self.sampled: list[str] = []
         self.unfit: dict[str, str] = {}
+        self.memory: dict[str, Any] = {}
+        self.threads = competition.settings.execution.threads or os.cpu_count() or 1
         self._made: set[Part] = {"null"} if null else set()
         steps: tuple[tuple[Part, Callable[[], bool]], ...] = (
             ("tables", self._read_tables),
@@ -120,7 +125,8 @@ class Material:
         """All of `n` positions, or `limit` of them drawn at random, which is noted."""
         if n <= limit:
             return np.arange(n)
-        self.sampled.append(f"{what}: {limit} of {n} rows")
+        note = f"{what}: {limit} of {n} rows"
+        self.sampled += [note] if note not in self.sampled else []
         return np.sort(np.random.default_rng(0).choice(n, limit, replace=False))
 
     def _ids(self, frame: pd.DataFrame, name: str) -> pd.Series:
