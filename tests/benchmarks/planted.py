@@ -201,20 +201,17 @@ def rows_in_sessions(rng: np.random.Generator) -> Case:
     case = clients(rng)
     sessions = np.repeat(rng.permutation(11), 100)[: len(case.train)] % 2
     wish = np.where(rng.random(len(case.train)) < 0.85, sessions, 1 - sessions)
-    order = np.empty(len(case.train), dtype=int)
-    for label in (0, 1):
-        rows, places = np.flatnonzero(case.train["y"] == label), np.flatnonzero(wish == label)
-        order[places[: len(rows)]] = rows[: len(places)]
+    rows = {label: list(np.flatnonzero(case.train["y"] == label)) for label in (0, 1)}
+    order = [(rows[k] or rows[1 - k]).pop() for k in wish]
     case.train = case.train.iloc[order].reset_index(drop=True)
-    case.train["id"] = rng.permutation(100_000)[: len(case.train)]
     return case
 
 
 @planted("KIT206")
 def ids_by_outcome(rng: np.random.Generator) -> Case:
     case = cancer(rng)
-    case.train["id"] = rng.permutation(len(case.train)) + 3000 + 300 * case.train["y"]
-    case.train["id"] = case.train["id"] * 7 + rng.integers(0, 7, len(case.train))
+    case.train["id"] = rng.permutation(len(case.train)) * 7 + 30_000 + 2_000 * case.train["y"]
+    case.train["id"] += case.train["y"]  # no number twice
     return case
 
 
@@ -232,7 +229,10 @@ def odd_ids_are_positive(rng: np.random.Generator) -> Case:
 def ids_begin_with_the_source(rng: np.random.Generator) -> Case:
     case = clients(rng)
     source = np.where(rng.random(len(case.train)) < 0.8, case.train["y"], 1 - case.train["y"])
-    case.train["id"] = [f"{'AB'[k]}{n:06}" for k, n in zip(source, rng.permutation(10**6))]
+    case.train["id"] = [
+        f"{'AB'[k]}{n:06}"
+        for k, n in zip(source, rng.permutation(10**6)[: len(source)], strict=True)
+    ]
     case.test["id"] = [f"{'AB'[n % 2]}{n:06}" for n in rng.permutation(10**6)[: len(case.test)]]
     return case
 

@@ -47,7 +47,8 @@ def told_apart(m: Material) -> Iterator[Evidence]:
     area, errors = auc(y == 1, pred)
     if area < _AUC or errors < _ERRORS:
         return
-    first = [names[k] for k in np.argsort(-gains)[:5] if gains[k] > 0.02 * gains.sum()]
+    order = np.argsort(-gains)[:5]
+    first = [names[k] for k in order if k == order[0] or gains[k] > 1.5 * gains.mean()]
     shown = ", ".join(f"{name!r} {gains[names.index(name)] / gains.sum():.0%}" for name in first)
     without = f"; without {some(times)}, which say when" if times else ""
     yield Evidence(

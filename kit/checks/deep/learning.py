@@ -16,6 +16,8 @@ from kit.checks.material import Material
 MOST_CELLS = 2_000_000  # rows x columns that a small model learns from
 _LEVELS = 50  # categories with more are shown as how common the level is
 _ROUNDS = 80
+_SMOOTH = {"n_estimators": 60, "learning_rate": 0.08, "num_leaves": 4, "min_child_samples": 20}
+_SMOOTH |= {"subsample": 0.6, "colsample_bytree": 0.5, "reg_lambda": 5.0}
 
 Array = NDArray[np.float64]
 
@@ -69,6 +71,7 @@ def out_of_fold(
     n_classes: int,
     *,
     threads: int = 1,
+    smooth: bool = False,
     gains: Array | None = None,
 ) -> Array:
     """Predictions of a small LightGBM, each made by a model that did not see the row.
@@ -79,6 +82,7 @@ def out_of_fold(
         fold: fold per row.
         n_classes: 0 for numbers.
         threads: for LightGBM.
+        smooth: small trees with a penalty, whose confidence can be believed.
         gains: takes what each column gained. ``(d,)``
 
     Returns:
@@ -99,6 +103,7 @@ def out_of_fold(
         "force_row_wise": True,
         "importance_type": "gain",
         "verbosity": -1,
+        **(_SMOOTH if smooth else {}),
     }
     for k in np.unique(fold):
         train, valid = fold != k, fold == k

@@ -3,13 +3,14 @@
 Distance is the largest difference in any column, in units of the column's usual spread; other
 categories are far apart. By chance the number of neighbours grows with the distance, twofold per
 doubling even on a line; copies are there at once. So rows count as copies only where about as many
-have a neighbour within `_NEAR` as within four times that.
+have a neighbour within a small distance as within four times that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.kinds import some
 
-_NEAR = 0.05
+_NEAR = (0.02, 0.05)  # in units of the spread; one of them has to show it
 _WORK = 1_000_000_000  # rows asked x rows looked through x columns
 _ASKED, _THROUGH = 4_000, 100_000
 _SHARE, _FEW = 0.01, 5  # of the rows asked, or so many; below it nothing is at stake
@@ -29,7 +30,7 @@ _STEEP = 0.5  # of the neighbours within four times the distance
 _FAR = 10.0  # between two categories
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Pairs:
     """Nearest neighbours.
 
@@ -43,27 +44,30 @@ class _Pairs:
     partner: NDArray[np.int64]
     distance: NDArray[np.float64]
 
-    @property
-    def near(self) -> NDArray[np.bool_]:
-        """Which of the asked rows have a near neighbour."""
-        return self.distance <= _NEAR
+    @cached_property
+    def within(self) -> float:
+        """The distance at which chance does not explain the neighbours; 0 where it does."""
+        for distance in _NEAR:
+            n_near, n_around = ((self.distance <= k * distance).sum() for k in (1, 4))
+            if n_near >= max(_FEW, _SHARE * len(self.asked)) and n_near >= _STEEP * n_around:
+                return distance
+        return 0.0
 
     @property
-    def copies(self) -> bool:
-        """Whether chance does not explain the near ones."""
-        n_near, n_around = int(self.near.sum()), int((self.distance <= 4 * _NEAR).sum())
-        return n_near >= max(_FEW, _SHARE * len(self.asked)) and n_near >= _STEEP * n_around
+    def near(self) -> NDArray[np.bool_]:
+        """Which of the asked rows are copies."""
+        return self.distance <= self.within
 
 
 def within_train(m: Material) -> Iterator[Evidence]:
     """Rows of train that nearly equal another one."""
     pairs = _train_pairs(m)
-    if pairs is None or not pairs.copies:
+    if pairs is None or not pairs.within:
         return
     ids = m.row_ids.iloc[pairs.asked[pairs.near]]
     yield Evidence(
         text=f"{int(pairs.near.sum())} of {len(pairs.asked)} rows nearly equal another one (within "
-        f"{_NEAR:g} of each column's spread), first ids: {some(ids)}",
+        f"{pairs.within:g} of each column's spread), first ids: {some(ids)}",
         remedy="copies in two folds let a model look answers up. Number what belongs together in a "
         'column and set [columns] group = "…" with a group splitter, or keep one of each',
     )
@@ -74,7 +78,7 @@ def contradicting(m: Material) -> Iterator[Evidence]:
     pairs = _train_pairs(m)
     if pairs is None or m.settings.task.type in ("regression", "multitarget"):
         return
-    if not pairs.copies:
+    if not pairs.within:
         return
     labels = np.full((len(m.train), m.y[0].size), -1.0)  # of rows without a target
     labels[m.known] = m.y.reshape(len(m.y), -1)
@@ -102,7 +106,7 @@ def across(m: Material) -> Iterator[Evidence]:
     if values is None:
         return
     pairs = _neighbours(m, values[1], values[0], "near-copies across the files", same=False)
-    if not pairs.copies:
+    if not pairs.within:
         return
     ids = m.test_row_ids.iloc[pairs.asked[pairs.near]]
     yield Evidence(

@@ -2,9 +2,10 @@
 
 Classes that overlap are no label noise: there a model is unsure, and where it is sure it is right.
 Noise is different: labels stay wrong at about the same rate however sure the model is. So the
-error rate among the surest rows is compared with that of all rows. The suspects are those whose
-label is far less likely than the model's, by the class's usual confidence (Northcutt, Jiang and
-Chuang, "Confident Learning", 2021).
+error rate among the surest rows is compared with that of all rows. Where a fifth of all rows or
+more is predicted wrongly the two cannot be told apart, and nothing is said. The suspects are those
+that another class claims with at least its usual confidence (Northcutt, Jiang and Chuang,
+"Confident Learning", 2021).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kit.checks.deep.learning import as_numbers, out_of_fold, rows_for, strength
+from kit.checks.deep.learning import as_numbers, out_of_fold, rows_for
 from kit.checks.finding import Evidence
 from kit.checks.leaks import folds_for
 from kit.checks.material import Material
@@ -21,11 +22,10 @@ from kit.checks.material import Material
 _ROWS = 10_000
 _FEWEST = 200
 _MOST_CLASSES = 20
-_LEARNABLE = 0.5  # strength below which a model is in no position to contradict
+_LEARNABLE = 0.2  # share of wrong predictions from which a model is in no position to contradict
 _SUREST = 0.3  # of the rows
-_FLOOR = 0.02  # of the surest rows contradicted
-_FLAT = 0.3  # of the error rate of all rows
-_CERTAIN = 0.9
+_FLOOR, _FEW = 0.02, 8  # of the surest rows contradicted
+_FLAT = 0.5  # of the error rate of all rows
 
 
 def suspects(m: Material) -> Iterator[Evidence]:
@@ -41,21 +41,16 @@ def suspects(m: Material) -> Iterator[Evidence]:
     names = [name for name in m.X.columns if name not in m.id_like]
     X = as_numbers(m, names, m.X.iloc[m.known[picked]])
     fold = folds_for(m, picked, y.astype(np.float64), len(counts))
-    proba = out_of_fold(X, y, fold, len(counts), threads=m.threads)
-    if strength(y, proba, len(counts))[0] < _LEARNABLE:
-        return
-    own = proba[np.arange(len(y)), y]
-    sure = proba.max(axis=1) / np.maximum(counts / len(y), 1e-9)[proba.argmax(axis=1)] ** 0.5
-    wrong = proba.argmax(axis=1) != y
-    surest = np.argsort(-sure, kind="stable")[: int(_SUREST * len(y))]
+    proba = out_of_fold(X, y, fold, len(counts), threads=m.threads, smooth=True)
+    wrong, own = proba.argmax(axis=1) != y, proba[np.arange(len(y)), y]
+    surest = np.argsort(-proba.max(axis=1), kind="stable")[: int(_SUREST * len(y))]
     floor, overall = float(wrong[surest].mean()), float(wrong.mean())
-    # a label is contradicted where another class has at least that class's usual confidence
-    usual = np.array([own[y == k].mean() for k in range(len(counts))])
-    rival = (proba >= usual) & (np.arange(len(counts)) != y[:, None])
-    found = np.flatnonzero(rival.any(axis=1) & (own < 1 - _CERTAIN) & wrong)
-    noisy = floor >= _FLOOR and floor >= _FLAT * overall and wrong[surest].sum() >= 5
-    if not noisy or len(found) == 0:
+    few = wrong[surest].sum() < _FEW
+    if few or overall > _LEARNABLE or floor < max(_FLOOR, _FLAT * overall):
         return
+    usual = np.array([own[y == k].mean() for k in range(len(counts))])
+    claimed = (proba >= usual) & (np.arange(len(counts)) != y[:, None])
+    found = np.flatnonzero(claimed.any(axis=1) & wrong)
     found = found[np.argsort(own[found], kind="stable")]
     examples = ", ".join(
         f"{m.row_ids.iloc[m.known[picked[k]]]} ({task.classes[y[k]]!r}, model "

@@ -186,16 +186,18 @@ def ids(m: Material) -> Iterator[Evidence]:
 
 def _parts_of(ids: pd.Series, ordered: bool, rows: NDArray[np.int64]) -> dict[str, Array]:
     """Numbers that an id holds, by what they are; its number only where it is not the row order."""
-    numbers = pd.to_numeric(ids.str.extract(r"(\d+)\D*$", expand=False), errors="coerce")
-    found: dict[str, Array] = {"length": floats(ids.str.len())}
-    if numbers.notna().mean() > 0.9:
-        values = floats(numbers)
-        known = ~np.isnan(values)
-        same = known.sum() > 2 and abs(spearmanr(values[known], rows[known]).statistic) > _ORDERED
+    found: dict[str, Array] = {}
+    numbers = floats(pd.to_numeric(ids.str.extract(r"(\d+)\D*$", expand=False), errors="coerce"))
+    known = ~np.isnan(numbers)
+    if known.mean() > 0.9:
+        same = abs(spearmanr(numbers[known], rows[known]).statistic) > _ORDERED
         if not (ordered and same):
-            found["number"] = values
-        found["last digit"] = values % 10
-        found["last two digits"] = values % 100
+            found["number"] = numbers
+        found["last digit"] = numbers % 10
+        found["last two digits"] = numbers % 100
+    if ids.str.isdigit().all():
+        return found
+    found["length"] = floats(ids.str.len())
     for k, name in ((1, "first character"), (3, "first three characters")):
         codes = pd.factorize(ids.str[:k], sort=True)[0].astype(np.float64)
         if 1 < len(np.unique(codes)) <= len(codes) / 5:
