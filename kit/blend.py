@@ -32,7 +32,7 @@ from kit.errors import DataError, FoldMismatch, RunError
 from kit.execution.context import FoldContext, load_context
 from kit.metrics.base import Metric
 from kit.runs import Run, find_run, list_runs, prediction_columns, publish
-from kit.scoring import score_record
+from kit.scoring import holdout_record, score_record
 from kit.session import code_files, run_facts
 
 Array = NDArray[np.float64]
@@ -60,6 +60,7 @@ class Stack:
         test: ``(n_runs, n_test, n_outputs)``
         y, fold: truth and fold of the validated rows.
         ids, test_ids: their ids.
+        sealed: ``(n_runs, n_sealed, n_outputs)``; None where no rows are sealed.
     """
 
     runs: tuple[Run, ...]
@@ -69,6 +70,7 @@ class Stack:
     fold: NDArray[np.int8]
     ids: NDArray[np.str_]
     test_ids: NDArray[np.str_]
+    sealed: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,7 @@ class Blend:
         nested: decision and honest scores.
         oof, test: blended predictions. ``(n, n_outputs)``
         chosen: the combination, its honest predictions, and what it was compared with.
+        sealed: blended predictions of the sealed rows; None where there are none.
     """
 
     weights: Array
@@ -89,6 +92,7 @@ class Blend:
     oof: Array
     test: Array
     chosen: Chosen
+    sealed: Array | None = None
 
 
 def blend(
@@ -157,6 +161,10 @@ def align(runs: Sequence[Run], context: FoldContext) -> Stack:
     names = prediction_columns(data.outputs)
     oof = [_values(run.oof(), ids, names, f"{run.id}/oof.parquet") for run in runs]
     test = [_values(run.test(), data.test_ids, names, f"{run.id}/test.parquet") for run in runs]
+    sealed = None
+    if len(rows := folds.sealed):
+        held = [(run.holdout(), f"{run.id}/holdout.parquet") for run in runs]
+        sealed = np.stack([_values(frame, data.ids[rows], names, file) for frame, file in held])
     return Stack(
         runs=tuple(runs),
         oof=np.stack(oof),
@@ -165,6 +173,7 @@ def align(runs: Sequence[Run], context: FoldContext) -> Stack:
         fold=folds.fold[used],
         ids=ids,
         test_ids=data.test_ids,
+        sealed=sealed,
     )
 
 
@@ -216,6 +225,7 @@ def fit_blend(
         nested=replace(nested, decision=decided.decision),
         oof=mixed,
         test=chosen.combination.predict(stack.test),
+        sealed=None if stack.sealed is None else chosen.combination.predict(stack.sealed),
         chosen=chosen,
     )
 
@@ -302,6 +312,10 @@ def _publish(
     names = prediction_columns(context.dataset.outputs)
     score = {**score_record(blended.nested, context.metric), "plain": blended.plain}
     used, chosen = blended.weights != 0, blended.chosen
+    decision, rows, y = blended.nested.decision, context.folds.sealed, context.dataset.y
+    held: dict[str, Any] = {}
+    if blended.sealed is not None:
+        held["holdout"] = holdout_record(context.metric, decision, y[rows], blended.sealed)
     cost = {
         run.id: seconds_per_1000(run.record, len(stack.ids), len(stack.test_ids))
         for run in stack.runs
@@ -312,7 +326,8 @@ def _publish(
         "model": "blend",
         **run_facts(competition, context),
         "score": score,
-        "decision": blended.nested.decision.to_json(),
+        **held,
+        "decision": decision.to_json(),
         "params": {"method": method},
         "overrides": competition.overrides,
         "early_stopping": _worst([str(run.record["early_stopping"]) for run in stack.runs]),
@@ -329,6 +344,10 @@ def _publish(
     }
     oof = pd.DataFrame({"id": pd.Series(stack.ids, dtype="str"), "fold": stack.fold})
     test = pd.DataFrame({"id": pd.Series(stack.test_ids, dtype="str")})
+    parts = {"oof": (oof, blended.oof), "test": (test, blended.test)}
+    if blended.sealed is not None:
+        ids = pd.Series(context.dataset.ids[rows], dtype="str")
+        parts["holdout"] = (pd.DataFrame({"id": ids}), blended.sealed)
     with tempfile.TemporaryDirectory() as folder:
         models = Path(folder) / "models"
         models.mkdir()
@@ -338,8 +357,8 @@ def _publish(
             record,
             config=competition.table,
             frames={
-                "oof": oof.assign(**dict(zip(names, blended.oof.T, strict=True))),
-                "test": test.assign(**dict(zip(names, blended.test.T, strict=True))),
+                stem: frame.assign(**dict(zip(names, values.T, strict=True)))
+                for stem, (frame, values) in parts.items()
             },
             code=code_files(competition),
             models=models,

@@ -120,6 +120,8 @@ class CVSpec:
     rows; "cross" trains all folds side by side and stops each where the other folds are best
     together (models that cannot, and folds in time order, use "inner"); "fold" uses the scored
     fold itself, which is optimistic and marked `*` wherever the score is shown.
+    `holdout` is the share of the rows that is sealed: no fold, threshold or blend ever sees them,
+    and each run shows its score on them once; 0: none.
     """
 
     splitter: str = "kfold"
@@ -130,6 +132,7 @@ class CVSpec:
     gap: str = ""
     models: tuple[str, ...] = ()
     early_stopping: Literal["inner", "cross", "fold"] = "inner"
+    holdout: Annotated[float, Within(0, 0.5)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -366,6 +369,10 @@ def _check(settings: Settings) -> None:
                 f"columns.drop lists {name!r}, which columns.{key} names: a model never sees it "
                 "anyway. Take it out of columns.drop"
             )
+    if 0 < settings.cv.holdout < 1 / MAX_FOLDS:
+        raise ConfigError(
+            f"cv.holdout must be 0 (none) or between 0.01 and 0.5. Received: {settings.cv.holdout}"
+        )
     many = task.type in ("multilabel", "multitarget")
     if many != (len(columns.target) > 1):
         raise ConfigError(

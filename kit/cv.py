@@ -34,7 +34,7 @@ from kit.models.base import Model
 from kit.portfolio import find_model
 from kit.preprocessing.columns import recipe_facts
 from kit.runs import Run, ignore, list_runs, prediction_columns, publish
-from kit.scoring import score_record
+from kit.scoring import holdout_record, score_record
 from kit.session import Event, Session, code_files, run_facts
 
 CROSS_CELLS = 500_000_000
@@ -305,6 +305,11 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "oof": _frame(data.ids[used], oof[used], names, folds.fold[used]),
         "test": _frame(data.test_ids, test, names),
     }
+    holdout = None
+    if len(rows := folds.sealed):
+        sealed = unlink(np.mean([link(result.sealed) for result in results], axis=0))
+        frames["holdout"] = _frame(data.ids[rows], sealed, names)
+        holdout = holdout_record(metric, fitted.decision, data.y[rows], sealed)
     cut = sorted(result.fold for result in results if result.cut)
     record = {
         # where time ran out other predictions came out than the plan alone decides
@@ -321,6 +326,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "transductive": plan.spec.pseudo_labels > 0,  # its models have seen the test rows
         **run_facts(session.competition, session.context),
         "score": score_record(fitted, metric),
+        **({"holdout": holdout} if holdout else {}),
         "decision": fitted.decision.to_json(),
         "seed": plan.seed,
         "params": {key: _plain(value) for key, value in plan.params.items()},

@@ -103,12 +103,14 @@ class Fitted:
         score: pooled over all validated rows, each row decided without its own fold's labels.
         fold_scores: the same per fold; nan where the metric is undefined or the fold has no rows.
         default_score: pooled score of the default rule.
+        scored: what `score` is the score of: predictions or labels of the validated rows.
     """
 
     decision: Decision
     score: float
     fold_scores: tuple[float, ...]
     default_score: float
+    scored: Array
 
 
 def default_decision(task: TaskType, n_columns: int) -> Decision:
@@ -149,7 +151,13 @@ def fit_decision(metric: Metric, task: TaskType, y: Array, pred: Array, fold: Ar
         # "none" would take the one most probable of several labels, should a file want labels
         several = task == "multilabel"
         rule = default_decision(task, pred.shape[1]) if several else Decision("none")
-        return Fitted(decision=rule, score=pooled, fold_scores=per_fold, default_score=pooled)
+        return Fitted(
+            decision=rule,
+            score=pooled,
+            fold_scores=per_fold,
+            default_score=pooled,
+            scored=pred,
+        )
     default = default_decision(task, pred.shape[1])
     labels = default.apply(pred)
     plain = Fitted(
@@ -157,6 +165,7 @@ def fit_decision(metric: Metric, task: TaskType, y: Array, pred: Array, fold: Ar
         score=(pooled := metric.score(y, labels)),
         fold_scores=_per_fold(metric, y, labels, fold),
         default_score=pooled,
+        scored=labels.copy(),
     )
     if len(np.unique(fold)) < 2:
         return plain
@@ -168,6 +177,7 @@ def fit_decision(metric: Metric, task: TaskType, y: Array, pred: Array, fold: Ar
         score=metric.score(y, labels),
         fold_scores=_per_fold(metric, y, labels, fold),
         default_score=pooled,
+        scored=labels,
     )
     return tuned if chosen != default and _pays(metric, tuned, plain) else plain
 

@@ -28,6 +28,9 @@ Purged = NDArray[np.bool_]
 
 _FORMAT = "kit.folds/1"
 
+SEALED = -2
+"""In place of a fold: a row of the sealed holdout, which nothing learns from or is chosen by."""
+
 
 @dataclass(frozen=True, eq=False)
 class Folds:
@@ -35,9 +38,11 @@ class Folds:
 
     Attributes:
         ids: training ids as strings, in dataset order; anything array-like is taken.
-        fold: fold of the row, -1: never validated. ``(n,)`` int8, read-only.
+        fold: fold of the row, -1: never validated, -2 (`SEALED`): of the sealed holdout. ``(n,)``
+            int8, read-only.
         forward: fold k trains on rows with a lower fold number only (time order); otherwise on
-            all rows that are not of fold k. Rows of fold -1 are training rows either way.
+            all rows that are not of fold k. Rows of fold -1 are training rows either way, sealed
+            ones never.
         purged: rows that fold k must not train on although they are in another fold: those too
             near in time, or of a group that it validates. ``(n, n_splits)`` bool; None: no row.
 
@@ -58,8 +63,8 @@ class Folds:
                 f"folds: one whole number per id is expected; {len(ids)} ids, but folds are "
                 f"{fold.dtype} of shape {fold.shape}"
             )
-        if len(fold) and not -1 <= fold.min() <= fold.max() < MAX_FOLDS:
-            raise DataError(f"folds must be -1..{MAX_FOLDS - 1}: {fold.min()}..{fold.max()}")
+        if len(fold) and not SEALED <= fold.min() <= fold.max() < MAX_FOLDS:
+            raise DataError(f"folds must be {SEALED}..{MAX_FOLDS - 1}: {fold.min()}..{fold.max()}")
         if ids.isna().any():
             raise DataError(f"folds: ids must not be missing; {int(ids.isna().sum())} are")
         if ids.duplicated().any():
@@ -97,12 +102,17 @@ class Folds:
 
     def train(self, k: int) -> NDArray[np.int64]:
         """Positions of the rows that fold `k` trains on."""
-        kept = self.fold < k if self.forward else self.fold != k
+        kept = (self.fold < k if self.forward else self.fold != k) & (self.fold != SEALED)
         return np.flatnonzero(kept if self.purged is None else kept & ~self.purged[:, k])
 
     def valid(self, k: int) -> NDArray[np.int64]:
         """Positions of the rows that fold `k` is scored on."""
         return np.flatnonzero(self.fold == k)
+
+    @property
+    def sealed(self) -> NDArray[np.int64]:
+        """Positions of the sealed rows; empty without `cv.holdout`."""
+        return np.flatnonzero(self.fold == SEALED)
 
     def reindex(self, ids: Sequence[Any] | NDArray[Any] | pd.Series[Any]) -> Folds:
         """The same folds in the row order of `ids`.

@@ -8,6 +8,7 @@ runs/
     config.json    the whole configuration as it was, overrides applied
     oof.parquet    id | fold | pred   or   pred_<class>, pred_<target>
     test.parquet   id | pred ...      mean over the folds
+    holdout.parquet  the same for the sealed rows, with cv.holdout only
     code/          kit.toml, features.py, ... as they ran
     models/fold-0/ native formats, with --keep-models only
   .partial/<run hash>/fold-0.parquet   finished folds of a run that is not
@@ -114,6 +115,10 @@ class Run:
     def test(self) -> pd.DataFrame:
         """Predictions for the test rows, mean over the folds: `id`, then the predictions."""
         return self._read("test.parquet")
+
+    def holdout(self) -> pd.DataFrame:
+        """Predictions for the sealed rows (`cv.holdout`), as `test`."""
+        return self._read("holdout.parquet")
 
     def _read(self, name: str) -> pd.DataFrame:
         import pandas as pd

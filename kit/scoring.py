@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kit.decision import Fitted
-from kit.metrics.base import Metric
+from kit.decision import Decision, Fitted
+from kit.metrics.base import Metric, UndefinedMetric
 
 
 def score_record(fitted: Fitted, metric: Metric) -> dict[str, Any]:
@@ -36,3 +37,21 @@ def score_record(fitted: Fitted, metric: Metric) -> dict[str, Any]:
         "std": float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
         "default": fitted.default_score,
     }
+
+
+def holdout_record(
+    metric: Metric, decision: Decision, y: NDArray[Any], pred: NDArray[Any]
+) -> dict[str, Any]:
+    """The `holdout` table of a run: how many rows are sealed, and the score on them.
+
+    Args:
+        metric: what is scored.
+        decision: how labels are made, chosen without these rows.
+        y: their truth.
+        pred: their predictions. ``(n, k)``
+    """
+    try:
+        score = metric.score(y, decision.apply(pred) if metric.needs == "label" else pred)
+    except UndefinedMetric:  # of one class only, perhaps
+        return {"rows": len(y), "score": None}
+    return {"rows": len(y), "score": score}

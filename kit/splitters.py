@@ -11,6 +11,7 @@ Those that follow time are in `kit.time_splitters`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from sklearn.model_selection import (
 
 from kit.competition import MAX_FOLDS, CVSpec, TaskType
 from kit.errors import ConfigError, DataError, counted
-from kit.folds import FoldArray, Folds, Purged
+from kit.folds import SEALED, FoldArray, Folds, Purged
 from kit.registry import SPLITTERS
 from kit.time_splitters import enough, group_codes
 
@@ -76,12 +77,14 @@ def make_folds(
     stamps = None if time is None else pd.Series(np.asarray(time), name="time")
     if isinstance(time, pd.Series):
         stamps = time.reset_index(drop=True)
-    given = splitter(target, None if groups is None else np.asarray(groups), stamps, spec)
-    folds = _folds_of(given, np.asarray(ids), splitter, spec)
+    codes = None if groups is None else np.asarray(groups)
+    sealed = _sealed(splitter, target, codes, stamps, spec)
+    fold, purged = _cut(splitter, target, codes, stamps, spec, ~sealed)
+    folds = _folds(splitter, np.asarray(ids), fold, purged)
     for k in range(folds.n_splits):
         if len(folds.train(k)) == 0:
             raise DataError(
-                f"fold {k} has no row to train on; cv.splitter = {spec.splitter!r}, cv.gap = "
+                f"fold {k + 1} has no row to train on; cv.splitter = {spec.splitter!r}, cv.gap = "
                 f"{spec.gap!r}.\n  Use a shorter cv.gap or fewer folds (cv.n_splits)."
             )
     if task in ("binary", "multiclass"):
@@ -89,18 +92,71 @@ def make_folds(
     return folds
 
 
-def _folds_of(given: Any, ids: Array, splitter: Splitter, spec: CVSpec) -> Folds:
+def _folds(splitter: Splitter, ids: Array, fold: FoldArray, purged: Purged | None) -> Folds:
+    forward = bool(getattr(splitter, "forward", False))
+    return Folds(pd.Series(ids), fold, forward=forward, purged=purged)
+
+
+def _cut(
+    splitter: Splitter,
+    y: Array,
+    groups: Array | None,
+    time: pd.Series[Any] | None,
+    spec: CVSpec,
+    rows: NDArray[np.bool_],
+) -> tuple[FoldArray, Purged | None]:
+    """Folds, and what they must not train on, of some of the rows; the others are sealed."""
+    part = None if time is None else time[rows].reset_index(drop=True)
+    given = splitter(y[rows], None if groups is None else groups[rows], part, spec)
+    found, avoided = _checked(given, int(rows.sum()), spec)
+    fold = np.full(len(y), SEALED, dtype=np.int8)
+    fold[rows] = found
+    if avoided is None:
+        return fold, None
+    purged = np.zeros((len(y), avoided.shape[1]), dtype=bool)
+    purged[rows] = avoided
+    return fold, purged
+
+
+def _sealed(
+    splitter: Splitter,
+    y: Array,
+    groups: Array | None,
+    time: pd.Series[Any] | None,
+    spec: CVSpec,
+) -> NDArray[np.bool_]:
+    """The rows of the sealed holdout: the last of 1 / `spec.holdout` folds of the same splitter.
+
+    So whole groups and blocks of time are sealed, the latest rows where folds go forward, and
+    every class in its share. `spec.seed` and `spec.n_splits` have no part in it: whoever tries
+    other folds keeps the same rows sealed.
+
+    Raises:
+        ConfigError, DataError: the rows cannot be cut into so many folds.
+    """
+    everything = np.ones(len(y), dtype=bool)
+    if not spec.holdout:
+        return ~everything
+    seal = replace(spec, n_splits=round(1 / spec.holdout), seed=0)
+    try:
+        fold, _ = _cut(splitter, y, groups, time, seal, everything)
+    except (ConfigError, DataError) as error:
+        text = f"cv.holdout = {spec.holdout:g} (one of {seal.n_splits} folds): {error}"
+        raise type(error)(text) from None
+    return np.asarray(fold == fold.max())
+
+
+def _checked(given: Any, n: int, spec: CVSpec) -> tuple[FoldArray, Purged | None]:
     """What a splitter returned, or the reason why it is not folds."""
     fold, purged = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-    fold = _fold_numbers(fold, len(ids), spec)
-    shape = (len(ids), int(fold.max()) + 1)
+    fold = _fold_numbers(fold, n, spec)
+    shape = (n, int(fold.max()) + 1)
     if purged is not None and (np.shape(purged) != shape or np.asarray(purged).dtype != bool):
         raise ConfigError(
             f"cv.splitter = {spec.splitter!r}: the rows not to train on must be a bool matrix of "
             f"shape {shape}. Received: {np.asarray(purged).dtype} of shape {np.shape(purged)}"
         )
-    forward = bool(getattr(splitter, "forward", False))
-    return Folds(pd.Series(ids), fold, forward=forward, purged=purged)
+    return fold, None if purged is None else np.asarray(purged)
 
 
 def _fold_numbers(given: Any, n: int, spec: CVSpec) -> FoldArray:
@@ -119,14 +175,14 @@ def _fold_numbers(given: Any, n: int, spec: CVSpec) -> FoldArray:
 def _every_class(folds: Folds, y: Array, spec: CVSpec) -> None:
     """Every fold's training rows hold every class; a model cannot learn one it does not see."""
     size = int(y.max()) + 1
-    total = np.bincount(y, minlength=size)
+    total = np.bincount(y[folds.fold != SEALED], minlength=size)
     for k in range(folds.n_splits):
         train = np.bincount(y[folds.train(k)], minlength=size)
         absent = np.flatnonzero((train == 0) & (total > 0))
         if len(absent):
             code = int(absent[0])
             raise DataError(
-                f"the training rows of fold {k} lack class code {code} (task.classes[{code}]); it "
+                f"the training rows of fold {k + 1} lack class {code + 1} of task.classes; it "
                 f"has {int(total[code])} rows in all. Splitter: {spec.splitter!r}.\n"
                 "  Use a stratified splitter or fewer folds, or leave out that class's rows."
             )
@@ -234,9 +290,9 @@ def check_splitter(splitter: Splitter, spec: CVSpec | None = None) -> None:
     days = pd.Series(rng.integers(0, 90, size=240))
     time = pd.Timestamp("2024-01-01") + pd.to_timedelta(days, unit="D")
     name, ids = f"splitter {spec.splitter!r}", np.arange(240)
-    folds = _folds_of(splitter(y, groups, time, spec), ids, splitter, spec)
+    folds = _folds(splitter, ids, *_checked(splitter(y, groups, time, spec), len(ids), spec))
     again = splitter(y.copy(), groups.copy(), time.copy(), spec)
-    if folds.digest != _folds_of(again, ids, splitter, spec).digest:
+    if folds.digest != _folds(splitter, ids, *_checked(again, len(ids), spec)).digest:
         raise ConfigError(f"{name}: the same seed must give the same folds")
     if _asks_for_groups(splitter, y, time, spec):
         shared = {

@@ -52,6 +52,7 @@ LAYERS = (
         "ledger",
         "leaderboard",
         "checks",
+        "permutation",
         "scaffold",
     ),
     ("auto", "refit"),

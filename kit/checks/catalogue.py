@@ -1,7 +1,7 @@
 """Every check as a line of a table: code, title, usual severity, what it needs, function.
 
-KIT0xx files, ids, target; KIT1xx rows and columns; KIT2xx leaks; KIT3xx validation. Codes are
-stable: a check that goes takes its code with it.
+KIT0xx files, ids, target; KIT1xx rows and columns; KIT2xx leaks; KIT3xx validation; KIT4xx the
+null-label proof. Codes are stable: a check that goes takes its code with it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kit.checks import code, columns, ids, leaks, rows, schema, series, target, texts, validation
+from kit.checks import (
+    code,
+    columns,
+    ids,
+    leaks,
+    nulls,
+    rows,
+    schema,
+    series,
+    target,
+    texts,
+    validation,
+)
+from kit.checks.deep import drift, near, noise, splits
+from kit.checks.deep import target as hidden
 from kit.checks.finding import Evidence, Severity
 from kit.checks.material import Material, Part
 
@@ -24,6 +38,7 @@ class Check:
         severity: of its findings, unless the evidence says otherwise.
         needs: parts of the material without which it cannot run.
         function: yields evidence; none: nothing found.
+        deep: whether it runs with `kit check --deep` only.
     """
 
     code: str
@@ -31,6 +46,7 @@ class Check:
     severity: Severity
     needs: tuple[Part, ...]
     function: Callable[[Material], Iterable[Evidence]]
+    deep: bool = False
 
 
 _TABLES: tuple[Part, ...] = ("tables",)
@@ -74,6 +90,17 @@ CATALOGUE: tuple[Check, ...] = (
     Check("KIT101", "repeated rows", "warning", _LEARN, rows.repeated),
     Check("KIT102", "equal rows, different targets", "warning", _LEARN, rows.contradicting),
     Check("KIT103", "rows of test found in train", "warning", _FEATURES, rows.in_both_files),
+    Check("KIT104", "rows that nearly repeat", "warning", _FEATURES, near.within_train, deep=True),
+    Check(
+        "KIT105",
+        "near-copies, different targets",
+        "warning",
+        _LEARN,
+        near.contradicting,
+        deep=True,
+    ),
+    Check("KIT106", "near-copies in train and test", "warning", _FEATURES, near.across, deep=True),
+    Check("KIT107", "labels a model contradicts", "warning", _LEARN, noise.suspects, deep=True),
     Check("KIT111", "a constant column", "info", _FEATURES, columns.constant),
     Check(
         "KIT112", "constant in train, not in test", "warning", _FEATURES, columns.constant_in_train
@@ -91,8 +118,22 @@ CATALOGUE: tuple[Check, ...] = (
     Check("KIT121", "many blank texts", "info", _FEATURES, texts.blank),
     Check("KIT122", "texts too long to be read whole", "info", _FEATURES, texts.cut),
     Check("KIT123", "texts decoded wrongly", "warning", _FEATURES, texts.undecodable),
+    Check(
+        "KIT131",
+        "train and test can be told apart",
+        "warning",
+        _FEATURES,
+        drift.told_apart,
+        deep=True,
+    ),
+    Check("KIT132", "a column drifts", "warning", _FEATURES, drift.by_column, deep=True),
     Check("KIT201", "one column gives the target away", "warning", _LEARN, leaks.by_values),
     Check("KIT202", "missing values give the target away", "warning", _LEARN, leaks.by_missingness),
+    Check("KIT203", "a golden column", "warning", _LEARN, hidden.golden, deep=True),
+    Check("KIT204", "gaps follow the target", "warning", _LEARN, hidden.gaps, deep=True),
+    Check("KIT205", "row order tells the target", "warning", _LEARN, hidden.row_order, deep=True),
+    Check("KIT206", "ids tell the target", "warning", _LEARN, hidden.ids, deep=True),
+    Check("KIT207", "files tell the target", "warning", _LEARN, hidden.files, deep=True),
     Check("KIT211", "features.py looks at other rows", "error", _FEATURES, code.not_row_by_row),
     Check("KIT212", "features.py fails", "error", _TABLES, code.failing),
     Check("KIT213", "features.py is not repeatable", "error", _FEATURES, code.not_repeatable),
@@ -109,4 +150,9 @@ CATALOGUE: tuple[Check, ...] = (
     Check("KIT323", "test beyond the horizon", "error", _FEATURES, series.short_horizon),
     Check("KIT324", "series of test unseen in train", "warning", _FEATURES, series.unseen_series),
     Check("KIT325", "rows without a past", "warning", _FEATURES, series.short_series),
+    Check("KIT331", "test has other groups", "warning", _FOLDS, splits.other_groups, deep=True),
+    Check("KIT332", "test lies later", "warning", _FOLDS, splits.later, deep=True),
+    Check("KIT333", "folds are stricter than test", "info", _FOLDS, splits.stricter, deep=True),
+    Check("KIT334", "classes uneven over folds", "info", _FOLDS, splits.uneven_classes, deep=True),
+    Check("KIT401", "permuted labels are predicted", "error", ("null",), nulls.above_chance),
 )

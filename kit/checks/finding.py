@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from kit.checks.nulls import NullScore
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -59,7 +62,9 @@ class Report:
         muted: what was found and `[check] mute` accepts.
         checked: code and title of every check that ran.
         skipped: code and title of those that could not run, because of an error among `findings`.
+        late: code and title of those that the budget was too short for.
         sampled: where only a part of the rows was looked at; empty: nowhere.
+        null: scores on permuted labels, where they were asked for.
         seconds: how long it took.
     """
 
@@ -67,6 +72,8 @@ class Report:
     muted: tuple[Finding, ...]
     checked: tuple[tuple[str, str], ...]
     skipped: tuple[tuple[str, str], ...]
+    late: tuple[tuple[str, str], ...]
+    null: tuple[NullScore, ...]
     sampled: str
     seconds: float
 

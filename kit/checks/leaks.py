@@ -119,11 +119,11 @@ def _questions(m: Material, rows: NDArray[np.int64]) -> Iterator[_Question]:
         else:
             y = pd.Series(y).rank().to_numpy() / len(y)
         if len(np.unique(y)) > 1:
-            fold = _folds(m, rows, y, n_classes)
+            fold = folds_for(m, rows, y, n_classes)
             yield _Question(target=name, y=y, n_classes=n_classes, fold=fold)
 
 
-def _folds(m: Material, rows: NDArray[np.int64], y: Array, n_classes: int) -> NDArray[np.int64]:
+def folds_for(m: Material, rows: NDArray[np.int64], y: Array, n_classes: int) -> NDArray[np.int64]:
     """Three folds; with a group column its groups stay together, as a name is no leak then."""
     name = m.columns.group
     groups = None

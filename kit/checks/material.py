@@ -6,7 +6,8 @@ one mistake does not hide the others. Nothing here decides what is a finding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import os
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.checks.identity import id_like
+from kit.checks.nulls import NullScore
 from kit.checks.rowhash import RowHashes, hash_rows
 from kit.competition import Competition, Kind
 from kit.dataset import Dataset, data_digest, encode_target, read_raw, read_time
@@ -25,7 +27,7 @@ from kit.folds import Folds
 from kit.kinds import assign_kinds, typed
 from kit.tables import read_table
 
-Part = Literal["tables", "sample", "features", "target", "folds"]
+Part = Literal["tables", "sample", "features", "target", "folds", "null"]
 
 
 class Material:
@@ -39,6 +41,9 @@ class Material:
         X, X_test: the same, typed; columns that do not fit their kind are in `unfit` instead.
         y: target of the rows `known` (positions), as in `Dataset`, if "target".
         folds: as `[cv]` makes them, if "folds".
+        null: scores on permuted labels, if "null".
+        memory: what several checks need and one has computed, by a name.
+        threads: for small models.
     """
 
     train: pd.DataFrame
@@ -53,14 +58,17 @@ class Material:
     known: NDArray[np.int64]
     folds: Folds
 
-    def __init__(self, competition: Competition) -> None:
+    def __init__(self, competition: Competition, null: Sequence[NullScore] = ()) -> None:
         self.competition = competition
+        self.null = null
         self.settings = competition.settings
         self.columns = competition.settings.columns
         self.problems: dict[Part, KitError] = {}
         self.sampled: list[str] = []
         self.unfit: dict[str, str] = {}
-        self._made: set[Part] = set()
+        self.memory: dict[str, Any] = {}
+        self.threads = competition.settings.execution.threads or os.cpu_count() or 1
+        self._made: set[Part] = {"null"} if null else set()
         steps: tuple[tuple[Part, Callable[[], bool]], ...] = (
             ("tables", self._read_tables),
             ("sample", self._read_sample),
@@ -117,7 +125,8 @@ class Material:
         """All of `n` positions, or `limit` of them drawn at random, which is noted."""
         if n <= limit:
             return np.arange(n)
-        self.sampled.append(f"{what}: {limit} of {n} rows")
+        note = f"{what}: {limit} of {n} rows"
+        self.sampled += [note] if note not in self.sampled else []
         return np.sort(np.random.default_rng(0).choice(n, limit, replace=False))
 
     def _ids(self, frame: pd.DataFrame, name: str) -> pd.Series:

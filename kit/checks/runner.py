@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from kit.checks.catalogue import CATALOGUE, Check
 from kit.checks.finding import SEVERITIES, Evidence, Finding, Report, Severity
 from kit.checks.material import Material
+from kit.checks.nulls import NullScore
 from kit.competition import CONFIG_NAME, Competition
 from kit.errors import ConfigError, nearest
 from kit.portfolio import find_model
@@ -17,11 +18,23 @@ from kit.registry import METRICS, MODELS, SPLITTERS
 _SHOWN = 8  # pieces of evidence of one finding that are spelled out
 
 
-def check(competition: Competition) -> Report:
-    """Look for mistakes and leaks in the data, `kit.toml` and `features.py`; trains no model.
+def check(
+    competition: Competition,
+    *,
+    deep: bool = False,
+    seconds: float | None = None,
+    null: Sequence[NullScore] = (),
+) -> Report:
+    """Look for mistakes and leaks in the data, `kit.toml` and `features.py`.
 
     What is wrong with the files becomes findings, several at once; checks that cannot run because
     of them are listed as skipped.
+
+    Args:
+        competition: the competition.
+        deep: run the checks that need small models or compare many rows, too.
+        seconds: after which no further deep check is started; None: no limit.
+        null: what `kit.permutation.prove` found.
 
     Raises:
         ConfigError: `kit.toml` itself is broken: a name that no registry knows, or `check.mute`
@@ -30,12 +43,18 @@ def check(competition: Competition) -> Report:
     started = time.perf_counter()
     mute = _muted(competition)
     _check_names(competition)
-    material = Material(competition)
+    material = Material(competition, null)
     findings: list[Finding] = []
     muted: list[Finding] = []
     checked: list[tuple[str, str]] = []
     skipped: list[tuple[str, str]] = []
-    for entry in CATALOGUE:
+    late: list[tuple[str, str]] = []
+    for entry in (entry for entry in CATALOGUE if deep or not entry.deep):
+        if entry.needs == ("null",) and not null:
+            continue
+        if entry.deep and seconds is not None and time.perf_counter() - started > seconds:
+            late.append((entry.code, entry.title))
+            continue
         if not material.has(entry.needs):
             skipped.append((entry.code, entry.title))
             continue
@@ -49,6 +68,8 @@ def check(competition: Competition) -> Report:
         muted=tuple(muted),
         checked=tuple(checked),
         skipped=tuple(skipped),
+        late=tuple(late),
+        null=tuple(null),
         sampled="; ".join(material.sampled),
         seconds=round(time.perf_counter() - started, 2),
     )

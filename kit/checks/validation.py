@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kit.checks.finding import Evidence
 from kit.checks.material import Material
@@ -31,7 +33,7 @@ def split_groups(m: Material) -> Iterator[Evidence]:
     if name is None:
         return
     groups = m.train[name].astype("str")
-    used = m.folds.fold >= 0
+    used = m.folds.fold != -1  # the sealed rows count as one fold more
     per_group = pd.Series(m.folds.fold)[used].groupby(groups[used].to_numpy()).nunique()
     split = per_group.index[per_group > 1]
     if len(split) == 0:
@@ -54,11 +56,7 @@ def shuffled_time(m: Material) -> Iterator[Evidence]:
     stamps = read_time(m.train, name)
     if name is None or stamps is None or m.folds.n_splits < 2:
         return
-    used = np.flatnonzero(m.folds.fold >= 0)
-    used = np.random.default_rng(0).permutation(used)  # rows of one time in no particular order
-    fold = m.folds.fold[used][np.argsort(stamps[used], kind="stable")]
-    share = float((fold[1:] != fold[:-1]).mean())
-    random = 1 - float((np.bincount(fold) / len(fold)) @ (np.bincount(fold) / len(fold)))
+    share, random = _changes(m, stamps)
     if share > 0.5 * random:
         yield Evidence(
             text=f"{share:.0%} of the rows that follow one another in {name!r} are in different "
@@ -68,6 +66,21 @@ def shuffled_time(m: Material) -> Iterator[Evidence]:
             "out",
             columns=(name,),
         )
+
+
+def mixed_in_time(m: Material, stamps: NDArray[Any]) -> bool:
+    """Whether folds are cut across time as if at random."""
+    share, random = _changes(m, stamps)
+    return share > 0.5 * random
+
+
+def _changes(m: Material, stamps: NDArray[Any]) -> tuple[float, float]:
+    """How often the next row in time is of another fold; and how often if cut at random."""
+    used = np.flatnonzero(m.folds.fold >= 0)
+    used = np.random.default_rng(0).permutation(used)  # rows of one time in no particular order
+    fold = m.folds.fold[used][np.argsort(stamps[used], kind="stable")]
+    share = float((fold[1:] != fold[:-1]).mean())
+    return share, 1 - float((np.bincount(fold) / len(fold)) @ (np.bincount(fold) / len(fold)))
 
 
 def other_folds_file(m: Material) -> Iterator[Evidence]:

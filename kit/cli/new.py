@@ -61,6 +61,10 @@ Submission = Annotated[
 ]
 Splitter = Annotated[str | None, typer.Option(help="How rows are cut into folds.")]
 Folds = Annotated[int | None, typer.Option(help="Number of folds.")]
+Holdout = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Seal so many of the rows, 0.1: nothing sees them."),
+]
 ExistOk = Annotated[
     bool, typer.Option("--exist-ok", help="Do nothing if the competition is already there.")
 ]
@@ -87,6 +91,7 @@ def new(
     submission: Submission = None,
     splitter: Splitter = None,
     folds: Folds = None,
+    holdout: Holdout = None,
     exist_ok: ExistOk = False,
     directory: Place = None,
     set_: Set = None,
@@ -120,7 +125,8 @@ def new(
         "splitter": splitter,
         "folds": folds,
     }
-    overrides = _overrides(set_ or [])
+    sealed = [] if holdout is None else [f"cv.holdout={holdout}"]
+    overrides = _overrides([*(set_ or []), *sealed])
     spec = _provider(source, solution)
     provider = load_provider(root.name, spec, root)
     with out.notes(provider), out.transfer("fetched") as progress:

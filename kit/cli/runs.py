@@ -148,6 +148,9 @@ def show(
     ]
     if score.get("plain") is not None:
         facts.append(["plain score", f"{score_format(score['plain'])} (weights saw these rows)"])
+    if held := record.get("holdout"):
+        sealed = score_format(held["score"], run.score)
+        facts.append(["sealed rows", f"{sealed} ({held['rows']} rows that nothing was chosen by)"])
     decision = record.get("decision", {})
     if decision.get("kind", "none") != "none":
         values = ", ".join(f"{value:.4g}" for value in decision["values"])

@@ -26,6 +26,7 @@ class FoldResult:
         rows: positions of the validated training rows.
         oof: their predictions. ``(n_valid, n_outputs)``
         test: predictions for all test rows. ``(n_test, n_outputs)``
+        sealed: those for the sealed rows, in their order. ``(n_sealed, n_outputs)``
         seconds: ``{"fit", "predict"}``.
         peak_memory_mb: of the process so far.
         best_iteration: where the model stopped, None for models that do not.
@@ -39,6 +40,7 @@ class FoldResult:
     oof: NDArray[np.float64]
     test: NDArray[np.float64]
     seconds: Mapping[str, float]
+    sealed: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 1)))
     peak_memory_mb: float = 0.0
     best_iteration: int | None = None
     curve: Mapping[str, list[float]] = field(default_factory=dict)
@@ -48,14 +50,13 @@ class FoldResult:
 
 def write_result(path: Path, result: FoldResult) -> None:
     """One parquet file: rows of both parts, facts in the schema's metadata."""
-    both = np.vstack([result.oof, result.test])
-    rows = np.concatenate([result.rows, np.arange(len(result.test))])
-    part = np.repeat(np.array([0, 1], dtype=np.int8), [len(result.oof), len(result.test)])
-    table = pa.table(
-        {"part": part, "row": rows, **{f"p{k}": column for k, column in enumerate(both.T)}}
-    )
+    parts = [result.oof, result.test, *([result.sealed] if len(result.sealed) else [])]
+    rows = np.concatenate([result.rows, *(np.arange(len(values)) for values in parts[1:])])
+    part = np.repeat(np.arange(len(parts), dtype=np.int8), [len(values) for values in parts])
+    columns = {f"p{k}": column for k, column in enumerate(np.vstack(parts).T)}
+    table = pa.table({"part": part, "row": rows, **columns})
     facts = asdict(result)
-    for array in ("rows", "oof", "test", "resumed"):
+    for array in ("rows", "oof", "test", "sealed", "resumed"):
         del facts[array]
     with atomic_path(path) as temporary:
         metadata = {b"kit": json.dumps(facts).encode()}
@@ -73,6 +74,7 @@ def read_result(path: Path) -> FoldResult | None:
             rows=rows[part == 0],
             oof=values[part == 0],
             test=values[part == 1],
+            sealed=values[part == 2],
             resumed=True,
             **facts,
         )

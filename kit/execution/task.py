@@ -145,10 +145,11 @@ class _Fold:
     def predict(self, model: Model, fit_seconds: float) -> FoldResult:
         """Predict the validated and the test rows; refuse what breaks the contract."""
         started, data = time.perf_counter(), self.context.dataset
-        oof = self.unlink(np.asarray(model.predict(self.X_valid), dtype=np.float64))
-        test = self.unlink(np.asarray(model.predict(self.test_rows()), dtype=np.float64))
-        _expect(oof, (len(self.valid), len(data.outputs)), data.task)
-        _expect(test, (len(data.X_test), len(data.outputs)), data.task)
+        oof = self._values(model, self.X_valid, len(self.valid))
+        test = self._values(model, self.test_rows(), len(data.X_test))
+        rows = self.context.folds.sealed
+        unseen = self.steps.transform(data.X.iloc[rows]) if len(rows) else None
+        sealed = oof[:0] if unseen is None else self._values(model, unseen, len(rows))
         if self.task.models is not None:
             save_fitted(self.task.models / f"fold-{self.number}", self.steps, model)
         predicted = time.perf_counter() - started
@@ -157,12 +158,19 @@ class _Fold:
             rows=self.valid,
             oof=oof,
             test=test,
+            sealed=sealed,
             seconds={"fit": round(fit_seconds, 3), "predict": round(predicted, 3)},
             peak_memory_mb=peak_memory_mb(),
             best_iteration=model.best_iteration_,
             curve=model.curve_,
             cut=model.cut_,
         )
+
+    def _values(self, model: Model, X: Any, n: int) -> NDArray[np.float64]:
+        """Predictions in the units of the target; refused where they break the contract."""
+        values = self.unlink(np.asarray(model.predict(X), dtype=np.float64))
+        _expect(values, (n, len(self.context.dataset.outputs)), self.context.dataset.task)
+        return values
 
 
 def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:

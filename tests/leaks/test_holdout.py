@@ -1,0 +1,185 @@
+"""The sealed holdout: nothing learns from it or is chosen by it; each run shows its score there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from kit.blend import blend
+from kit.checks import check
+from kit.competition import Competition, CVSpec
+from kit.cv import cross_validate
+from kit.errors import ConfigError, DataError
+from kit.execution.context import load_context
+from kit.folds import SEALED, Folds
+from kit.runs import Run
+from kit.selection import best_run
+from kit.session import open_session
+from kit.splitters import make_folds
+
+Make = Callable[..., Competition]
+MODELS = {
+    "lightgbm": {"params": {"n_estimators": 20, "learning_rate": 0.1}},
+    "linear": {"params": {"strengths": [1.0]}},
+}
+N, N_TEST = 300, 40
+
+
+def frames() -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(0)
+    size = N + N_TEST
+    frame = pd.DataFrame(
+        {"id": range(size), "a": rng.normal(size=size), "b": rng.normal(size=size)}
+    )
+    frame["city"] = rng.choice(["u", "v", "w"], size)
+    y = (frame["a"] + rng.normal(size=size) > 0).astype(int)
+    return frame[:N].assign(y=y[:N]), frame[N:]
+
+
+def sealed(make: Make, train: pd.DataFrame, test: pd.DataFrame, **tables: Any) -> Competition:
+    cv = {"splitter": "kfold", "holdout": 0.2, **tables.pop("cv", {})}
+    return make(train, test, cv=cv, models=MODELS, **tables)
+
+
+def validated(competition: Competition, *models: str) -> list[Run]:
+    with open_session(competition) as session:
+        runs = [cross_validate(session, model) for model in models]
+    return [run for run in runs if run is not None]
+
+
+def folds_of(splitter: str, holdout: float = 0.2, **more: Any) -> tuple[Folds, dict[str, Any]]:
+    rng = np.random.default_rng(1)
+    facts = {
+        "y": rng.integers(0, 2, N),
+        "groups": rng.integers(0, 40, N),
+        "time": pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.permutation(N), "h")),
+    }
+    spec = CVSpec(splitter=splitter, n_splits=3, block="10h", holdout=holdout, **more)
+    return make_folds(ids=range(N), task="binary", spec=spec, **facts), facts
+
+
+SPLITTERS = ("kfold", "stratified_kfold", "group_kfold", "stratified_group_kfold", "time_series")
+
+
+@pytest.mark.parametrize("splitter", [*SPLITTERS, "time_blocks"])
+def test_sealed_rows_are_in_no_fold(splitter: str) -> None:
+    folds, facts = folds_of(splitter)
+    rows = set(folds.sealed)
+    assert 0.1 * N < len(rows) < 0.3 * N
+    for k in range(folds.n_splits):
+        assert rows.isdisjoint(folds.train(k))
+        assert rows.isdisjoint(folds.valid(k))
+    if "group" in splitter:
+        inside = np.isin(np.arange(N), folds.sealed)
+        assert set(facts["groups"][inside]).isdisjoint(facts["groups"][~inside])
+    if splitter == "time_series":
+        time = facts["time"]
+        assert time[folds.sealed].min() > time[folds.fold != SEALED].max()
+
+
+def test_other_folds_leave_the_same_rows_sealed() -> None:
+    first, _ = folds_of("kfold")
+    other, _ = folds_of("kfold", seed=7)
+    assert first.digest != other.digest
+    np.testing.assert_array_equal(first.sealed, other.sealed)
+
+
+def test_without_a_holdout_folds_are_what_they_were() -> None:
+    folds, _ = folds_of("kfold", holdout=0.0)
+    assert len(folds.sealed) == 0
+    assert folds.fold.min() == 0
+
+
+def test_a_share_the_data_do_not_allow_is_refused(make_competition: Make) -> None:
+    with pytest.raises(ConfigError, match=r"cv\.holdout must be 0 \(none\) or between"):
+        sealed(make_competition, *frames(), cv={"holdout": 0.001})
+    with pytest.raises(DataError, match=r"cv\.holdout = 0.01 \(one of 100 folds\)"):
+        folds_of("group_kfold", holdout=0.01)
+
+
+def predictions(runs: list[Run]) -> list[NDArray[np.float64]]:
+    kinds = ("oof", "test", "holdout")
+    return [getattr(run, kind)()["pred"].to_numpy() for run in runs for kind in kinds]
+
+
+def test_labels_of_sealed_rows_reach_no_prediction_weight_or_threshold(
+    make_competition: Make,
+) -> None:
+    task = {"task": {"metric": "f1"}}  # a threshold is chosen
+    train, test = frames()
+    before = sealed(make_competition, train, test, name="before", **task)
+    rows = load_context(before).folds.sealed
+    flipped = train.copy()
+    flipped.loc[rows, "y"] = 1 - flipped.loc[rows, "y"]
+    after = sealed(make_competition, flipped, test, name="after", **task)
+    found = []
+    for competition in (before, after):
+        runs = validated(competition, "lightgbm", "linear")
+        found.append([*runs, blend(competition, [run.id for run in runs])])
+    for a, b in zip(*map(predictions, found), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(*found, strict=True):
+        assert a.record["score"] == b.record["score"]
+        assert a.record["decision"] == b.record["decision"]
+        assert list((a.record["weights"] or {}).values()) == list(
+            (b.record["weights"] or {}).values()
+        )
+        assert a.record["holdout"]["rows"] == len(rows)
+        assert a.record["holdout"]["score"] > b.record["holdout"]["score"]
+
+
+def test_a_training_row_that_is_sealed_would_be_seen(
+    make_competition: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: folds train on sealed rows as well, and the same comparison notices."""
+    monkeypatch.setattr(Folds, "train", lambda self, k: np.flatnonzero(self.fold != k))
+    train, test = frames()
+    before = sealed(make_competition, train, test, name="before")
+    rows = load_context(before).folds.sealed
+    flipped = train.copy()
+    flipped.loc[rows, "y"] = 1 - flipped.loc[rows, "y"]
+    after = sealed(make_competition, flipped, test, name="after")
+    a, b = (predictions(validated(each, "lightgbm")) for each in (before, after))
+    assert not np.array_equal(a[0], b[0])
+
+
+def test_runs_are_ranked_without_the_sealed_score(make_competition: Make) -> None:
+    competition = sealed(make_competition, *frames())
+    good, poor = sorted(validated(competition, "lightgbm", "linear"), key=lambda run: -run.score)
+    poor.record["holdout"]["score"] = 1.0  # type: ignore[index]
+    assert best_run([good, poor])[0].id == good.id
+
+
+def test_every_run_shows_its_sealed_score(make_competition: Make, run_kit: Any) -> None:
+    competition = sealed(make_competition, *frames())
+    (run,) = validated(competition, "linear")
+    shown = run_kit("show", "last", "-C", competition.root).out
+    assert "sealed rows" in shown
+    assert f"({len(load_context(competition).folds.sealed)} rows" in shown
+    assert f"{run.record['holdout']['score']:.2f}" in shown
+
+
+def test_a_group_that_is_sealed_in_part_is_found(make_competition: Make) -> None:
+    train, test = frames()
+    train["house"], test["house"] = np.arange(N) // 5, 1000
+    columns = {"columns": {"group": "house", "kinds": {"city": "category"}}}
+    honest = sealed(make_competition, train, test, cv={"splitter": "group_kfold"}, **columns)
+    assert "KIT302" not in {finding.code for finding in check(honest).findings}
+    folds = load_context(honest).folds
+    fold = folds.fold.copy()
+    fold[folds.sealed[0]] = 0  # planted
+    Folds(folds.ids, fold).save(honest.root / "folds.parquet")
+    by_file = Competition.load(honest.root, ['cv.splitter="file"'])
+    (found,) = [f for f in check(by_file).findings if f.code == "KIT302"]
+    assert found.evidence.startswith("1 of 60 groups")
+
+
+def test_new_writes_the_holdout(run_kit: Any, tmp_path: Any) -> None:
+    done = run_kit("new", "wine", "--from", "sample", "--holdout", "0.2", "-C", tmp_path)
+    assert done.code == 0
+    assert Competition.load(tmp_path / "wine").settings.cv.holdout == 0.2
