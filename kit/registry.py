@@ -123,6 +123,9 @@ MODELS = Registry(
         "mlp": "kit.models.neural.mlp:MLP",
         "realmlp": "kit.models.neural.realmlp:RealMLP",
         "tabm": "kit.models.neural.tabm:TabM",
+        "cnn": "kit.models.neural.cnn:CNN",
+        "resnet": "kit.models.neural.resnet:ResNet",
+        "finetune": "kit.models.neural.finetune:FineTune",
     },
     about={
         "lightgbm": "boosted trees grown leaf by leaf; the first thing to try",
@@ -135,6 +138,9 @@ MODELS = Registry(
         "mlp": "small Keras network with embeddings",
         "realmlp": "Keras network tuned for tables; all folds in one program",
         "tabm": "Keras network of many heads that share most weights",
+        "cnn": "four convolutions and two dense layers on images; the one to read first",
+        "resnet": "small residual network on images",
+        "finetune": "pretrained network on images whose last layers go on learning",
     },
 )
 

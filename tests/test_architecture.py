@@ -23,8 +23,9 @@ HEAVY += ("kaggle", "rich", "joblib", "psutil")
 # Lowest first. A module imports its own layer and those below; the longest matching name counts.
 LAYERS = (
     ("errors",),
-    ("config", "registry", "atomic", "duration", "moments", "diagnosis"),
+    ("config", "registry", "atomic", "duration", "moments", "diagnosis", "neural_backend"),
     ("competition", "tables", "usercode", "portfolio", "spaces"),
+    ("images",),
     ("kinds", "features", "dataset", "folds", "runs"),
     (
         "metrics",
@@ -58,6 +59,7 @@ LAYERS = (
 # Neighbours in a layer that must not know each other, and shortcuts past the engine.
 STRANGERS = (
     ("providers", ("models", "preprocessing", "splitters", "decision", "runs", "dataset")),
+    ("images", ("portfolio", "usercode")),
     ("models", ("runs", "providers", "metrics", "splitters", "dataset")),
     ("preprocessing", ("models", "providers", "metrics", "runs", "dataset")),
     ("metrics", ("models", "preprocessing", "splitters", "providers", "dataset")),

@@ -14,6 +14,8 @@ _CGROUP = (
 )
 _PROCESS = 350e6  # an interpreter with pandas, scikit-learn and LightGBM
 _NETWORKS = 700e6  # TensorFlow on top of it
+_PIXELS = 1500e6  # a batch of images on its way through a network and back
+_VECTOR, _COMPONENTS = 1280, 64  # columns that an image becomes
 
 
 def available() -> float:
@@ -48,6 +50,10 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
     rows, columns = data.X.shape
     wide = columns + (120 if "generated" in family else 0)
     wide += sum(kind == "text" for kind in data.kinds.values()) * 100
+    images = sum(kind == "image" for kind in data.kinds.values())
+    wide += images * (_VECTOR if family in ("linear", "neural_vectors") else _COMPONENTS)
+    if family == "image":
+        return _NETWORKS + _PIXELS
     cells, sides = float(rows) * wide, n_folds if together else 1
     tests = float(len(data.X_test)) * wide * 8
     outputs = max(1, len(data.outputs))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kit.checks import code, columns, ids, leaks, rows, schema, target, validation
+from kit.checks import code, columns, ids, images, leaks, rows, schema, target, validation
 from kit.checks.finding import Evidence, Severity
 from kit.checks.material import Material, Part
 
@@ -70,6 +70,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("KIT023", "labels and task.classes differ", "error", _TABLES, target.other_labels),
     Check("KIT024", "target unusable", "error", _TABLES, target.unusable),
     Check("KIT025", "classes rarer than folds", "error", ("tables", "target"), target.rare_classes),
+    Check("KIT031", "images missing or corrupt", "warning", _FEATURES, images.unusable),
     Check("KIT101", "repeated rows", "warning", _LEARN, rows.repeated),
     Check("KIT102", "equal rows, different targets", "warning", _LEARN, rows.contradicting),
     Check("KIT103", "rows of test found in train", "warning", _FEATURES, rows.in_both_files),

@@ -29,7 +29,9 @@ Source = Annotated[
         "--from", metavar="SOURCE", help="sample, a folder or zip with the files, or kaggle."
     ),
 ]
-Template = Annotated[str, typer.Option(help="Folder of templates/ to start from.")]
+Template = Annotated[
+    str, typer.Option(help="Folder of templates/ to start from; else by the kind of data.")
+]
 Solution = Annotated[
     str, typer.Option(metavar="FILE", help="Hidden answers to grade against (a local source).")
 ]
@@ -70,7 +72,7 @@ Place = Annotated[
 def new(
     competition: Name,
     source: Source = "kaggle",
-    template: Template = "tabular",
+    template: Template = "",
     solution: Solution = "",
     train: Train = None,
     test: Test = None,

@@ -18,11 +18,12 @@ from itertools import cycle, islice
 from kit.competition import Competition, Kind, ModelSpec
 from kit.errors import UnknownName, nearest
 from kit.portfolio.entry import Entry as Entry
+from kit.portfolio.images import IMAGES
 from kit.portfolio.tables import TABLES
 from kit.registry import MODELS
 from kit.spaces import SPACES, draw
 
-PORTFOLIO: tuple[Entry, ...] = TABLES
+PORTFOLIO: tuple[Entry, ...] = (*IMAGES, *TABLES)
 
 SHORT = (
     "lightgbm",

@@ -9,6 +9,7 @@
 | datetime | calendar parts | the same as numbers | the same as numbers |
 | code | parts | parts | parts |
 | text | words, SVD, lengths | sparse TF-IDF | words, SVD, lengths |
+| image | components of its vector | its vector, scaled | components of its vector |
 
 "Bend" adds a logarithm and a piecewise-linear basis, so that a linear model can follow curves;
 means of the target are cross-fitted.
@@ -21,6 +22,7 @@ float32 matrix, sparse where there is text.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.dates import DateParts
 from kit.preprocessing.generate import generated_linear, generated_tree
+from kit.preprocessing.images import COMPONENTS, image_steps
 from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
 from kit.preprocessing.shape import MANY_LEVELS as MANY_LEVELS
@@ -69,11 +72,12 @@ def _tree(shape: Shape, levels: list[str] | None = None) -> ColumnTransformer:
             *_means(shape),
             *_row_parts(shape),
             *_texts(shape, TextNumbers(seed=shape.seed)),
+            *_components(shape),
         ]
     )
 
 
-def _neural(shape: Shape) -> Pipeline:
+def _neural(shape: Shape, components: int = COMPONENTS) -> Pipeline:
     expand = _frame(
         [
             ("numeric", "passthrough", shape.of("numeric")),
@@ -81,6 +85,7 @@ def _neural(shape: Shape) -> Pipeline:
             *_means(shape),
             *_row_parts(shape),
             *_texts(shape, TextNumbers(seed=shape.seed)),
+            *image_steps(shape.of("image"), components=components, seed=shape.seed),
         ]
     )
     scale = _frame(
@@ -115,10 +120,21 @@ def _linear(shape: Shape) -> ColumnTransformer:
             ("levels", one_hot, _LEVELS),
         ]
     )
-    dense = [name for name, kind in shape.kinds.items() if kind != "text"]
-    return ColumnTransformer(
-        [("table", Pipeline([("expand", expand), ("scale", scale)]), dense), *texts]
-    )
+    dense = [name for name, kind in shape.kinds.items() if kind not in ("text", "image")]
+    table: list[Step] = [("table", Pipeline([("expand", expand), ("scale", scale)]), dense)]
+    images = image_steps(shape.of("image"), scaled=True)
+    return ColumnTransformer([*(table if dense else []), *texts, *images])
+
+
+def _image(shape: Shape) -> ColumnTransformer:
+    """Images as they are, for networks that learn to see; the rest as for any network."""
+    rest = {name: kind for name, kind in shape.kinds.items() if kind != "image"}
+    table: list[Step] = [("table", _neural(replace(shape, kinds=rest)), list(rest))]
+    return _frame([("images", "passthrough", shape.of("image")), *(table if rest else [])])
+
+
+def _components(shape: Shape) -> list[Step]:
+    return image_steps(shape.of("image"), components=COMPONENTS, seed=shape.seed)
 
 
 def _means(shape: Shape) -> list[Step]:
@@ -152,8 +168,10 @@ RECIPES: dict[str, Callable[[Shape], Any]] = {
     "linear": _linear,
     "linear_generated": lambda shape: generated_linear(_linear(shape), shape),
     "neural": _neural,
+    "neural_vectors": lambda shape: _neural(shape, components=0),
     "realmlp": realmlp_recipe,
     "tabm": tabm_recipe,
+    "image": _image,
     "raw": _raw,
 }
 """What `recipe` of a model in `kit.toml` may name; by default the model's family is taken."""

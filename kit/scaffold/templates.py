@@ -7,14 +7,21 @@ Standard library only.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
 
 from kit.errors import UnknownName, nearest
+from kit.scaffold.facts import Inferred
 
 _FILLED = {"README.md", "NOTES.md"}
 _IGNORED = {".keep", ".DS_Store"}
+
+
+def template_for(values: Iterable[Inferred]) -> str:
+    """The template for the kinds of column that were found."""
+    kinds = {item.value for item in values if item.key.startswith("columns.kinds.")}
+    return "image" if "image" in kinds else "tabular"
 
 
 def template_path(name: str) -> Path:

@@ -98,7 +98,9 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
     if choice.splitter == "time_blocks" and choice.split.block:
         why = "typical length of the test blocks: folds bridge the same gaps"
         inference.add("cv.block", choice.split.block, why)
-    if len(rows.tables.train) <= _SMALL:
+    if inference.get("cv.models") is not None:
+        pass  # the kind of data says which
+    elif len(rows.tables.train) <= _SMALL:
         inference.add("cv.models", list(SHORT), "one of each family (kit portfolio)")
     else:
         why = f"the quick ones, as train has over {_SMALL} rows; add others at will"
