@@ -120,8 +120,12 @@ def read_raw(competition: Competition) -> tuple[pd.DataFrame, pd.DataFrame]:
     text |= {columns.time} if columns.time else set()
     if settings.task.type not in ("regression", "multitarget"):
         text |= set(columns.target)
-    train = with_sources(competition, read_table(competition.raw / settings.files.train, as_text=text))
-    test = with_sources(competition, read_table(competition.raw / settings.files.test, as_text=text))
+    train = with_sources(
+        competition, read_table(competition.raw / settings.files.train, as_text=text)
+    )
+    test = with_sources(
+        competition, read_table(competition.raw / settings.files.test, as_text=text)
+    )
     for frame, name in ((train, settings.files.train), (test, settings.files.test)):
         if frame.empty:
             raise DataError(f"{competition.raw / name} has a header but no rows")

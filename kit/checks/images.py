@@ -20,7 +20,9 @@ def unusable(m: Material) -> Iterator[Evidence]:
             images.attach(frame, part)  # type: ignore[arg-type]
     except (DataError, ConfigError, MissingDependency) as error:
         first, _, rest = str(error).partition("\n")
-        yield Evidence(text=first.rstrip("."), remedy=rest.strip() or "see kit.toml", severity="error")
+        yield Evidence(
+            text=first.rstrip("."), remedy=rest.strip() or "see kit.toml", severity="error"
+        )
     for note in images.notes:
         yield Evidence(
             text=note.removesuffix("; neutral images stand for them"),

@@ -106,7 +106,8 @@ def header(session: Session) -> str:
     return (
         f"{session.competition.slug}: {len(data.X)} rows x {data.X.shape[1]} features, "
         f"{len(data.X_test)} test rows; {data.task}\n"
-        f"{session.context.folds.n_splits} folds by {spec.splitter}; {metric.name}, {direction}{notes}"
+        f"{session.context.folds.n_splits} folds by {spec.splitter}; {metric.name}, {direction}"
+        f"{notes}"
     )
 
 

@@ -192,9 +192,7 @@ class Images:
                 f"{size * size * spec.channels}"
             )
         values = frame[columns].to_numpy()
-        store = store_pixels(
-            self.cache, values, size=size, channels=spec.channels, top=spec.top
-        )
+        store = store_pixels(self.cache, values, size=size, channels=spec.channels, top=spec.top)
         return store, columns
 
 

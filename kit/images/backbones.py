@@ -55,9 +55,7 @@ class Backbone:
             ConfigError, DataError: the file is not what its name says.
         """
         if self.path is None:
-            raise ConfigError(
-                f"backbone {PIXELS!r} has no network.\n  {_HOW}"
-            )
+            raise ConfigError(f"backbone {PIXELS!r} has no network.\n  {_HOW}")
         if self.name.startswith("keras:"):
             return _application(self.name.removeprefix("keras:"), self.path)
         if self.path.suffix == ".keras":
@@ -136,7 +134,7 @@ def _cached(name: str, key: str) -> Path:
         plain = re.sub(r"[\W_]", "", path.stem).lower()
         after = plain.removeprefix("weights").removeprefix(wanted)
         # "resnet50" must not find the weights of "resnet50v2"
-        if plain.removeprefix("weights") != after and "notop" in plain and not after[:1] == "v":
+        if plain.removeprefix("weights") != after and "notop" in plain and after[:1] != "v":
             return path
     raise ConfigError(
         f"{key} {f'keras:{name}'!r}: {home} holds no weights of it (without top).\n"

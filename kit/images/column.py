@@ -1,4 +1,4 @@
-"""A column of images in a DataFrame: positions in a store, so that rows are taken and copied for free.
+"""A column of images in a DataFrame: positions in a store; rows are taken and copied for free.
 
 pandas calls this an extension array. The pixels stay where they are until somebody asks.
 """
@@ -6,7 +6,7 @@ pandas calls this an extension array. The pixels stay where they are until someb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ class ImageDtype(ExtensionDtype):
     """The type of a column of images."""
 
     name = "image"
-    type = np.int64
+    type: ClassVar[Any] = np.int64
     kind = "O"
     na_value = -1
 
@@ -88,8 +88,9 @@ class ImageArray(ExtensionArray):
 
     def take(self, indices: Any, *, allow_fill: bool = False, fill_value: Any = None) -> Self:
         """Rows by number."""
-        fill = {"fill_value": -1} if allow_fill else {}
-        return self._with(take(self.positions, indices, allow_fill=allow_fill, **fill))
+        fill = -1 if allow_fill else None
+        taken: Any = take(self.positions, indices, allow_fill=allow_fill, fill_value=fill)
+        return self._with(taken)
 
     def copy(self) -> Self:
         """The same images."""

@@ -30,7 +30,7 @@ def decode(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
     Raises:
         Fault: it is empty, no image, cut off, or claims an absurd size.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not content:
         raise Fault("empty file")
@@ -46,7 +46,7 @@ def decode(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
             raise
         except Image.DecompressionBombError as error:
             raise Fault("image bomb") from error
-        except Image.UnidentifiedImageError as error:
+        except UnidentifiedImageError as error:
             raise Fault("not an image") from error
         except Exception as error:  # every codec raises its own: OSError, SyntaxError, struct.error
             raise Fault("corrupt image") from error

@@ -91,7 +91,7 @@ class Store:
     def of(cls, pixels: NDArray[np.uint8]) -> Store:
         """A store in memory of pixels ``(n, size, size, channels)``."""
         n, size, _, channels = pixels.shape
-        key = hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()[:32]
+        key = hashlib.sha256(pixels.tobytes()).hexdigest()[:32]
         return cls(None, key, n, size, channels, memory=pixels)
 
 
@@ -157,11 +157,12 @@ def store_pixels(cache: Path, values: NDArray[Any], *, size: int, channels: int,
     def blocks() -> Iterator[Block]:
         for start in range(0, len(values), BLOCK):
             part = np.nan_to_num(values[start : start + BLOCK].astype(np.float64))
-            part = np.clip(part * (255 / top), 0, 255).round().astype(np.uint8)
-            yield part.reshape(-1, size, size, channels), [""] * len(part)
+            shades: NDArray[np.uint8] = np.clip(part * (255 / top), 0, 255).round().astype(np.uint8)
+            yield shades.reshape(-1, size, size, channels), [""] * len(shades)
 
-    content = hashlib.sha256(np.ascontiguousarray(values, dtype=np.float32))
-    content.update(str(top).encode())
+    content = hashlib.sha256(str(top).encode())
+    for start in range(0, len(values), BLOCK):
+        content.update(values[start : start + BLOCK].astype(np.float32).tobytes())
     rows = [str(number) for number in range(len(values))]
     return _made(cache, content.hexdigest(), blocks, rows, size, channels)
 

@@ -135,8 +135,14 @@ def _legacy(path: Path) -> tuple[Any, dict[str, bytes]]:
 
 def _array(tensor: _Tensor, blobs: dict[str, bytes]) -> NDArray[Any]:
     flat = np.frombuffer(blobs[tensor.storage.key], dtype=tensor.storage.dtype)
-    last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
-    if min((0, *tensor.strides)) < 0 or tensor.offset < 0 or (0 not in tensor.shape and last >= len(flat)):
+    last = tensor.offset + sum(
+        (n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True)
+    )
+    if (
+        min((0, *tensor.strides)) < 0
+        or tensor.offset < 0
+        or (0 not in tensor.shape and last >= len(flat))
+    ):
         raise ValueError("a tensor reaches beyond its storage")
     strides = tuple(s * flat.itemsize for s in tensor.strides)
     view = np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides)

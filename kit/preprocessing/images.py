@@ -18,7 +18,6 @@ from sklearn.preprocessing import StandardScaler
 from kit.images.column import image_column
 from kit.images.embeddings import embedded
 
-
 COMPONENTS = 64
 """Principal components of a vector, for models that do badly with a thousand columns."""
 

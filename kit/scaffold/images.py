@@ -257,7 +257,7 @@ def _look(folder: ImageFolder) -> tuple[int, int]:
     for name in names[:: max(1, len(names) // _LOOKED)][:_LOOKED]:
         try:
             image = Image.open(BytesIO(folder.read(name)))
-        except Exception:  # noqa: S112 - a file that is none says nothing; `kit cv` names it
+        except Exception:  # a file that is no image says nothing here; `kit cv` names it
             continue
         sides.append(max(image.size))
         gray.append(image.mode in ("1", "L", "I", "I;16", "F"))
@@ -274,7 +274,9 @@ def _note_pixels(
     for name in kinds:
         patterns[re.sub(r"\d+", "{}", name)] += 1
     pattern, count = max(patterns.items(), key=lambda item: item[1], default=("", 0))
-    channels = next((c for c in (1, 3) if count % c == 0 and isqrt(count // c) ** 2 * c == count), 0)
+    channels = next(
+        (c for c in (1, 3) if count % c == 0 and isqrt(count // c) ** 2 * c == count), 0
+    )
     if count < _FEWEST_PIXELS or not channels or "{}" not in pattern:
         return None
     columns = pixel_columns(list(kinds), pattern)

@@ -1,5 +1,4 @@
-"""What kind a column is, judged by its values: numeric, category, datetime, image,
-text, code or id.
+"""What kind a column is, judged by its values; the kinds are those of `kit.competition`.
 
 Owns: the rules below, nothing else. The first that fits wins.
 

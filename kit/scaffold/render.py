@@ -77,7 +77,9 @@ def _sections(values: Sequence[Inferred]) -> Iterator[tuple[str, str]]:
     for section, comment in _SECTIONS.items():
         yield section, comment
         if section == "columns.kinds":
-            yield from ((name, "where the images are, how they are kept") for name in dict.fromkeys(images))
+            yield from (
+                (name, "where the images are, how they are kept") for name in dict.fromkeys(images)
+            )
 
 
 def _questions(questions: Sequence[str]) -> str:

@@ -166,7 +166,8 @@ class ImageNetwork(Model):
     def _network(self, keras: Any, X: pd.DataFrame) -> tuple[Any, Any]:
         """Images -> augmentation -> tower; with the other columns -> head."""
         layers, layout = keras.layers, self.layout_
-        inputs, joined = [], []
+        inputs: list[Any] = []
+        joined: list[Any] = []
         for name in layout.images:
             column = image_column(X, name)
             size = self.size or column.store.size
@@ -215,7 +216,7 @@ class ImageNetwork(Model):
         layout, size, seed = self.layout_, self.batch, self.problem_.seed
         target = self._target(y)
 
-        class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        class Batches(keras.utils.PyDataset):
             def __init__(self) -> None:
                 super().__init__()
                 self.epoch = 0
@@ -315,7 +316,7 @@ def paced(keras: Any, rate: float, steps: int, deadline: float | None) -> Any:
         deadline: `time.monotonic()` to have ended by; None: none.
     """
 
-    class Paced(keras.callbacks.Callback):  # type: ignore[misc]
+    class Paced(keras.callbacks.Callback):
         def __init__(self) -> None:
             super().__init__()
             self.cut = False
