@@ -55,7 +55,7 @@ class CNN(ImageNetwork):
         self.dense = dense
         self.dropout = dropout
 
-    def _tower(self, images: Any, backbone: Backbone) -> Any:
+    def tower(self, images: Any, backbone: Backbone) -> Any:
         from keras import layers
 
         x = layers.Rescaling(1 / 255)(images)

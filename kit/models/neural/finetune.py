@@ -52,7 +52,7 @@ class FineTune(ImageNetwork):
         self.top = top
         self.dropout = dropout
 
-    def _tower(self, images: Any, backbone: Backbone) -> Any:
+    def tower(self, images: Any, backbone: Backbone) -> Any:
         import keras
 
         network = backbone.network()

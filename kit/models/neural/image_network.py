@@ -87,7 +87,7 @@ class ImageNetwork(Model):
         self.precision = precision
 
     @abstractmethod
-    def _tower(self, images: Any, backbone: Backbone) -> Any:
+    def tower(self, images: Any, backbone: Backbone) -> Any:
         """A vector per image: ``(n, size, size, channels)`` of 0 to 255 in, ``(n, width)`` out."""
 
     def fit(
@@ -173,7 +173,7 @@ class ImageNetwork(Model):
             size = self.size or column.store.size
             pixels = keras.Input((None, None, column.store.channels), name=f"image{len(inputs)}")
             x = layers.Resizing(size, size, antialias=size < column.store.size)(pixels)
-            joined.append(self._tower(self._augmented(keras, x), column.backbone))
+            joined.append(self.tower(self._augmented(keras, x), column.backbone))
             inputs.append(pixels)
         if layout.numbers or layout.levels:
             table, x = layout.table(keras)

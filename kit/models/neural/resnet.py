@@ -60,7 +60,7 @@ class ResNet(ImageNetwork):
         self.blocks = blocks
         self.dropout = dropout
 
-    def _tower(self, images: Any, backbone: Backbone) -> Any:
+    def tower(self, images: Any, backbone: Backbone) -> Any:
         from keras import layers
 
         x = layers.Rescaling(1 / 127.5, offset=-1)(images)
