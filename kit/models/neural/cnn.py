@@ -21,7 +21,7 @@ class CNN(ImageNetwork):
         filters: of each convolution.
         dense: width of the dense layer.
         dropout: share of the values before it that is silenced while training.
-        size, epochs, stop_epoch, patience, batch, learning_rate, weight_decay, mirror, crop,
+        size, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
             brightness, views, precision: see `ImageNetwork`.
 
     Source:
@@ -36,7 +36,6 @@ class CNN(ImageNetwork):
         dropout: Dropped = 0.5,
         size: CountOrZero = 150,
         epochs: Count = 30,
-        stop_epoch: CountOrZero = 0,
         patience: CountOrZero = 8,
         batch: Count = 32,
         learning_rate: Positive = 1e-3,
@@ -48,7 +47,7 @@ class CNN(ImageNetwork):
         precision: Literal["single", "mixed"] = "single",
     ) -> None:
         super().__init__(
-            size, epochs, stop_epoch, patience, batch, learning_rate, weight_decay, mirror, crop,
+            size, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
             brightness, views, precision,
         )  # fmt: skip
         self.filters = filters
@@ -56,6 +55,7 @@ class CNN(ImageNetwork):
         self.dropout = dropout
 
     def tower(self, images: Any, backbone: Backbone) -> Any:
+        """Convolutions and pooling in turn, then a dense layer."""
         from keras import layers
 
         x = layers.Rescaling(1 / 255)(images)

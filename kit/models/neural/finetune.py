@@ -22,7 +22,7 @@ class FineTune(ImageNetwork):
     Args:
         top: layers with weights, from the end, that are trained; 0: none but the head.
         dropout: share of the vector that is silenced while training.
-        epochs, stop_epoch, patience, batch, learning_rate, weight_decay, mirror, crop, brightness,
+        epochs, patience, batch, learning_rate, weight_decay, mirror, crop, brightness,
             views, precision: see `ImageNetwork`. The size is the backbone's.
 
     Raises:
@@ -34,7 +34,6 @@ class FineTune(ImageNetwork):
         top: CountOrZero = 12,
         dropout: Dropped = 0.3,
         epochs: Count = 8,
-        stop_epoch: CountOrZero = 0,
         patience: CountOrZero = 0,
         batch: Count = 32,
         learning_rate: Positive = 3e-4,
@@ -46,13 +45,14 @@ class FineTune(ImageNetwork):
         precision: Literal["single", "mixed"] = "single",
     ) -> None:
         super().__init__(
-            0, epochs, stop_epoch, patience, batch, learning_rate, weight_decay, mirror, crop,
+            0, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
             brightness, views, precision,
         )  # fmt: skip
         self.top = top
         self.dropout = dropout
 
     def tower(self, images: Any, backbone: Backbone) -> Any:
+        """The backbone, all but its top fixed."""
         import keras
 
         network = backbone.network()

@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,6 @@ class ImageNetwork(Model):
     Args:
         size: pixels per side that the network sees; 0: as many as are stored.
         epochs: passes over the rows; the step size falls to zero over them, on a cosine.
-        stop_epoch: end after so many; 0: no.
         patience: stop when the validation rows have not improved for so many epochs; 0: never.
         batch: images per step.
         learning_rate: largest step size.
@@ -55,14 +54,11 @@ class ImageNetwork(Model):
 
     family = "image"
     stops_early = True
-    refit_parameter = "stop_epoch"
-    trained_from: ClassVar[str] = "scratch"
 
     def __init__(
         self,
         size: CountOrZero = 0,
         epochs: Count = 30,
-        stop_epoch: CountOrZero = 0,
         patience: CountOrZero = 8,
         batch: Count = 32,
         learning_rate: Positive = 1e-3,
@@ -75,7 +71,6 @@ class ImageNetwork(Model):
     ) -> None:
         self.size = size
         self.epochs = epochs
-        self.stop_epoch = stop_epoch
         self.patience = patience
         self.batch = batch
         self.learning_rate = learning_rate
@@ -89,6 +84,10 @@ class ImageNetwork(Model):
     @abstractmethod
     def tower(self, images: Any, backbone: Backbone) -> Any:
         """A vector per image: ``(n, size, size, channels)`` of 0 to 255 in, ``(n, width)`` out."""
+
+    def _side(self, stored: int) -> int:
+        """Pixels per side that the network sees."""
+        return self.size or stored
 
     def fit(
         self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
@@ -152,7 +151,7 @@ class ImageNetwork(Model):
             )
         history = self.network_.fit(
             batches,
-            epochs=min(self.epochs, self.stop_epoch or self.epochs),
+            epochs=self.epochs,
             validation_data=held,
             callbacks=callbacks,
             verbose=0,
@@ -170,7 +169,7 @@ class ImageNetwork(Model):
         joined: list[Any] = []
         for name in layout.images:
             column = image_column(X, name)
-            size = self.size or column.store.size
+            size = self._side(column.store.size)
             pixels = keras.Input((None, None, column.store.channels), name=f"image{len(inputs)}")
             x = layers.Resizing(size, size, antialias=size < column.store.size)(pixels)
             joined.append(self.tower(self._augmented(keras, x), column.backbone))

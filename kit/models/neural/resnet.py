@@ -24,8 +24,8 @@ class ResNet(ImageNetwork):
         stages: how many.
         blocks: per stage.
         dropout: share of the last vector that is silenced while training.
-        size: pixels per side; 0: as stored.
-        epochs, stop_epoch, patience, batch, learning_rate, weight_decay, mirror, crop, brightness,
+        size: pixels per side; smaller images stay as they are.
+        epochs, patience, batch, learning_rate, weight_decay, mirror, crop, brightness,
             views, precision: see `ImageNetwork`.
 
     Source:
@@ -38,9 +38,8 @@ class ResNet(ImageNetwork):
         stages: Count = 3,
         blocks: Count = 2,
         dropout: Dropped = 0.2,
-        size: CountOrZero = 0,
+        size: Count = 64,
         epochs: Count = 30,
-        stop_epoch: CountOrZero = 0,
         patience: CountOrZero = 0,
         batch: Count = 32,
         learning_rate: Positive = 3e-3,
@@ -52,7 +51,7 @@ class ResNet(ImageNetwork):
         precision: Literal["single", "mixed"] = "single",
     ) -> None:
         super().__init__(
-            size, epochs, stop_epoch, patience, batch, learning_rate, weight_decay, mirror, crop,
+            size, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
             brightness, views, precision,
         )  # fmt: skip
         self.filters = filters
@@ -60,7 +59,11 @@ class ResNet(ImageNetwork):
         self.blocks = blocks
         self.dropout = dropout
 
+    def _side(self, stored: int) -> int:
+        return min(self.size, stored)
+
     def tower(self, images: Any, backbone: Backbone) -> Any:
+        """Stages, then the mean over all places."""
         from keras import layers
 
         x = layers.Rescaling(1 / 127.5, offset=-1)(images)
