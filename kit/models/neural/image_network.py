@@ -37,7 +37,8 @@ class ImageNetwork(Model):
     Args:
         size: pixels per side that the network sees; 0: as many as are stored.
         epochs: passes over the rows; the step size falls to zero over them, on a cosine.
-        patience: stop when the validation rows have not improved for so many epochs; 0: never.
+        patience: stop when rows that are held out have not improved for so many epochs; 0: train
+            on all rows to the end.
         batch: images per step.
         learning_rate: largest step size.
         weight_decay: decoupled penalty (AdamW).
@@ -53,7 +54,6 @@ class ImageNetwork(Model):
     """
 
     family = "image"
-    stops_early = True
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class ImageNetwork(Model):
         self.brightness = brightness
         self.views = views
         self.precision = precision
+        self.stops_early = patience > 0  # else no rows are held out
 
     @abstractmethod
     def tower(self, images: Any, backbone: Backbone) -> Any:
