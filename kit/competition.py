@@ -22,7 +22,7 @@ CONFIG_NAME = "kit.toml"
 MAX_FOLDS = 127  # int8
 
 TaskType = Literal["binary", "multiclass", "multilabel", "regression", "multitarget"]
-Kind = Literal["numeric", "category", "datetime", "text", "code", "id"]
+Kind = Literal["numeric", "category", "datetime", "text", "code", "image", "id"]
 Wants = Literal["label", "probability", "value"]
 
 
@@ -74,6 +74,27 @@ class Columns:
     time: str | None = None
     drop: tuple[str, ...] = ()
     kinds: dict[str, Kind] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """Where the images of a column of kind "image" are, and how they are kept.
+
+    `train` and `test` name files below `data/raw`, in zips too; `{}` stands for the value of
+    `column` (empty: of the column itself). `pixels` ("pixel{}") makes one image of the columns of
+    that name, `{}` being numbers; `top` is then the brightest value. `size` is pixels per side,
+    `channels` 1 for gray and 3 for colours. `backbone` turns images into numbers for models of
+    tables: see `kit.images.backbones`.
+    """
+
+    column: str = ""
+    train: str = "{}"
+    test: str = "{}"
+    pixels: str = ""
+    top: Annotated[int, Within(1)] = 255
+    size: Annotated[int, Within(1, 1024)] = 224
+    channels: Literal[1, 3] = 3
+    backbone: str = "pixels"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +209,7 @@ class Settings:
     provider: ProviderSpec = field(default_factory=ProviderSpec)
     files: Files = field(default_factory=Files)
     columns: Columns = field(default_factory=Columns)
+    images: dict[str, ImageSpec] = field(default_factory=dict)
     cv: CVSpec = field(default_factory=CVSpec)
     series: SeriesSpec | None = None
     models: dict[str, ModelSpec] = field(default_factory=dict)
@@ -361,6 +383,9 @@ def _check(settings: Settings) -> None:
         path = PureWindowsPath(name)  # knows both separators
         if path.anchor or ".." in path.parts:
             raise ConfigError(f"files.{key} must be a name below data/raw. Received: {name!r}")
+    for name in settings.images:
+        if columns.kinds.get(name) != "image":
+            raise ConfigError(f'images.{name}: columns.kinds must say {name} = "image"')
     if not columns.target:
         raise ConfigError("columns.target is empty; name the column(s) to predict")
     for key, used in (("target", columns.target), ("id", (columns.id, columns.test_id))):

@@ -21,13 +21,14 @@ from kit.atomic import sha256
 from kit.competition import Competition, Kind, TaskType
 from kit.errors import ConfigError, DataError, counted, nearest
 from kit.features import read_features
+from kit.images.attach import Images, with_sources
 from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.moments import datetime_format
 from kit.series import SeriesSpec
 from kit.tables import read_table
 from kit.usercode import UserCode
 
-AS_TEXT: tuple[Kind, ...] = ("category", "text", "code", "datetime", "id")
+AS_TEXT: tuple[Kind, ...] = ("category", "text", "code", "datetime", "image", "id")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,6 +50,7 @@ class Dataset:
         time_column: name of the column of times, "" where there is none.
         encoder: folder of the sentence encoder; empty: the installed package's.
         cache: folder of what can be made again; None: nothing is kept.
+        notes: what was wrong with the data and was survived, a sentence each.
 
     Shape:
         `y` is ``(n_train,)`` int64 class codes for binary and multiclass, ``(n_train,)`` float64
@@ -70,6 +72,7 @@ class Dataset:
     time_column: str = ""
     encoder: str = ""
     cache: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -88,12 +91,14 @@ class Dataset:
         """
         columns, task = competition.settings.columns, competition.settings.task
         train, test = read_raw(competition)  # says first what is missing
-        data = data_digest(competition)
+        images = Images(competition)
+        data = data_digest(competition, images)
         _check_names(competition, train, test)
         ids = _ids(train, columns.id, competition.settings.files.train)
         test_ids = _test_ids(competition, test)
         y = encode_target(train, columns.target, task.type, task.classes, ids)
         X, X_test = read_features(competition, train, test, data)
+        X, X_test = images.attach(X, "train"), images.attach(X_test, "test")
         _check_kinds(competition, [*train.columns, *test.columns, *X.columns])
         kinds = assign_kinds(X, columns.kinds)
         X, X_test = typed(X, X_test, kinds)
@@ -111,12 +116,13 @@ class Dataset:
             classes=columns.target if len(columns.target) > 1 else task.classes,
             digests={
                 "data": data,
-                "features": features_digest(competition),
+                "features": images.features_digest(features_digest(competition)),
             },
             series=competition.settings.series,
             time_column=columns.time or "",
             encoder=competition.encoder,
             cache=competition.cache,
+            notes=tuple(images.notes),
         )
 
 
@@ -129,8 +135,12 @@ def read_raw(competition: Competition) -> tuple[pd.DataFrame, pd.DataFrame]:
     text |= {columns.time} if columns.time else set()
     if settings.task.type not in ("regression", "multitarget"):
         text |= set(columns.target)
-    train = read_table(competition.raw / settings.files.train, as_text=text)
-    test = read_table(competition.raw / settings.files.test, as_text=text)
+    train = with_sources(
+        competition, read_table(competition.raw / settings.files.train, as_text=text)
+    )
+    test = with_sources(
+        competition, read_table(competition.raw / settings.files.test, as_text=text)
+    )
     for frame, name in ((train, settings.files.train), (test, settings.files.test)):
         if frame.empty:
             raise DataError(f"{competition.raw / name} has a header but no rows")
@@ -340,8 +350,8 @@ def features_digest(competition: Competition) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def data_digest(competition: Competition) -> str:
-    """Hash of both files and of all that decides how they are read."""
+def data_digest(competition: Competition, images: Images | None = None) -> str:
+    """Hash of both files, of all images, and of all that decides how they are read."""
     settings = competition.settings
     parts = [
         sha256(competition.raw / settings.files.train),
@@ -349,4 +359,5 @@ def data_digest(competition: Competition) -> str:
         json.dumps(competition.table.get("columns", {}), sort_keys=True),
         json.dumps([settings.task.type, *settings.task.classes]),
     ]
+    parts += filter(None, [(images or Images(competition)).data_digest()])
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -127,6 +127,9 @@ MODELS = Registry(
         "seasonal_naive": "kit.models.naive:SeasonalNaive",
         "sequence": "kit.models.neural.sequence:Sequence",
         "text": "kit.models.neural.text:TextNetwork",
+        "cnn": "kit.models.neural.cnn:CNN",
+        "resnet": "kit.models.neural.resnet:ResNet",
+        "finetune": "kit.models.neural.finetune:FineTune",
     },
     about={
         "lightgbm": "boosted trees grown leaf by leaf; the first thing to try",
@@ -143,6 +146,9 @@ MODELS = Registry(
         "seasonal_naive": "the value a season ago, or the mean of several; needs [series]",
         "sequence": "Keras network that reads a row's past step by step; needs [series]",
         "text": "Keras network that reads texts: convolution, GRU or transformer",
+        "cnn": "four convolutions and two dense layers on images; the one to read first",
+        "resnet": "small residual network on images",
+        "finetune": "pretrained network on images whose last layers go on learning",
     },
 )
 

@@ -23,9 +23,10 @@ HEAVY += ("kaggle", "rich", "joblib", "psutil")
 # Lowest first. A module imports its own layer and those below; the longest matching name counts.
 LAYERS = (
     ("errors",),
-    ("config", "registry", "atomic", "duration", "moments", "steps", "diagnosis"),
+    ("config", "registry", "atomic", "duration", "moments", "steps", "diagnosis", "keras"),
     ("series",),
     ("competition", "tables", "usercode", "portfolio", "spaces"),
+    ("images",),
     ("kinds", "features", "dataset", "folds", "runs"),
     (
         "metrics",
@@ -38,7 +39,6 @@ LAYERS = (
         "models",
         "providers",
         "pretrained",
-        "keras",
     ),
     ("execution",),
     ("session",),
@@ -63,6 +63,7 @@ LAYERS = (
 # Neighbours in a layer that must not know each other, and shortcuts past the engine.
 STRANGERS = (
     ("providers", ("models", "preprocessing", "splitters", "decision", "runs", "dataset")),
+    ("images", ("portfolio", "usercode")),
     ("models", ("runs", "providers", "metrics", "splitters", "dataset")),
     ("preprocessing", ("models", "providers", "metrics", "runs", "dataset")),
     ("pretrained", ("models", "preprocessing", "providers", "metrics", "runs", "dataset")),

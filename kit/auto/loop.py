@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kit.auto.budget import Budget
+from kit.auto.images import embed_first
 from kit.auto.memory import available, own_process
 from kit.auto.schedule import Schedule
 from kit.blend import blend
@@ -144,6 +145,8 @@ def _worked(
         provided=(ENCODER,) if data.encoder else (),
     )
     told.planned(session, chosen, left)
+    chosen, late = embed_first(data, budget, chosen)
+    left = [*left, *late]
     findings = _checked(competition, session, budget)
     told.findings(findings)
     files = _Submissions(competition, told)

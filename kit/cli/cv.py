@@ -103,10 +103,12 @@ def header(session: Session) -> str:
     data, metric = session.context.dataset, session.context.metric
     spec = session.competition.settings.cv
     direction = "higher is better" if metric.greater_is_better else "lower is better"
+    notes = "".join(f"\nnote: {note}" for note in data.notes)
     return (
         f"{session.competition.slug}: {len(data.X)} rows x {data.X.shape[1]} features, "
         f"{len(data.X_test)} test rows; {data.task}\n"
         f"{session.context.folds.n_splits} folds by {spec.splitter}; {metric.name}, {direction}"
+        f"{notes}"
     )
 
 

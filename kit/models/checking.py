@@ -10,10 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.competition import Kind, TaskType
+from kit.images.backbones import AS_THEY_ARE
+from kit.images.column import ImageArray
+from kit.images.store import Store
 from kit.preprocessing.columns import HISTORY, SEQUENCE, Shape, recipe
 from kit.series import SeriesSpec
 
 _N_TRAIN, _N_NEW = 200, 30
+_SIDE = 8  # pixels
+BACKBONE = AS_THEY_ARE
+"""Of the pictures that models on images are checked with."""
 
 
 def prepared(family: str, task: TaskType) -> tuple[Any, NDArray[Any], Any, int]:
@@ -30,6 +36,8 @@ def prepared(family: str, task: TaskType) -> tuple[Any, NDArray[Any], Any, int]:
     )
     frame.loc[n - 1, "c"] = None  # a missing level in the new rows
     kinds: dict[str, Kind] = {"a": "numeric", "b": "numeric", "c": "category"}
+    if family == "image":
+        frame, kinds = _with_images(frame, signal, rng), {**kinds, "picture": "image"}
     if family == "texts":
         said = np.where(signal > 0, "warm and bright", "cold and dark")
         frame["said"] = pd.Series(said, dtype="str").where(rng.random(n) > 0.1)
@@ -45,6 +53,17 @@ def prepared(family: str, task: TaskType) -> tuple[Any, NDArray[Any], Any, int]:
     steps = recipe(family, shape)
     X = steps.fit_transform(frame[:_N_TRAIN], y[:_N_TRAIN])
     return X, y[:_N_TRAIN], steps.transform(frame[_N_TRAIN:]), n_outputs
+
+
+def _with_images(
+    frame: pd.DataFrame, signal: NDArray[Any], rng: np.random.Generator
+) -> pd.DataFrame:
+    """A column of small pictures, the brighter the larger the signal."""
+    shades = np.clip(127 + 40 * signal, 0, 255)[:, None, None, None]
+    noisy = shades + rng.normal(scale=20, size=(len(frame), _SIDE, _SIDE, 3))
+    store = Store.of(np.clip(noisy, 0, 255).astype(np.uint8))
+    images = ImageArray(store, np.arange(store.n), BACKBONE)
+    return frame.assign(picture=pd.Series(images, index=frame.index))
 
 
 def _target(

@@ -18,6 +18,7 @@ from itertools import cycle, islice
 from kit.competition import Competition, Kind, ModelSpec
 from kit.errors import UnknownName, nearest
 from kit.portfolio.entry import Entry as Entry
+from kit.portfolio.images import IMAGES
 from kit.portfolio.series import BASELINE_NAMES as BASELINE_NAMES
 from kit.portfolio.series import BASELINES, SEQUENCES
 from kit.portfolio.tables import TABLES
@@ -26,7 +27,7 @@ from kit.portfolio.text import TEXTS
 from kit.registry import MODELS
 from kit.spaces import SPACES, draw
 
-PORTFOLIO: tuple[Entry, ...] = (*BASELINES, *TEXTS, *TABLES, *SEQUENCES)
+PORTFOLIO: tuple[Entry, ...] = (*BASELINES, *TEXTS, *IMAGES, *TABLES, *SEQUENCES)
 
 SHORT = (
     "lightgbm",

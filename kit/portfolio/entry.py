@@ -22,6 +22,7 @@ class Entry:
         min_rows, max_rows: on fewer or more training rows it is left out.
         max_cells: the same for rows x features.
         min_seconds: with less time for it, it is not started; of tables up to a million cells.
+        row_seconds: with less time per training row it is not started; of networks on images.
         tasks: types of task it is for; empty: all.
         levels: only for data with categories whose levels other models do not see.
         kinds: only for data with a column of one of these kinds; empty: any data.
@@ -40,6 +41,7 @@ class Entry:
     max_rows: float = float("inf")
     max_cells: float = float("inf")
     min_seconds: float = 2.0
+    row_seconds: float = 0.0
     tasks: tuple[str, ...] = ()
     levels: bool = False
     kinds: tuple[Kind, ...] = ()

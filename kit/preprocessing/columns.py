@@ -10,6 +10,7 @@
 | code | parts | parts | parts |
 | text | score, words, SVD, style | sparse TF-IDF, style | words, SVD, style |
 | pairs of texts | similarities | similarities | similarities |
+| image | components of its vector | its vector, scaled | components of its vector |
 
 Where there are series, features of a row's past are added first (`kit.preprocessing.series`), and
 are numbers like others from there on.
@@ -41,6 +42,7 @@ from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.dates import DateParts
 from kit.preprocessing.generate import generated_linear, generated_tree
+from kit.preprocessing.images import COMPONENTS, image_steps
 from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
 from kit.preprocessing.pairs import TextPairs
@@ -117,12 +119,15 @@ def _tree(
             *_row_parts(shape),
             *_scores(shape),
             *_texts(shape, TextNumbers(seed=shape.seed)),
+            *_components(shape),
             *more,
         ]
     )
 
 
-def _neural(shape: Shape, texts: Sequence[Step] | None = None) -> Pipeline:
+def _neural(
+    shape: Shape, texts: Sequence[Step] | None = None, components: int = COMPONENTS
+) -> Pipeline:
     words = _texts(shape, TextNumbers(seed=shape.seed)) if texts is None else texts
     expand = _frame(
         [
@@ -131,6 +136,7 @@ def _neural(shape: Shape, texts: Sequence[Step] | None = None) -> Pipeline:
             *_means(shape),
             *_row_parts(shape),
             *words,
+            *image_steps(shape.of("image"), components=components, seed=shape.seed),
         ]
     )
     scale = _frame(
@@ -176,8 +182,21 @@ def _linear(shape: Shape, more: Sequence[Step] = ()) -> ColumnTransformer:
             ("levels", one_hot, _LEVELS),
         ]
     )
-    table = Pipeline([("expand", expand), ("scale", scale)])
-    return ColumnTransformer([("table", table, [*shape.kinds]), *texts])
+    images = image_steps(shape.of("image"), scaled=True)
+    dense = [name for name, kind in shape.kinds.items() if kind != "image"]
+    table: list[Step] = [("table", Pipeline([("expand", expand), ("scale", scale)]), dense)]
+    return ColumnTransformer([*(table if dense else []), *texts, *images])
+
+
+def _image(shape: Shape) -> ColumnTransformer:
+    """Images as they are, for networks that learn to see; the rest as for any network."""
+    rest = {name: kind for name, kind in shape.kinds.items() if kind != "image"}
+    table: list[Step] = [("table", _neural(replace(shape, kinds=rest)), list(rest))]
+    return _frame([("images", "passthrough", shape.of("image")), *(table if rest else [])])
+
+
+def _components(shape: Shape) -> list[Step]:
+    return image_steps(shape.of("image"), components=COMPONENTS, seed=shape.seed)
 
 
 def _means(shape: Shape) -> list[Step]:
@@ -246,8 +265,10 @@ RECIPES: dict[str, Callable[[Shape], Any]] = {
     "linear_sentences": lambda shape: _linear(shape, _sentences(shape)),
     "neural_sentences": lambda shape: _neural(shape, _sentences(shape)),
     "texts": _neural_texts,
+    "neural_vectors": lambda shape: _neural(shape, components=0),
     "realmlp": realmlp_recipe,
     "tabm": tabm_recipe,
+    "image": _image,
     "raw": _raw,
     HISTORY: _history,
     SEQUENCE: _sequence,

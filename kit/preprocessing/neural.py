@@ -19,6 +19,7 @@ from sklearn.preprocessing import QuantileTransformer
 from kit.preprocessing.categories import CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.dates import DateParts
+from kit.preprocessing.images import COMPONENTS, image_steps
 from kit.preprocessing.numeric import scaled_numbers
 from kit.preprocessing.pairs import TextPairs
 from kit.preprocessing.shape import Shape
@@ -118,6 +119,7 @@ def _recipe(shape: Shape, numbers: Any) -> Pipeline:
             ("style", TextStyle(), shape.of("text")),
             ("pairs", TextPairs(), shape.of("text")),
             *[(f"text_{name}", TextNumbers(seed=shape.seed), [name]) for name in shape.of("text")],
+            *image_steps(shape.of("image"), components=COMPONENTS, seed=shape.seed),
         ]
     )
     scale = ColumnTransformer(

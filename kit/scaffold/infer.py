@@ -14,6 +14,7 @@ import pandas as pd
 
 from kit.scaffold.facts import FLAGS, Inference, Inferred, Wishes
 from kit.scaffold.files import Tables, find_files, read
+from kit.scaffold.images import note_images
 from kit.scaffold.kinds import Guess, guess_kind
 from kit.scaffold.look import look_at_sample, look_at_target
 from kit.scaffold.roles import Ids, drop_columns, find_ids, find_targets
@@ -52,6 +53,7 @@ def infer(
     kept = [name for role in ("group", "time") if (name := asked_column(tables, wishes, role))]
     features = drop_columns(tables, ids, targets, kept, inference)
     kinds = _note_kinds(tables, ids, features, inference)
+    kinds = note_images(raw, tables, ids, kinds, inference)
     inference.template = find_template(tables.train, kinds)
     evidence = Evidence(
         targets=targets,

@@ -13,12 +13,16 @@ _ROWS = 2000
 
 
 def find_template(train: pd.DataFrame, kinds: Mapping[str, str]) -> str:
-    """The name of a template: "text" where a column holds sentences, or all features are texts.
+    """The name of a template.
+
+    "image" where there are images; "text" where a column holds sentences, or all features are texts.
 
     Args:
         train: the training rows.
         kinds: kind per feature column.
     """
+    if "image" in kinds.values():
+        return "image"
     texts = [name for name, kind in kinds.items() if kind == "text"]
     features = [name for name, kind in kinds.items() if kind != "id"]
     if texts and (len(texts) == len(features) or any(_words(train[t]) >= _WORDS for t in texts)):

@@ -106,7 +106,9 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
     if choice.splitter in ("time_windows", "group_time") and choice.horizon:
         why = "length of the test period: folds look as far ahead"
         inference.add("cv.horizon", choice.horizon, why)
-    if inference.get("series.horizon") is not None:
+    if inference.get("cv.models") is not None:
+        pass  # the kind of data says which
+    elif inference.get("series.horizon") is not None:
         why = "the baselines to beat, then one of each family (kit portfolio)"
         inference.add("cv.models", [*BASELINE_NAMES, *short], why)
     elif len(rows.tables.train) <= _SMALL:

@@ -22,6 +22,7 @@ from kit.errors import ConfigError, KitError, ProviderError
 from kit.providers.base import Description, Progress, Provider, Tidies
 from kit.providers.manifest import write_manifest
 from kit.scaffold.host import PAGES_NAME, fact_lines, pages_text, plain
+from kit.scaffold.images import make_tables
 from kit.scaffold.infer import Inference, infer
 from kit.scaffold.render import render
 from kit.scaffold.templates import copy_template, template_path
@@ -67,9 +68,14 @@ def create(
         raw.mkdir(parents=True)
         provider.fetch(raw, progress)
         with _named_as_in(spec, root, raw):
+            made = make_tables(raw)
             inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
         if flags.get("metric") is None:
             inference.questions.extend(description.questions)
+        if made:
+            inference.ask(
+                "kit wrote train.csv and test.csv from the names of the images: look at them"
+            )
         source = template_path(template or inference.template)
         copy_template(source, folder, _facts(inference, description))
         if description.pages:
