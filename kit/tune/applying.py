@@ -9,6 +9,7 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import InlineTable
 
 from kit.atomic import write_text
 from kit.competition import CONFIG_NAME, Competition, ModelSpec
@@ -34,7 +35,8 @@ def apply(root: Path, model: str, spec: ModelSpec) -> Path:
     try:
         document = tomlkit.parse(before)
         models = document.setdefault("models", tomlkit.table(is_super_table=True))
-        _fill(models.setdefault(model, tomlkit.table()), spec)
+        inline = isinstance(models, InlineTable)
+        _fill(models.setdefault(model, tomlkit.inline_table() if inline else tomlkit.table()), spec)
         after = tomlkit.dumps(document)
     except (TOMLKitError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} cannot be changed: {error}. {_by_hand(model, spec)}") from error

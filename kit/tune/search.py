@@ -251,7 +251,7 @@ class Search:
         elif self._behind(each):
             shutil.rmtree(each.plan.partial, ignore_errors=True)
             self._close(each)
-            self.study.end(each.held, TrialState.PRUNED, folds=len(each.results))
+            self._end(each.held, TrialState.PRUNED, folds=len(each.results))
             self._tell(each.held, each.plan.model, "pruned", None, each.seconds)
 
     def _behind(self, each: _Open) -> bool:
@@ -272,16 +272,20 @@ class Search:
 
     def _complete(self, held: Held, name: str, run: Run, seconds: float) -> None:
         self._worked = True
-        attributes = attributes_of(name, held.values[1], held.values[2])
-        self.study.end(held, TrialState.COMPLETE, run.score, run=run.id, **attributes)
+        self._end(held, TrialState.COMPLETE, run.score, run=run.id)
         self._tell(held, name, "complete", run.score, seconds, run)
 
     def _fail(self, held: Held, name: str, error: KitError) -> None:
-        self.study.end(held, TrialState.FAIL, error=str(error))
+        self._end(held, TrialState.FAIL, error=str(error))
         self._tell(held, name, "failed", None, 0.0, why=str(error))
         self._errors.append(error)
         if not self._worked and len(self._errors) >= _FAILED:
             raise error
+
+    def _end(
+        self, held: Held, state: TrialState, value: float | None = None, **attributes: Any
+    ) -> None:
+        self.study.end(held, state, value, **attributes_of(*held.values), **attributes)
 
     def _tell(
         self,

@@ -127,7 +127,7 @@ class Study:
                 pruner=pruner,
                 load_if_exists=True,
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
             raise _Damaged(f"{type(error).__name__}: {error}") from error
 
     @property
