@@ -199,6 +199,26 @@ class ExecutionSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AxisSpec:
+    """What `kit tune` may set a parameter to: `[tune.<model>.<parameter>]`.
+
+    What is not given stays as in the model's own space (`kit tune MODEL --show-space`).
+
+    Attributes:
+        low, high: ends of a range.
+        log: search evenly on the logarithmic scale.
+        choices: these values instead of a range; a single one is kept fixed.
+        when: other parameters and the value they must have for this one to be searched.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool | None = None
+    choices: tuple[Any, ...] = ()
+    when: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The whole of `kit.toml`."""
 
@@ -214,6 +234,7 @@ class Settings:
     series: SeriesSpec | None = None
     models: dict[str, ModelSpec] = field(default_factory=dict)
     text: TextSpec = field(default_factory=TextSpec)
+    tune: dict[str, dict[str, AxisSpec]] = field(default_factory=dict)
     check: CheckSpec = field(default_factory=CheckSpec)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
 

@@ -132,19 +132,22 @@ def finish(session: Session, plan: Plan, results: Mapping[int, FoldResult]) -> R
     return run
 
 
-def make_plan(session: Session, model: str, *, repeat: int = 0) -> Plan:
+def make_plan(
+    session: Session, model: str, *, repeat: int = 0, spec: ModelSpec | None = None
+) -> Plan:
     """Resolve a model and hash everything its predictions depend on.
 
     Args:
         session: an open session.
         model: see `cross_validate`.
         repeat: so many is added to the models' seed; the folds stay.
+        spec: the configuration, where `model` is only what to call it.
 
     Raises:
         UnknownName, ConfigError: the model or one of its parameters does not exist.
     """
     competition, context = session.competition, session.context
-    spec = find_model(competition, model)
+    spec = spec or find_model(competition, model)
     unfitted = build_model(spec, model, context.code)
     params = unfitted.get_params(deep=False)
     stopping = _stopping(session.early_stopping, unfitted, context)
@@ -267,15 +270,19 @@ def _batches(session: Session, plan: Plan, missing: list[int]) -> Iterator[list[
         yield [task]
 
 
-def _tell(session: Session, plan: Plan, result: FoldResult, done: int) -> None:
-    metric, data = session.context.metric, session.context.dataset
+def fold_score(context: FoldContext, result: FoldResult) -> float | None:
+    """A fold's own score; None where the metric has no value on these rows alone."""
+    metric, data = context.metric, context.dataset
     pred: NDArray[Any] = result.oof
     if metric.needs == "label":  # the decision is made when all folds are there
         pred = default_decision(data.task, pred.shape[1]).apply(pred)
     try:
-        score = metric.score(data.y[result.rows], pred)
+        return metric.score(data.y[result.rows], pred)
     except KitError:
-        score = None  # the metric has no value on these rows alone
+        return None
+
+
+def _tell(session: Session, plan: Plan, result: FoldResult, done: int) -> None:
     seconds = sum(result.seconds.values())
     session.seconds_per_fold[plan.model] = seconds
     session.listen(
@@ -286,7 +293,7 @@ def _tell(session: Session, plan: Plan, result: FoldResult, done: int) -> None:
             n_folds=plan.n_folds,
             done=done,
             seconds=seconds,
-            score=score,
+            score=fold_score(session.context, result),
         )
     )
 
@@ -330,6 +337,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "decision": fitted.decision.to_json(),
         "seed": plan.seed,
         "params": {key: _plain(value) for key, value in plan.params.items()},
+        "given": {key: _plain(value) for key, value in plan.spec.params.items()},
         "overrides": session.competition.overrides_of(plan.model),
         "early_stopping": plan.early_stopping,
         "best_iterations": [result.best_iteration for result in results],

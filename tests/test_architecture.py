@@ -18,7 +18,7 @@ import kit
 PACKAGE = Path(kit.__file__).parent
 MAX_MODULE, MAX_FUNCTION = 400, 60
 HEAVY = ("numpy", "pandas", "pyarrow", "scipy", "sklearn", "lightgbm", "tensorflow", "keras")
-HEAVY += ("kaggle", "rich", "joblib", "psutil")
+HEAVY += ("kaggle", "rich", "joblib", "psutil", "optuna", "matplotlib", "tomlkit")
 
 # Lowest first. A module imports its own layer and those below; the longest matching name counts.
 LAYERS = (
@@ -55,7 +55,7 @@ LAYERS = (
         "permutation",
         "scaffold",
     ),
-    ("auto", "refit"),
+    ("auto", "refit", "tune"),
     ("export",),
     ("cli",),
     ("__main__",),

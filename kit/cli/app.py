@@ -21,6 +21,7 @@ from kit.cli import (
     runs,
     submit,
     system,
+    tune,
 )
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ for name, command in (
     ("data", data.data),
     ("check", check.check),
     ("cv", cv.cv),
+    ("tune", tune.tune),
     ("blend", blend.blend),
     ("auto", auto.auto),
     ("submit", submit.submit),

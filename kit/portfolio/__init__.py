@@ -80,7 +80,8 @@ def find_model(competition: Competition, name: str) -> ModelSpec:
         return _BY_NAME[name].spec
     drawn = _DRAWN.fullmatch(name)
     if drawn is not None:
-        return ModelSpec(use=drawn[1], params=draw(drawn[1], int(drawn[2])))
+        params = draw(drawn[1], int(drawn[2]))
+        return ModelSpec(use=drawn[1], recipe=params.pop("recipe", ""), params=params)
     registered = [entry.name for entry in MODELS.entries()]
     if ":" not in name and name not in registered:
         known = {*competition.settings.models, *_BY_NAME, *registered}

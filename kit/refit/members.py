@@ -95,7 +95,8 @@ def spec_of(run: Run) -> ModelSpec:
         use=str(record["use"]),
         recipe=str(record.get("recipe", "")),
         pseudo_labels=float(record.get("pseudo_labels", 0.0)),
-        params={} if own else params,
+        # of an own model the record knows the parameters of what its function returned
+        params=dict(record.get("given", {})) if own else params,
     )
 
 

@@ -15,7 +15,7 @@ _ROWS = 2000
 def find_template(train: pd.DataFrame, kinds: Mapping[str, str]) -> str:
     """The name of a template.
 
-    "image" where there are images; "text" where a column holds sentences, or all features are texts.
+    "image" where there are images; "text" where a column holds sentences, or where all are texts.
 
     Args:
         train: the training rows.
