@@ -214,6 +214,11 @@ class Competition:
         return self.root / "submissions"
 
     @property
+    def reports(self) -> Path:
+        """What `kit report` writes."""
+        return self.root / "reports"
+
+    @property
     def cache(self) -> Path:
         """What can be made again; safe to delete."""
         return self.root / ".cache"

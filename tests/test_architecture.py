@@ -23,7 +23,7 @@ HEAVY += ("kaggle", "rich", "joblib", "psutil")
 # Lowest first. A module imports its own layer and those below; the longest matching name counts.
 LAYERS = (
     ("errors",),
-    ("config", "registry", "atomic", "duration", "moments", "diagnosis"),
+    ("config", "registry", "atomic", "duration", "moments", "diagnosis", "curves"),
     ("competition", "tables", "usercode", "portfolio", "spaces"),
     ("kinds", "features", "dataset", "folds", "runs"),
     (
@@ -51,7 +51,7 @@ LAYERS = (
         "scaffold",
     ),
     ("auto", "refit"),
-    ("export",),
+    ("export", "report"),
     ("cli",),
     ("__main__",),
 )
@@ -66,6 +66,7 @@ STRANGERS = (
     ("submission", ("models", "checks", "cv", "blend", "session")),
     ("ledger", ("cv", "blend", "checks", "session", "models")),
     ("leaderboard", ("cv", "blend", "checks", "session", "models", "runs")),
+    ("report", ("auto", "cv", "export", "scaffold")),
     ("export", ("auto", "cv", "checks", "scaffold")),
     ("scaffold", ("models", "cv", "blend", "checks", "session", "execution")),
 )

@@ -24,7 +24,7 @@ def start(problem: Problem) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(problem.threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    with _quiet_stderr() if "keras" not in sys.modules else nullcontext():
+    with quiet_stderr() if "keras" not in sys.modules else nullcontext():
         import keras
 
         if keras.backend.backend() == "tensorflow":
@@ -38,7 +38,7 @@ def start(problem: Problem) -> Any:
 
 
 @contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """TensorFlow's C++ greets on file descriptor 2 before any setting can stop it."""
     sys.stderr.flush()
     kept = os.dup(2)
