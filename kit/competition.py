@@ -242,6 +242,16 @@ class Competition:
         return f"--set {given[-1]}" if given else str(self.root / CONFIG_NAME)
 
     @classmethod
+    def of_table(cls, root: Path, table: Mapping[str, Any]) -> Competition:
+        """A competition as a run recorded it: its configuration is `table`, overrides applied.
+
+        Raises:
+            ConfigError: this kit cannot use it.
+        """
+        copied = deepcopy(dict(table))
+        return cls(root=root.resolve(), settings=_settings(copied), table=copied)
+
+    @classmethod
     def load(cls, root: Path, overrides: Iterable[str] = ()) -> Competition:
         """Read `root/kit.toml`.
 

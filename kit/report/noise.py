@@ -71,10 +71,28 @@ def noise_band(
     if len(scores) < DRAWS // 2:
         return None
     off = (np.quantile(scores, _SIDES) - np.mean(scores)) * np.sqrt(drawn / rows)
+    ends = [center + float(each) for each in off]
+    best = _perfect(truth)
+    if best is not None:  # no score is better than that of the truth itself
+        ends = [min(e, best) if truth.metric.greater_is_better else max(e, best) for e in ends]
     return Band(
-        low=center + float(off[0]),
-        high=center + float(off[1]),
+        low=ends[0],
+        high=ends[1],
         rows=rows,
         share=share,
         guessed=known is None,
     )
+
+
+def _perfect(truth: Truth) -> float | None:
+    """What the truth would score as a prediction; None where the metric cannot say."""
+    y = truth.y
+    if truth.metric is None:
+        return None
+    if truth.metric.needs != "label":
+        one_hot = truth.task == "multiclass"
+        y = np.eye(truth.pred.shape[1])[y] if one_hot else y.reshape(len(y), -1).astype(float)
+    try:
+        return truth.metric.score(truth.y, y)
+    except KitError:
+        return None

@@ -68,16 +68,16 @@ def ledger_card(book: Ledger | None, run: Run | None = None) -> Html:
         return Html("")
     cells: list[Sequence[Content]] = [
         [
-            row.when[:10], row.name, digits(row.cv) if row.cv is not None else "",
+            row.when[:10], digits(row.cv) if row.cv is not None else "",
             digits(row.public) if row.public is not None else row.status,
             digits(row.private) if row.private is not None else "",
-            "" if row.gap is None else f"{row.gap:+.5f}", row.message,
+            "" if row.gap is None else f"{row.gap:+.5f}", row.name, row.message,
         ]
         for row in rows[:_ROWS]
     ]  # fmt: skip
-    headers = ["when", "run", "CV", "public", "private", "gap", "message"]
+    headers = ["when", "CV", "public", "private", "gap", "run", "message"]
     note = f"The newest {_ROWS} of {len(rows)}." if len(rows) > _ROWS else None
-    shown = table(headers, cells, right=(2, 3, 4, 5))
+    shown = table(headers, cells, right=(1, 2, 3, 4))
     return Html(card("Submissions", shown, note=note, wide=True) + _line_card(book, run))
 
 

@@ -126,8 +126,8 @@ def competition_page(
         part("Origin", reproduce_card(best), id_="origin"),
     ]  # fmt: skip
     title = competition.settings.competition.title or competition.slug
-    tiles = _competition_tiles(material, same, why, band)
-    head = _head(competition, title, f"{len(runs)} runs", tiles)
+    tiles = _competition_tiles(material, same, band)
+    head = _head(competition, title, f"To hand in: {best.id}, {why}.", tiles)
     return page(f"{title} · report", head, _contents(parts), parts, _foot())
 
 
@@ -181,12 +181,10 @@ def _run_tiles(material: Material, band: Band | None) -> Html:
     return _tiles(tiles)
 
 
-def _competition_tiles(
-    material: Material, same: Sequence[Run], why: str, band: Band | None
-) -> Html:
+def _competition_tiles(material: Material, same: Sequence[Run], band: Band | None) -> Html:
     run = material.run
     tiles: list[tuple[Content, Content]] = [
-        (digits(run.score), f"{material.metric} of {run.model}: {why}"),
+        (digits(run.score), f"{material.metric} of {run.model}, the run to hand in"),
         (str(len(same)), "runs that can be compared"),
     ]
     if band:
