@@ -278,6 +278,11 @@ class Competition:
         return self.root / "submissions"
 
     @property
+    def reports(self) -> Path:
+        """What `kit report` writes."""
+        return self.root / "reports"
+
+    @property
     def cache(self) -> Path:
         """What can be made again; safe to delete."""
         return self.root / ".cache"
@@ -305,6 +310,16 @@ class Competition:
         """Where the value of a dotted key comes from, for a message: `kit.toml` or a flag."""
         given = [flag for flag in self.flags if flag.partition("=")[0].strip() == key]
         return f"--set {given[-1]}" if given else str(self.root / CONFIG_NAME)
+
+    @classmethod
+    def of_table(cls, root: Path, table: Mapping[str, Any]) -> Competition:
+        """A competition as a run recorded it: its configuration is `table`, overrides applied.
+
+        Raises:
+            ConfigError: this kit cannot use it.
+        """
+        copied = deepcopy(dict(table))
+        return cls(root=root.resolve(), settings=_settings(copied), table=copied)
 
     @classmethod
     def load(cls, root: Path, overrides: Iterable[str] = ()) -> Competition:

@@ -76,12 +76,13 @@ class Plan:
         ]
 
 
-def cross_validate(session: Session, model: str) -> Run | None:
+def cross_validate(session: Session, model: str, *, repeat: int = 0) -> Run | None:
     """Validate one model on the competition's folds.
 
     Args:
         session: an open session.
         model: a name of `[models]` in `kit.toml`, a registered name, or `module:attribute`.
+        repeat: see `make_plan`.
 
     Returns:
         The published run; None when the session's budget ran out first. Finished folds are kept
@@ -90,7 +91,7 @@ def cross_validate(session: Session, model: str) -> Run | None:
     Raises:
         KitError: the model failed; finished folds are kept.
     """
-    plan = make_plan(session, model)
+    plan = make_plan(session, model, repeat=repeat)
     with locked(session, plan):
         known, results = start(session, plan)
         if known is not None:

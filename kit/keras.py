@@ -26,7 +26,7 @@ def load_keras(threads: int = 0) -> Any:
     flags = os.environ.get("XLA_FLAGS", "")
     if os.environ.get("KERAS_BACKEND") == "jax" and "deterministic_ops" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
-    with _quiet_stderr() if "keras" not in sys.modules else nullcontext():
+    with quiet_stderr() if "keras" not in sys.modules else nullcontext():
         import keras
 
         _repeatable(keras.backend.backend())
@@ -46,7 +46,7 @@ def _repeatable(backend: str) -> None:
 
 
 @contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """TensorFlow's C++ greets on file descriptor 2 before any setting can stop it."""
     sys.stderr.flush()
     kept = os.dup(2)

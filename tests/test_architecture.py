@@ -23,7 +23,17 @@ HEAVY += ("kaggle", "rich", "joblib", "psutil", "optuna", "matplotlib", "tomlkit
 # Lowest first. A module imports its own layer and those below; the longest matching name counts.
 LAYERS = (
     ("errors",),
-    ("config", "registry", "atomic", "duration", "moments", "steps", "diagnosis", "keras"),
+    (
+        "config",
+        "registry",
+        "atomic",
+        "duration",
+        "moments",
+        "steps",
+        "diagnosis",
+        "keras",
+        "curves",
+    ),
     ("series",),
     ("competition", "tables", "usercode", "portfolio", "spaces"),
     ("images",),
@@ -47,6 +57,7 @@ LAYERS = (
         "blend",
         "blending",
         "comparison",
+        "exchange",
         "selection",
         "submission",
         "ledger",
@@ -55,8 +66,8 @@ LAYERS = (
         "permutation",
         "scaffold",
     ),
-    ("auto", "refit", "tune"),
-    ("export",),
+    ("auto", "refit", "rerun", "tune"),
+    ("export", "report"),
     ("cli",),
     ("__main__",),
 )
@@ -73,6 +84,8 @@ STRANGERS = (
     ("submission", ("models", "checks", "cv", "blend", "session")),
     ("ledger", ("cv", "blend", "checks", "session", "models")),
     ("leaderboard", ("cv", "blend", "checks", "session", "models", "runs")),
+    ("report", ("auto", "cv", "export", "scaffold")),
+    ("exchange", ("models", "cv", "checks", "providers", "submission")),
     ("export", ("auto", "cv", "checks", "scaffold")),
     ("scaffold", ("models", "cv", "blend", "checks", "session", "execution")),
 )

@@ -18,6 +18,9 @@ from kit.cli import (
     leaderboard,
     ledger,
     new,
+    oof,
+    report,
+    rerun,
     runs,
     submit,
     system,
@@ -48,6 +51,8 @@ for name, command in (
     ("runs", runs.runs),
     ("show", runs.show),
     ("diff", runs.diff),
+    ("report", report.report),
+    ("rerun", rerun.rerun),
     ("ledger", ledger.ledger),
     ("leaderboard", leaderboard.leaderboard),
     ("portfolio", auto.portfolio),
@@ -55,6 +60,7 @@ for name, command in (
     ("doctor", system.doctor),
 ):
     app.command(name)(command)
+app.add_typer(oof.app, name="oof")
 
 
 def _version(wanted: bool) -> None:

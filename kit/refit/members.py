@@ -54,6 +54,11 @@ def resolve(run: Run, competition: Competition, transform: str) -> Single | Mixe
     """
     if run.kind == "cv":
         return Single(run=run, spec=spec_of(run))
+    if run.kind == "import":
+        raise RunError(
+            f"{run.id} was imported: its predictions are here, its model is not, so it can be "
+            "handed in and blended but not fitted.\n  Blend runs of your own for that."
+        )
     if run.kind != "blend":
         parent = ", ".join(run.record["parents"])
         raise RunError(f"{run.id} is of the kind {run.kind!r}; fit what it was made of: {parent}")
