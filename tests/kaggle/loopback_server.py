@@ -1,4 +1,4 @@
-"""A Kaggle on loopback: HTTP, the storage, and faults on order. Standard library only.
+"""A Kaggle on loopback: HTTP, the storage, and faults on order.
 
 It answers kit, and the unmodified `kaggle` command (as its HTTP proxy, see `environment`)::
 
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+import google_crc32c
 from loopback_answers import Redirect, Refusal, Upload, Zip
 from loopback_workshop import Workshop
 from loopback_world import Competition
@@ -79,7 +80,7 @@ class Server(Workshop):
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.shape: Literal["gateway", "flat", "bare"] = "gateway"
-        self.composite = False  # objects without MD5, as Google's composite ones
+        self.checksums = ("crc32c", "md5")  # Google's composite objects have the first only
         self.ranges = True
         self.lock = threading.RLock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -231,14 +232,15 @@ class _Answers(BaseHTTPRequestHandler):
             "Last-Modified": MODIFIED,
             "Accept-Ranges": "bytes",
         }
-        if isinstance(content, Path):
+        if isinstance(content, Path):  # large, so neither read nor summed up
             headers["ETag"] = f'"{content.stat().st_mtime_ns:x}"'
-            headers["x-goog-hash"] = "crc32c=AAAAAA=="
             return headers
-        digest = hashlib.md5(content, usedforsecurity=False)
-        headers["ETag"] = f'"{digest.hexdigest()}"'
-        md5 = "" if self.app.composite else f",md5={base64.b64encode(digest.digest()).decode()}"
-        headers["x-goog-hash"] = f"crc32c=AAAAAA=={md5}"
+        md5 = hashlib.md5(content, usedforsecurity=False)
+        headers["ETag"] = f'"{md5.hexdigest()}"'
+        sums = {"crc32c": google_crc32c.Checksum(content), "md5": md5}
+        said = [f"{n}={base64.b64encode(sums[n].digest()).decode()}" for n in self.app.checksums]
+        if said:
+            headers["x-goog-hash"] = ",".join(said)
         return headers
 
     def _start(self, etag: str, size: int) -> tuple[int, int]:
