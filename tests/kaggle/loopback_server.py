@@ -82,6 +82,7 @@ class Server(Workshop):
         self.shape: Literal["gateway", "flat", "bare"] = "gateway"
         self.checksums = ("crc32c", "md5")  # Google's composite objects have the first only
         self.ranges = True
+        self.newest_client = ""  # a version of the official one
         self.lock = threading.RLock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
@@ -373,6 +374,8 @@ class _Answers(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if self.app.newest_client:
+            self.send_header("X-Kaggle-ApiVersion", self.app.newest_client)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()
