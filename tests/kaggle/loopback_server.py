@@ -12,7 +12,7 @@ It answers kit, and the unmodified `kaggle` command (as its HTTP proxy, see `env
 from __future__ import annotations
 
 import base64
-import hashlib
+import io
 import json
 import re
 import socket
@@ -26,8 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-import google_crc32c
-from loopback_answers import Redirect, Refusal, Upload, Zip
+from loopback_answers import Redirect, Refusal, Upload, Zip, summed
 from loopback_workshop import Workshop
 from loopback_world import Competition
 
@@ -82,6 +81,7 @@ class Server(Workshop):
         self.shape: Literal["gateway", "flat", "bare"] = "gateway"
         self.checksums = ("crc32c", "md5")  # Google's composite objects have the first only
         self.ranges = True
+        self.sums: dict[tuple[Path, int], tuple[bytes, bytes]] = {}  # of files, which are large
         self.newest_client = ""  # a version of the official one
         self.lock = threading.RLock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -233,16 +233,22 @@ class _Answers(BaseHTTPRequestHandler):
             "Last-Modified": MODIFIED,
             "Accept-Ranges": "bytes",
         }
-        if isinstance(content, Path):  # large, so neither read nor summed up
-            headers["ETag"] = f'"{content.stat().st_mtime_ns:x}"'
-            return headers
-        md5 = hashlib.md5(content, usedforsecurity=False)
-        headers["ETag"] = f'"{md5.hexdigest()}"'
-        sums = {"crc32c": google_crc32c.Checksum(content), "md5": md5}
-        said = [f"{n}={base64.b64encode(sums[n].digest()).decode()}" for n in self.app.checksums]
+        md5, crc32c = self._sums(content)
+        headers["ETag"] = f'"{md5.hex()}"'
+        sums = {"crc32c": crc32c, "md5": md5}
+        said = [f"{n}={base64.b64encode(sums[n]).decode()}" for n in self.app.checksums]
         if said:
             headers["x-goog-hash"] = ",".join(said)
         return headers
+
+    def _sums(self, content: bytes | Path) -> tuple[bytes, bytes]:
+        if isinstance(content, bytes):
+            return summed(io.BytesIO(content))
+        key = (content, content.stat().st_mtime_ns)
+        if key not in self.app.sums:
+            with content.open("rb") as file:
+                self.app.sums[key] = summed(file)
+        return self.app.sums[key]
 
     def _start(self, etag: str, size: int) -> tuple[int, int]:
         found = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
