@@ -19,7 +19,7 @@ from kit.export.exportable import exportable
 from kit.export.names import DATASET_BYTES, HOURS, Names
 from kit.export.proof import Proof, prove
 from kit.export.rehearsal import impossible, rehearse
-from kit.export.wheels import Wheels, collect, lacking, read_image
+from kit.export.wheels import Wheels, collect, count, lacking, read_image
 from kit.runs import Run, ignore
 
 Tell = Callable[[str], None]
@@ -199,7 +199,7 @@ def _with_wheels(
 ) -> Wheels:
     wanted = lacking(proof.packages, image or {})
     if wanted:
-        tell(f"  collecting {len(wanted)} packages ...")
+        tell(f"  collecting {count(wanted, 'package')} ...")
     wheels = collect(wanted, bundle.wheels, python=python, source=wishes.wheels)
     bundle.describe_packages(proof.packages, wheels.files)
     return wheels
@@ -218,7 +218,9 @@ def _rehearsed(
     why = impossible(wishes.python or this_python())
     if why:
         return [f"whether the wheels can be installed was not tried: {why}"]
-    tell(f"  installing {len(wheels.files)} wheels without network, and trying it once more ...")
+    tell(
+        f"  installing {count(wheels.files, 'wheel')} without network, and trying it once more ..."
+    )
     rehearse(competition, run, bundle, wheels, proof.packages, timeout=wishes.hours * 3600)
     return []
 

@@ -22,7 +22,7 @@ from kit.competition import Competition
 from kit.errors import RunError
 from kit.export.bundle import Bundle, this_python
 from kit.export.proof import Proof, prove
-from kit.export.wheels import Wheels
+from kit.export.wheels import Wheels, count
 from kit.runs import Run
 
 
@@ -63,7 +63,7 @@ def rehearse(
         try:
             return prove(competition, run, bundle, timeout=timeout, python=python)
         except RunError as error:
-            raise RunError(f"with the {len(wheels.files)} wheels installed, {error}") from error
+            raise RunError(f"with {count(wheels.files, 'wheel')} installed, {error}") from error
 
 
 @contextmanager

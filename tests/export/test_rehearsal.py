@@ -75,10 +75,10 @@ def test_wheels_are_installed_offline_and_predict_the_same(
     whole = wheel.read_bytes()
     wheel.unlink()
     repacked("joblib", made.bundle.wheels, without="joblib/parallel.py")
-    with pytest.raises(RunError, match=r"with the 3 wheels installed, (.|\n)*joblib\.parallel"):
+    with pytest.raises(RunError, match=r"with 3 wheels installed, (.|\n)*joblib\.parallel"):
         again()
     wheel.write_bytes(whole[:-1_000])
-    with pytest.raises(RunError, match=r"with the 3 wheels installed, (.|\n)*joblib"):
+    with pytest.raises(RunError, match=r"with 3 wheels installed, (.|\n)*joblib"):
         again()
 
 

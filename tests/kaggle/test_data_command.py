@@ -175,7 +175,7 @@ def test_a_changed_file_stays_until_it_is_given_up(
     (RAW / "train.csv").write_bytes(mine)
     done = run_kit("data", "train.csv", "-C", "toy")
     assert (done.code, "train.csv has changed" in done.err) == (1, True), done.err
-    assert "kit data FILE --force" in done.err
+    assert "`kit data train.csv --force` fetches again" in done.err
     assert there() == FILES | {"train.csv": mine}
     assert run_kit("data", "train.csv", "--force", "-C", "toy").code == 0
     assert there() == FILES

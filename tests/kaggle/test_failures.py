@@ -307,10 +307,10 @@ SUBMIT = {
     "none left, found out late": Row(
         breaks=refuses("CreateSubmission", 400, ALLOWANCE), told="possible at 00:00 UTC, in "
     ),
-    "notebooks only": Row(breaks=has(notebooks_only=True), told="`kit export --to kaggle`"),
+    "notebooks only": Row(breaks=has(notebooks_only=True), told="`kit export RUN --to kaggle`"),
     "notebooks only, found out late": Row(
         breaks=refuses("CreateSubmission", 400, f"{NOT}This competition only accepts Submissions "
-                       "from Notebooks."), told="`kit export --to kaggle`",
+                       "from Notebooks."), told="`kit export RUN --to kaggle`",
     ),
     "wrong file name": Row(breaks=has(file_name="x.csv"), told="`kit submit --file x.csv`"),
     "disabled": Row(breaks=has(disabled=True), told="takes no submissions"),

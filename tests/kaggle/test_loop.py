@@ -144,7 +144,7 @@ def test_a_code_competition_is_said_to_be_one_and_takes_no_file(
     assert "code competition" in Path("toy/README.md").read_text()
     done = run_kit("submit", "-C", "toy")
     assert done.code == 3
-    assert "kit export --to kaggle" in done.err
+    assert "kit export RUN --to kaggle" in done.err
     assert not toy.calls("StartSubmissionUpload"), "nothing is uploaded to be refused"
 
 
