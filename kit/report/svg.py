@@ -161,7 +161,12 @@ class Plot:
         for value in ticks(*self.x, self.x_ticks):
             x = f"{self.at_x(value):.1f}"
             yield tag("line", x1=x, x2=x, y1=self._top, y2=self._bottom, class_="grid-line")
-            yield tag("text", number(value), x=x, y=self._bottom + 13, text_anchor="middle")
+            shown = number(value)
+            near = self.at_x(value) + 3 * len(shown) > WIDTH  # the last one must not be cut off
+            yield tag(
+                "text", shown, x=f"{WIDTH - 1:g}" if near else x, y=self._bottom + 13,
+                text_anchor="end" if near else "middle",
+            )  # fmt: skip
         names = self.y_names
         places = ticks(*self.y) if names is None else list(range(len(names)))
         for value in places:
