@@ -45,6 +45,7 @@ from kit.report.values import value_cards
 from kit.runs import Run, list_runs
 from kit.selection import best_run
 
+INDEX = "index.html"
 Tell = Callable[[str], None]
 
 
@@ -88,7 +89,10 @@ def run_page(
         part("Data", findings_card(report, blind), id_="data"),
         part("Origin", reproduce_card(run), id_="origin"),
     ]
-    head = _head(competition, run.model, run.id, _run_tiles(material, band))
+    slug: Content = competition.slug
+    if (competition.reports / INDEX).is_file():
+        slug = tag("a", slug, href=INDEX)
+    head = _head(slug, run.model, run.id, _run_tiles(material, band))
     return page(f"{run.model} · {competition.slug}", head, _contents(parts), parts, _foot())
 
 
@@ -132,7 +136,7 @@ def competition_page(
     ]  # fmt: skip
     title = competition.settings.competition.title or competition.slug
     tiles = _competition_tiles(material, same, band)
-    head = _head(competition, title, f"To hand in: {best.id}, {why}.", tiles)
+    head = _head(competition.slug, title, f"To hand in: {best.id}, {why}.", tiles)
     return page(f"{title} · report", head, _contents(parts), parts, _foot())
 
 
@@ -209,10 +213,10 @@ def _tiles(tiles: Sequence[tuple[Content, Content]]) -> Html:
     )
 
 
-def _head(competition: Competition, title: str, below: str, tiles: Html) -> Html:
+def _head(above: Content, title: str, below: str, tiles: Html) -> Html:
     return tag(
         "header",
-        tag("p", competition.slug, class_="kicker"), tag("h1", title),
+        tag("p", above, class_="kicker"), tag("h1", title),
         tag("p", below, class_="muted"), tiles,
     )  # fmt: skip
 

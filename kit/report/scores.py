@@ -85,6 +85,7 @@ def _band_note(band: Band | None) -> str:
         f"{digits(band.low)} and {digits(band.high)}: {band.rows:,} public rows "
         f"({band.share:.0%} of the test rows{guess}), drawn from the out-of-fold rows. "
         "A lead inside the band says nothing."
+        f"{' Rows of a group lie off together: the true band is wider.' if band.grouped else ''}"
     )
 
 

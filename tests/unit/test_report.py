@@ -326,6 +326,7 @@ def test_noise_band_ends_where_no_score_is_better(kept: tuple[Competition, Run])
     band = noise_band(material.truth, 0.99, 20, competition)
     assert band is not None
     assert band.low < 0.99 < band.high == 1.0
+    assert not band.grouped
 
 
 def test_competition_report_links_the_reports_that_are_there(
@@ -339,6 +340,7 @@ def test_competition_report_links_the_reports_that_are_there(
     _, text = read(report_competition(competition))
     assert f'href="{run.id}.html"' in text
     assert f'href="{other.id}.html"' not in text
+    assert 'href="index.html"' in report_run(competition, other).read_text()
     assert "Correlation of the out-of-fold predictions" in text
 
 
