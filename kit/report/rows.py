@@ -30,7 +30,7 @@ def worst_card(truth: Truth, dataset: Dataset, columns: Sequence[str] = ()) -> H
     values = dataset.X.iloc[truth.rows[order]]
     rows: list[Sequence[Content]] = []
     for place, at in enumerate(order):
-        cells = [short(str(values[name].iloc[place]), 24) for name in shown]
+        cells = [_cell(values[name].iloc[place]) for name in shown]
         fold = str(int(truth.fold[at]) + 1)
         told = (_true(truth, at), _predicted(truth, at), number(float(losses[at])))
         rows.append([short(str(truth.ids[at]), 32), fold, *told, *cells])
@@ -41,6 +41,10 @@ def worst_card(truth: Truth, dataset: Dataset, columns: Sequence[str] = ()) -> H
     share = float(losses[order].sum() / losses.sum()) if losses.sum() > 0 else 0.0
     note = f"Loss: {kind}. These {len(rows)} rows make {share:.1%} of the loss of all rows."
     return card("Worst rows", table(headers, rows, right=(4,)), note=note, wide=True)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else short(str(value), 24)
 
 
 def _true(truth: Truth, at: int) -> str:

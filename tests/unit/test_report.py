@@ -22,7 +22,7 @@ from kit.report.html import page, tag
 from kit.report.importance import importance
 from kit.report.material import Truth, gather, read_dataset
 from kit.report.noise import noise_band
-from kit.report.svg import number, ticks
+from kit.report.svg import number, tick, ticks
 from kit.runs import Run
 from kit.session import open_session
 
@@ -348,10 +348,9 @@ def test_axes_have_round_numbers() -> None:
     assert ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert ticks(-3, 97, 4) == [0, 25, 50, 75]
     assert ticks(1, 1) == [1]
-    assert [number(v) for v in (0, 0.25, 1234.5, 1e7, 2.5e-7)] == [
-        "0",
-        "0.25",
-        "1234",
-        "1e7",
-        "2.5e-7",
-    ]
+    assert [tick(v) for v in (0, 0.25, 1500, 12_500, -2e6, 2.5e-7)] == [
+        "0", "0.25", "1500", "12.5k", "-2M", "2.5e-7",
+    ]  # fmt: skip
+    assert [number(v) for v in (181_500, 3.14159, 2e9, float("nan"))] == [
+        "181,500", "3.142", "2e9", "–",
+    ]  # fmt: skip
