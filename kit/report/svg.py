@@ -181,7 +181,7 @@ class Plot:
                 text_anchor="end" if near else "middle",
             )  # fmt: skip
         names = self.y_names
-        places = ticks(*sorted(self.y)) if names is None else list(range(len(names)))
+        places = ticks(min(self.y), max(self.y)) if names is None else list(range(len(names)))
         for value in places:
             at = self.at_y(value)
             if names is None:
