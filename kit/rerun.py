@@ -93,9 +93,10 @@ def rerun(competition: Competition, run: Run, listen: Listener = lambda event: N
 
 
 def _refuse(run: Run) -> None:
+    parents = " ".join(run.record["parents"])
     reasons = {
         "import": "it was imported: there is nothing here to compute it from",
-        "fit": f"it was fitted on all rows; `kit fit {' '.join(run.record['parents'])}` does it anew",
+        "fit": f"it was fitted on all rows; `kit fit {parents}` does it anew",
     }
     reason = reasons.get(run.kind, "")
     if run.kind not in ("cv", "blend", *reasons):

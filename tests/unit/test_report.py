@@ -13,15 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kit.checks.finding import Finding, Report
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.exchange import import_file
 from kit.execution.context import load_context
+from kit.ledger.book import Ledger, Row
 from kit.report import report_competition, report_run
 from kit.report.html import page, tag
 from kit.report.importance import importance
 from kit.report.material import Truth, gather, read_dataset
 from kit.report.noise import noise_band
+from kit.report.origin import findings_card, ledger_card
 from kit.report.svg import number, tick, ticks
 from kit.runs import Run
 from kit.session import open_session
@@ -147,6 +150,23 @@ def test_elements_escape_text_and_attributes_and_keep_markup() -> None:
     assert tag("p", inner, [1, None, "&"]) == f"<p>{inner}1&amp;</p>"
     assert "\u202e" not in tag("p", "a\u202eb\x1b[31m")
     assert "<title>&lt;script&gt;</title>" in page("<script>")
+
+
+def test_notes_and_findings_stay_text() -> None:
+    row = Row(
+        when="2026-01-01T00:00:00Z", name=ATTRIBUTE, run=None, status="complete", message=HOSTILE,
+        metric="rmse", cv=1.0, mean=1.0, std=0.1, public=1.1, private=None, gap=0.1,
+    )  # fmt: skip
+    book = Ledger(rows=(row, row), metric="rmse", line=None, why=HOSTILE, problems=())
+    found = Finding(
+        code="KIT101", severity="error", title=HOSTILE, evidence=ATTRIBUTE, remedy=HOSTILE
+    )
+    checked = Report(
+        findings=(found,), muted=(), checked=(), skipped=(), sampled=HOSTILE, seconds=1.0
+    )
+    shown = Page(ledger_card(book) + findings_card(checked, ""))
+    assert not {"script", "img"} & set(shown.names)
+    assert "".join(shown.text).count(HOSTILE) >= 5
 
 
 def test_a_report_says_what_it_must(kept: tuple[Competition, Run]) -> None:

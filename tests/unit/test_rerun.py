@@ -91,6 +91,20 @@ def test_the_code_of_the_run_is_used_not_that_of_now(competition: Competition) -
     assert "other code now than the run: features.py" in found.notes[0]
 
 
+def test_own_models_and_metrics_run_as_they_were_kept(competition: Competition) -> None:
+    model = "from sklearn.tree import DecisionTreeClassifier as T\n\n\ndef tree(depth=2):\n"
+    (competition.root / "model.py").write_text(model + "    return T(max_depth=depth)\n")
+    metric = "def gain(y, p):\n    return float(((p > 0.5) == y).mean())\n\n\n"
+    (competition.root / "metric.py").write_text(metric + "gain.greater_is_better = True\n")
+    flags = ["task.metric='metric:gain'", "models.mine={use='model:tree'}"]
+    run = validated(Competition.load(competition.root, flags), "mine")
+    (competition.root / "model.py").write_text("raise ValueError('the model of now')\n")
+    (competition.root / "metric.py").unlink()
+    found = rerun(competition, run)
+    assert found.equal
+    assert "metric.py, model.py" in found.notes[0]
+
+
 def test_changed_data_are_named(competition: Competition) -> None:
     run = validated(competition, "linear")
     path = competition.raw / "train.csv"
