@@ -372,7 +372,7 @@ def _frame(
     frame = pd.DataFrame({"id": pd.Series(ids, dtype="str")})
     if fold is not None:
         frame["fold"] = fold
-    return frame.assign(**dict(zip(names, values.T, strict=True)))
+    return pd.concat([frame, pd.DataFrame(values, columns=names)], axis=1)
 
 
 def _plain(value: Any) -> Any:

@@ -24,7 +24,7 @@ import kit
 from kit.blend import blend
 from kit.competition import CONFIG_NAME, Competition
 from kit.cv import cross_validate
-from kit.errors import KitError, RunError
+from kit.errors import ConfigError, KitError, RunError
 from kit.execution.context import FOLDS_NAME
 from kit.runs import Run, find_run, ignore
 from kit.session import Listener, code_files, open_session
@@ -73,7 +73,10 @@ def rerun(competition: Competition, run: Run, listen: Listener = lambda event: N
     with _workshop(competition, run) as root:
         table = deepcopy(run.config)
         table["execution"] = {**table.get("execution", {}), "executor": "here"}
-        again = Competition.of_table(root, table)
+        try:
+            again = Competition.of_table(root, table)
+        except ConfigError as error:
+            raise RunError(f"{run.path / 'config.json'}: {error}") from error
         made = _cv(again, run, listen) if run.kind == "cv" else _blend(again, run, competition)
         oof = _distance(run.oof(), made.oof())
         test = _distance(run.test(), made.test())
@@ -90,9 +93,10 @@ def rerun(competition: Competition, run: Run, listen: Listener = lambda event: N
 
 
 def _refuse(run: Run) -> None:
+    parents = " ".join(run.record["parents"])
     reasons = {
         "import": "it was imported: there is nothing here to compute it from",
-        "fit": f"it was fitted on all rows: `kit fit {', '.join(run.record['parents'])}` again",
+        "fit": f"it was fitted on all rows; `kit fit {parents}` does it anew",
     }
     reason = reasons.get(run.kind, "")
     if run.kind not in ("cv", "blend", *reasons):
@@ -122,7 +126,8 @@ def _workshop(competition: Competition, run: Run) -> Iterator[Path]:
         if not (kept / CONFIG_NAME).is_file():
             raise RunError(f"{kept} is damaged: it holds no {CONFIG_NAME}")
         for path in kept.iterdir():
-            shutil.copy(path, root / path.name)
+            if path.is_file():
+                shutil.copy(path, root / path.name)
         if run.config.get("cv", {}).get("splitter") == "file":
             shutil.copy(competition.root / FOLDS_NAME, root / FOLDS_NAME)
         (root / "runs").mkdir()
@@ -206,7 +211,8 @@ def _notes(competition: Competition, run: Run) -> Iterator[str]:
         now = code_files(competition)
     except (KitError, OSError):
         return
-    kept = {path.name: path.read_bytes() for path in (run.path / "code").iterdir()}
+    files = (path for path in (run.path / "code").iterdir() if path.is_file())
+    kept = {path.name: path.read_bytes() for path in files}
     changed = sorted(name for name in {*now, *kept} if now.get(name) != kept.get(name))
     if changed:
         yield f"the folder has other code now than the run: {', '.join(changed)}"

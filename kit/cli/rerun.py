@@ -19,7 +19,8 @@ def rerun(
 ) -> None:
     """Compute a run again from its own code and configuration, and compare bit by bit.
 
-    Exit code 1 when a prediction differs; what has changed since is said.
+    Runs the Python files that the run kept. Exit code 1 when a prediction differs; what has changed
+    since is said.
     """
     from dataclasses import asdict
 

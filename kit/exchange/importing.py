@@ -334,4 +334,4 @@ def _frame(
     ids: NDArray[np.str_], values: Array, names: Sequence[str], more: Mapping[str, Any]
 ) -> pd.DataFrame:
     frame = pd.DataFrame({"id": pd.Series(ids, dtype="str"), **more})
-    return frame.assign(**dict(zip(names, values.T, strict=True)))
+    return pd.concat([frame, pd.DataFrame(values, columns=list(names))], axis=1)

@@ -16,12 +16,10 @@ from pathlib import Path
 
 from kit.atomic import write_text
 from kit.competition import Competition
-from kit.report.pages import Tell, competition_page, run_page
+from kit.report.pages import INDEX, Tell, competition_page, run_page
 from kit.runs import Run, ignore
 
 __all__ = ["report_competition", "report_run"]
-
-INDEX = "index.html"
 
 
 def report_run(

@@ -141,7 +141,7 @@ def _matrix(counts: Array, names: Sequence[str]) -> Html:
 
     def cell(i: int, j: int) -> Html:
         colour = "var(--c2)" if i == j else "var(--c4)"
-        strength = f"{shares[i, j] * 75:.0f}%"
+        strength = f"{np.sqrt(shares[i, j]) * 70:.0f}%"  # few must be seen, too
         style = f"background:color-mix(in srgb, {colour} {strength}, transparent)"
         told = f"true {names[i]}, predicted {names[j]}: {shares[i, j]:.1%}"
         return tag("td", f"{counts[i, j]:,}", class_="heat", style=style, title=told)
@@ -168,7 +168,7 @@ def _picture(counts: Array, names: Sequence[str]) -> Html:
         told = f"true {names[i]}, predicted {names[j]}: {counts[i, j]:,}"
         colour = "c2" if i == j else "c4"
         where = (j - 0.5, j + 0.5), (i - 0.5, i + 0.5)
-        plot.box(*where, f"fill {colour}", told, opacity=min(1.0, 0.12 + 0.88 * share))
+        plot.box(*where, f"fill {colour}", told, opacity=min(1.0, 0.12 + 0.88 * share**0.5))
     return plot.draw()
 
 

@@ -107,6 +107,12 @@ def card(title: str, *content: Content, wide: bool = False, note: Content = None
     return tag("section", tag("h3", title), content, small, class_=f"card{' wide' * wide}")
 
 
+def stack(*cards: Content) -> Html:
+    """Cards above each other in one column."""
+    body = markup(cards)
+    return tag("div", body, class_="stack") if body else body
+
+
 def part(title: str, *cards: Content, id_: str) -> Html:
     """A titled group of cards; nothing where there is none."""
     body = markup(cards)

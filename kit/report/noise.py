@@ -18,6 +18,7 @@ from kit.ledger.listed import recall
 from kit.report.material import Truth
 
 DRAWS = 200
+_FEWER = 80  # where each score is a mean over more than ten columns
 _MOST_ROWS = 5_000  # of one draw; the spread of more rows follows from the root of their number
 _SIDES = (0.025, 0.975)
 
@@ -31,6 +32,8 @@ class Band:
         rows: of the public part.
         share: of the test rows.
         guessed: whether the share is a guess.
+        grouped: whether rows belong to groups: those of one lie off together, so that the band is
+            wider in truth than rows drawn one by one make it.
     """
 
     low: float
@@ -38,6 +41,7 @@ class Band:
     rows: int
     share: float
     guessed: bool
+    grouped: bool
 
 
 def noise_band(
@@ -62,13 +66,14 @@ def noise_band(
         return None
     drawn = min(rows, _MOST_ROWS)
     rng, scored, scores = np.random.default_rng(seed), truth.scored, []
-    for _ in range(DRAWS):
+    draws = DRAWS if truth.y.ndim == 1 or truth.y.shape[1] <= 10 else _FEWER
+    for _ in range(draws):
         chosen = rng.integers(0, len(truth.y), drawn)
         try:
             scores.append(truth.metric.score(truth.y[chosen], scored[chosen]))
         except KitError:  # of these rows alone the metric has no value
             continue
-    if len(scores) < DRAWS // 2:
+    if len(scores) < draws // 2:
         return None
     off = (np.quantile(scores, _SIDES) - np.mean(scores)) * np.sqrt(drawn / rows)
     ends = [center + float(each) for each in off]
@@ -81,6 +86,7 @@ def noise_band(
         rows=rows,
         share=share,
         guessed=known is None,
+        grouped=competition.settings.columns.group is not None,
     )
 
 

@@ -118,6 +118,7 @@ def reproduce_card(run: Run) -> Html:
     packages = ", ".join(f"{k} {v}" for k, v in (record.get("packages") or {}).items())
     rows: list[tuple[Content, Content]] = [
         ("run hash", tag("code", run.hash)),
+        *((f"imported: {key}", value) for key, value in (record.get("imported") or {}).items()),
         ("made", str(record["created"])[:19].replace("T", " ") + " UTC"),
         ("seed", record.get("seed")),
         *((f"digest: {key}", tag("code", value)) for key, value in digests.items()),
@@ -126,7 +127,9 @@ def reproduce_card(run: Run) -> Html:
         ("report made with", f"Python {platform.python_version()} on {platform.system()}"),
     ]
     steps = [tag("pre", "\n".join(commands(run)))] if commands(run) else []
-    note = "kit rerun computes it again from the code kept with it and compares bit by bit."
+    note = None
+    if run.kind in ("cv", "blend"):
+        note = "kit rerun computes it again from the code kept with it and compares bit by bit."
     return card("How to make it again", steps, facts(rows), wide=True, note=note)
 
 

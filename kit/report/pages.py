@@ -9,7 +9,7 @@ import kit
 from kit.competition import Competition
 from kit.errors import KitError, RunError
 from kit.report.classes import class_cards
-from kit.report.html import Content, Html, card, muted, page, part, tag
+from kit.report.html import Content, Html, card, muted, page, part, stack, tag
 from kit.report.importance import Importance, importance
 from kit.report.material import Material, Truth, gather, read_dataset
 from kit.report.members import (
@@ -45,6 +45,7 @@ from kit.report.values import value_cards
 from kit.runs import Run, list_runs
 from kit.selection import best_run
 
+INDEX = "index.html"
 Tell = Callable[[str], None]
 
 
@@ -69,21 +70,29 @@ def run_page(
     tell("kit check")
     report, blind = findings(competition)
     runs = list_runs(competition.runs)[0]
-    worst = Html("")
+    worst, curves = Html(""), learning_card(run)
     if truth is not None and dataset is not None:
         names = found.names if found else tuple(map(str, dataset.X.columns))
         worst = worst_card(truth, dataset, names)
     parts = [
-        part("Score", fold_card(material, band, book), score_card(material), id_="score"),
-        part("Learning", learning_card(run), cost_card(run), id_="learning"),
+        part(
+            "Score",
+            fold_card(material, band, book),
+            stack(score_card(material), cost_card(run)),
+            id_="score",
+        ),
+        part("Model", curves, parameters_card(run, wide=not curves), id_="model"),
         part("Predictions", _predictions(material), worst, id_="predictions"),
         part("Columns", importance_card(found, why, material.metric), id_="columns"),
         part("Other runs", weights_card(run), alike_card(run, runs), id_="runs"),
         part("Leaderboard", ledger_card(book, run), id_="leaderboard"),
         part("Data", findings_card(report, blind), id_="data"),
-        part("Origin", reproduce_card(run), parameters_card(run), id_="origin"),
+        part("Origin", reproduce_card(run), id_="origin"),
     ]
-    head = _head(competition, run.model, run.id, _run_tiles(material, band))
+    slug: Content = competition.slug
+    if (competition.reports / INDEX).is_file():
+        slug = tag("a", slug, href=INDEX)
+    head = _head(slug, run.model, run.id, _run_tiles(material, band))
     return page(f"{run.model} · {competition.slug}", head, _contents(parts), parts, _foot())
 
 
@@ -117,8 +126,8 @@ def competition_page(
     parts = [
         part("Runs", strip_card(same), history_card(same), runs_card(same, reports), id_="runs"),
         part("Alike", correlation_card(same[:16]), weights_card(best), id_="alike"),
-        part("The best run", fold_card(material, band, book), score_card(material),
-             learning_card(best), _predictions(material), id_="best"),
+        part("The best run", fold_card(material, band, book),
+             stack(score_card(material), learning_card(best)), _predictions(material), id_="best"),
         part("Leaderboard", ledger_card(book), id_="leaderboard"),
         part("Data", findings_card(report, blind), id_="data"),
         part("Left out", card("Other runs", rest if left else None, broken, wide=True)
@@ -127,7 +136,7 @@ def competition_page(
     ]  # fmt: skip
     title = competition.settings.competition.title or competition.slug
     tiles = _competition_tiles(material, same, band)
-    head = _head(competition, title, f"To hand in: {best.id}, {why}.", tiles)
+    head = _head(competition.slug, title, f"To hand in: {best.id}, {why}.", tiles)
     return page(f"{title} · report", head, _contents(parts), parts, _foot())
 
 
@@ -145,21 +154,21 @@ def _predictions(material: Material) -> Content:
     return list((class_cards if truth.labels is not None else value_cards)(truth))
 
 
-def _importance(material: Material, *, refit: bool) -> tuple[Importance | None, str]:
+def _importance(material: Material, *, refit: bool) -> tuple[Importance | None, Content]:
     """The importance, or what would bring it."""
     run = material.run
     if material.truth is None or material.dataset is None:
         return None, ""
     if run.kind != "cv":
-        return None, f"Of a run of kind {run.kind}: see the reports of the runs it was made of."
+        return None, muted(f"Runs of kind {run.kind} have none: see those they were made of.")
     try:
         found = importance(material.competition, run, material.dataset, material.truth, refit=refit)
     except KitError as error:
-        return None, f"Not computed: {str(error).splitlines()[0]}"
-    return found, (
-        f"The run kept no models. kit report {run.id} --importance fits its first fold again for "
-        f"this; kit cv {run.model} --keep-models keeps all."
-    )
+        return None, muted(f"Not computed: {str(error).splitlines()[0]}")
+    return found, [
+        muted("The run kept no models to ask. This fits its first fold again for it:"),
+        tag("pre", f"kit report {run.id} --importance"),
+    ]
 
 
 def _run_tiles(material: Material, band: Band | None) -> Html:
@@ -204,10 +213,10 @@ def _tiles(tiles: Sequence[tuple[Content, Content]]) -> Html:
     )
 
 
-def _head(competition: Competition, title: str, below: str, tiles: Html) -> Html:
+def _head(above: Content, title: str, below: str, tiles: Html) -> Html:
     return tag(
         "header",
-        tag("p", competition.slug, class_="kicker"), tag("h1", title),
+        tag("p", above, class_="kicker"), tag("h1", title),
         tag("p", below, class_="muted"), tiles,
     )  # fmt: skip
 

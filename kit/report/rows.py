@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kit.dataset import Dataset
-from kit.report.html import Content, Html, card, muted, table, tag
+from kit.report.html import Content, Html, card, table, tag
 from kit.report.importance import Importance
 from kit.report.material import Truth
 from kit.report.svg import bars, number, short
@@ -30,7 +30,7 @@ def worst_card(truth: Truth, dataset: Dataset, columns: Sequence[str] = ()) -> H
     values = dataset.X.iloc[truth.rows[order]]
     rows: list[Sequence[Content]] = []
     for place, at in enumerate(order):
-        cells = [short(str(values[name].iloc[place]), 24) for name in shown]
+        cells = [_cell(values[name].iloc[place]) for name in shown]
         fold = str(int(truth.fold[at]) + 1)
         told = (_true(truth, at), _predicted(truth, at), number(float(losses[at])))
         rows.append([short(str(truth.ids[at]), 32), fold, *told, *cells])
@@ -41,6 +41,10 @@ def worst_card(truth: Truth, dataset: Dataset, columns: Sequence[str] = ()) -> H
     share = float(losses[order].sum() / losses.sum()) if losses.sum() > 0 else 0.0
     note = f"Loss: {kind}. These {len(rows)} rows make {share:.1%} of the loss of all rows."
     return card("Worst rows", table(headers, rows, right=(4,)), note=note, wide=True)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else short(str(value), 24)
 
 
 def _true(truth: Truth, at: int) -> str:
@@ -65,10 +69,10 @@ def _predicted(truth: Truth, at: int) -> str:
     return ", ".join(number(float(v)) for v in pred[:4])
 
 
-def importance_card(found: Importance | None, why: str, metric: str) -> Html:
+def importance_card(found: Importance | None, why: Content, metric: str) -> Html:
     """Permutation importance, or how to come by it."""
     if found is None:
-        return card("Feature importance", muted(why)) if why else Html("")
+        return card("Feature importance", why, wide=True) if why else Html("")
     rows: list[tuple[Content, float, Content]] = []
     for name, loss, error in zip(found.names, found.losses, found.errors, strict=True):
         spread = "" if np.isnan(error) else f" ± {number(float(error))}"
@@ -80,7 +84,7 @@ def importance_card(found: Importance | None, why: str, metric: str) -> Html:
         f"How much {metric} gets worse when the column is shuffled in rows its model has not seen: "
         f"{found.rows:,} rows of {folds}{again}. Columns that say the same share their worth."
     )
-    more = len(rows) - 25
+    more = len(rows) - 24
     note += f" {more} more are worth less." if more > 0 else ""
     note += f" {found.left_out} columns were not looked at." if found.left_out else ""
-    return card("Feature importance", bars(rows[:25], "c3"), note=note)
+    return card("Feature importance", bars(rows[:24], "c3"), note=note, wide=True)

@@ -85,6 +85,7 @@ def _band_note(band: Band | None) -> str:
         f"{digits(band.low)} and {digits(band.high)}: {band.rows:,} public rows "
         f"({band.share:.0%} of the test rows{guess}), drawn from the out-of-fold rows. "
         "A lead inside the band says nothing."
+        f"{' Rows of a group lie off together: the true band is wider.' if band.grouped else ''}"
     )
 
 
@@ -197,10 +198,10 @@ def cost_card(run: Run) -> Html:
     return card("Time and memory", bars(rows, "c2") if rows else None, facts(told))
 
 
-def parameters_card(run: Run) -> Html:
+def parameters_card(run: Run, *, wide: bool) -> Html:
     """The hyper-parameters."""
     params = run.record.get("params") or {}
     if not params:
         return Html("")
     rows = [(name, short(str(value), 60)) for name, value in params.items()]
-    return card("Parameters", tag("div", facts(rows), class_="columns"), wide=True)
+    return card("Parameters", tag("div", facts(rows), class_="columns" if wide else ""), wide=wide)

@@ -35,14 +35,27 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def number(value: float) -> str:
-    """A number as short as an axis wants it."""
+    """A number with the digits that are worth reading."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else "–"
-    if abs(value) >= 1e5 or abs(value) < 1e-3:
-        text = f"{value:.1e}"
-        mantissa, _, exponent = text.partition("e")
+    if 1e4 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    if abs(value) >= 1e9 or abs(value) < 1e-3:
+        mantissa, _, exponent = f"{value:.1e}".partition("e")
         return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
     return f"{value:.4g}"
+
+
+def tick(value: float) -> str:
+    """A round number as short as an axis wants it.
+
+    >>> tick(12_500.0), tick(2e6)
+    ('12.5k', '2M')
+    """
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if 10 * size <= abs(value) < 1e4 * size or (unit == "M" and size <= abs(value) < 1e9):
+            return f"{value / size:.4g}{unit}"
+    return number(value)
 
 
 def spread(values: Array | Sequence[float], margin: float = 0.05) -> Range:
@@ -161,9 +174,14 @@ class Plot:
         for value in ticks(*self.x, self.x_ticks):
             x = f"{self.at_x(value):.1f}"
             yield tag("line", x1=x, x2=x, y1=self._top, y2=self._bottom, class_="grid-line")
-            yield tag("text", number(value), x=x, y=self._bottom + 13, text_anchor="middle")
+            shown = tick(value)
+            near = self.at_x(value) + 3 * len(shown) > WIDTH  # the last one must not be cut off
+            yield tag(
+                "text", shown, x=f"{WIDTH - 1:g}" if near else x, y=self._bottom + 16,
+                text_anchor="end" if near else "middle",
+            )  # fmt: skip
         names = self.y_names
-        places = ticks(*self.y) if names is None else list(range(len(names)))
+        places = ticks(min(self.y), max(self.y)) if names is None else list(range(len(names)))
         for value in places:
             at = self.at_y(value)
             if names is None:
@@ -171,7 +189,7 @@ class Plot:
                     "line", y1=f"{at:.1f}", y2=f"{at:.1f}", x1=self.left, x2=WIDTH - 12,
                     class_="grid-line",
                 )  # fmt: skip
-            shown = number(value) if names is None else names[int(value)]
+            shown = tick(value) if names is None else names[int(value)]
             yield tag("text", shown, x=self.left - 6, y=f"{at + 4:.1f}", text_anchor="end")
         if self.x_label:
             middle = (self.left + WIDTH - 12) / 2

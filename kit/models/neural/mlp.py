@@ -26,6 +26,7 @@ from kit.models.base import (
     Rows,
     describe,
 )
+from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.training import batch_size, forward, head, kept_random_state, start
 
 _STEPS = 16  # per call into the backend: a step of a small table is shorter than the call
@@ -38,12 +39,15 @@ class MLP(Model):
         layers: width of each hidden layer.
         dropout: share of the activations silenced while training.
         embedding_dropout: the same for what enters the first layer.
-        learning_rate: peak step size; it falls to zero on a cosine.
-        weight_decay: decoupled L2 penalty (AdamW).
+        learning_rate: peak step size.
+        weight_decay: decoupled L2 penalty, as in AdamW.
         epochs: passes over the rows at most.
         patience: stop when the validation rows have not improved for so many epochs.
         batch: rows per step; 0: by the number of rows.
         members: networks trained from different starts and averaged.
+        optimizer: "adamw", "adam", "nadam", "sgd", "rmsprop" or "lion".
+        schedule: how the step size moves, see `kit.models.neural.descent.schedule`.
+        momentum: share of the last step that is kept, see `kit.models.neural.descent.optimizer`.
 
     Shape:
         ``(n, d)`` frame in, of float columns and categorical columns; ``(n, n_outputs)`` out.
@@ -69,6 +73,9 @@ class MLP(Model):
         patience: Count = 10,
         batch: CountOrZero = 0,
         members: Count = 1,
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         self.layers = layers
         self.dropout = dropout
@@ -79,6 +86,9 @@ class MLP(Model):
         self.patience = patience
         self.batch = batch
         self.members = members
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.momentum = momentum
 
     def fit(
         self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
@@ -157,12 +167,12 @@ class MLP(Model):
         rows = self.batch or batch_size(len(X))
         network, loss = self._network(keras)
         steps = self.epochs * -(-len(X) // rows)
-        schedule = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay)
-        # XLA compiles longer than a small table trains
-        network.compile(
-            optimizer=optimizer, loss=loss, jit_compile=False, steps_per_execution=_STEPS
+        rate = schedule(keras, self.schedule, self.learning_rate, steps)
+        descent = optimizer(
+            keras, self.optimizer, rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
+        # XLA compiles longer than a small table trains
+        network.compile(optimizer=descent, loss=loss, jit_compile=False, steps_per_execution=_STEPS)
         held, callbacks = None, []
         if valid is not None:
             held_target = np.asarray(valid[1], dtype=np.float32).reshape(len(valid[1]), -1)
