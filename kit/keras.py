@@ -40,6 +40,8 @@ def _repeatable(backend: str) -> None:
 
         tf.get_logger().setLevel("ERROR")
         tf.config.experimental.enable_op_determinism()
+    elif backend == "jax":  # shortened products depend on how many rows are predicted at once
+        import_module("jax").config.update("jax_default_matmul_precision", "float32")
     elif backend == "torch":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         import_module("torch").use_deterministic_algorithms(True, warn_only=True)

@@ -172,7 +172,10 @@ class MLP(Model):
             keras, self.optimizer, rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
         # XLA compiles longer than a small table trains
-        network.compile(optimizer=descent, loss=loss, jit_compile=False, steps_per_execution=_STEPS)
+        per_call = 1 if keras.backend.backend() == "torch" else _STEPS  # torch goes step by step
+        network.compile(
+            optimizer=descent, loss=loss, jit_compile=False, steps_per_execution=per_call
+        )
         held, callbacks = None, []
         if valid is not None:
             held_target = np.asarray(valid[1], dtype=np.float32).reshape(len(valid[1]), -1)
