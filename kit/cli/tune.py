@@ -97,8 +97,12 @@ def tune(
         return
     seconds = None if budget is None else parse_duration(budget)
     competition = Competition.find(directory, set_ or [])
+    from kit.auto.budget import Budget
     from kit.tune.loop import Asked
     from kit.tune.loop import tune as search
+
+    if seconds is not None:
+        seconds = max(1.0, seconds - Budget(seconds).spent)  # the imports count, too
 
     asked = Asked(
         models=models,

@@ -204,8 +204,11 @@ class Search:
                 return None
             self._repeats = 0
             missing = [fold for fold in range(plan.n_folds) if fold not in results]
-            waiting = plan.tasks(missing)
-            return _Open(held, plan, stack.pop_all(), results, waiting)
+            if not missing:  # a kill came between the last fold and the run
+                run = finish(self.session, plan, results)
+                self._complete(held, name, run, sum(run.record["seconds"].values()))
+                return None
+            return _Open(held, plan, stack.pop_all(), results, plan.tasks(missing))
 
     def _collect(self) -> None:
         """Wait for folds; end what is over the time."""

@@ -221,6 +221,26 @@ def test_an_unfinished_trial_goes_on_with_its_number_values_and_folds(
     assert run.record["resumed"] == [0]
 
 
+def test_a_trial_whose_folds_are_all_there_becomes_a_run(
+    small: Small, search: SearchFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill came between the last fold and the run."""
+    competition = small()
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kit.tune.search.finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            search(competition, "lightgbm", trials=1)
+    assert len(list(competition.runs.glob(".partial/*/fold-*.parquet"))) == 2
+    outcome = search(competition, "lightgbm", trials=1)
+    assert [trial.state for trial in outcome.trials] == [TrialState.COMPLETE]
+    (run,) = list_runs(competition.runs)[0]
+    assert run.record["resumed"] == [0, 1]
+
+
 def test_the_best_are_scored_again_on_other_folds(small: Small, search: SearchFor) -> None:
     competition = small()
     heard = []
