@@ -98,6 +98,7 @@ class Search:
         self.method, self.most, self.end, self.told = method, most, end, told
         self._open: list[_Open] = []
         self._repeats = 0
+        self._late = False
         self._errors: list[KitError] = []
         self._worked = any(trial.state == TrialState.COMPLETE for trial in study.trials)
         self._per_fold: dict[str, list[float]] = defaultdict(list)
@@ -138,12 +139,11 @@ class Search:
         for each in idle:
             if not self._over(self._expected(each)):
                 return self._begin(each)
-        while not self._over(0.0) and self._repeats < _TIRED:
+        if not self._late and not self._over(0.0) and self._repeats < _TIRED:
             opened = self._another()
-            if opened is None:
-                break
-            if opened.waiting and not self._over(self._expected(opened)):
+            if opened is not None and not self._over(self._expected(opened)):
                 return self._begin(opened)
+            self._late = opened is not None  # it waits for the next call; so would others
         for each in self._open:  # nothing new to try: further folds of what is in work
             if each.waiting and not self._over(self._expected(each)):
                 return self._begin(each)

@@ -359,6 +359,22 @@ def test_without_time_nothing_is_started_and_the_study_says_so(
         search(small(), "lightgbm", seconds=0.5)
 
 
+def test_near_the_end_at_most_one_trial_is_begun_that_does_not_fit(
+    small: Small, search: SearchFor
+) -> None:
+    def long(task: Any, context: Any) -> Any:
+        return [
+            replace(result, seconds={"fit": 1e6, "predict": 0.0})
+            for result in run_folds(task, context)
+        ]
+
+    competition = small()
+    with pytest.raises(KitError, match="Unfinished ones are kept"):
+        search(competition, "lightgbm", seconds=60.0, fit=long)
+    outcome = search(competition, "lightgbm", trials=2)
+    assert [trial.state for trial in outcome.trials] == [TrialState.COMPLETE] * 2
+
+
 def test_folds_cut_by_the_clock_do_not_count(small: Small, search: SearchFor) -> None:
     """A fit that was hurried says nothing of its values: its fold is done again later."""
 
