@@ -21,6 +21,7 @@ from kit.tune.study import finished, quiet
 
 _ENOUGH = 6  # trials of a model below which importances are noise
 _SHOWN = 30  # trials in the report's table
+_SLICES = 6  # parameters side by side
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
     "table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;"
@@ -120,14 +121,15 @@ def _pictures(study: optuna.Study, outcome: Outcome) -> list[tuple[str, str]]:
     matplotlib.use("Agg")
     from optuna.visualization import matplotlib as plots
 
-    pictures = []
-    for title, plot in (
-        ("Parallel coordinates", plots.plot_parallel_coordinate),
-        ("Slices", plots.plot_slice),
-    ):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it thinks of scales of one value
-            pictures.append((title, _svg(plot(study, target_name=outcome.metric))))
+    names = sorted({name for trial in study.trials for name in trial.params})
+    few = [names[k : k + _SLICES] for k in range(0, len(names), _SLICES)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it thinks of scales of one value
+        lines = plots.plot_parallel_coordinate(study, target_name=outcome.metric)
+        pictures = [("Parallel coordinates", _svg(lines))]
+        for part in few:
+            dots = plots.plot_slice(study, params=part, target_name=outcome.metric)
+            pictures.append(("Slices", _svg(dots)))
     return pictures
 
 
