@@ -255,7 +255,7 @@ def _verdict(outcome: Outcome) -> str:
     )
     if winner.run in outcome.honest and plain.run in outcome.honest:
         other = sign * (outcome.honest[winner.run] - outcome.honest[plain.run])
-        text += f", {other:+.5f} on other folds: believe the second"
+        text += f", {other:+.5f} on other folds: believe the second at most"
     return text
 
 
