@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 import kit
 from kit.auto.loop import worker_count
@@ -306,7 +306,7 @@ def _judged(
         study=study,
         models=models,
         metric=session.context.metric.name,
-        trials=[trial for trial in study.trials if trial.state != TrialState.WAITING],
+        trials=study.trials,
         candidates=candidates,
         baseline=baseline,
         winner=winner,

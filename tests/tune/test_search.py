@@ -67,6 +67,16 @@ def test_a_trial_is_what_kit_cv_makes_of_the_same_configuration(
     assert mine.id == outcome.winner.run
 
 
+def test_folds_that_are_trained_together_are_one_step(small: Small, search: SearchFor) -> None:
+    competition = small(cv={"early_stopping": "cross"})
+    outcome = search(competition, "lightgbm", "knn", trials=4)
+    assert [trial.state for trial in outcome.trials] == [TrialState.COMPLETE] * 4
+    stopping = {
+        run.record["use"]: run.record["early_stopping"] for run in list_runs(competition.runs)[0]
+    }
+    assert stopping == {"lightgbm": "cross", "knn": "none"}
+
+
 def test_the_number_of_trials_is_that_of_the_study(small: Small, search: SearchFor) -> None:
     competition = small()
     first = search(competition, "lightgbm", trials=3)
@@ -342,6 +352,21 @@ def test_a_trial_that_fails_is_noted_and_the_others_go_on(small: Small, search: 
         r for r in list_runs(competition.runs)[0] if r.id == outcome.trials[1].user_attrs["run"]
     )
     assert spec_of(run).params == {"use": 1.5}  # what kit fit takes
+
+
+def test_a_worker_that_dies_takes_its_trial_with_it_and_no_other(
+    small: Small, search: SearchFor
+) -> None:
+    def dies(task: Any, context: Any) -> Any:
+        if task.spec.params.get("num_leaves") == 3:
+            raise ChildProcessError
+        return run_folds(task, context)
+
+    points = {"method": "manual", "points": ["num_leaves=5", "num_leaves=3", "num_leaves=7"]}
+    outcome = search(small(), "lightgbm", fit=dies, **points)
+    states = [trial.state for trial in outcome.trials]
+    assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    assert "lack of memory" in outcome.trials[1].user_attrs["error"]
 
 
 def test_a_search_ends_when_the_space_is_through(small: Small, search: SearchFor) -> None:
