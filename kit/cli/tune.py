@@ -210,12 +210,13 @@ def _report(
     out: Output, outcome: Outcome, weights: dict[str, dict[str, float]], verbose: bool
 ) -> None:
     from kit.cli.output import score_format
+    from kit.tune.report import written
     from kit.tune.study import finished
 
     rows: list[list[Cell]] = []
     for trial in outcome.study.best[: None if verbose else 10]:
-        params = trial.user_attrs["spec"]["params"]
-        shown = ", ".join(f"{key}={value}" for key, value in params.items())
+        spec = trial.user_attrs["spec"]
+        shown = written(spec["recipe"], spec["params"])
         rows.append([trial.number, trial.user_attrs["name"], score_format(trial.value), shown])
     out.say()
     out.table(["trial", "run", outcome.metric, "parameters"], rows, spare=["parameters"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -156,7 +156,7 @@ def _candidates(outcome: Outcome) -> str:
             each.name + (" (winner)" if each is outcome.winner else ""),
             f"{each.score:.6g}",
             f"{outcome.honest[each.run]:.6g}" if each.run in outcome.honest else "",
-            _written(each.spec.params),
+            written(each.spec.recipe, each.spec.params),
         ]
         for each in outcome.candidates
     ]
@@ -170,15 +170,17 @@ def _trials(outcome: Outcome) -> str:
             str(trial.number),
             str(trial.user_attrs.get("name", "")),
             f"{trial.value:.6g}",
-            _written(trial.user_attrs["spec"]["params"]),
+            written(trial.user_attrs["spec"]["recipe"], trial.user_attrs["spec"]["params"]),
         ]
         for trial in outcome.study.best[:_SHOWN]
     ]
     return _table(["trial", "run", outcome.metric, "parameters"], rows)
 
 
-def _written(params: Any) -> str:
-    return ", ".join(f"{key}={value}" for key, value in params.items())
+def written(recipe: str, params: Mapping[str, Any]) -> str:
+    """A configuration in one line."""
+    pairs = {**({"recipe": recipe} if recipe else {}), **params}
+    return ", ".join(f"{key}={value}" for key, value in pairs.items()) or "as it is"
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

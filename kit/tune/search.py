@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 from kit.competition import ModelSpec
 from kit.config import build
 from kit.cv import Plan, finish, fold_score, locked, make_plan, start, take
-from kit.errors import DiskFull, KitError, ModelError
+from kit.errors import DiskFull, KitError, ModelError, RunError
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask, result_path
 from kit.execution.workers import Finished, Workers
@@ -172,6 +172,10 @@ class Search:
             except DiskFull:
                 self.study.let_go(held)
                 raise
+            except RunError:  # somebody computes this very run: later it will be there
+                self.study.let_go(held)
+                self._repeats += 1
+                opened = None
             except KitError as error:
                 self._fail(held, str(held.number), error)
                 continue
@@ -198,7 +202,7 @@ class Search:
         with ExitStack() as stack:
             stack.enter_context(locked(self.session, plan, wait=False))
             known, results = start(self.session, plan)
-            if known is not None and not known.record.get("cut"):
+            if known is not None:
                 self._repeats += "spec" not in held.trial.user_attrs  # asked for is no repetition
                 self._complete(held, name, known, 0.0)
                 return None

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from kit.blend import blend
 from kit.competition import Competition
-from kit.cv import cross_validate
+from kit.cv import cross_validate, locked, make_plan
 from kit.errors import KitError
 from kit.execution.task import run_folds
 from kit.refit.members import spec_of
@@ -352,6 +352,19 @@ def test_a_trial_that_fails_is_noted_and_the_others_go_on(small: Small, search: 
         r for r in list_runs(competition.runs)[0] if r.id == outcome.trials[1].user_attrs["run"]
     )
     assert spec_of(run).params == {"use": 1.5}  # what kit fit takes
+
+
+def test_a_run_that_somebody_computes_is_waited_for_by_the_next_call(
+    small: Small, search: SearchFor
+) -> None:
+    competition = small()
+    with open_session(competition) as session:
+        plan = make_plan(session, "lightgbm")
+        with locked(session, plan):
+            outcome = search(competition, "lightgbm", trials=2)
+    assert [t.state for t in outcome.trials] == [TrialState.RUNNING, TrialState.COMPLETE]
+    outcome = search(competition, "lightgbm", trials=2)
+    assert [t.state for t in outcome.trials] == [TrialState.COMPLETE] * 2
 
 
 def test_a_worker_that_dies_takes_its_trial_with_it_and_no_other(
