@@ -31,7 +31,7 @@ TRIALS = 50
 
 _CANDIDATES = 3  # are scored again, and the configuration without a search
 _RESCORING = 0.3  # share of the time that is kept for it
-_ENDING, _LONGEST_ENDING = 0.1, 10.0  # share of the time for pictures and the end; its limit
+_ENDING, _LONGEST_ENDING = 0.15, 15.0  # share of the time for pictures and the end; its limit
 
 
 @dataclass(frozen=True, kw_only=True)
