@@ -97,8 +97,12 @@ def tune(
         return
     seconds = None if budget is None else parse_duration(budget)
     competition = Competition.find(directory, set_ or [])
+    from kit.auto.budget import Budget
     from kit.tune.loop import Asked
     from kit.tune.loop import tune as search
+
+    if seconds is not None:
+        seconds = max(1.0, seconds - Budget(seconds).spent)  # the imports count, too
 
     asked = Asked(
         models=models,
@@ -206,12 +210,13 @@ def _report(
     out: Output, outcome: Outcome, weights: dict[str, dict[str, float]], verbose: bool
 ) -> None:
     from kit.cli.output import score_format
+    from kit.tune.report import written
     from kit.tune.study import finished
 
     rows: list[list[Cell]] = []
     for trial in outcome.study.best[: None if verbose else 10]:
-        params = trial.user_attrs["spec"]["params"]
-        shown = ", ".join(f"{key}={value}" for key, value in params.items())
+        spec = trial.user_attrs["spec"]
+        shown = written(spec["recipe"], spec["params"])
         rows.append([trial.number, trial.user_attrs["name"], score_format(trial.value), shown])
     out.say()
     out.table(["trial", "run", outcome.metric, "parameters"], rows, spare=["parameters"])
@@ -251,7 +256,7 @@ def _verdict(outcome: Outcome) -> str:
     )
     if winner.run in outcome.honest and plain.run in outcome.honest:
         other = sign * (outcome.honest[winner.run] - outcome.honest[plain.run])
-        text += f", {other:+.5f} on other folds: believe the second"
+        text += f", {other:+.5f} on other folds: believe the second at most"
     return text
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 import kit
 from kit.auto.loop import worker_count
@@ -31,7 +31,7 @@ TRIALS = 50
 
 _CANDIDATES = 3  # are scored again, and the configuration without a search
 _RESCORING = 0.3  # share of the time that is kept for it
-_ENDING = 2.0  # seconds for tables, pictures and the end of the process
+_ENDING, _LONGEST_ENDING = 0.15, 15.0  # share of the time for pictures and the end; its limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,10 @@ def tune(
         ConfigError: a model has no space, or a point is not one of it.
         RunError: no trial ended in time; unfinished ones are kept.
     """
-    end = None if asked.seconds is None else time.monotonic() + asked.seconds - _ENDING
+    end = None
+    if asked.seconds is not None:
+        ending = min(_LONGEST_ENDING, _ENDING * asked.seconds)
+        end = time.monotonic() + asked.seconds - ending
     make_workers = make_workers or here
     with open_session(competition) as session:
         session.threads = threads_of(competition)
@@ -303,7 +306,7 @@ def _judged(
         study=study,
         models=models,
         metric=session.context.metric.name,
-        trials=[trial for trial in study.trials if trial.state != TrialState.WAITING],
+        trials=study.trials,
         candidates=candidates,
         baseline=baseline,
         winner=winner,

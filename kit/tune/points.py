@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from kit.competition import ModelSpec
@@ -13,13 +13,14 @@ from kit.dataset import Dataset
 from kit.errors import ConfigError, nearest
 from kit.execution.task import build_model
 from kit.portfolio import PORTFOLIO, choose
+from kit.spaces import Choice, Range
 from kit.tune.space import RECIPE, Searched
 from kit.usercode import UserCode
 
 MODEL = "model"
 """In a study of several models: which one."""
 
-_MOST = 10_000  # points of a grid; more is a mistake
+_MOST = 2_000  # points of a grid; more is a mistake
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +96,9 @@ def _choices(models: Sequence[Searched]) -> list[tuple[str, dict[str, Any]]]:
     """The grid that the spaces themselves describe."""
     found = []
     for model in models:
-        ranges = [name for name, axis in model.axes.items() if not hasattr(axis, "values")]
-        lists = {
-            name: [*dict.fromkeys(axis.values)]
-            for name, axis in model.axes.items()
-            if hasattr(axis, "values")
-        }
+        ranges = [name for name, axis in model.axes.items() if isinstance(axis, Range)]
+        choices = {name: axis for name, axis in model.axes.items() if isinstance(axis, Choice)}
+        lists = {name: [*dict.fromkeys(axis.values)] for name, axis in choices.items()}
         if ranges:
             raise ConfigError(
                 f"a grid needs lists, and {model.name} has ranges ({', '.join(ranges[:3])}, ...).\n"
@@ -123,7 +121,7 @@ def _point(text: str, values: dict[str, Any], models: Sequence[Searched], code: 
         build_model(spec, name, code)
     except ConfigError as error:
         raise ConfigError(f"--try {text}: {error}") from None
-    return Point(name="", model=model, spec=replace(spec))
+    return Point(name="", model=model, spec=spec)
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from kit.tune.study import finished, quiet
 
 _ENOUGH = 6  # trials of a model below which importances are noise
 _SHOWN = 30  # trials in the report's table
+_SLICES = 6  # parameters side by side
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
     "table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;"
@@ -120,14 +121,15 @@ def _pictures(study: optuna.Study, outcome: Outcome) -> list[tuple[str, str]]:
     matplotlib.use("Agg")
     from optuna.visualization import matplotlib as plots
 
-    pictures = []
-    for title, plot in (
-        ("Parallel coordinates", plots.plot_parallel_coordinate),
-        ("Slices", plots.plot_slice),
-    ):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it thinks of scales of one value
-            pictures.append((title, _svg(plot(study, target_name=outcome.metric))))
+    names = sorted({name for trial in study.trials for name in trial.params})
+    few = [names[k : k + _SLICES] for k in range(0, len(names), _SLICES)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it thinks of scales of one value
+        lines = plots.plot_parallel_coordinate(study, target_name=outcome.metric)
+        pictures = [("Parallel coordinates", _svg(lines))]
+        for part in few:
+            dots = plots.plot_slice(study, params=part, target_name=outcome.metric)
+            pictures.append(("Slices", _svg(dots)))
     return pictures
 
 
@@ -154,7 +156,7 @@ def _candidates(outcome: Outcome) -> str:
             each.name + (" (winner)" if each is outcome.winner else ""),
             f"{each.score:.6g}",
             f"{outcome.honest[each.run]:.6g}" if each.run in outcome.honest else "",
-            _written(each.spec.params),
+            written(each.spec.recipe, each.spec.params),
         ]
         for each in outcome.candidates
     ]
@@ -168,15 +170,17 @@ def _trials(outcome: Outcome) -> str:
             str(trial.number),
             str(trial.user_attrs.get("name", "")),
             f"{trial.value:.6g}",
-            _written(trial.user_attrs["spec"]["params"]),
+            written(trial.user_attrs["spec"]["recipe"], trial.user_attrs["spec"]["params"]),
         ]
         for trial in outcome.study.best[:_SHOWN]
     ]
     return _table(["trial", "run", outcome.metric, "parameters"], rows)
 
 
-def _written(params: Any) -> str:
-    return ", ".join(f"{key}={value}" for key, value in params.items())
+def written(recipe: str, params: Mapping[str, Any]) -> str:
+    """A configuration in one line."""
+    pairs = {**({"recipe": recipe} if recipe else {}), **params}
+    return ", ".join(f"{key}={value}" for key, value in pairs.items()) or "as it is"
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -87,10 +87,9 @@ def rescore(
             workers = make_workers(other.competition)
             try:
                 for each in missing:
-                    score = _score(other, workers, each, end)
+                    score = _score(other, study, workers, each, seed, end)
                     if score is None:
-                        return "the time was over before all were scored again"
-                    study.note(_key(each.run, seed), score)
+                        return "not all were scored again: the time was over"
                     told(each.name, seed, score)
             finally:
                 workers.close()
@@ -124,14 +123,26 @@ def _reseeded(session: Session, seed: int) -> Iterator[Session]:
 
 
 def _score(
-    session: Session, workers: Workers, candidate: Candidate, end: float | None
+    session: Session,
+    study: Study,
+    workers: Workers,
+    candidate: Candidate,
+    seed: int,
+    end: float | None,
 ) -> float | None:
-    """Validate one configuration without making it a run; None: there is no time for it."""
+    """Validate one configuration without making it a run; None: there is no time for it.
+
+    Another process that is at it is waited for, where there is no limit.
+    """
     plan = make_plan(session, candidate.name, spec=candidate.spec)
-    with suppress(RunError), locked(session, plan, wait=False):
+    with suppress(RunError), locked(session, plan, wait=end is None):
+        known = rescored(study, candidate.run, seed)
+        if known is not None:
+            return known
         results = _results(plan, workers, end)
         if results is not None:
             score = _value(session, results)
+            study.note(_key(candidate.run, seed), score)
             shutil.rmtree(plan.partial, ignore_errors=True)
             return score
     return None

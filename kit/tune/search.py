@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 from kit.competition import ModelSpec
 from kit.config import build
 from kit.cv import Plan, finish, fold_score, locked, make_plan, start, take
-from kit.errors import DiskFull, KitError, ModelError
+from kit.errors import DiskFull, KitError, ModelError, RunError
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask, result_path
 from kit.execution.workers import Finished, Workers
@@ -98,6 +98,7 @@ class Search:
         self.method, self.most, self.end, self.told = method, most, end, told
         self._open: list[_Open] = []
         self._repeats = 0
+        self._late = False
         self._errors: list[KitError] = []
         self._worked = any(trial.state == TrialState.COMPLETE for trial in study.trials)
         self._per_fold: dict[str, list[float]] = defaultdict(list)
@@ -138,12 +139,11 @@ class Search:
         for each in idle:
             if not self._over(self._expected(each)):
                 return self._begin(each)
-        while not self._over(0.0) and self._repeats < _TIRED:
+        if not self._late and not self._over(0.0) and self._repeats < _TIRED:
             opened = self._another()
-            if opened is None:
-                break
-            if opened.waiting and not self._over(self._expected(opened)):
+            if opened is not None and not self._over(self._expected(opened)):
                 return self._begin(opened)
+            self._late = opened is not None  # it waits for the next call; so would others
         for each in self._open:  # nothing new to try: further folds of what is in work
             if each.waiting and not self._over(self._expected(each)):
                 return self._begin(each)
@@ -172,6 +172,10 @@ class Search:
             except DiskFull:
                 self.study.let_go(held)
                 raise
+            except RunError:  # somebody computes this very run: later it will be there
+                self.study.let_go(held)
+                self._repeats += 1
+                opened = None
             except KitError as error:
                 self._fail(held, str(held.number), error)
                 continue
@@ -198,14 +202,17 @@ class Search:
         with ExitStack() as stack:
             stack.enter_context(locked(self.session, plan, wait=False))
             known, results = start(self.session, plan)
-            if known is not None and not known.record.get("cut"):
+            if known is not None:
                 self._repeats += "spec" not in held.trial.user_attrs  # asked for is no repetition
                 self._complete(held, name, known, 0.0)
                 return None
             self._repeats = 0
             missing = [fold for fold in range(plan.n_folds) if fold not in results]
-            waiting = plan.tasks(missing)
-            return _Open(held, plan, stack.pop_all(), results, waiting)
+            if not missing:  # a kill came between the last fold and the run
+                run = finish(self.session, plan, results)
+                self._complete(held, name, run, sum(run.record["seconds"].values()))
+                return None
+            return _Open(held, plan, stack.pop_all(), results, plan.tasks(missing))
 
     def _collect(self) -> None:
         """Wait for folds; end what is over the time."""

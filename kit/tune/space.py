@@ -20,6 +20,7 @@ from kit.errors import ConfigError, nearest
 from kit.execution.task import build_model
 from kit.models.base import Model
 from kit.portfolio import find_model
+from kit.preprocessing.columns import RECIPES
 from kit.registry import MODELS
 from kit.spaces import SPACES, Axis, Choice, Range
 from kit.usercode import UserCode
@@ -224,6 +225,7 @@ def _check_values(
     """Have the model look at both ends of every range and at every choice."""
     for key, axis in [*axes.items(), *((key, Choice((v,))) for key, v in fixed.items())]:
         if key == RECIPE:
+            _check_recipes(axis, f"tune.{name}.{key}")
             continue
         values = axis.values if isinstance(axis, Choice) else (axis.low, axis.high)
         for value in values:
@@ -232,6 +234,12 @@ def _check_values(
             except ConfigError as error:
                 message = str(error).replace(f"models.{name}.params.{key}", f"tune.{name}.{key}")
                 raise ConfigError(message) from None
+
+
+def _check_recipes(axis: Axis, where: str) -> None:
+    for value in axis.values if isinstance(axis, Choice) else ("a range",):
+        if value and value not in RECIPES:
+            raise ConfigError(f"{where}: unknown recipe {value!r}. {nearest(str(value), RECIPES)}")
 
 
 def _usual(axis: Axis, value: Any, classes: bool) -> Any:

@@ -12,7 +12,7 @@ from kit.runs import publish
 
 HEAVY = (
     "numpy", "pandas", "pyarrow", "scipy", "sklearn", "lightgbm", "catboost", "tensorflow", "keras",
-    "kaggle", "rich",
+    "kaggle", "rich", "optuna", "matplotlib", "tomlkit",
 )  # fmt: skip
 _SCRIPT = """
 import sys
@@ -27,7 +27,7 @@ print("loaded:", code, *[name for name in {heavy!r} if name in sys.modules])
 COMMANDS = (
     "--help", "--version", "new --help", "cv --help", "submit --help", "runs", "runs --json",
     "show last", "diff lightgbm linear", "plugins", "ledger", "ledger --offline",
-    "leaderboard", "doctor", "export --help",
+    "leaderboard", "doctor", "export --help", "tune --help",
 )  # fmt: skip
 
 

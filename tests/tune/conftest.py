@@ -42,6 +42,8 @@ class Inside:
             return [Finished(task, results=self.fit(task, self.context))]
         except KitError as error:
             return [Finished(task, error=error)]
+        except ChildProcessError:  # what a test says where a worker dies
+            return [Finished(task, died=True)]
 
     def kill(self, task: FoldTask) -> None:
         self.running = [each for each in self.running if each != task]

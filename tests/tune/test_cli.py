@@ -39,7 +39,7 @@ def test_a_search_from_the_command_line(small: Small, run_kit: Any) -> None:
     (page,) = report.glob("tune-*.html")
     text = page.read_text()
     pictures = [part.partition("</svg>")[0] for part in text.split("<svg")[1:]]
-    assert len(pictures) == 2
+    assert len(pictures) == 3  # parallel coordinates, and slices of six parameters at a time
     for picture in pictures:
         ElementTree.fromstring(f"<svg{picture}</svg>")
     assert "<script" not in text

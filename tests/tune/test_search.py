@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from kit.blend import blend
 from kit.competition import Competition
-from kit.cv import cross_validate
+from kit.cv import cross_validate, locked, make_plan
 from kit.errors import KitError
 from kit.execution.task import run_folds
 from kit.refit.members import spec_of
@@ -65,6 +65,16 @@ def test_a_trial_is_what_kit_cv_makes_of_the_same_configuration(
         mine = cross_validate(session, "mine")
     assert mine is not None
     assert mine.id == outcome.winner.run
+
+
+def test_folds_that_are_trained_together_are_one_step(small: Small, search: SearchFor) -> None:
+    competition = small(cv={"early_stopping": "cross"})
+    outcome = search(competition, "lightgbm", "knn", trials=4)
+    assert [trial.state for trial in outcome.trials] == [TrialState.COMPLETE] * 4
+    stopping = {
+        run.record["use"]: run.record["early_stopping"] for run in list_runs(competition.runs)[0]
+    }
+    assert stopping == {"lightgbm": "cross", "knn": "none"}
 
 
 def test_the_number_of_trials_is_that_of_the_study(small: Small, search: SearchFor) -> None:
@@ -221,6 +231,26 @@ def test_an_unfinished_trial_goes_on_with_its_number_values_and_folds(
     assert run.record["resumed"] == [0]
 
 
+def test_a_trial_whose_folds_are_all_there_becomes_a_run(
+    small: Small, search: SearchFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill came between the last fold and the run."""
+    competition = small()
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kit.tune.search.finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            search(competition, "lightgbm", trials=1)
+    assert len(list(competition.runs.glob(".partial/*/fold-*.parquet"))) == 2
+    outcome = search(competition, "lightgbm", trials=1)
+    assert [trial.state for trial in outcome.trials] == [TrialState.COMPLETE]
+    (run,) = list_runs(competition.runs)[0]
+    assert run.record["resumed"] == [0, 1]
+
+
 def test_the_best_are_scored_again_on_other_folds(small: Small, search: SearchFor) -> None:
     competition = small()
     heard = []
@@ -324,6 +354,34 @@ def test_a_trial_that_fails_is_noted_and_the_others_go_on(small: Small, search: 
     assert spec_of(run).params == {"use": 1.5}  # what kit fit takes
 
 
+def test_a_run_that_somebody_computes_is_waited_for_by_the_next_call(
+    small: Small, search: SearchFor
+) -> None:
+    competition = small()
+    with open_session(competition) as session:
+        plan = make_plan(session, "lightgbm")
+        with locked(session, plan):
+            outcome = search(competition, "lightgbm", trials=2)
+    assert [t.state for t in outcome.trials] == [TrialState.RUNNING, TrialState.COMPLETE]
+    outcome = search(competition, "lightgbm", trials=2)
+    assert [t.state for t in outcome.trials] == [TrialState.COMPLETE] * 2
+
+
+def test_a_worker_that_dies_takes_its_trial_with_it_and_no_other(
+    small: Small, search: SearchFor
+) -> None:
+    def dies(task: Any, context: Any) -> Any:
+        if task.spec.params.get("num_leaves") == 3:
+            raise ChildProcessError
+        return run_folds(task, context)
+
+    points = {"method": "manual", "points": ["num_leaves=5", "num_leaves=3", "num_leaves=7"]}
+    outcome = search(small(), "lightgbm", fit=dies, **points)
+    states = [trial.state for trial in outcome.trials]
+    assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    assert "lack of memory" in outcome.trials[1].user_attrs["error"]
+
+
 def test_a_search_ends_when_the_space_is_through(small: Small, search: SearchFor) -> None:
     table = {"knn": {"k": {"choices": [3, 5]}}}
     outcome = search(small(cv={"n_splits": 2}, tune=table), "knn", seconds=60.0)
@@ -337,6 +395,22 @@ def test_without_time_nothing_is_started_and_the_study_says_so(
 ) -> None:
     with pytest.raises(KitError, match="Unfinished ones are kept"):
         search(small(), "lightgbm", seconds=0.5)
+
+
+def test_near_the_end_at_most_one_trial_is_begun_that_does_not_fit(
+    small: Small, search: SearchFor
+) -> None:
+    def long(task: Any, context: Any) -> Any:
+        return [
+            replace(result, seconds={"fit": 1e6, "predict": 0.0})
+            for result in run_folds(task, context)
+        ]
+
+    competition = small()
+    with pytest.raises(KitError, match="Unfinished ones are kept"):
+        search(competition, "lightgbm", seconds=60.0, fit=long)
+    outcome = search(competition, "lightgbm", trials=2)
+    assert [trial.state for trial in outcome.trials] == [TrialState.COMPLETE] * 2
 
 
 def test_folds_cut_by_the_clock_do_not_count(small: Small, search: SearchFor) -> None:

@@ -151,6 +151,7 @@ def test_an_own_model_is_searched_where_kit_toml_gives_its_space(small: Small) -
         ({"num_leaves": {"choices": [7], "low": 3}}, "has choices and a range"),
         ({"lambda_l1": {"low": 0, "log": True}}, "on a logarithmic scale low must be above 0"),
         ({"max_bin": {"low": 15}}, "needs low and high, or choices. Missing: high"),
+        ({"recipe": {"choices": ["", "tre"]}}, "tune.lightgbm.recipe: unknown recipe 'tre'"),
         ({"num_leaves": {"when": {"extratrees": True}}}, "'extratrees' is not searched. Did you"),
     ],
 )

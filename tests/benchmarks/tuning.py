@@ -1,0 +1,188 @@
+"""What `kit tune` gains on rows that nobody saw: random against Bayesian against known good.
+
+    python tests/benchmarks/tuning.py DATA OUT --models lightgbm --tasks chile --seeds 0 1 \\
+        [--trials 24 | --budget 10m] [--set cv.early_stopping=cross]
+    python tests/benchmarks/tuning.py DATA OUT --table
+
+DATA is what `strength/bundled.py` wrote; a line per search goes to OUT/tuning.jsonl, and what is
+there already is not searched again. Each search has a competition's folder of its own, so that it
+finds no runs of another. With --trials both methods may try equally many configurations, which is
+the fair comparison on a machine that others use, too; with --budget equally long.
+
+Errors are relative to the model as it is (`default`), negative is better:
+
+* known: the best of the first trials by CV, which are the portfolio's
+* best: the best trial by the CV of the search; judged: the winner after scoring again
+* blend: of all runs of the search (what `kit auto` makes of its random draws)
+* gain: of the best trial over the default, on the folds of the search, other folds, hidden rows
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent / "strength"))
+
+from systems import scaffolded
+from tasks import GREATER_IS_BETTER, Task, bundled
+
+from kit.blend import blend
+from kit.competition import Competition
+from kit.errors import KitError
+from kit.runs import Run, find_run
+from kit.submission import build
+
+KIT = [sys.executable, "-m", "kit"]
+METHODS = ("random", "bayes")
+
+
+def searched(task: Task, model: str, method: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One search in a new folder; the document it printed, with hidden scores."""
+    folder = options.out / f"{task.name}-{task.seed}-{model}-{method}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    place = scaffolded(KIT, task, folder)
+    limits = ["--budget", options.budget] if options.budget else ["--trials", str(options.trials)]
+    flags = [f"cv.seed={task.seed}", "execution.workers=1", "execution.threads=1", *options.set]
+    command = [*KIT, "tune", model, "--method", method, *limits, "--json", "-q", "-C", str(place)]
+    command += [part for flag in flags for part in ("--set", flag)]
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    document = json.loads(done.stdout)
+    competition = Competition.load(place, flags)
+
+    def hidden(run: Run) -> float:
+        """The error on the hidden rows: less is better."""
+        score = task.score(build(run, competition))
+        return 1 - score if task.metric in GREATER_IS_BETTER else score
+
+    complete = [trial for trial in document["trials"] if trial["state"] == "complete"]
+    up = document["greater_is_better"]
+    complete.sort(key=lambda trial: -trial["score"] if up else trial["score"])
+    known = [trial for trial in complete if f"{model}-t" not in trial["name"]]
+    runs = {
+        "default": document["baseline"]["run"],
+        "known": known[0]["run"],
+        "best": complete[0]["run"],
+        "judged": document["winner"]["run"],
+    }
+    errors = {key: hidden(find_run(competition.runs, run)) for key, run in runs.items()}
+    try:
+        errors["blend"] = hidden(blend(competition, [trial["run"] for trial in complete]))
+    except KitError as error:
+        print(error)
+    return {
+        "task": task.name,
+        "seed": task.seed,
+        "model": model,
+        "method": method,
+        "metric": task.metric,
+        "seconds": round(time.monotonic() - began),
+        "trials": len(document["trials"]),
+        "pruned": sum(trial["state"] == "pruned" for trial in document["trials"]),
+        "errors": errors,
+        "gain": gains(document, errors),
+        "limits": limits,
+        "set": options.set,
+    }
+
+
+def gains(document: dict[str, Any], errors: dict[str, float]) -> dict[str, float]:
+    """Of the best trial of the search over the default, in per cent of the default's score."""
+    sign = 1 if document["greater_is_better"] else -1
+    first, plain = document["candidates"][0], document["baseline"]
+    found = {"search": sign * (first["score"] - plain["score"])}
+    if first["other_folds"] is not None and plain["other_folds"] is not None:
+        found["other"] = sign * (first["other_folds"] - plain["other_folds"])
+    found["hidden"] = errors["default"] - errors["best"]
+    return {key: 100 * gain / abs(plain["score"]) for key, gain in found.items()}
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """Means by model and method: errors against the default, and what was left of the gain."""
+    rows = []
+    for model in dict.fromkeys(line["model"] for line in lines):
+        for method in METHODS:
+            own = [ln for ln in lines if (ln["model"], ln["method"]) == (model, method)]
+            if not own:
+                continue
+            row = [f"{model} {method}", f"{len(own)} searches"]
+            for key in ("known", "best", "judged", "blend"):
+                found = [
+                    100 * (line["errors"][key] / line["errors"]["default"] - 1)
+                    for line in own
+                    if key in line["errors"]
+                ]
+                row.append(f"{key} {statistics.fmean(found):+.2f} %")
+            for key in ("search", "other", "hidden"):
+                found = [line["gain"][key] for line in own if key in line["gain"]]
+                row.append(f"gain {key} {statistics.fmean(found):+.2f} %" if found else "")
+            rows.append(row)
+        pairs = [
+            {line["method"]: line["errors"] for line in lines if key_of(line) == key}
+            for key in {key_of(line) for line in lines if line["model"] == model}
+        ]
+        both = [pair for pair in pairs if len(pair) == len(METHODS)]
+        for key in ("judged", "blend"):
+            told = [pair for pair in both if all(key in pair[method] for method in METHODS)]
+            better = sum(pair["bayes"][key] < pair["random"][key] for pair in told)
+            worse = sum(pair["bayes"][key] > pair["random"][key] for pair in told)
+            rows.append([f"{model} {key}", f"bayes better {better}, worse {worse} of {len(told)}"])
+    return "\n".join("  ".join(row) for row in rows)
+
+
+def key_of(line: dict[str, Any]) -> tuple[Any, ...]:
+    """What two methods are compared on."""
+    return line["task"], line["seed"], line["model"], *line["limits"]
+
+
+def main() -> None:
+    """Search what is missing, or show what is there."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--models", nargs="+", default=["lightgbm", "realmlp", "catboost"])
+    parser.add_argument("--tasks", nargs="+", default=[])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--budget", default="")
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    results = options.out / "tuning.jsonl"
+    lines = (
+        [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
+    )
+    if options.table:
+        print(table(lines))
+        return
+    for seed in options.seeds:
+        for model in options.models:
+            for task in bundled(options.data, seed):
+                for method in METHODS:
+                    wanted = (task.name, seed, model, method)
+                    there = {(ln["task"], ln["seed"], ln["model"], ln["method"]) for ln in lines}
+                    if wanted in there or (options.tasks and task.name not in options.tasks):
+                        continue
+                    line = searched(task, model, method, options)
+                    lines.append(line)
+                    with results.open("a") as file:
+                        file.write(json.dumps(line) + "\n")
+                    print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
