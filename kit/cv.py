@@ -271,7 +271,7 @@ def _tell(session: Session, plan: Plan, result: FoldResult, done: int) -> None:
     if metric.needs == "label":  # the decision is made when all folds are there
         pred = default_decision(data.task, pred.shape[1]).apply(pred)
     try:
-        score = metric.score(data.y[result.rows], pred)
+        score = metric.score(data.truth[result.rows], pred)
     except KitError:
         score = None  # the metric has no value on these rows alone
     seconds = sum(result.seconds.values())
@@ -296,7 +296,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         oof[result.rows] = result.oof
     link, unlink = transform_pair(metric.transform, data.task)
     test = unlink(np.mean([link(result.test) for result in results], axis=0))
-    fitted = fit_decision(metric, data.task, data.y, oof, folds.fold)
+    fitted = fit_decision(metric, data.task, data.truth, oof, folds.fold)
     names = prediction_columns(data.outputs)
     used = folds.fold >= 0
     frames = {
