@@ -125,6 +125,7 @@ MODELS = Registry(
         "tabm": "kit.models.neural.tabm:TabM",
         "naive": "kit.models.naive:Naive",
         "seasonal_naive": "kit.models.naive:SeasonalNaive",
+        "lightgbm_change": "kit.models.changes:SeriesLightGBM",
         "sequence": "kit.models.neural.sequence:Sequence",
     },
     about={
@@ -140,6 +141,7 @@ MODELS = Registry(
         "tabm": "Keras network of many heads that share most weights",
         "naive": "the last value of a series; needs [series]",
         "seasonal_naive": "the value a season ago, or the mean of several; needs [series]",
+        "lightgbm_change": "lightgbm on changes from a series' own level; needs [series]",
         "sequence": "Keras network that reads a row's past step by step; needs [series]",
     },
 )

@@ -19,12 +19,13 @@ from kit.competition import Competition, Kind, ModelSpec
 from kit.errors import UnknownName, nearest
 from kit.portfolio.entry import Entry as Entry
 from kit.portfolio.series import BASELINE_NAMES as BASELINE_NAMES
-from kit.portfolio.series import BASELINES, SEQUENCES
+from kit.portfolio.series import BASELINES, CHANGES, SEQUENCES
+from kit.portfolio.series import SHORT_SERIES as SHORT_SERIES
 from kit.portfolio.tables import TABLES
 from kit.registry import MODELS
 from kit.spaces import SPACES, draw
 
-PORTFOLIO: tuple[Entry, ...] = (*BASELINES, *TABLES, *SEQUENCES)
+PORTFOLIO: tuple[Entry, ...] = (*BASELINES, CHANGES, *TABLES, *SEQUENCES)
 
 SHORT = (
     "lightgbm",

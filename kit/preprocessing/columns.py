@@ -52,7 +52,11 @@ from kit.preprocessing.shape import Shape as Shape
 from kit.preprocessing.text import TextNumbers, TextSparse
 from kit.series import SeriesSpec
 
-HISTORY, SEQUENCE = "history", "sequence"  # of the models that look at the past itself
+HISTORY, SEQUENCE, SERIES = (
+    "history",
+    "sequence",
+    "series",
+)  # of the models that look at the past itself
 
 Step = tuple[str, Any, Any]  # name, transformer, columns or a selector of columns
 
@@ -84,6 +88,12 @@ def _history(shape: Shape) -> LastValues:
     if shape.series is None:
         raise needs_series("this model")
     return LastValues(shape.series, shape.time)
+
+
+def _series(shape: Shape) -> ColumnTransformer:
+    if shape.series is None:
+        raise needs_series("this model")
+    return _tree(shape)
 
 
 def _sequence(shape: Shape) -> Pipeline:
@@ -192,6 +202,7 @@ RECIPES: dict[str, Callable[[Shape], Any]] = {
     "tabm": tabm_recipe,
     "raw": _raw,
     HISTORY: _history,
+    SERIES: _series,
     SEQUENCE: _sequence,
 }
 """What `recipe` of a model in `kit.toml` may name; by default the model's family is taken."""

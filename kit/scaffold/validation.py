@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from kit.errors import ConfigError, nearest
-from kit.portfolio import BASELINE_NAMES, SHORT
+from kit.portfolio import SHORT, SHORT_SERIES
 from kit.registry import SPLITTERS
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
@@ -107,7 +107,7 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
         inference.add("cv.horizon", choice.horizon, why)
     if inference.get("series.horizon") is not None:
         why = "the baselines to beat, then one of each family (kit portfolio)"
-        inference.add("cv.models", [*BASELINE_NAMES, *SHORT], why)
+        inference.add("cv.models", [*SHORT_SERIES, *SHORT], why)
     elif len(rows.tables.train) <= _SMALL:
         inference.add("cv.models", list(SHORT), "one of each family (kit portfolio)")
     else:
