@@ -156,7 +156,7 @@ def kit(
         hidden = score(
             panel, test.set_index("id")["y"], table.set_index("id").loc[test["id"], "pred"]
         )
-        found[f"{row['model']}: CV"] = float(row["score"])
+        found[f"{row['model']}: CV"] = float(row["score"]["value"])
         found[f"{row['model']}: hidden"] = hidden
     return found
 
