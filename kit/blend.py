@@ -169,7 +169,7 @@ def align(runs: Sequence[Run], context: FoldContext) -> Stack:
         runs=tuple(runs),
         oof=np.stack(oof),
         test=np.stack(test),
-        y=data.y[used],
+        y=data.truth[used],
         fold=folds.fold[used],
         ids=ids,
         test_ids=data.test_ids,

@@ -63,8 +63,9 @@ class Columns:
 
     `id` is empty where the train file has no id (rows are numbered then); `test_id` is the id
     column of the test file where it has another name, or empty where the test file has none (its
-    rows are then taken in the order of the sample submission). `drop` lists columns that are not
-    used. `kinds` lists every feature that is not plainly numeric; "id" means: never a feature.
+    rows are then taken in the order of the sample submission). `weight` is a number column of the
+    train file: how much a row counts in the score; it is no feature. `drop` lists columns that are
+    not used. `kinds` lists every feature that is not plainly numeric; "id" means: never a feature.
     """
 
     id: str = ""
@@ -72,6 +73,7 @@ class Columns:
     target: tuple[str, ...] = ()
     group: str | None = None
     time: str | None = None
+    weight: str | None = None
     drop: tuple[str, ...] = ()
     kinds: dict[str, Kind] = field(default_factory=dict)
 

@@ -278,7 +278,7 @@ def fold_score(context: FoldContext, result: FoldResult) -> float | None:
     if metric.needs == "label":  # the decision is made when all folds are there
         pred = default_decision(data.task, pred.shape[1]).apply(pred)
     try:
-        return metric.score(data.y[result.rows], pred)
+        return metric.score(data.truth[result.rows], pred)
     except KitError:
         return None
 
@@ -306,7 +306,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         oof[result.rows] = result.oof
     link, unlink = transform_pair(metric.transform, data.task)
     test = unlink(np.mean([link(result.test) for result in results], axis=0))
-    fitted = fit_decision(metric, data.task, data.y, oof, folds.fold)
+    fitted = fit_decision(metric, data.task, data.truth, oof, folds.fold)
     names = prediction_columns(data.outputs)
     used = folds.fold >= 0
     frames = {

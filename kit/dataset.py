@@ -46,6 +46,7 @@ class Dataset:
         task: the task's type.
         classes: labels by class code; for several outputs the target names.
         digests: ``{"data", "features"}``.
+        weight: how much each training row counts in the score, or None. ``(n_train,)``
         series: the `[series]` table, or None.
         time_column: name of the column of times, "" where there is none.
         encoder: folder of the sentence encoder; empty: the installed package's.
@@ -68,11 +69,17 @@ class Dataset:
     task: TaskType
     classes: tuple[str, ...]
     digests: Mapping[str, str]
+    weight: NDArray[np.float64] | None = None
     series: SeriesSpec | None = None
     time_column: str = ""
     encoder: str = ""
     cache: Path | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def truth(self) -> NDArray[Any]:
+        """What a metric scores against: `y`, or `y` and the weight of each row in two columns."""
+        return self.y if self.weight is None else np.column_stack([self.y, self.weight])
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -118,6 +125,7 @@ class Dataset:
                 "data": data,
                 "features": images.features_digest(features_digest(competition)),
             },
+            weight=_weight(train, columns.weight),
             series=competition.settings.series,
             time_column=columns.time or "",
             encoder=competition.encoder,
@@ -227,6 +235,7 @@ def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFra
         ("id", (columns.id,) if columns.id else ()),
         ("group", (columns.group,) if columns.group else ()),
         ("time", (columns.time,) if columns.time else ()),
+        ("weight", (columns.weight,) if columns.weight else ()),
     ):
         for name in names:
             if name not in train.columns:
@@ -241,7 +250,7 @@ def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFra
             place = competition.origin("columns.drop")
             raise ConfigError(f"{place}: columns.drop: no {name!r}. {known}")
     used = [c for c in train.columns if c not in {*columns.target, *columns.drop, columns.id}]
-    ignored = {columns.group, columns.time, columns.test_id}
+    ignored = {columns.group, columns.time, columns.test_id, columns.weight}
     absent = [c for c in used if c not in test.columns and c not in ignored]
     if absent:
         path = competition.root / "kit.toml"
@@ -322,6 +331,17 @@ def _test_ids(competition: Competition, test: pd.DataFrame) -> NDArray[np.str_]:
 
 def _role(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
     return None if name is None else train[name].to_numpy()
+
+
+def _weight(train: pd.DataFrame, name: str | None) -> NDArray[np.float64] | None:
+    if name is None:
+        return None
+    values = pd.to_numeric(train[name], errors="coerce").to_numpy(dtype=np.float64)
+    bad = ~np.isfinite(values) | (values < 0)
+    if bad.any() or not values.any():
+        what = f"{int(bad.sum())} are not" if bad.any() else "all are 0"
+        raise DataError(f"columns.weight {name!r} must hold numbers of 0 or more; {what}")
+    return values
 
 
 def read_time(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:

@@ -41,6 +41,7 @@ def read_features(
     """
     columns = competition.settings.columns
     hidden = {*columns.target, *columns.drop, columns.group, columns.time, columns.id}
+    hidden |= {columns.weight}
     hidden |= {columns.test_id} | {c for c, kind in columns.kinds.items() if kind == "id"}
     # a role does not forbid a use: a datetime id listed in `kinds` is a feature all the same
     hidden -= {c for c, kind in columns.kinds.items() if kind != "id" and c not in columns.target}

@@ -81,7 +81,9 @@ def most_rows(metric: Metric, per_row: int) -> int:
 
 def _ours(metric: Metric) -> bool:
     """Whether the function is kit's own, so that its name says what it computes."""
-    return str(getattr(metric.function, "__module__", "")).startswith("kit.metrics.")
+    return not metric.weighted and str(getattr(metric.function, "__module__", "")).startswith(
+        "kit.metrics."
+    )
 
 
 def _target(name: str, task: TaskType, y: NDArray[Any], width: int) -> Array:

@@ -98,7 +98,7 @@ class Material:
         """Columns of train that a model would use and test lacks."""
         columns = self.columns
         aside = {*columns.target, *columns.drop, columns.id, columns.test_id}
-        aside |= {columns.group, columns.time}
+        aside |= {columns.group, columns.time, columns.weight}
         return [c for c in self.train.columns if c not in aside and c not in self.test.columns]
 
     @cached_property

@@ -39,6 +39,7 @@ def unknown_names(m: Material) -> Iterator[Evidence]:
         ("columns.test_id", [m.test_id], test, m.settings.files.test),
         ("columns.group", [columns.group], train, m.settings.files.train),
         ("columns.time", [columns.time], train, m.settings.files.train),
+        ("columns.weight", [columns.weight], train, m.settings.files.train),
         ("columns.drop", columns.drop, either, "train or test"),
     ]
     if m.has(["sample"]):

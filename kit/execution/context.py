@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial, wraps
@@ -17,6 +18,7 @@ from kit.errors import ConfigError, DataError, UserCodeError
 from kit.execution.prepared import PreparedFolds
 from kit.folds import Folds
 from kit.metrics.base import Metric, load_metric
+from kit.metrics.weighted import weighted
 from kit.splitters import make_folds
 from kit.usercode import UserCode, reported
 
@@ -48,6 +50,8 @@ def load_context(competition: Competition) -> FoldContext:
     metric = load_metric(settings.task.metric, settings.task.type, code.resolve)
     if ":" in settings.task.metric:
         metric = _guarded(metric, code)
+    if settings.columns.weight is not None:
+        metric = weighted(metric, settings.columns.weight, settings.task.type)
     dataset = Dataset.read(competition)
     return FoldContext(
         dataset=dataset, folds=load_folds(competition, dataset), metric=metric, code=code
@@ -58,9 +62,12 @@ def _guarded(metric: Metric, code: UserCode) -> Metric:
     """The competition's own metric; what goes wrong in it is reported as its author's."""
     module = metric.name.partition(":")[0]
 
-    def function(y_true: Any, pred: Any) -> float:
+    inner: Callable[..., Any] = metric.function
+
+    @wraps(inner)  # its parameters say whether it takes weights
+    def function(*arrays: Any) -> float:
         with reported(code.root / f"{module}.py"):
-            value = metric.function(y_true, pred)
+            value = inner(*arrays)
         if np.ndim(value) != 0 or np.asarray(value).dtype.kind not in "biuf":
             found = f"{type(value).__name__} of shape {np.shape(value)}"
             raise UserCodeError(f"metric {metric.name!r} must return one number. Received: {found}")

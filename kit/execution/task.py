@@ -29,6 +29,7 @@ from kit.execution.results import FoldResult, peak_memory_mb, write_result
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import recipe
+from kit.preprocessing.series import with_history
 from kit.preprocessing.shape import Shape
 from kit.registry import MODELS
 from kit.usercode import UserCode, reported
@@ -129,6 +130,8 @@ class _Fold:
         X_train = steps.fit_transform(data.X.iloc[self.train], y[self.train])
         X_valid = steps.transform(data.X.iloc[self.valid])
         rows = FoldRows(X=X_train, y=y[self.train], X_valid=X_valid, y_valid=y[self.valid])
+        if data.series is not None:  # for the test rows, which come after all training rows
+            steps = with_history(steps, data.X, y)
         small = data.X_test.size <= _TEST_CELLS
         return Prepared(steps, rows, steps.transform(data.X_test) if small else None)
 

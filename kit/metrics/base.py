@@ -68,6 +68,8 @@ class Metric:
             different code are different metrics.
         column: for a label metric with `averaged` false, the metric whose best threshold in each
             column is also the best for the whole.
+        weighted: `function` takes a third array, and the truth has a second column: the weight of
+            each row (`kit.metrics.weighted`).
         description: one line, with the source where there is one.
     """
 
@@ -83,6 +85,7 @@ class Metric:
     ordinal: bool = False
     column: Metric | None = None
     code: str = ""
+    weighted: bool = False
     description: str = ""
 
     @property
@@ -101,6 +104,8 @@ class Metric:
             UndefinedMetric: the metric has no value on these rows.
             DataError: predictions are not finite, or the shapes do not fit.
         """
+        if self.weighted:
+            return self._weighted(np.asarray(y_true, dtype=np.float64), np.asarray(pred))
         truth, prediction = self._checked(np.asarray(y_true), np.asarray(pred))
         if truth.ndim == 2 and self.averaged:
             return self._mean_over_columns(truth, prediction)
@@ -119,6 +124,17 @@ class Metric:
 
     def _value(self, truth: NDArray[Any], pred: NDArray[Any]) -> float:
         value = float(self.function(truth, pred))
+        if not math.isfinite(value):
+            raise UndefinedMetric(f"{self.name} gives {value} on these {len(truth)} rows")
+        return value
+
+    def _weighted(self, y_true: NDArray[Any], pred: NDArray[Any]) -> float:
+        truth, prediction = self._checked(y_true[:, 0], pred)
+        weight = y_true[:, 1]
+        if not weight.any():
+            raise UndefinedMetric(f"{self.name} has no value: all {len(weight)} weights are 0")
+        function: Callable[..., float] = self.function
+        value = float(function(truth, prediction, weight))
         if not math.isfinite(value):
             raise UndefinedMetric(f"{self.name} gives {value} on these {len(truth)} rows")
         return value

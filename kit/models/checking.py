@@ -13,7 +13,7 @@ from kit.competition import Kind, TaskType
 from kit.images.backbones import AS_THEY_ARE
 from kit.images.column import ImageArray
 from kit.images.store import Store
-from kit.preprocessing.columns import HISTORY, SEQUENCE, Shape, recipe
+from kit.preprocessing.columns import HISTORY, SEQUENCE, SERIES, Shape, recipe
 from kit.series import SeriesSpec
 
 _N_TRAIN, _N_NEW = 200, 30
@@ -44,10 +44,10 @@ def prepared(family: str, task: TaskType) -> tuple[Any, NDArray[Any], Any, int]:
         kinds["said"] = "text"
     y, n_outputs = _target(signal, rng, task)
     shape = Shape(kinds=kinds, levels={"c": 3}, n_rows=_N_TRAIN, task=task, seed=0)
-    if family in (HISTORY, SEQUENCE):  # ten series, the new rows come after the others
+    if family in (HISTORY, SEQUENCE, SERIES):  # ten series, the new rows come after the others
         frame["b"] = np.arange(n) % 10
         frame["time"] = np.arange(n) // 10
-        spec = SeriesSpec(horizon=3, id=("b",), lags=(3,), seasons=(4,), history=8)
+        spec = SeriesSpec(horizon=3, id=("b",), lags=(3,), windows=(2,), seasons=(4,), history=8)
         kinds = {**kinds, "time": "numeric"}
         shape = replace(shape, kinds=kinds, series=spec, time="time")
     steps = recipe(family, shape)

@@ -20,14 +20,15 @@ from kit.errors import UnknownName, nearest
 from kit.portfolio.entry import Entry as Entry
 from kit.portfolio.images import IMAGES
 from kit.portfolio.series import BASELINE_NAMES as BASELINE_NAMES
-from kit.portfolio.series import BASELINES, SEQUENCES
+from kit.portfolio.series import BASELINES, CHANGES, SEQUENCES
+from kit.portfolio.series import SHORT_SERIES as SHORT_SERIES
 from kit.portfolio.tables import TABLES
 from kit.portfolio.text import ENCODER as ENCODER
 from kit.portfolio.text import TEXTS
 from kit.registry import MODELS
 from kit.spaces import SPACES, draw
 
-PORTFOLIO: tuple[Entry, ...] = (*BASELINES, *TEXTS, *IMAGES, *TABLES, *SEQUENCES)
+PORTFOLIO: tuple[Entry, ...] = (*BASELINES, CHANGES, *TEXTS, *IMAGES, *TABLES, *SEQUENCES)
 
 SHORT = (
     "lightgbm",

@@ -32,6 +32,14 @@ BASELINES: tuple[Entry, ...] = (
     ),
 )
 
+CHANGES = Entry(
+    name="lightgbm-change",
+    use="lightgbm_change",
+    why="changes from a series' own level: trends, and series of many sizes",
+    tasks=("regression",),
+    series=True,
+)
+
 SEQUENCES: tuple[Entry, ...] = (
     Entry(
         name="sequence",
@@ -53,5 +61,8 @@ SEQUENCES: tuple[Entry, ...] = (
         weight=3,
     ),
 )
+
+SHORT_SERIES = (*(entry.name for entry in BASELINES), CHANGES.name)
+"""What `kit new` puts before the short list where there are series."""
 
 BASELINE_NAMES = tuple(entry.name for entry in BASELINES)

@@ -63,7 +63,11 @@ from kit.preprocessing.text import TextNumbers, TextSparse
 from kit.pretrained.folder import encoder_digest, encoder_folder
 from kit.series import SeriesSpec
 
-HISTORY, SEQUENCE = "history", "sequence"  # of the models that look at the past itself
+HISTORY, SEQUENCE, SERIES = (
+    "history",
+    "sequence",
+    "series",
+)  # of the models that look at the past itself
 
 Step = tuple[str, Any, Any]  # name, transformer, columns or a selector of columns
 
@@ -95,6 +99,12 @@ def _history(shape: Shape) -> LastValues:
     if shape.series is None:
         raise needs_series("this model")
     return LastValues(shape.series, shape.time)
+
+
+def _series(shape: Shape) -> ColumnTransformer:
+    if shape.series is None:
+        raise needs_series("this model")
+    return _tree(shape)
 
 
 def _sequence(shape: Shape) -> Pipeline:
@@ -271,6 +281,7 @@ RECIPES: dict[str, Callable[[Shape], Any]] = {
     "image": _image,
     "raw": _raw,
     HISTORY: _history,
+    SERIES: _series,
     SEQUENCE: _sequence,
 }
 """What `recipe` of a model in `kit.toml` may name; by default the model's family is taken."""

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
@@ -237,6 +237,25 @@ class LastValues(TransformerMixin, BaseEstimator):
             if (have == _SEASONS).all():
                 break
         return {f"season_{season}_{k + 1}": found[k] for k in range(_SEASONS)}
+
+
+def with_history(steps: Any, X: pd.DataFrame, y: NDArray[Any]) -> Any:
+    """A fitted recipe that looks up the past of these rows instead of those it was fitted on.
+
+    For rows after all of them: a forward fold's own history ends where its window begins, long
+    before the test period. Everything else that was fitted stays as it is.
+
+    Args:
+        steps: a recipe of `kit.preprocessing.columns`.
+        X: all training rows.
+        y: their target, on the scale the recipe was fitted with.
+    """
+    if isinstance(steps, LastValues):
+        return clone(steps).fit(X, y)
+    if isinstance(steps, Pipeline) and isinstance(steps.steps[0][1], SeriesFeatures):
+        (name, past), *rest = steps.steps
+        return Pipeline([(name, clone(past).fit(X, y)), *rest])
+    return steps
 
 
 def needs_series(what: str) -> ConfigError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from kit.errors import ConfigError, nearest
-from kit.portfolio import BASELINE_NAMES, short_list
+from kit.portfolio import SHORT_SERIES, short_list
 from kit.registry import SPLITTERS
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
@@ -110,7 +110,7 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
         pass  # the kind of data says which
     elif inference.get("series.horizon") is not None:
         why = "the baselines to beat, then one of each family (kit portfolio)"
-        inference.add("cv.models", [*BASELINE_NAMES, *short], why)
+        inference.add("cv.models", [*SHORT_SERIES, *short], why)
     elif len(rows.tables.train) <= _SMALL:
         inference.add("cv.models", short, "one of each family (kit portfolio)")
     else:

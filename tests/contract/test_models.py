@@ -35,6 +35,7 @@ SMALL = {
     "tabm": {"epochs": 4, "heads": 3, "width": 16},
     "naive": {},
     "seasonal_naive": {"seasons": 2},
+    "lightgbm_change": {"n_estimators": 30},
     "sequence": {"epochs": 3, "units": 8, "blocks": 2, "layers": (16,)},
     "text": {"epochs": 2, "width": 8, "units": 16, "layers": (8,)},
     "cnn": {"epochs": 2, "filters": (4, 4), "dense": 8, "size": 12, "mirror": False},
@@ -44,7 +45,7 @@ SMALL = {
 ON_TABLES = ("mlp", "realmlp", "tabm", "text")
 ON_IMAGES = ("cnn", "resnet", "finetune")
 NETWORKS = (*ON_TABLES, "sequence", *ON_IMAGES)
-OF_SERIES = ("naive", "seasonal_naive", "sequence")  # one number per row
+OF_SERIES = ("naive", "seasonal_naive", "lightgbm_change", "sequence")  # one number per row
 
 
 def test_every_registered_model_is_in_this_battery() -> None:
@@ -88,6 +89,7 @@ FORMATS = {
     "tabm": ".npz",
     "naive": ".json",
     "seasonal_naive": ".json",
+    "lightgbm_change": ".txt",
     "sequence": ".keras",
     "text": ".keras",
     "cnn": ".keras",
@@ -143,14 +145,14 @@ class Small(NamedTuple):
 
 def test_a_model_of_series_says_what_it_lacks() -> None:
     shape = Shape(kinds={"c": "numeric"}, levels={}, n_rows=9, task="regression", seed=0)
-    for family in ("history", "sequence"):
+    for family in ("history", "sequence", "series"):
         with pytest.raises(ConfigError, match=r"no \[series\] table"):
             recipe(family, shape)
 
 
 def small_data(family: str) -> Small:
     """One column of ten levels, through the recipe of the family, and labels it decides."""
-    if family in ("history", "sequence"):
+    if family in ("history", "sequence", "series"):
         X, y, *_ = prepared(family, "binary")
         return Small(X, y)
     level = np.random.default_rng(0).integers(10, size=400)

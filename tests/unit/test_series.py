@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 
 from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.errors import ConfigError, DataError
 from kit.preprocessing.history import History, Sums
-from kit.preprocessing.series import LastValues, SeriesFeatures, feature_names
+from kit.preprocessing.series import LastValues, SeriesFeatures, feature_names, with_history
 from kit.series import SeriesSpec
 from kit.steps import infer_step, step_numbers
 
@@ -138,6 +140,18 @@ def test_an_unseen_series_has_no_past() -> None:
     made = fitted(SPEC, train).transform(test.drop(columns="y"))
     assert made[feature_names(SPEC)].drop(columns="series_count").isna().all(axis=None)
     assert (made["series_count"] == 0).all()
+
+
+def test_test_rows_look_up_all_training_rows_whatever_the_fold_was_fitted_on() -> None:
+    train, test = parts(rows())
+    early = train[train["day"] <= "2024-03-20"]
+    for steps in (LastValues(SPEC, "day"), Pipeline([("past", SeriesFeatures(SPEC, "day"))])):
+        old = clone(steps).fit(early.drop(columns="y"), early["y"].to_numpy())
+        new = with_history(old, train.drop(columns="y"), train["y"].to_numpy())
+        whole = clone(steps).fit(train.drop(columns="y"), train["y"].to_numpy())
+        X = test.drop(columns="y")
+        pd.testing.assert_frame_equal(new.transform(X), whole.transform(X))
+        assert not old.transform(X).equals(new.transform(X))
 
 
 def test_one_series_needs_no_id() -> None:

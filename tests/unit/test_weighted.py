@@ -1,0 +1,130 @@
+"""Rows that count differently: in the score of a run, of its folds and of a blend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.blend import blend
+from kit.competition import Competition
+from kit.cv import cross_validate
+from kit.dataset import Dataset
+from kit.errors import ConfigError, DataError
+from kit.metrics.base import UndefinedMetric, load_metric
+from kit.metrics.weighted import _FUNCTIONS, weighted
+from kit.session import open_session
+
+Make = Callable[..., Competition]
+METRIC_PY = """
+import numpy as np
+
+def wmae(y_true, y_pred, weight):
+    return float(np.average(np.abs(y_true - y_pred), weights=weight))
+
+wmae.greater_is_better = False
+wmae.needs = "value"
+
+def plain(y_true, y_pred):
+    return float(np.mean(np.abs(y_true - y_pred)))
+
+plain.greater_is_better = False
+"""
+
+
+def competition(make: Make, metric: str = "rmse", weight: Any = None, name: str = "w") -> Any:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": np.arange(150), "a": rng.normal(size=150)})
+    frame["y"] = frame["a"] + rng.normal(size=150)
+    train = frame[:120].assign(w=rng.integers(0, 5, 120) if weight is None else weight)
+    return make(
+        train,
+        frame[120:].drop(columns="y"),
+        name=name,
+        columns={"weight": "w", "kinds": {}},
+        task={"type": "regression", "metric": metric, "classes": []},
+        submission={"wants": "value"},
+        cv={"splitter": "kfold", "models": ["linear", "extra_trees"]},
+        code={"metric.py": METRIC_PY},
+    )
+
+
+def validated(made: Competition, *models: str) -> list[Any]:
+    with open_session(made) as session:
+        return [cross_validate(session, model) for model in models]
+
+
+@pytest.mark.parametrize("name", _FUNCTIONS)
+def test_a_weight_of_two_is_a_row_twice_and_of_zero_none(name: str) -> None:
+    task = (
+        "binary" if name in ("roc_auc", "average_precision", "log_loss", "brier") else "regression"
+    )
+    metric = load_metric(name, task)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 60) if task == "binary" else rng.uniform(1, 9, 60)
+    pred = rng.random((60, 1)) if task == "binary" else rng.uniform(1, 9, (60, 1))
+    weight = rng.integers(0, 3, 60)
+    counted = np.repeat(np.arange(60), weight)
+    heavy = weighted(metric, "w", task)  # type: ignore[arg-type]
+    found = heavy.score(np.column_stack([y, weight]), pred)
+    assert found == pytest.approx(metric.score(y[counted], pred[counted]), rel=1e-9)
+    assert heavy.identity != metric.identity
+
+
+def test_weights_decide_the_score_of_a_run_its_folds_and_a_blend(make_competition: Make) -> None:
+    made = competition(make_competition)
+    data = Dataset.read(made)
+    assert list(data.X.columns) == ["a"]
+    runs = validated(made, "linear", "extra_trees")
+    blended = blend(made, [run.id for run in runs])
+    assert data.weight is not None
+    for run in (*runs, blended):
+        oof = run.oof()
+        error = (oof["pred"].to_numpy() - data.y) ** 2
+        if run.kind == "cv":
+            expected = np.sqrt(np.average(error, weights=data.weight))
+            assert run.score == pytest.approx(expected)
+        else:
+            expected = np.sqrt(np.average(error, weights=data.weight))
+            assert run.record["score"]["plain"] == pytest.approx(expected)
+    first = runs[0].oof()
+    rows = (first["fold"] == 0).to_numpy()
+    error = (first["pred"].to_numpy() - data.y)[rows] ** 2
+    expected = np.sqrt(np.average(error, weights=data.weight[rows]))
+    assert runs[0].record["score"]["folds"][0] == pytest.approx(expected)
+
+
+def test_a_metric_of_ones_own_takes_the_weights(make_competition: Make) -> None:
+    made = competition(make_competition, "metric:wmae")
+    (run,) = validated(made, "linear")
+    data = Dataset.read(made)
+    error = np.abs(run.oof()["pred"].to_numpy() - data.y)
+    assert run.score == pytest.approx(np.average(error, weights=data.weight))
+
+
+@pytest.mark.parametrize("metric", ["metric:plain", "spearman"])
+def test_a_metric_without_weights_is_refused(make_competition: Make, metric: str) -> None:
+    with pytest.raises(ConfigError, match="takes no weights"):
+        validated(competition(make_competition, metric), "linear")
+
+
+def test_labels_are_refused() -> None:
+    with pytest.raises(ConfigError, match="one number per row"):
+        weighted(load_metric("accuracy", "binary"), "w", "binary")
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"), [(-1, "120 are not"), (0, "all are 0"), (np.nan, "120 are not")]
+)
+def test_weights_that_are_none(make_competition: Make, weight: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Dataset.read(competition(make_competition, weight=weight))
+
+
+def test_rows_without_any_weight_have_no_score() -> None:
+    metric = weighted(load_metric("mae", "regression"), "w", "regression")
+    with pytest.raises(UndefinedMetric, match="weights are 0"):
+        metric.score(np.zeros((3, 2)), np.ones((3, 1)))
