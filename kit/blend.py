@@ -26,7 +26,7 @@ from kit.blending.cost import correlations, seconds_per_1000
 from kit.blending.fit import METHODS, check_method, combine, greedy_search
 from kit.blending.level import Level
 from kit.blending.saved import FILE, to_json
-from kit.competition import Competition, TaskType
+from kit.competition import Competition
 from kit.decision import Fitted, fit_decision
 from kit.errors import DataError, FoldMismatch, RunError
 from kit.execution.context import FoldContext, load_context
@@ -34,6 +34,7 @@ from kit.metrics.base import Metric
 from kit.runs import Run, find_run, list_runs, prediction_columns, publish
 from kit.scoring import holdout_record, score_record
 from kit.session import code_files, run_facts
+from kit.settings import TaskType
 
 Array = NDArray[np.float64]
 

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 import kit
 from kit.atomic import disk_errors
-from kit.competition import ModelSpec
 from kit.decision import default_decision, fit_decision
 from kit.errors import ConfigError, KitError, RunError
 from kit.execution.context import FoldContext
@@ -36,6 +35,7 @@ from kit.preprocessing.columns import recipe_facts
 from kit.runs import Run, ignore, list_runs, prediction_columns, publish
 from kit.scoring import holdout_record, score_record
 from kit.session import Event, Session, code_files, run_facts
+from kit.settings import ModelSpec
 
 CROSS_CELLS = 500_000_000
 """Up to so many cells (rows x columns x folds) all folds are trained side by side."""

@@ -18,13 +18,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.atomic import sha256
-from kit.competition import Competition, Kind, TaskType
+from kit.competition import Competition
 from kit.errors import ConfigError, DataError, counted, nearest
 from kit.features import read_features
 from kit.images.attach import Images, with_sources
 from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.moments import datetime_format
 from kit.series import SeriesSpec
+from kit.settings import Kind, TaskType
 from kit.tables import read_table
 from kit.usercode import UserCode
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from kit.competition import TaskType
 from kit.errors import DataError
 from kit.metrics.base import Metric, UndefinedMetric
 from kit.ordinal import Histogram, positions
 from kit.ordinal import labels as cut_labels
+from kit.settings import TaskType
 
 Array = NDArray[Any]
 Kind = Literal["none", "threshold", "prior", "cuts", "thresholds"]

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kit.atomic import atomic_path
-from kit.competition import MAX_FOLDS
 from kit.errors import DataError
+from kit.settings import MAX_FOLDS
 
 FoldArray = NDArray[np.int8]
 Purged = NDArray[np.bool_]

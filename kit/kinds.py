@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit.competition import Kind
 from kit.errors import DataError
 from kit.moments import as_datetimes, datetime_format
+from kit.settings import Kind
 
 
 def assign_kinds(X: pd.DataFrame, configured: Mapping[str, Kind]) -> dict[str, Kind]:

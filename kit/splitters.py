@@ -24,10 +24,10 @@ from sklearn.model_selection import (
     StratifiedKFold,
 )
 
-from kit.competition import MAX_FOLDS, CVSpec, TaskType
 from kit.errors import ConfigError, DataError, counted
 from kit.folds import SEALED, FoldArray, Folds, Purged
 from kit.registry import SPLITTERS
+from kit.settings import MAX_FOLDS, CVSpec, TaskType
 from kit.time_splitters import enough, group_codes
 
 Array = NDArray[Any]

@@ -18,9 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import TimeSeriesSplit
 
-from kit.competition import CVSpec
 from kit.errors import ConfigError, DataError
 from kit.folds import FoldArray, Purged
+from kit.settings import CVSpec
 
 Array = NDArray[Any]
 Apart = tuple[FoldArray, Purged]

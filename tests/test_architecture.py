@@ -35,6 +35,7 @@ LAYERS = (
         "curves",
     ),
     ("series",),
+    ("settings",),
     ("competition", "tables", "usercode", "portfolio", "spaces"),
     ("images",),
     ("kinds", "features", "dataset", "folds", "runs"),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kit.blending.level import Level, distribution
 from kit.blending.weighted import Combination
-from kit.competition import TaskType
+from kit.settings import TaskType
 
 Array = NDArray[np.float64]
 Kind = Literal["temperature", "platt", "isotonic"]

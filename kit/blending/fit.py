@@ -15,9 +15,9 @@ from kit.blending.choice import Chosen, choose
 from kit.blending.level import Level
 from kit.blending.pool import Pool
 from kit.blending.weighted import Greedy, Hill, Mean, Method, Rank, Refinement
-from kit.competition import TaskType
 from kit.errors import ConfigError, DataError, nearest
 from kit.metrics.base import Metric
+from kit.settings import TaskType
 
 Array = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.blending.objective import Objective, make_objective, most_rows
-from kit.competition import TaskType
 from kit.metrics.base import Metric
 from kit.metrics.transforms import transform_pair
+from kit.settings import TaskType
 
 Array = NDArray[np.float64]
 

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competition import TaskType
 from kit.decision import default_decision
 from kit.metrics.base import Metric, UndefinedMetric
 from kit.ordinal import positions
+from kit.settings import TaskType
 
 Array = NDArray[np.float64]
 Back = Callable[[Array], Array]

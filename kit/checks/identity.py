@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from kit.competition import Kind
+from kit.settings import Kind
 
 _FEWEST = 50  # rows; in fewer, different values mean nothing
 _UNIQUE = 0.95

@@ -12,8 +12,8 @@ from kit.cli.options import Json, Quiet, Set, Verbose
 
 if TYPE_CHECKING:
     from kit.cli.output import Output
-    from kit.competition import ProviderSpec
     from kit.scaffold.facts import Inference
+    from kit.settings import ProviderSpec
 
 # tables of kit.toml that are inferred: `--set` may name any of their keys
 _SECTIONS = ("files", "columns", "task", "submission", "cv", "series")
@@ -178,8 +178,8 @@ def _place(competition: str, directory: Path | None) -> Path:
 
 
 def _provider(source: str, solution: str) -> ProviderSpec:
-    from kit.competition import ProviderSpec
     from kit.errors import ConfigError
+    from kit.settings import ProviderSpec
 
     if solution and source in ("sample", "kaggle"):
         raise ConfigError("--solution belongs to a local source: --from PATH --solution FILE")

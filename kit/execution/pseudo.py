@@ -26,9 +26,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from kit.competition import TaskType
 from kit.errors import ConfigError
 from kit.models.base import FoldRows, Model
+from kit.settings import TaskType
 
 
 def check_pseudo_labels(threshold: float, where: str) -> None:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from kit.atomic import disk_errors
-from kit.competition import ModelSpec, TaskType
 from kit.config import convert
 from kit.dataset import Dataset
 from kit.errors import KitError, ModelError, UserCodeError
@@ -32,6 +31,7 @@ from kit.preprocessing.columns import recipe
 from kit.preprocessing.series import with_history
 from kit.preprocessing.shape import Shape
 from kit.registry import MODELS
+from kit.settings import ModelSpec, TaskType
 from kit.usercode import UserCode, reported
 
 _SEEDS = 2_000_000  # a thousand folds of each stay below 2**31, which every library takes

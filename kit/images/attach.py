@@ -17,12 +17,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from kit.competition import Competition, ImageSpec
+from kit.competition import Competition
 from kit.errors import ConfigError, DataError
 from kit.images.backbones import Backbone, find_backbone
 from kit.images.column import ImageArray
 from kit.images.files import ImageFolder
 from kit.images.store import Store, described, store_files, store_pixels
+from kit.settings import ImageSpec
 
 Part = Literal["train", "test"]
 

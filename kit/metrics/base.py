@@ -26,9 +26,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kit.competition import TaskType
 from kit.errors import ConfigError, DataError, UnknownName
 from kit.registry import METRICS
+from kit.settings import TaskType
 
 Needs = Literal["value", "label", "proba", "rank"]
 Transform = Literal["none", "log1p", "signed_log"]

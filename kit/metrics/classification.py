@@ -24,9 +24,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from kit.competition import TaskType
 from kit.errors import DataError
 from kit.metrics.base import Metric, UndefinedMetric
+from kit.settings import TaskType
 
 Array = NDArray[Any]
 

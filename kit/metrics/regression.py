@@ -20,9 +20,9 @@ from sklearn.metrics import (
     root_mean_squared_log_error,
 )
 
-from kit.competition import TaskType
 from kit.errors import DataError
 from kit.metrics.base import Metric, UndefinedMetric
+from kit.settings import TaskType
 
 Array = NDArray[Any]
 

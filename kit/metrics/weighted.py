@@ -26,9 +26,9 @@ from sklearn.metrics import (
     root_mean_squared_log_error,
 )
 
-from kit.competition import TaskType
 from kit.errors import ConfigError
 from kit.metrics.base import Metric
+from kit.settings import TaskType
 
 Array = NDArray[Any]
 Weighted = Callable[[Array, Array, Array], float]

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
-from kit.competition import TaskType
 from kit.config import Within
 from kit.errors import ConfigError, nearest
+from kit.settings import TaskType
 
 Rows = tuple[Any, NDArray[Any]]
 """Features and target of some rows."""

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.competition import Kind, TaskType
 from kit.images.backbones import AS_THEY_ARE
 from kit.images.column import ImageArray
 from kit.images.store import Store
 from kit.preprocessing.columns import HISTORY, SEQUENCE, SERIES, Shape, recipe
 from kit.series import SeriesSpec
+from kit.settings import Kind, TaskType
 
 _N_TRAIN, _N_NEW = 200, 30
 _SIDE = 8  # pixels

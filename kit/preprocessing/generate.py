@@ -18,12 +18,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from kit.competition import TaskType
 from kit.preprocessing.candidates import PIECES, Sources, candidates
 from kit.preprocessing.keys import Columns, Levels
 from kit.preprocessing.made import Feature, Target
 from kit.preprocessing.selection import above_noise, gains
 from kit.preprocessing.shape import Shape
+from kit.settings import TaskType
 
 _PARTS = 5
 _FEW_VALUES = 30  # a number with so many values may be part of a key

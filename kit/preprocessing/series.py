@@ -23,11 +23,11 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from kit.competition import Kind
 from kit.errors import ConfigError
 from kit.preprocessing.history import Floats, History, Sums, at
 from kit.preprocessing.shape import Shape
 from kit.series import SeriesSpec
+from kit.settings import Kind
 
 PREFIX = "series_"
 WINDOW = "window_"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.competition import Kind, TaskType
 from kit.series import SeriesSpec
+from kit.settings import Kind, TaskType
 
 MANY_LEVELS = 12  # above it a category is also given as share and cross-fitted mean ...
 ROWS_PER_LEVEL = 1000  # ... unless its levels have so many rows that any model knows their means

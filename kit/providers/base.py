@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from kit.competition import ProviderSpec
 from kit.registry import PROVIDERS
+from kit.settings import ProviderSpec
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(file name, bytes of it done, all bytes of it)``."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.competition import SubmissionSpec, TaskSpec
 from kit.errors import ConfigError, DataError, ProviderError, SubmissionError, counted
+from kit.settings import SubmissionSpec, TaskSpec
 from kit.tables import read_table
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from kit.competition import Competition, ProviderSpec
+from kit.competition import Competition
 from kit.errors import ProviderError, SubmissionError
 from kit.providers.base import Contest, Description, Limits, Progress, Standing, Submitted
 from kit.providers.manifest import files_below
 from kit.providers.record import Record
 from kit.providers.unpacking import Member, take, unpack
+from kit.settings import ProviderSpec
 
 
 class LocalProvider:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kit.atomic import atomic_path, write_json
-from kit.competition import ProviderSpec, SubmissionSpec, TaskSpec, Wants
 from kit.errors import ProviderError, SubmissionError, nearest
 from kit.providers.base import Contest, Description, Limits, Progress, Standing, Submitted
 from kit.providers.record import Record, prepare
+from kit.settings import ProviderSpec, SubmissionSpec, TaskSpec, Wants
 
 if TYPE_CHECKING:
     import pandas as pd

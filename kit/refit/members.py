@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from kit.competition import Competition, ModelSpec
+from kit.competition import Competition
 from kit.config import build
 from kit.errors import RunError
 from kit.refit.mixing import Mixing, mixing_of
 from kit.runs import Run, find_run
+from kit.settings import ModelSpec
 from kit.usercode import UserCode
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.competition import Competition, Kind
+from kit.competition import Competition
 from kit.dataset import AS_TEXT, data_digest, features_digest, read_raw
 from kit.errors import DataError
 from kit.features import apply_features, read_features
 from kit.images.attach import Images, with_sources
 from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.moments import datetime_format
+from kit.settings import Kind
 from kit.tables import read_chunks
 from kit.usercode import UserCode
 

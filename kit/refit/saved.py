@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.competition import Competition, ModelSpec
+from kit.competition import Competition
 from kit.errors import RunError
 from kit.execution.task import build_model
 from kit.metrics.transforms import transform_pair
@@ -25,6 +25,7 @@ from kit.models.base import Model
 from kit.refit.members import Mixed, Single, spec_of
 from kit.refit.mixing import Mixing
 from kit.runs import Run
+from kit.settings import ModelSpec
 from kit.usercode import UserCode
 
 Array = NDArray[np.float64]

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from kit.competition import Kind
 from kit.images.files import SUFFIXES
 from kit.moments import as_datetimes, datetime_format, is_day_first, spread
+from kit.settings import Kind
 
 ROWS = 200_000  # judged rows; counts of distinct values and counters see all rows
 _MOST = 0.95

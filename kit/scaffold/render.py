@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kit.competition import ProviderSpec
 from kit.providers.base import Description
 from kit.scaffold.facts import Inference, Inferred
+from kit.settings import ProviderSpec
 
 _WIDTH = 100
 _ALIGNED = 44  # assignments up to this length have their comment beside them, in one column

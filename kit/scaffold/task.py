@@ -12,13 +12,13 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competition import TaskType, Wants
 from kit.errors import ConfigError, counted, nearest
 from kit.registry import METRICS
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.look import SampleLook, TargetLook
 from kit.scaffold.roles import Targets
 from kit.scaffold.spelling import is_boolean, normal, number, respell
+from kit.settings import TaskType, Wants
 
 _CLASSES_OF_INTEGERS = 20
 _ROWS_PER_CLASS = 10

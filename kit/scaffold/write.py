@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from kit.atomic import disk_errors
-from kit.competition import CONFIG_NAME, Competition, ProviderSpec
+from kit.competition import CONFIG_NAME, Competition
 from kit.errors import ConfigError, KitError, ProviderError
 from kit.providers.base import Description, Progress, Provider, Tidies
 from kit.providers.manifest import write_manifest
@@ -26,6 +26,7 @@ from kit.scaffold.images import make_tables
 from kit.scaffold.infer import Inference, infer
 from kit.scaffold.render import render
 from kit.scaffold.templates import copy_template, template_path
+from kit.settings import ProviderSpec
 
 __all__ = ["create", "render"]
 

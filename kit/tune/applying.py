@@ -12,8 +12,9 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
 from kit.atomic import write_text
-from kit.competition import CONFIG_NAME, Competition, ModelSpec
+from kit.competition import CONFIG_NAME, Competition
 from kit.errors import ConfigError
+from kit.settings import ModelSpec
 
 
 def apply(root: Path, model: str, spec: ModelSpec) -> Path:

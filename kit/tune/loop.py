@@ -14,12 +14,13 @@ from optuna.trial import FrozenTrial
 
 import kit
 from kit.auto.loop import worker_count
-from kit.competition import Competition, ModelSpec
+from kit.competition import Competition
 from kit.config import build
 from kit.errors import ConfigError, RunError
 from kit.execution.context import context_factory
 from kit.execution.workers import Workers
 from kit.session import Session, open_session
+from kit.settings import ModelSpec
 from kit.tune.points import MODEL, Point, given, grid, known_good
 from kit.tune.rescoring import Candidate, MakeWorkers, rescore, rescored, seeds_of
 from kit.tune.search import Ended, Search, attributes_of, prefix_of

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kit.competition import ModelSpec
 from kit.config import toml_value
 from kit.dataset import Dataset
 from kit.errors import ConfigError, nearest
 from kit.execution.task import build_model
 from kit.portfolio import PORTFOLIO, choose
+from kit.settings import ModelSpec
 from kit.spaces import Choice, Range
 from kit.tune.space import RECIPE, Searched
 from kit.usercode import UserCode

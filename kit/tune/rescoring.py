@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from kit.competition import Competition, ModelSpec
+from kit.competition import Competition
 from kit.cv import Plan, locked, make_plan
 from kit.decision import fit_decision
 from kit.errors import ModelError, RunError
@@ -27,6 +27,7 @@ from kit.execution.task import result_path
 from kit.execution.workers import Workers
 from kit.scoring import score_record
 from kit.session import Session
+from kit.settings import ModelSpec
 from kit.tune.study import Study
 
 SEEDS = 2

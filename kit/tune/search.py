@@ -19,7 +19,6 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from kit.competition import ModelSpec
 from kit.config import build
 from kit.cv import Plan, finish, fold_score, locked, make_plan, start, take
 from kit.errors import DiskFull, KitError, ModelError, RunError
@@ -28,6 +27,7 @@ from kit.execution.task import FoldTask, result_path
 from kit.execution.workers import Finished, Workers
 from kit.runs import Run
 from kit.session import Session
+from kit.settings import ModelSpec
 from kit.tune.points import MODEL
 from kit.tune.space import Searched
 from kit.tune.study import Held, Method, Study

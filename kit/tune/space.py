@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from kit.competition import AxisSpec, Competition, ModelSpec
+from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.errors import ConfigError, nearest
 from kit.execution.task import build_model
@@ -22,6 +22,7 @@ from kit.models.base import Model
 from kit.portfolio import find_model
 from kit.preprocessing.columns import RECIPES
 from kit.registry import MODELS
+from kit.settings import AxisSpec, ModelSpec
 from kit.spaces import SPACES, Axis, Choice, Range
 from kit.usercode import UserCode
 

@@ -1,8 +1,8 @@
 """Columns of your own, made row by row, of what is known of a row on the day it is predicted.
 
 kit calls `features` once with the training rows and once with the test rows. It does not see the
-target: lags, moving averages and seasons of the target are made by kit inside each fold, as [series]
-in kit.toml says, because which of them are known depends on the fold and on the horizon.
+target: lags, moving averages and seasons of the target are made by kit inside each fold, as
+[series] in kit.toml says, because which of them are known depends on the fold and on the horizon.
 
 What helps here is the calendar and what was planned in advance. `kit check` tries the function out
 and tells you if it looks at other rows.

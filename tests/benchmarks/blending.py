@@ -13,8 +13,8 @@ import numpy as np
 
 from kit.blending.fit import METHODS, combine
 from kit.blending.level import Level
-from kit.competition import TaskType
 from kit.metrics.base import load_metric
+from kit.settings import TaskType
 
 METRICS: list[tuple[str, TaskType]] = [
     ("roc_auc", "binary"),

@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
-from kit.competition import Kind, TaskType
 from kit.kinds import assign_kinds, typed
 from kit.models.base import Problem
 from kit.models.lightgbm import LightGBM
@@ -38,6 +37,7 @@ from kit.models.linear import Linear
 from kit.preprocessing.columns import recipe
 from kit.preprocessing.generate import generated_linear, generated_tree
 from kit.preprocessing.shape import Shape
+from kit.settings import Kind, TaskType
 
 Array = NDArray[Any]
 PREP_A = {  # AutoGluon's learned portfolio: meant for generated features, as is B

@@ -10,13 +10,13 @@ from unittest.mock import Mock
 
 import pytest
 
-from kit.competition import ProviderSpec
 from kit.errors import AuthError, DataError, KitError, ProviderError, UnknownName
 from kit.metrics import load_metric
 from kit.providers.base import Contest, Provider, contest, load_provider
 from kit.providers.fetching import fetch_beside
 from kit.providers.manifest import compare, manifest, write_manifest
 from kit.providers.sample import names
+from kit.settings import ProviderSpec
 
 LOCAL_TOML = """
 schema = 1

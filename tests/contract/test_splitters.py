@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kit.competition import CVSpec
 from kit.errors import ConfigError
 from kit.registry import SPLITTERS
+from kit.settings import CVSpec
 from kit.splitters import check_splitter
 
 SPEC = CVSpec(splitter="mine", n_splits=4, block="5D", horizon="10D")

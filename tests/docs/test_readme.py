@@ -73,8 +73,8 @@ def test_registered_name_is_mentioned(name: str) -> None:
 
 
 def test_sample_competitions_are_those_there_are(tmp_path: Path) -> None:
-    from kit.competition import ProviderSpec
     from kit.providers.sample import SampleProvider
+    from kit.settings import ProviderSpec
 
     with pytest.raises(KitError) as caught:
         SampleProvider("nothing", ProviderSpec(name="sample"), tmp_path).describe()

@@ -11,9 +11,9 @@ import pytest
 from loopback_server import NOWHERE, Server
 from loopback_types import Naps, Patient, check_endpoints
 
-from kit.competition import ProviderSpec
 from kit.providers.kaggle import KaggleProvider, client
 from kit.providers.kaggle.client import Patience
+from kit.settings import ProviderSpec
 
 for each in environment.KaggleEnv:  # for the rest of the process, not for one test
     environment._env_to_endpoint[each] = NOWHERE

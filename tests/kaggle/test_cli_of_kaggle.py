@@ -14,9 +14,9 @@ import kagglesdk
 import pytest
 from loopback_server import Server
 
-from kit.competition import ProviderSpec
 from kit.export.names import dataset_metadata, kernel_metadata, names_of
 from kit.providers.kaggle import KaggleProvider
+from kit.settings import ProviderSpec
 
 
 def run(

@@ -11,11 +11,11 @@ from loopback_server import Server
 from loopback_types import Naps, Patient
 
 from kit.atomic import sha256
-from kit.competition import ProviderSpec
 from kit.errors import ProviderError, QuotaError, RefusedError
 from kit.providers.kaggle import KaggleProvider
 from kit.providers.kaggle.client import Patience
 from kit.providers.marks import file_mark, unmarked
+from kit.settings import ProviderSpec
 
 CONTENT = b"".join(b"%d,0.5\n" % n for n in range(50_000))
 

@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from kit.competition import Kind, TaskType
 from kit.models.base import Problem
 from kit.models.lightgbm import LightGBM
 from kit.models.linear import Linear
@@ -19,6 +18,7 @@ from kit.preprocessing.generate import GeneratedFeatures, generated_linear, gene
 from kit.preprocessing.keys import Columns, Levels
 from kit.preprocessing.made import Target, TargetMean
 from kit.preprocessing.shape import Shape
+from kit.settings import Kind, TaskType
 
 Array = NDArray[Any]
 KINDS: dict[str, Kind] = {"a": "numeric", "b": "numeric", "few": "numeric"}

@@ -24,7 +24,7 @@ import kit.preprocessing.columns
 from kit.blend import blend
 from kit.checks import check
 from kit.comparison import compare
-from kit.competition import Competition, CVSpec, ModelSpec
+from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.errors import ConfigError, FoldMismatch
 from kit.execution.context import FoldContext, load_context
@@ -37,6 +37,7 @@ from kit.preprocessing.columns import recipe
 from kit.registry import MODELS, SPLITTERS
 from kit.runs import Run
 from kit.session import open_session
+from kit.settings import CVSpec, ModelSpec
 from kit.splitters import check_splitter, make_folds
 
 Make = Callable[..., Competition]

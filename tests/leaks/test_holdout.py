@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kit.blend import blend
 from kit.checks import check
-from kit.competition import Competition, CVSpec
+from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.errors import ConfigError, DataError
 from kit.execution.context import load_context
@@ -20,6 +20,7 @@ from kit.folds import SEALED, Folds
 from kit.runs import Run
 from kit.selection import best_run
 from kit.session import open_session
+from kit.settings import CVSpec
 from kit.splitters import make_folds
 
 Make = Callable[..., Competition]

@@ -13,7 +13,7 @@ import pytest
 
 from kit.checks import check
 from kit.checks.nulls import NullScore
-from kit.competition import Competition, ProviderSpec
+from kit.competition import Competition
 from kit.decision import fit_decision
 from kit.metrics.base import load_metric
 from kit.permutation import copies, prove
@@ -21,6 +21,7 @@ from kit.permutation.chance import chance_band, shuffled
 from kit.providers.base import load_provider
 from kit.registry import MODELS
 from kit.scaffold.write import create
+from kit.settings import ProviderSpec
 
 Make = Callable[..., Competition]
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 import kit.preprocessing.columns
-from kit.competition import Competition, CVSpec
+from kit.competition import Competition
 from kit.errors import ConfigError
 from kit.execution.context import load_context
 from kit.execution.task import FoldTask, run_folds
 from kit.models.base import FoldRows
 from kit.portfolio import find_model
 from kit.preprocessing.series import SeriesFeatures
+from kit.settings import CVSpec
 from kit.splitters import check_splitter
 from kit.time_splitters import time_windows
 

@@ -15,12 +15,13 @@ from sklearn.metrics import roc_auc_score
 
 import kit.execution.task
 import kit.models.linear
-from kit.competition import Competition, ModelSpec
+from kit.competition import Competition
 from kit.execution.context import FoldContext, load_context
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask, run_folds
 from kit.preprocessing.score import TextScore
 from kit.preprocessing.text import TextSparse
+from kit.settings import ModelSpec
 
 Make = Callable[..., Competition]
 

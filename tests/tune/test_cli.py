@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kit.competition import CONFIG_NAME, Competition, ModelSpec
+from kit.competition import CONFIG_NAME, Competition
 from kit.errors import KitError
 from kit.runs import list_runs
+from kit.settings import ModelSpec
 from kit.tune import loop
 from kit.tune.applying import apply
 

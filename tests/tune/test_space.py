@@ -10,11 +10,12 @@ from typing import Any
 import optuna
 import pytest
 
-from kit.competition import Competition, ModelSpec
+from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.errors import KitError
 from kit.execution.task import build_model
 from kit.registry import MODELS
+from kit.settings import ModelSpec
 from kit.spaces import SOURCES, SPACES, Choice, Range
 from kit.tune.space import Searched, searched, space_of
 from kit.usercode import UserCode

@@ -15,10 +15,10 @@ from kit.auto.budget import Budget
 from kit.auto.job import Job, Turn
 from kit.auto.memory import available, estimate
 from kit.auto.schedule import fitting_share, seconds_needed
-from kit.competition import ModelSpec
 from kit.cv import Plan
 from kit.execution.results import FoldResult
 from kit.portfolio import Entry
+from kit.settings import ModelSpec
 
 
 def test_the_budget_counts_from_the_start_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

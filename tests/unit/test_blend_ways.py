@@ -23,9 +23,9 @@ from kit.blending.pool import Pool
 from kit.blending.saved import from_json, to_json
 from kit.blending.search import greedy_weights, hill_weights
 from kit.blending.weighted import Combination, Greedy, Weighted, ranks
-from kit.competition import TaskType
 from kit.errors import ConfigError, DataError
 from kit.metrics.base import load_metric
+from kit.settings import TaskType
 
 Array = NDArray[np.float64]
 METRICS: list[tuple[str, TaskType]] = [

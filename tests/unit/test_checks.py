@@ -13,12 +13,13 @@ import pytest
 
 from kit.checks import Finding, Report, check
 from kit.checks.catalogue import CATALOGUE
-from kit.competition import Competition, ProviderSpec
+from kit.competition import Competition
 from kit.errors import ConfigError
 from kit.execution.context import load_context
 from kit.providers.base import load_provider
 from kit.providers.sample import _SETS
 from kit.scaffold.write import create
+from kit.settings import ProviderSpec
 
 Make = Callable[..., Competition]
 N, N_TEST = 240, 120

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.competition import ModelSpec
 from kit.errors import ConfigError
 from kit.execution.task import build_model
 from kit.models.base import Problem
 from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.mlp import MLP
 from kit.models.neural.training import start
+from kit.settings import ModelSpec
 from kit.usercode import UserCode
 
 pytestmark = [pytest.mark.neural, pytest.mark.filterwarnings("ignore")]  # tensorflow's own warnings

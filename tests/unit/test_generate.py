@@ -13,7 +13,6 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from kit.competition import Kind
 from kit.preprocessing import generate
 from kit.preprocessing.candidates import PIECES
 from kit.preprocessing.columns import recipe
@@ -22,6 +21,7 @@ from kit.preprocessing.keys import Columns, Levels
 from kit.preprocessing.made import Arithmetic, Group, Target, TargetMean
 from kit.preprocessing.selection import above_noise, without_doubles
 from kit.preprocessing.shape import Shape
+from kit.settings import Kind
 
 Array = NDArray[Any]
 N, N_NEW = 400, 40

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from kit.competition import Competition, ImageSpec
+from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.errors import ConfigError, DataError, DiskFull, MissingDependency
 from kit.images import decode as decoding
@@ -31,6 +31,7 @@ from kit.images.embeddings import Stopped, embedded, embedding, embedding_path
 from kit.images.files import ImageFolder
 from kit.images.store import BLOCK, Store, described, store_files, store_pixels
 from kit.images.torch_weights import read_torch_weights
+from kit.settings import ImageSpec
 
 Made = Callable[..., Competition]
 

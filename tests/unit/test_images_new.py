@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from kit.competition import Competition, ProviderSpec
+from kit.competition import Competition
 from kit.providers.local import LocalProvider
 from kit.scaffold.facts import Inference
 from kit.scaffold.write import create
+from kit.settings import ProviderSpec
 
 
 def picture(k: int, side: int = 80, mode: str = "RGB") -> bytes:

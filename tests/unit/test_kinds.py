@@ -11,11 +11,12 @@ import pytest
 
 from kit.checks.material import Material
 from kit.checks.schema import lost_values, other_types
-from kit.competition import Competition, Kind
+from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.moments import datetime_format
 from kit.scaffold.infer import infer
 from kit.scaffold.kinds import guess_kind
+from kit.settings import Kind
 
 RNG = np.random.default_rng(0)
 

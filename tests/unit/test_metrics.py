@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kit.competition import TaskType
 from kit.errors import ConfigError, DataError, UnknownName
 from kit.metrics import Metric, UndefinedMetric, load_metric
+from kit.settings import TaskType
 
 # binary: 3 of 5 right, 2 hits, 1 false alarm, 1 miss
 Y, LABELS = np.array([1, 1, 1, 0, 0]), np.array([1, 1, 0, 1, 0])

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import clone
 
-from kit.competition import Kind
 from kit.errors import ConfigError
 from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
@@ -19,6 +18,7 @@ from kit.preprocessing.columns import Shape, recipe
 from kit.preprocessing.dates import DateParts
 from kit.preprocessing.numeric import SmoothClip
 from kit.preprocessing.text import TextNumbers, TextSparse
+from kit.settings import Kind
 
 KINDS: dict[str, Kind] = {
     "number": "numeric",

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from kit.competition import ProviderSpec
 from kit.errors import ConfigError, DiskFull, ProviderError
 from kit.providers import unpacking as module
 from kit.providers.local import LocalProvider
+from kit.settings import ProviderSpec
 
 
 def provider(tmp_path: Path, **spec: str) -> LocalProvider:

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.competition import Competition, ProviderSpec
+from kit.competition import Competition
 from kit.errors import ConfigError, DiskFull, ProviderError, UnknownName
 from kit.providers.base import Description
 from kit.scaffold.facts import Inference
 from kit.scaffold.templates import template_path
 from kit.scaffold.write import create, render
+from kit.settings import ProviderSpec
 
 SPEC = ProviderSpec(name="local", source="../files")
 

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kit.competition import ModelSpec
 from kit.errors import KitError
 from kit.execution.task import build_model
 from kit.models.base import make_model
 from kit.portfolio import DRAWS, PORTFOLIO, draws, find_model
 from kit.registry import MODELS
+from kit.settings import ModelSpec
 from kit.spaces import SPACES, Choice, Range, draw
 from kit.usercode import UserCode
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kit.competition import CVSpec
 from kit.errors import ConfigError, DataError, UnknownName
+from kit.settings import CVSpec
 from kit.splitters import Folds, make_folds
 
 N = 120

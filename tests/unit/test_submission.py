@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.competition import Competition, ProviderSpec
+from kit.competition import Competition
 from kit.decision import Decision
 from kit.errors import (
     AuthError,
@@ -28,6 +28,7 @@ from kit.errors import (
 )
 from kit.providers.base import Limits, Submitted
 from kit.runs import Run, prediction_columns, publish
+from kit.settings import ProviderSpec
 from kit.submission import build, read_receipts, refresh, sending, submit, validate
 
 IDS = ("a", "b", "c")

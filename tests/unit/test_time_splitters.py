@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.competition import CVSpec
 from kit.errors import ConfigError, DataError
 from kit.folds import Folds
+from kit.settings import CVSpec
 from kit.splitters import make_folds
 
 DAYS = pd.Series(pd.date_range("2024-01-01", periods=100))

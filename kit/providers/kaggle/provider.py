@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.competition import ProviderSpec
 from kit.errors import AuthError, ProviderError, RefusedError
 from kit.providers.base import (
     Attempt,
@@ -23,6 +22,7 @@ from kit.providers.base import (
     Standing,
     Submitted,
 )
+from kit.settings import ProviderSpec
 
 if TYPE_CHECKING:
     from kit.providers.kaggle.client import Client

@@ -1,0 +1,333 @@
+"""The schema of `kit.toml`, as frozen dataclasses. Nothing here is computed.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from pathlib import PureWindowsPath
+from typing import Annotated, Any, Literal
+
+from kit.config import Within, apply_overrides, build
+from kit.errors import ConfigError
+from kit.registry import PROVIDERS
+from kit.series import SeriesSpec, check_series
+
+MAX_FOLDS = 127  # int8
+
+TaskType = Literal["binary", "multiclass", "multilabel", "regression", "multitarget"]
+Kind = Literal["numeric", "category", "datetime", "text", "code", "image", "id"]
+Wants = Literal["label", "probability", "value"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What the competition is called."""
+
+    slug: str
+    title: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderSpec:
+    """Who hands out the data and takes the submissions.
+
+    `source` is the provider's own address (a path for `local`, a name for `sample`); `solution` a
+    file with the hidden answers, read by `local` only when it grades.
+    """
+
+    name: str = "local"
+    source: str = ""
+    solution: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """File names below `data/raw`."""
+
+    train: str = "train.csv"
+    test: str = "test.csv"
+    sample_submission: str = "sample_submission.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Roles and kinds of the columns. Names are as in the file, without blanks around them.
+
+    `id` is empty where the train file has no id (rows are numbered then); `test_id` is the id
+    column of the test file where it has another name, or empty where the test file has none (its
+    rows are then taken in the order of the sample submission). `weight` is a number column of the
+    train file: how much a row counts in the score; it is no feature. `drop` lists columns that are
+    not used. `kinds` lists every feature that is not plainly numeric; "id" means: never a feature.
+    """
+
+    id: str = ""
+    test_id: str | None = None  # None: same name as `id`
+    target: tuple[str, ...] = ()
+    group: str | None = None
+    time: str | None = None
+    weight: str | None = None
+    drop: tuple[str, ...] = ()
+    kinds: dict[str, Kind] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """Where the images of a column of kind "image" are, and how they are kept.
+
+    `train` and `test` name files below `data/raw`, in zips too; `{}` stands for the value of
+    `column` (empty: of the column itself). `pixels` ("pixel{}") makes one image of the columns of
+    that name, `{}` being numbers; `top` is then the brightest value. `size` is pixels per side,
+    `channels` 1 for gray and 3 for colours. `backbone` turns images into numbers for models of
+    tables: see `kit.images.backbones`.
+    """
+
+    column: str = ""
+    train: str = "{}"
+    test: str = "{}"
+    pixels: str = ""
+    top: Annotated[int, Within(1)] = 255
+    size: Annotated[int, Within(1, 1024)] = 224
+    channels: Literal[1, 3] = 3
+    backbone: str = "pixels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """What is predicted and how it is scored.
+
+    `classes` are the target's labels as spelled in the train file, in the order of the class codes
+    0..K-1; for `binary` the second one is the positive class. Empty for regression and multilabel.
+    """
+
+    type: TaskType
+    metric: str
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionSpec:
+    """What the submission file holds besides the id column.
+
+    `columns` are the sample submission's columns after the id. With one probability column per
+    class `columns` and `classes` run in parallel: `classes[i]` is the class of `columns[i]`.
+    `labels` is how the classes (in the order of `task.classes`) are spelled in the submission;
+    empty: as in the train file.
+    """
+
+    wants: Wants
+    id: str = "id"
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CVSpec:
+    """How models are validated.
+
+    `models` is what `kit cv` validates when none is named; empty: the short list of the portfolio.
+    `splitter` is a registered name, `module:attribute` of the competition's `splits.py`, or "file":
+    then `folds.parquet` in the competition's folder, a teammate's perhaps, is the truth.
+    `block` is the length of the validation blocks of the splitter `time_blocks`, `horizon` that of
+    the windows of `time_windows` and `group_time` (as long as the test period), `gap` the distance
+    in time kept free before (`time_blocks`: around) what is scored; all as pandas reads durations
+    ("11D"), see `kit.time_splitters`. `early_stopping`: "inner" holds out a part of the training
+    rows; "cross" trains all folds side by side and stops each where the other folds are best
+    together (models that cannot, and folds in time order, use "inner"); "fold" uses the scored
+    fold itself, which is optimistic and marked `*` wherever the score is shown.
+    `holdout` is the share of the rows that is sealed: no fold, threshold or blend ever sees them,
+    and each run shows its score on them once; 0: none.
+    """
+
+    splitter: str = "kfold"
+    n_splits: Annotated[int, Within(2, MAX_FOLDS)] = 5
+    seed: Annotated[int, Within(0, 2**32 - 1)] = 42  # what NumPy takes
+    block: str = ""
+    horizon: str = ""
+    gap: str = ""
+    models: tuple[str, ...] = ()
+    early_stopping: Literal["inner", "cross", "fold"] = "inner"
+    holdout: Annotated[float, Within(0, 0.5)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A configured model: `use` is a registered name or `module:attribute` (default: its key).
+
+    `recipe` names how columns are prepared; empty: as the model's family asks for. `pseudo_labels`
+    is a probability between 0.5 and 1: every fold is fitted a second time with the test rows that
+    its first model is so sure of; 0: off (see `kit.execution.pseudo`).
+    """
+
+    use: str = ""
+    recipe: str = ""
+    pseudo_labels: float = 0.0
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSpec:
+    """How texts are read.
+
+    `encoder` is the folder of a pretrained sentence encoder, below the competition's or absolute;
+    empty: that of the installed package (extra `pretrained`).
+    """
+
+    encoder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSpec:
+    """Findings of `kit check` that are known and accepted."""
+
+    mute: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionSpec:
+    """Where folds run. `threads` and `workers` 0: as many as the machine has cores."""
+
+    executor: Literal["here", "processes"] = "here"
+    workers: int = 0
+    threads: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisSpec:
+    """What `kit tune` may set a parameter to: `[tune.<model>.<parameter>]`.
+
+    What is not given stays as in the model's own space (`kit tune MODEL --show-space`).
+
+    Attributes:
+        low, high: ends of a range.
+        log: search evenly on the logarithmic scale.
+        choices: these values instead of a range; a single one is kept fixed.
+        when: other parameters and the value they must have for this one to be searched.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool | None = None
+    choices: tuple[Any, ...] = ()
+    when: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The whole of `kit.toml`."""
+
+    schema: int
+    competition: About
+    task: TaskSpec
+    submission: SubmissionSpec
+    provider: ProviderSpec = field(default_factory=ProviderSpec)
+    files: Files = field(default_factory=Files)
+    columns: Columns = field(default_factory=Columns)
+    images: dict[str, ImageSpec] = field(default_factory=dict)
+    cv: CVSpec = field(default_factory=CVSpec)
+    series: SeriesSpec | None = None
+    models: dict[str, ModelSpec] = field(default_factory=dict)
+    text: TextSpec = field(default_factory=TextSpec)
+    tune: dict[str, dict[str, AxisSpec]] = field(default_factory=dict)
+    check: CheckSpec = field(default_factory=CheckSpec)
+    execution: ExecutionSpec = field(default_factory=ExecutionSpec)
+
+
+def read_settings(table: Mapping[str, Any]) -> Settings:
+    """The typed form of the whole table; messages begin with the key."""
+    found = table.get("schema")
+    if found is None:
+        raise ConfigError("schema is missing. Write `schema = 1` above the first table")
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise ConfigError(f"schema must be the number 1. Received: {found!r}")
+    if found != 1:
+        raise ConfigError(
+            f"schema must be 1. Received: {found}. "
+            "A newer kit may have written it: `pip install -U` kit."
+        )
+    settings: Settings = build(Settings, table, "")
+    _check(settings)
+    return settings
+
+
+def blamed(written: Mapping[str, Any], flags: Iterable[str], message: str) -> list[str]:
+    """The flags without which this very error would not come."""
+    found = []
+    for flag in flags:
+        table = deepcopy(dict(written))
+        apply_overrides(table, (other for other in flags if other != flag))
+        try:
+            read_settings(table)
+        except ConfigError as error:
+            if str(error) == message:
+                continue
+        found.append(flag)
+    return found
+
+
+def _check(settings: Settings) -> None:
+    """Contradictions that types cannot express."""
+    columns, task, submission = settings.columns, settings.task, settings.submission
+    try:
+        PROVIDERS.check(settings.provider.name)
+    except ConfigError as error:
+        raise type(error)(f"provider.name: {error}") from None
+    for key, name in asdict(settings.files).items():
+        path = PureWindowsPath(name)  # knows both separators
+        if path.anchor or ".." in path.parts:
+            raise ConfigError(f"files.{key} must be a name below data/raw. Received: {name!r}")
+    for name in settings.images:
+        if columns.kinds.get(name) != "image":
+            raise ConfigError(f'images.{name}: columns.kinds must say {name} = "image"')
+    if not columns.target:
+        raise ConfigError("columns.target is empty; name the column(s) to predict")
+    for key, used in (("target", columns.target), ("id", (columns.id, columns.test_id))):
+        for name in {*columns.drop} & {*used}:
+            raise ConfigError(
+                f"columns.drop lists {name!r}, which columns.{key} names: a model never sees it "
+                "anyway. Take it out of columns.drop"
+            )
+    if 0 < settings.cv.holdout < 1 / MAX_FOLDS:
+        raise ConfigError(
+            f"cv.holdout must be 0 (none) or between 0.01 and 0.5. Received: {settings.cv.holdout}"
+        )
+    many = task.type in ("multilabel", "multitarget")
+    if many != (len(columns.target) > 1):
+        raise ConfigError(
+            f"task.type {task.type!r} and columns.target {list(columns.target)} disagree: "
+            f"{'several columns are' if many else 'one column is'} expected"
+        )
+    if task.type in ("binary", "multiclass"):
+        few, found = (task.type == "binary"), len(task.classes)
+        if (found != 2) if few else (found < 3):
+            raise ConfigError(
+                f"task.classes must list {'two' if few else 'three or more'} labels for "
+                f"task.type {task.type!r}. Received: {list(task.classes)}"
+            )
+    if settings.series is not None:
+        check_series(
+            settings.series,
+            time=columns.time,
+            target=columns.target,
+            task=task.type,
+            unused=columns.drop,
+        )
+    twice = [label for label, count in Counter(task.classes).items() if count > 1]
+    if twice:
+        raise ConfigError(f"task.classes lists {twice[0]!r} twice")
+    if submission.classes and len(submission.classes) != len(submission.columns):
+        raise ConfigError(
+            f"submission.columns and submission.classes must run in parallel; "
+            f"{len(submission.columns)} columns and {len(submission.classes)} classes found"
+        )
+    if submission.labels and len(submission.labels) != len(task.classes):
+        raise ConfigError(
+            f"submission.labels must have one spelling per task.classes. "
+            f"Received: {list(submission.labels)}"
+        )
