@@ -7,13 +7,10 @@ earlier call -> the missing ones, wherever they run -> score -> publish.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,59 +18,18 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-import kit
 from kit.atomic import disk_errors
 from kit.decision import default_decision, fit_decision
 from kit.errors import ConfigError, KitError, RunError
 from kit.execution.context import FoldContext
 from kit.execution.results import FoldResult, read_result
-from kit.execution.task import FoldTask, build_model, family_of, result_path
+from kit.execution.task import FoldTask, result_path
+from kit.folds import Folds
 from kit.metrics.transforms import transform_pair
-from kit.models.base import Model
-from kit.portfolio import find_model
-from kit.preprocessing.columns import recipe_facts
+from kit.plan import Plan, make_plan
 from kit.runs import Run, ignore, list_runs, prediction_columns, publish
 from kit.scoring import holdout_record, score_record
 from kit.session import Event, Session, code_files, run_facts
-from kit.settings import ModelSpec
-
-CROSS_CELLS = 500_000_000
-"""Up to so many cells (rows x columns x folds) all folds are trained side by side."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """One run before it is computed."""
-
-    model: str
-    spec: ModelSpec
-    params: Mapping[str, Any]
-    hash: str
-    seed: int
-    early_stopping: str
-    partial: Path
-    n_folds: int
-    keep_models: bool = False
-    threads: int = 1
-
-    def tasks(self, folds: Sequence[int], deadline: float | None = None) -> list[FoldTask]:
-        """The descriptions of these folds: one for all that are trained together, or one each."""
-        together = self.early_stopping == "cross"
-        groups = [tuple(range(self.n_folds))] if together else [(fold,) for fold in folds]
-        return [
-            FoldTask(
-                model=self.model,
-                spec=self.spec,
-                folds=group,
-                seed=self.seed,
-                threads=self.threads,
-                early_stopping=self.early_stopping,
-                results=self.partial,
-                models=self.partial / "models" if self.keep_models else None,
-                deadline=deadline,
-            )
-            for group in (groups if folds else [])
-        ]
 
 
 def cross_validate(session: Session, model: str, *, repeat: int = 0) -> Run | None:
@@ -131,73 +87,6 @@ def finish(session: Session, plan: Plan, results: Mapping[int, FoldResult]) -> R
     shutil.rmtree(plan.partial, ignore_errors=True)
     session.listen(Event(kind="done", model=plan.model, run=run))
     return run
-
-
-def make_plan(
-    session: Session, model: str, *, repeat: int = 0, spec: ModelSpec | None = None
-) -> Plan:
-    """Resolve a model and hash everything its predictions depend on.
-
-    Args:
-        session: an open session.
-        model: see `cross_validate`.
-        repeat: so many is added to the models' seed; the folds stay.
-        spec: the configuration, where `model` is only what to call it.
-
-    Raises:
-        UnknownName, ConfigError: the model or one of its parameters does not exist.
-    """
-    competition, context = session.competition, session.context
-    spec = spec or find_model(competition, model)
-    unfitted = build_model(spec, model, context.code)
-    params = unfitted.get_params(deep=False)
-    stopping = _stopping(session.early_stopping, unfitted, context)
-    cv, digests = competition.settings.cv, context.dataset.digests
-    own = spec.use.partition(":")[0] if ":" in spec.use else ""
-    facts = {
-        "kit": kit.__version__,
-        "data": digests["data"],
-        "features": digests["features"],
-        "folds": context.folds.digest,
-        "metric": context.metric.name,
-        **({"metric code": context.metric.code} if context.metric.code else {}),
-        "transform": context.metric.transform,
-        "deviation": context.metric.deviation,
-        "use": spec.use,
-        "code": context.code.digest(own) if own else "",
-        "recipe": spec.recipe,
-        **recipe_facts(spec.recipe or family_of(unfitted), context.dataset.encoder),
-        **({"pseudo_labels": spec.pseudo_labels} if spec.pseudo_labels else {}),
-        "params": {key: repr(value) for key, value in sorted(params.items())},
-        "seed": cv.seed + repeat,
-        "early_stopping": stopping,
-    }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
-    return Plan(
-        model=f"{model}.{repeat + 1}" if repeat else model,
-        spec=spec,
-        params=params,
-        hash=digest,
-        seed=cv.seed + repeat,
-        early_stopping=stopping,
-        partial=competition.runs / ".partial" / digest,
-        n_folds=context.folds.n_splits,
-        keep_models=session.keep_models,
-        threads=session.threads,
-    )
-
-
-def _stopping(asked: str, unfitted: Model, context: FoldContext) -> str:
-    """How a model really stops.
-
-    Side by side all folds are in memory at once, so very large data are validated fold by fold;
-    and folds in time order must not learn from later ones where to stop.
-    """
-    if asked != "cross" or not unfitted.stops_early:
-        return asked if unfitted.stops_early else "none"
-    cells = context.dataset.X.shape[0] * context.dataset.X.shape[1] * context.folds.n_splits
-    fits = cells <= CROSS_CELLS and not context.folds.forward and context.folds.n_splits > 1
-    return "cross" if unfitted.crosses and fits else "inner"
 
 
 @contextmanager
@@ -305,7 +194,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
     for result in results:
         oof[result.rows] = result.oof
     link, unlink = transform_pair(metric.transform, data.task)
-    test = unlink(np.mean([link(result.test) for result in results], axis=0))
+    test = unlink(np.mean([link(result.test) for result in _latest(folds, results)], axis=0))
     fitted = fit_decision(metric, data.task, data.truth, oof, folds.fold)
     names = prediction_columns(data.outputs)
     used = folds.fold >= 0
@@ -313,17 +202,15 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "oof": _frame(data.ids[used], oof[used], names, folds.fold[used]),
         "test": _frame(data.test_ids, test, names),
     }
-    holdout = None
+    holdout = {}
     if len(rows := folds.sealed):
-        sealed = unlink(np.mean([link(result.sealed) for result in results], axis=0))
+        sealed = unlink(np.mean([link(r.sealed) for r in _latest(folds, results)], axis=0))
         frames["holdout"] = _frame(data.ids[rows], sealed, names)
-        holdout = holdout_record(metric, fitted.decision, data.y[rows], sealed)
+        holdout = {"holdout": holdout_record(metric, fitted.decision, data.truth[rows], sealed)}
     cut = sorted(result.fold for result in results if result.cut)
     record = {
         # where time ran out other predictions came out than the plan alone decides
-        "hash": hashlib.sha256(plan.hash.encode() + test.tobytes()).hexdigest()[:32]
-        if cut
-        else plan.hash,
+        "hash": _hash_of_cut(plan.hash, test) if cut else plan.hash,
         "plan": plan.hash,
         "cut": cut,
         "kind": "cv",
@@ -334,7 +221,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "transductive": plan.spec.pseudo_labels > 0,  # its models have seen the test rows
         **run_facts(session.competition, session.context),
         "score": score_record(fitted, metric),
-        **({"holdout": holdout} if holdout else {}),
+        **holdout,
         "decision": fitted.decision.to_json(),
         "seed": plan.seed,
         "params": {key: _plain(value) for key, value in plan.params.items()},
@@ -361,6 +248,16 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         models=models if models.is_dir() else None,
         curves={str(r.fold): dict(r.curve) for r in results if r.curve},
     )
+
+
+def _hash_of_cut(plan: str, test: NDArray[np.float64]) -> str:
+    """The hash of a run that the clock cut short: of its plan and of what it predicts."""
+    return hashlib.sha256(plan.encode() + test.tobytes()).hexdigest()[:32]
+
+
+def _latest(folds: Folds, results: list[FoldResult]) -> list[FoldResult]:
+    """The folds whose models predict new rows: where folds go forward, the last one knows most."""
+    return [max(results, key=lambda result: result.fold)] if folds.forward else results
 
 
 def _frame(

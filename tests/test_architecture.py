@@ -55,6 +55,7 @@ LAYERS = (
     ("session",),
     (
         "cv",
+        "plan",
         "blend",
         "blending",
         "comparison",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from kit.cv import Plan
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask
+from kit.plan import Plan
 from kit.portfolio import Entry
 
 _GRACE = 1.5  # times its time: then a model that ignores its limit is ended

@@ -15,10 +15,11 @@ from contextlib import ExitStack
 from kit.auto.budget import Budget
 from kit.auto.job import Job, Turn
 from kit.auto.memory import available, estimate
-from kit.cv import Plan, finish, locked, make_plan, start, take
+from kit.cv import finish, locked, start, take
 from kit.errors import DiskFull, KitError
 from kit.execution.task import FoldTask, build_model, family_of
 from kit.execution.workers import Finished, Workers
+from kit.plan import Plan, make_plan
 from kit.portfolio import Entry
 from kit.runs import Run
 from kit.session import Session

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kit.competition import Competition
-from kit.cv import Plan, locked, make_plan
+from kit.cv import locked
 from kit.decision import fit_decision
 from kit.errors import ModelError, RunError
 from kit.execution.context import load_folds
@@ -25,6 +25,7 @@ from kit.execution.prepared import PreparedFolds
 from kit.execution.results import FoldResult, read_result
 from kit.execution.task import result_path
 from kit.execution.workers import Workers
+from kit.plan import Plan, make_plan
 from kit.scoring import score_record
 from kit.session import Session
 from kit.settings import ModelSpec

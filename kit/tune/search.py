@@ -20,11 +20,12 @@ import optuna
 from optuna.trial import TrialState
 
 from kit.config import build
-from kit.cv import Plan, finish, fold_score, locked, make_plan, start, take
+from kit.cv import finish, fold_score, locked, start, take
 from kit.errors import DiskFull, KitError, ModelError, RunError
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask, result_path
 from kit.execution.workers import Finished, Workers
+from kit.plan import Plan, make_plan
 from kit.runs import Run
 from kit.session import Session
 from kit.settings import ModelSpec

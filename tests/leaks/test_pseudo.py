@@ -13,11 +13,12 @@ from scipy import sparse
 
 import kit.execution.task
 from kit.competition import Competition
-from kit.cv import cross_validate, make_plan
+from kit.cv import cross_validate
 from kit.errors import ConfigError, ModelError
 from kit.execution.pseudo import confident, with_pseudo_labels
 from kit.execution.task import FoldTask, run_folds
 from kit.models.base import FoldRows, Model
+from kit.plan import make_plan
 from kit.refit.final import refit
 from kit.runs import Run
 from kit.session import open_session

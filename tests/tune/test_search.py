@@ -13,9 +13,10 @@ from optuna.trial import TrialState
 
 from kit.blend import blend
 from kit.competition import Competition
-from kit.cv import cross_validate, locked, make_plan
+from kit.cv import cross_validate, locked
 from kit.errors import KitError
 from kit.execution.task import run_folds
+from kit.plan import make_plan
 from kit.refit.members import spec_of
 from kit.runs import list_runs
 from kit.session import open_session

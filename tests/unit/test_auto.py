@@ -15,8 +15,8 @@ from kit.auto.budget import Budget
 from kit.auto.job import Job, Turn
 from kit.auto.memory import available, estimate
 from kit.auto.schedule import fitting_share, seconds_needed
-from kit.cv import Plan
 from kit.execution.results import FoldResult
+from kit.plan import Plan
 from kit.portfolio import Entry
 from kit.settings import ModelSpec
 

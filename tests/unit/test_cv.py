@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 
 from kit.competition import Competition
-from kit.cv import check_models, cross_validate, make_plan
+from kit.cv import check_models, cross_validate
 from kit.errors import ConfigError, FoldMismatch, ModelError, UnknownName, UserCodeError
 from kit.execution.results import FoldResult, read_result, write_result
 from kit.execution.task import FoldTask
 from kit.folds import Folds
+from kit.plan import make_plan
 from kit.runs import Run, list_runs
 from kit.session import Event, open_session
 
