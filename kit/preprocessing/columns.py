@@ -51,6 +51,9 @@ from kit.pretrained.folder import encoder_digest, encoder_folder
 Step = tuple[str, Any, Any]  # name, transformer, columns or a selector of columns
 
 _NUMBERS = make_column_selector(dtype_include="number")
+_HUSHED = 0.1
+"""Scale of the table beside texts in linear models. 7,600 tweets with a keyword, log loss over five
+folds: .453 as it is, .447 at 0.3, .441 at 0.1, .444 at 0.03; and a tenth of the time."""
 _LEVELS = make_column_selector(dtype_include="category")
 
 
@@ -141,7 +144,13 @@ def _linear(shape: Shape, more: Sequence[Step] = ()) -> ColumnTransformer:
         ]
     )
     table = Pipeline([("expand", expand), ("scale", scale)])
+    if texts:  # each text has length 1: beside it a scaled table of many columns is too loud
+        table.steps.append(("hush", FunctionTransformer(_hushed)))
     return ColumnTransformer([("table", table, [*shape.kinds]), *texts])
+
+
+def _hushed(X: Any) -> Any:
+    return X * np.float32(_HUSHED)
 
 
 def _means(shape: Shape) -> list[Step]:
