@@ -46,7 +46,7 @@ class Inferred:
     sure: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Inference:
     """Everything inferred, and the questions that are left, each with the flag that settles it.
 
