@@ -6,7 +6,7 @@ Owns: the rules below, nothing else. The first that fits wins.
 datetime   95 % of the values are dates of one format; whole numbers only where 8 digits read as
            a date and the name says so
 numeric    numbers; strings of which 95 % are numbers
-text       several words per value, mostly different values
+text       lists of items; several words per value, mostly different values
 id         unique per row without structure, or numbers that just count up: never a feature
 code       strings of letters, digits and separators such as "B/45/S", most with a digit, that
            seldom come again
@@ -23,6 +23,7 @@ import pandas as pd
 
 from kit.competition import Kind
 from kit.moments import as_datetimes, datetime_format, is_day_first, spread
+from kit.preprocessing.tokens import items
 
 ROWS = 200_000  # judged rows; counts of distinct values and counters see all rows
 _MOST = 0.95
@@ -112,7 +113,8 @@ def _string(text: pd.Series, n_rows: int, name: str) -> Guess:
         return _date(format_, some)
     counted = f"{distinct} different in {len(text)} values"
     guess = (
-        _text(some, distinct / len(text), counted)
+        _list(some, distinct / len(text), counted)
+        or _text(some, distinct / len(text), counted)
         or _string_id(some, distinct, len(text), n_rows)
         or _code(some, distinct, len(text), counted)
     )
@@ -131,6 +133,14 @@ def _date(format_: str, some: pd.Series) -> Guess:
             kind="datetime", because=because + " (day and month may be swapped)", sure=False
         )
     return Guess(kind="datetime", because=because, sure=not is_day_first(format_))
+
+
+def _list(some: pd.Series, differing: float, counted: str) -> Guess | None:
+    held = [items(value) for value in some]
+    if differing <= 0.1 or sum(len(found) > 1 for found in held) < len(held) / 2:
+        return None
+    each = sum(map(len, held)) / len(held)
+    return Guess(kind="text", because=f"lists of {each:.1f} items, {counted}")
 
 
 def _text(some: pd.Series, differing: float, counted: str) -> Guess | None:
