@@ -28,4 +28,4 @@ def find_template(train: pd.DataFrame, kinds: Mapping[str, str]) -> str:
 
 def _words(column: pd.Series) -> float:
     known = column.dropna().astype("str")
-    return float(spread(known, _ROWS).str.split().str.len().mean()) if len(known) else 0.0
+    return float(spread(known, _ROWS).str.count(r"\S+").mean()) if len(known) else 0.0
