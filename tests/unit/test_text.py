@@ -69,7 +69,7 @@ def test_words_pairs_and_pieces_are_those_of_the_training_rows() -> None:
 def test_a_misspelt_word_shares_pieces_with_the_right_one() -> None:
     fitted = TextSparse().fit(texts(*["earthquake", "robin"] * 5))
     right, wrong, other = fitted.transform(texts("earthquake", "earthquak", "robin")).toarray()
-    assert right @ wrong > 0.5 * (right @ right)
+    assert right @ wrong > 0.3 * (right @ right)
     assert right @ other == 0
     plain = TextSparse(pieces=0).fit(texts(*["earthquake", "robin"] * 5))
     assert plain.transform(texts("earthquak")).nnz == 0
