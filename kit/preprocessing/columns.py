@@ -72,6 +72,9 @@ HISTORY, SEQUENCE, SERIES = (
 Step = tuple[str, Any, Any]  # name, transformer, columns or a selector of columns
 
 _NUMBERS = make_column_selector(dtype_include="number")
+_HUSHED = 0.1
+"""Scale of the table beside texts in linear models. 7,600 tweets with a keyword, log loss over five
+folds: .453 as it is, .447 at 0.3, .441 at 0.1, .444 at 0.03; and a tenth of the time."""
 _LEVELS = make_column_selector(dtype_include="category")
 
 
@@ -194,8 +197,11 @@ def _linear(shape: Shape, more: Sequence[Step] = ()) -> ColumnTransformer:
     )
     images = image_steps(shape.of("image"), scaled=True)
     dense = [name for name, kind in shape.kinds.items() if kind != "image"]
-    table: list[Step] = [("table", Pipeline([("expand", expand), ("scale", scale)]), dense)]
-    return ColumnTransformer([*(table if dense else []), *texts, *images])
+    table = Pipeline([("expand", expand), ("scale", scale)])
+    if texts:  # each text has length 1: beside it a scaled table of many columns is too loud
+        table.steps.append(("hush", FunctionTransformer(_hushed)))
+    tables: list[Step] = [("table", table, dense)] if dense else []
+    return ColumnTransformer([*tables, *texts, *images])
 
 
 def _image(shape: Shape) -> ColumnTransformer:
@@ -207,6 +213,10 @@ def _image(shape: Shape) -> ColumnTransformer:
 
 def _components(shape: Shape) -> list[Step]:
     return image_steps(shape.of("image"), components=COMPONENTS, seed=shape.seed)
+
+
+def _hushed(X: Any) -> Any:
+    return X * np.float32(_HUSHED)
 
 
 def _means(shape: Shape) -> list[Step]:

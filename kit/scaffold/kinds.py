@@ -7,7 +7,7 @@ datetime   95 % of the values are dates of one format; whole numbers only where 
            a date and the name says so
 numeric    numbers; strings of which 95 % are numbers
 image      95 % of the values end like the names of images
-text       several words per value, mostly different values
+text       lists of items; several words per value, mostly different values
 id         unique per row without structure, or numbers that just count up: never a feature
 code       strings of letters, digits and separators such as "B/45/S", most with a digit, that
            seldom come again
@@ -24,6 +24,7 @@ import pandas as pd
 
 from kit.images.files import SUFFIXES
 from kit.moments import as_datetimes, datetime_format, is_day_first, spread
+from kit.preprocessing.tokens import items
 from kit.settings import Kind
 
 ROWS = 200_000  # judged rows; counts of distinct values and counters see all rows
@@ -116,7 +117,8 @@ def _string(text: pd.Series, n_rows: int, name: str) -> Guess:
         return _date(format_, some)
     counted = f"{distinct} different in {len(text)} values"
     guess = (
-        _text(some, distinct / len(text), counted)
+        _list(some, distinct / len(text), counted)
+        or _text(some, distinct / len(text), counted)
         or _string_id(some, distinct, len(text), n_rows)
         or _code(some, distinct, len(text), counted)
     )
@@ -135,6 +137,14 @@ def _date(format_: str, some: pd.Series) -> Guess:
             kind="datetime", because=because + " (day and month may be swapped)", sure=False
         )
     return Guess(kind="datetime", because=because, sure=not is_day_first(format_))
+
+
+def _list(some: pd.Series, differing: float, counted: str) -> Guess | None:
+    held = [items(value) for value in some]
+    if differing <= 0.1 or sum(len(found) > 1 for found in held) < len(held) / 2:
+        return None
+    each = sum(map(len, held)) / len(held)
+    return Guess(kind="text", because=f"lists of {each:.1f} items, {counted}")
 
 
 def _text(some: pd.Series, differing: float, counted: str) -> Guess | None:

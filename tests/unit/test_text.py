@@ -69,10 +69,18 @@ def test_words_pairs_and_pieces_are_those_of_the_training_rows() -> None:
 def test_a_misspelt_word_shares_pieces_with_the_right_one() -> None:
     fitted = TextSparse().fit(texts(*["earthquake", "robin"] * 5))
     right, wrong, other = fitted.transform(texts("earthquake", "earthquak", "robin")).toarray()
-    assert right @ wrong > 0.5
+    assert right @ wrong > 0.3 * (right @ right)
     assert right @ other == 0
     plain = TextSparse(pieces=0).fit(texts(*["earthquake", "robin"] * 5))
     assert plain.transform(texts("earthquak")).nnz == 0
+
+
+def test_a_column_of_few_words_weighs_less_than_one_of_sentences() -> None:
+    few, many = (
+        np.sqrt(TextSparse().fit_transform(texts(*[said] * 5)).power(2).sum(axis=1).max())
+        for said in ("in Oslo", "a storm came in over Oslo and took the roof of the house away")
+    )
+    assert few == pytest.approx(many * np.sqrt(0.2), rel=1e-3)
 
 
 def test_style_is_counted_row_by_row() -> None:

@@ -165,8 +165,8 @@ class TextNetwork(MLP):
     def _transformer(self, keras: Any, x: Any, there: Any) -> Any:
         """``(n, length, width)``: one block of attention and two dense layers."""
         layers, ops = keras.layers, keras.ops
-        places = layers.Embedding(self.length_, self.width)(ops.arange(self.length_))
-        x = x + places
+        places = ops.cumsum(ops.ones_like(there[:, :, 0]), axis=1) - 1
+        x = x + layers.Embedding(self.length_, self.width)(ops.cast(places, "int32"))
         heads = max(1, self.units // 16)
         attention = layers.MultiHeadAttention(heads, 16, dropout=self.dropout / 2)
         seen = ops.transpose(there, (0, 2, 1)) > 0  # (n, 1, length): words that count

@@ -1,0 +1,227 @@
+"""Sentence encoders: weights of a folder, vectors that depend on the text alone, their cache."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from kit.competition import Competition
+from kit.errors import DataError, MissingDependency
+from kit.plan import make_plan
+from kit.preprocessing.sentences import SentenceVectors
+from kit.pretrained.folder import encoder_digest, encoder_folder
+from kit.pretrained.sentences import embed
+from kit.pretrained.store import VectorStore
+from kit.session import open_session
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "storm", "fire", "tea", "cake", "and", "the"]
+WIDTH, LAYERS, HEADS, WIDE = 8, 2, 2, 16
+
+
+def write_encoder(folder: Path, seed: int = 0, **changed: Any) -> Path:
+    """A BERT of two tiny layers with random weights, as sentence-transformers writes one."""
+    tokenizers = pytest.importorskip("tokenizers")
+    safetensors = pytest.importorskip("safetensors.numpy")
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+
+    def random(*shape: int) -> NDArray[np.float32]:
+        return rng.normal(scale=0.5, size=shape).astype(np.float32)
+
+    arrays = {
+        "embeddings.word_embeddings.weight": random(len(WORDS), WIDTH),
+        "embeddings.position_embeddings.weight": random(32, WIDTH),
+        "embeddings.token_type_embeddings.weight": random(2, WIDTH),
+    }
+    sizes = {
+        "attention.self.query": (WIDTH, WIDTH),
+        "attention.self.key": (WIDTH, WIDTH),
+        "attention.self.value": (WIDTH, WIDTH),
+        "attention.output.dense": (WIDTH, WIDTH),
+        "intermediate.dense": (WIDE, WIDTH),
+        "output.dense": (WIDTH, WIDE),
+    }
+    for number in range(LAYERS):
+        base = f"encoder.layer.{number}"
+        for name, (rows, columns) in sizes.items():
+            arrays[f"{base}.{name}.weight"] = random(rows, columns)
+            arrays[f"{base}.{name}.bias"] = random(rows)
+    norms = [
+        f"encoder.layer.{n}.{w}" for n in range(LAYERS) for w in ("attention.output", "output")
+    ]
+    for base in ("embeddings", *norms):
+        arrays[f"{base}.LayerNorm.weight"] = 1 + random(WIDTH)
+        arrays[f"{base}.LayerNorm.bias"] = random(WIDTH)
+    safetensors.save_file(arrays, folder / "model.safetensors")
+    settings = {
+        "model_type": "bert", "hidden_act": "gelu", "hidden_size": WIDTH,
+        "hidden_dropout_prob": 0.1,
+        "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "intermediate_size": WIDE,
+        "layer_norm_eps": 1e-12, "max_position_embeddings": 32, "vocab_size": len(WORDS),
+        **changed,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(settings))
+    known = {word: number for number, word in enumerate(WORDS)}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece(known, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def by_hand(folder: Path, ids: list[int]) -> NDArray[np.float64]:
+    """The same vector in NumPy, layer by layer, as the paper has it."""
+    from safetensors.numpy import load_file
+    from scipy.special import erf, softmax
+
+    w = {
+        name: values.astype(np.float64)
+        for name, values in load_file(folder / "model.safetensors").items()
+    }
+
+    def norm(x: Any, base: str) -> Any:
+        centred = x - x.mean(axis=-1, keepdims=True)
+        scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-12)
+        return scaled * w[f"{base}.LayerNorm.weight"] + w[f"{base}.LayerNorm.bias"]
+
+    def dense(x: Any, base: str) -> Any:
+        return x @ w[f"{base}.weight"].T + w[f"{base}.bias"]
+
+    x = w["embeddings.word_embeddings.weight"][ids]
+    x = x + w["embeddings.position_embeddings.weight"][: len(ids)]
+    x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings")
+    for number in range(LAYERS):
+        base, heads = f"encoder.layer.{number}", []
+        q, k, v = (dense(x, f"{base}.attention.self.{role}") for role in ("query", "key", "value"))
+        size = WIDTH // HEADS
+        for head in range(HEADS):
+            part = slice(head * size, (head + 1) * size)
+            heads.append(softmax(q[:, part] @ k[:, part].T / np.sqrt(size), axis=-1) @ v[:, part])
+        attended = dense(np.hstack(heads), f"{base}.attention.output.dense")
+        x = norm(x + attended, f"{base}.attention.output")
+        wide = dense(x, f"{base}.intermediate.dense")
+        wide = wide * 0.5 * (1 + erf(wide / np.sqrt(2)))
+        x = norm(x + dense(wide, f"{base}.output.dense"), f"{base}.output")
+    mean = x.mean(axis=0)
+    return mean / np.linalg.norm(mean)
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")  # tensorflow's and keras' own
+def test_the_network_computes_what_the_paper_says(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "encoder")
+    made = embed(["storm and fire", "the cake"], where=str(folder), cache=None)
+    assert made[0] == pytest.approx(by_hand(folder, [2, 4, 8, 5, 3]), abs=1e-3)
+    assert made[1] == pytest.approx(by_hand(folder, [2, 9, 7, 3]), abs=1e-3)
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_a_vector_depends_on_its_own_text_alone(tmp_path: Path) -> None:
+    folder = str(write_encoder(tmp_path / "encoder"))
+    alone = embed(["storm and tea"], where=folder, cache=None)
+    company = [f"{a} {b}" for a in WORDS[4:] for b in WORDS[4:]] + ["tea " * 900]
+    among = embed([*company, "storm and tea", " storm and tea "], where=folder, cache=None)
+    assert np.array_equal(alone[0], among[-2])
+    assert np.array_equal(alone[0], among[-1])
+    assert np.isfinite(among).all()
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_odd_texts_are_survived(tmp_path: Path) -> None:
+    X = pd.DataFrame({"t": pd.Series(["", None, "  ", "\x00\ufffd", "🙂" * 50], dtype="str")})
+    X["u"] = X["t"]
+    step = SentenceVectors(str(write_encoder(tmp_path / "encoder")), tmp_path / "cache")
+    made = step.fit(X).transform(X)
+    assert made.shape == (5, 2 * WIDTH + 1)
+    assert (made.iloc[:3] == 0).all(axis=None)
+    assert made["t_u_meaning"].iloc[3:].to_numpy() == pytest.approx([1, 1], abs=1e-2)
+    again = pickle.loads(pickle.dumps(step))
+    assert again.cache is None  # it belongs to this folder
+    pd.testing.assert_frame_equal(again.transform(X), made)
+
+
+def test_vectors_are_computed_once_for_all_processes(tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+
+    def compute(texts: list[str]) -> NDArray[np.float16]:
+        asked.append(texts)
+        return np.array([[len(text), 1] for text in texts], dtype=np.float16)
+
+    first = VectorStore(tmp_path).get(["a", "bb", "a"], compute)
+    assert [v[0] for v in first] == [1, 2, 1]
+    other = VectorStore(tmp_path)
+    assert [v[0] for v in other.get(["bb", "ccc", "\ud800"], compute)] == [2, 3, 1]
+    assert asked == [["a", "bb"], ["ccc", "\ud800"]]
+    for path in tmp_path.glob("*.npz"):  # torn by a crash of the machine
+        path.write_bytes(path.read_bytes()[:40])
+    assert [v[0] for v in VectorStore(tmp_path).get(["bb"], compute)] == [2]
+    assert asked[-1] == ["bb"]
+    assert [v[0] for v in VectorStore(None).get(["bb"], compute)] == [2]
+
+
+def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"config.json, tokenizer.json, model.safetensors is not"):
+        encoder_folder(str(tmp_path))
+    other = write_encoder(tmp_path / "other", model_type="roberta")
+    with pytest.raises(DataError, match="BERT family"):
+        embed(["x"], where=str(other), cache=None)
+    (other / "config.json").write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        embed(["x"], where=str(other), cache=None)
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("damage", ["torn", "smaller"])
+def test_damaged_weights_are_refused(tmp_path: Path, damage: str) -> None:
+    folder = write_encoder(tmp_path / "encoder")
+    path = folder / "model.safetensors"
+    if damage == "torn":
+        path.write_bytes(path.read_bytes()[:500])
+    else:
+        settings = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**settings, "intermediate_size": 12}))
+    with pytest.raises(DataError, match="damaged" if damage == "torn" else "weights are not"):
+        embed(["storm"], where=str(folder), cache=None)
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kit.pretrained.folder.ENCODER", "no_such_package_anywhere")
+    with pytest.raises(MissingDependency, match=r"kit-competitions\[pretrained\]"):
+        encoder_folder()
+
+
+def test_the_weights_are_part_of_the_run_hash(
+    make_competition: Callable[..., Competition], tmp_path: Path
+) -> None:
+    train = pd.DataFrame({"id": range(40), "t": ["storm", "tea"] * 20, "y": [0, 1] * 20})
+    competition = make_competition(
+        train.astype({"t": "str"}),
+        train.drop(columns="y"),
+        columns={"kinds": {"t": "text"}},
+        text={"encoder": "encoder"},
+        models={"vectors": {"use": "linear", "recipe": "linear_sentences"}},
+    )
+    write_encoder(competition.root / "encoder")
+    with open_session(competition) as session:
+        before = make_plan(session, "vectors").hash
+        plain = make_plan(session, "linear").hash
+        path = competition.root / "encoder"
+        digest = encoder_digest(path)
+        path.rename(competition.root / "first")
+        write_encoder(path, seed=1)
+        assert encoder_digest(path) != digest
+        assert make_plan(session, "vectors").hash != before
+        assert make_plan(session, "linear").hash == plain
