@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from kit.config import Within, apply_overrides, build, read_toml
 from kit.errors import ConfigError, NoCompetition, nearest
+from kit.image_spec import ImageSpec
 from kit.registry import PROVIDERS
 
 CONFIG_NAME = "kit.toml"
@@ -73,27 +74,6 @@ class Columns:
     time: str | None = None
     drop: tuple[str, ...] = ()
     kinds: dict[str, Kind] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageSpec:
-    """Where the images of a column of kind "image" are, and how they are kept.
-
-    `train` and `test` name files below `data/raw`, in zips too; `{}` stands for the value of
-    `column` (empty: of the column itself). `pixels` ("pixel{}") makes one image of the columns of
-    that name, `{}` being numbers; `top` is then the brightest value. `size` is pixels per side,
-    `channels` 1 for gray and 3 for colours. `backbone` turns images into numbers for models of
-    tables: see `kit.images.backbones`.
-    """
-
-    column: str = ""
-    train: str = "{}"
-    test: str = "{}"
-    pixels: str = ""
-    top: Annotated[int, Within(1)] = 255
-    size: Annotated[int, Within(1, 1024)] = 224
-    channels: Literal[1, 3] = 3
-    backbone: str = "pixels"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from kit.competition import Competition, ImageSpec
+from kit.competition import Competition
 from kit.errors import ConfigError, DataError
+from kit.image_spec import ImageSpec
 from kit.images.backbones import Backbone, find_backbone
 from kit.images.column import ImageArray
 from kit.images.files import ImageFolder

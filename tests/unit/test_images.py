@@ -19,9 +19,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from kit.competition import Competition, ImageSpec
+from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.errors import ConfigError, DataError, DiskFull, MissingDependency
+from kit.image_spec import ImageSpec
 from kit.images import decode as decoding
 from kit.images.attach import Images, pixel_columns
 from kit.images.backbones import AS_THEY_ARE, Backbone, find_backbone, small
