@@ -23,16 +23,8 @@ HEAVY += ("kaggle", "rich", "joblib", "psutil")
 # Lowest first. A module imports its own layer and those below; the longest matching name counts.
 LAYERS = (
     ("errors",),
-    (
-        "config",
-        "registry",
-        "atomic",
-        "duration",
-        "moments",
-        "diagnosis",
-        "neural_backend",
-        "image_spec",
-    ),
+    ("config", "registry", "atomic", "duration", "moments", "diagnosis"),
+    ("image_spec", "neural_backend"),
     ("competition", "tables", "usercode", "portfolio", "spaces"),
     ("images",),
     ("kinds", "features", "dataset", "folds", "runs"),

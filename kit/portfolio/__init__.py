@@ -140,7 +140,8 @@ def choose(
             reason = "no category has many levels"
         if entry.kinds and not set(entry.kinds) & set(kinds):
             reason = f"no column is {' or '.join(entry.kinds)}"
-        if not reason and len(chosen) >= most:
+        slow = entry.row_seconds > 0  # time decides, and they differ from all others
+        if not reason and not slow and sum(not each.row_seconds for each in chosen) >= most:
             reason = f"{n_rows} rows carry a choice among {most} models"
         if reason:
             left.append((entry, reason))
