@@ -6,7 +6,6 @@ models, runs and blends read the same one.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -123,19 +122,3 @@ class _Network:
             )
             values = self.keras.ops.convert_to_numpy(resized)
         return np.asarray(self.network.predict_on_batch(values)[:n], dtype=np.float32)
-
-
-def seconds_to_embed(column: ImageArray, batches: int = 2) -> float:
-    """Seconds that the images of a store will take that are not embedded yet, by a trial."""
-    store, backbone = column.store, column.backbone
-    if store.folder is not None and embedding_path(store, backbone).is_file():
-        return 0.0
-    if backbone.path is None:
-        return store.n * 1e-4
-    network = _Network(backbone)
-    rows = np.arange(min(store.n, BATCH))
-    network(store.take(rows))  # compiles
-    started = time.perf_counter()
-    for _ in range(batches):
-        network(store.take(rows))
-    return (time.perf_counter() - started) / batches * -(-store.n // BATCH)

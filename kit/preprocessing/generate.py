@@ -49,7 +49,9 @@ def generated_linear(base: ColumnTransformer, shape: Shape) -> ColumnTransformer
             "expand" and "scale".
         shape: task and seed are used.
     """
-    table = {name: step for name, step, _ in base.transformers}["table"]
+    table = {name: step for name, step, _ in base.transformers}.get("table")
+    if table is None:  # texts or images alone: there is nothing to combine
+        return base
     table.steps.insert(1, ("generate", _generated(shape)))
     return base
 

@@ -15,6 +15,7 @@ from io import BytesIO
 from math import isqrt
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from kit.atomic import atomic_path
@@ -31,7 +32,7 @@ NAME = "image"
 
 SHORT = ("linear", "image-mlp", "lightgbm-shallow")
 """What `kit cv` validates where a pretrained network makes vectors of the images ..."""
-SMALL = ("lightgbm-shallow", "linear", "resnet")
+SMALL = ("linear", "extra_trees", "lightgbm-shallow", "resnet")
 """... and where the images are small, or there is none."""
 
 _MOST = 0.95  # of the values must name an image
@@ -281,19 +282,20 @@ def _note_pixels(
         return None
     columns = pixel_columns(list(kinds), pattern)
     values = tables.train[columns]
-    if not all(pd.api.types.is_integer_dtype(kind) for kind in values.dtypes):
+    if not all(pd.api.types.is_numeric_dtype(kind) for kind in values.dtypes):
         return None
-    low, high = int(values.to_numpy().min()), int(values.to_numpy().max())
-    if low < 0 or high > 255:
+    shades = values.to_numpy()
+    low, high = shades.min(), shades.max()  # a missing one makes them no numbers
+    if not 0 <= low <= high <= 255 or not (shades == np.round(shades)).all():
         return None
     side, key = isqrt(count // channels), f"images.{NAME}"
-    because = f"{count} columns {columns[0]} ... {columns[-1]} with values from {low} to {high}"
+    because = f"{count} columns {columns[0]} ... {columns[-1]} with values from {low:g} to {high:g}"
     inference.values[:] = [
         v for v in inference.values if v.key.removeprefix("columns.kinds.") not in columns
     ]
     inference.add(f"columns.kinds.{NAME}", "image", because)
     inference.add(f"{key}.pixels", pattern, "names of the pixel columns")
-    inference.add(f"{key}.top", 255 if high > 100 else max(1, high), "the brightest value")
+    inference.add(f"{key}.top", 255 if high > 100 else max(1, int(high)), "the brightest value")
     inference.add(f"{key}.size", side, "pixels per side")
     inference.add(f"{key}.channels", channels, "gray" if channels == 1 else "colours")
     inference.add(f"{key}.backbone", "pixels", "small images are taken as they are")

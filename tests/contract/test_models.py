@@ -67,12 +67,26 @@ def test_model_keeps_the_contract(name: str, task: str, tmp_path: Path) -> None:
 
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")  # tensorflow's and keras' own
-@pytest.mark.parametrize(("name", "task"), pairs(NETWORKS))
-def test_network_keeps_the_contract(
+@pytest.mark.parametrize(("name", "task"), pairs([*ON_TABLES, "sequence"]))
+def test_network_keeps_the_contract(name: str, task: str, tmp_path: Path) -> None:
+    check_model(MODELS.load(name)(**SMALL[name]), task=task, folder=tmp_path)
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("cnn", "binary"),
+        *(pytest.param("cnn", task, marks=pytest.mark.slow) for task in TASKS[1:]),
+        pytest.param("resnet", "multiclass", marks=pytest.mark.slow),
+        pytest.param("finetune", "regression", marks=pytest.mark.slow),
+    ],
+)
+def test_network_on_images_keeps_the_contract(
     name: str, task: str, tmp_path: Path, small_backbone: Backbone
 ) -> None:
-    if name in ON_IMAGES and task in ("multilabel", "multitarget") and name != "cnn":
-        pytest.skip("the head is that of the first")
+    """Head and training are the same for all three."""
     check_model(MODELS.load(name)(**SMALL[name]), task=task, folder=tmp_path)
 
 

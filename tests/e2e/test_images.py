@@ -78,5 +78,5 @@ def test_kit_auto_on_images(tmp_path: Path, source: Path) -> None:
     kit("new", "shapes", "-C", ".", "--from", str(source), "--folds", "2", cwd=tmp_path)
     root = tmp_path / "shapes"
     names = ["image-linear", "extra_trees"]
-    report = json.loads(kit("auto", *names, "--budget", "60s", "--json", cwd=root))
+    report = json.loads(kit("auto", *names, "--budget", "150s", "--json", cwd=root))
     assert {run["model"] for run in report["runs"]} == set(names)

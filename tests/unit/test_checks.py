@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from kit.checks import Finding, Report, check
 from kit.checks.catalogue import CATALOGUE
@@ -339,6 +340,18 @@ def lag_before_the_first_day(files: Files) -> None:
     panel(files, lags=[15, 45])
 
 
+def corrupt_image(files: Files) -> None:
+    def after(root: Path) -> None:
+        for k in range(N + N_TEST):
+            Image.new("L", (2, 2), k % 256).save(root / "data" / "raw" / f"{k}.png")
+        (root / "data" / "raw" / "7.png").write_bytes(b"no image")
+
+    files.both(picture=[f"{k}.png" for k in range(N + N_TEST)])
+    files.table("columns", kinds={"city": "category", "picture": "image"})
+    files.table("images", picture={"size": 2, "channels": 1})
+    files.after = after
+
+
 PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT001": (no_test_file, "error", "test.csv does not exist"),
     "KIT002": (unknown_target, "error", "'yy'"),
@@ -358,6 +371,7 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT023": (third_label, "error", "'7' in 2 rows"),
     "KIT024": (target_of_words, "error", "'high', 'low'"),
     "KIT025": (rare_class, "error", "'1': 2"),
+    "KIT031": (corrupt_image, "warning", "not an image: 1, first '7.png'"),
     "KIT101": (rows_twice, "warning", "40 of 260 rows"),
     "KIT102": (rows_contradict, "warning", "40 of 260 rows"),
     "KIT103": (rows_of_train_in_test, "warning", "10 of 120 rows"),

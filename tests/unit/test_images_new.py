@@ -99,14 +99,15 @@ def test_classes_by_folder_or_by_name(name: str, tmp_path: Path, source: Path) -
     assert test.iloc[8].tolist() == [9, "test/9.png"]
 
 
-def test_pixel_columns(tmp_path: Path, source: Path) -> None:
-    values = np.random.default_rng(0).integers(256, size=(60, 64))
+@pytest.mark.parametrize(("top", "kind"), [(255, int), (16, float)])
+def test_pixel_columns(top: int, kind: type, tmp_path: Path, source: Path) -> None:
+    values = np.random.default_rng(0).integers(top + 1, size=(60, 64)).astype(kind)
     frame = pd.DataFrame(values, columns=[f"pixel{k}" for k in range(64)])
     frame.insert(0, "id", [f"r{k}" for k in range(60)])
     tables(source, frame[:40].assign(y=[0, 1] * 20), frame[40:])
     competition, _ = made(tmp_path, source)
     spec = competition.settings.images["image"]
-    assert (spec.pixels, spec.size, spec.channels, spec.top) == ("pixel{}", 8, 1, 255)
+    assert (spec.pixels, spec.size, spec.channels, spec.top) == ("pixel{}", 8, 1, top)
     assert competition.settings.columns.kinds == {"image": "image"}
 
 

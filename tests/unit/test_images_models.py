@@ -1,0 +1,219 @@
+"""Recipes and networks on images, EfficientNet's weights, and what `kit auto` does first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.auto.budget import Budget
+from kit.auto.images import embed_first
+from kit.auto.schedule import seconds_needed
+from kit.errors import ConfigError, DataError
+from kit.images.backbones import Backbone
+from kit.images.column import ImageArray
+from kit.images.embeddings import embedding_path
+from kit.images.store import Store, store_pixels
+from kit.keras import load_keras
+from kit.models.base import Problem
+from kit.models.checking import prepared
+from kit.portfolio import Entry, choose
+from kit.portfolio.images import IMAGES
+from kit.preprocessing.columns import RECIPES, Shape, recipe
+
+BINARY = Problem(task="binary", n_outputs=1, seed=0)
+
+
+def with_images(n: int = 60, side: int = 4) -> tuple[pd.DataFrame, Any]:
+    """Bright and dark pictures, a number and a category beside them."""
+    rng, y = np.random.default_rng(0), np.arange(n) % 2
+    shades = 40 + 150 * y[:, None, None, None] + rng.integers(40, size=(n, side, side, 3))
+    images = ImageArray(Store.of(shades.astype(np.uint8)), np.arange(n))
+    frame = pd.DataFrame({"a": rng.normal(size=n), "picture": images})
+    frame["c"] = pd.Categorical(rng.choice(["u", "v"], n))
+    return frame, y
+
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"raw"}))
+def test_every_recipe_takes_images_beside_a_table(name: str) -> None:
+    frame, y = with_images()
+    kinds: Any = {"a": "numeric", "picture": "image", "c": "category"}
+    shape = Shape(kinds=kinds, levels={"c": 2}, n_rows=40, task="binary", seed=0)
+    steps = recipe(name, shape)
+    made = steps.fit_transform(frame[:40], y[:40])
+    assert steps.transform(frame[40:]).shape == (20, made.shape[1])
+
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"raw"}))
+def test_every_family_takes_images_alone(name: str) -> None:
+    frame, y = with_images()
+    kinds: Any = {"picture": "image"}
+    shape = Shape(kinds=kinds, levels={}, n_rows=40, task="binary", seed=0)
+    made = recipe(name, shape).fit_transform(frame[["picture"]], y)
+    assert made.shape[0] == 60
+
+
+def test_components_are_learnt_from_the_training_rows_alone() -> None:
+    """Rows that are transformed change nothing of what was fitted."""
+    frame, y = with_images(side=12)  # 432 numbers: components are taken
+    kinds: Any = {"picture": "image"}
+    shape = Shape(kinds=kinds, levels={}, n_rows=40, task="binary", seed=0)
+    both, alone = recipe("tree", shape), recipe("tree", shape)
+    first = both.fit_transform(frame[:40], y[:40])
+    both.transform(frame[40:])
+    assert np.array_equal(first, alone.fit_transform(frame[:40], y[:40]))
+    assert first.shape[1] < 64
+
+
+# ------------------------------------------------------------------------------ networks
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+class TestNetworks:
+    def test_time_that_is_up_ends_the_fit_and_says_so(self) -> None:
+        from dataclasses import replace
+
+        from kit.models.neural.cnn import CNN
+
+        X, y, X_new, _ = prepared("image", "binary")
+        model = CNN(filters=(2,), dense=4, size=8, epochs=10_000, patience=0, crop=0.0)
+        model.fit(X, y, problem=replace(BINARY, deadline=time.monotonic() + 1.0))
+        assert model.cut_
+        assert np.isfinite(model.predict(X_new)).all()
+
+    def test_half_precision_predicts_in_single(self, tmp_path: Path) -> None:
+        import keras
+
+        from kit.models.neural.resnet import ResNet
+
+        X, y, X_new, _ = prepared("image", "binary")
+        model = ResNet(filters=2, stages=1, blocks=1, epochs=1, precision="mixed")
+        predicted = model.fit(X, y, problem=BINARY).predict(X_new)
+        assert predicted.dtype == np.float64
+        assert any(layer.compute_dtype == "float16" for layer in model.network_.layers)
+        assert keras.config.dtype_policy().name == "float32"  # for whoever comes next
+
+    def test_new_images_are_not_augmented_and_views_are_averaged(self) -> None:
+        from kit.models.neural.cnn import CNN
+
+        X, y, X_new, _ = prepared("image", "binary")
+        model = CNN(filters=(2,), dense=4, size=8, epochs=1, patience=0, views=1, brightness=0.5)
+        model.fit(X, y, problem=BINARY)
+        one = model.predict(X_new)
+        assert np.array_equal(one, model.predict(X_new))
+        inputs = model.layout_.inputs(X_new)
+        inputs[0] = inputs[0][:, :, ::-1]
+        mirrored = model.network_.predict_on_batch(inputs)
+        assert not np.allclose(one, mirrored, atol=1e-7)
+        model.views = 2
+        assert np.allclose(model.predict(X_new), (one + mirrored) / 2, atol=1e-6)
+
+    def test_only_the_top_of_a_backbone_is_trained(self, tmp_path: Path) -> None:
+        from kit.models.neural.finetune import FineTune
+
+        keras = load_keras(1)
+        pixels = keras.Input((8, 8, 3))
+        x = keras.layers.Conv2D(2, 3, name="first")(keras.layers.Rescaling(1 / 255)(pixels))
+        x = keras.layers.Conv2D(2, 3, name="second")(keras.layers.BatchNormalization()(x))
+        keras.Model(pixels, x).save(tmp_path / "small.keras")
+        backbone = Backbone("small.keras", tmp_path / "small.keras", "0")
+        fresh = [w for layer in backbone.network().layers for w in layer.get_weights()]
+        frame, y = with_images(side=8)
+        images = ImageArray(frame["picture"].array.store, np.arange(60), backbone)
+        model = FineTune(top=1, epochs=2).fit(pd.DataFrame({"picture": images}), y, problem=BINARY)
+        (body,) = [layer for layer in model.network_.layers if layer.name == "backbone"]
+        after = [w for layer in body.layers for w in layer.get_weights()]
+        same = [np.array_equal(a, b) for a, b in zip(fresh, after, strict=True)]
+        assert same == [True] * 6 + [False] * 2  # kernel and bias of the second convolution
+
+    def test_fine_tuning_needs_weights(self) -> None:
+        from kit.models.neural.finetune import FineTune
+
+        X, y, _, _ = prepared("image", "binary")
+        with pytest.raises(ConfigError, match=r"kit-competitions\[pretrained\]"):
+            FineTune(epochs=1).fit(X, y, problem=BINARY)
+
+    def test_efficientnet_takes_every_weight_of_the_package_s_names(self) -> None:
+        load_keras(1)
+        from kit.images.efficientnet import _names, efficientnet_lite0, load_weights
+
+        network, rng, given = efficientnet_lite0(32), np.random.default_rng(0), {}
+        for ours, theirs in _names():
+            shapes = [w.shape for w in network.get_layer(ours).get_weights()]
+            if ours.endswith("_norm"):
+                for key in ("weight", "bias", "running_mean", "running_var"):
+                    given[f"{theirs}.{key}"] = rng.random(shapes[0]).astype(np.float32)
+            else:
+                axes = (2, 3, 0, 1) if ours.endswith("_depthwise") else (3, 2, 0, 1)
+                shape = tuple(shapes[0][axis] for axis in axes)
+                given[f"{theirs}.weight"] = rng.random(shape).astype(np.float32)
+        before = [w.copy() for w in network.get_weights()]
+        load_weights(network, given)
+        after = network.get_weights()
+        assert not any(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        stem = network.get_layer("stem_convolution").get_weights()[0]
+        assert stem[1, 2, 0, 5] == given["_conv_stem.weight"][5, 0, 1, 2]
+        del given["_blocks.3._bn1.bias"]
+        with pytest.raises(DataError, match="no weights of EfficientNet-Lite0"):
+            load_weights(network, given)
+
+
+# ------------------------------------------------------------------------------ kit auto
+
+
+class _Data:
+    """What `embed_first` looks at."""
+
+    def __init__(self, column: ImageArray) -> None:
+        self.X = self.X_test = pd.DataFrame({"f": column})
+        self.kinds = {"f": "image"}
+
+
+def auto_first(tmp_path: Path, end: float) -> tuple[Any, Any, Path]:
+    """Four images through a small saved network, with `end` seconds of time."""
+    keras = load_keras(1)
+    pixels = keras.Input((2, 2, 3))
+    path = tmp_path / "small.keras"
+    keras.Model(pixels, keras.layers.Flatten()(pixels)).save(path)
+    store = store_pixels(tmp_path / "cache", np.eye(4), size=2, channels=1, top=1)
+    backbone = Backbone("small.keras", path, "digest")
+    data: Any = _Data(ImageArray(store, np.arange(4), backbone))
+    entries: Sequence[Entry] = [e for e in IMAGES if e.use in ("linear", "cnn")]
+    chosen, left = embed_first(data, Budget(end + Budget(0).spent), entries)
+    return [e.use for e in chosen], left, embedding_path(store, backbone)
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_vectors_come_before_the_first_model(tmp_path: Path) -> None:
+    chosen, left, path = auto_first(tmp_path, 250)
+    assert (chosen, left) == (["linear", "cnn"], [])
+    assert np.array_equal(np.load(path)[1, :6], [0, 0, 0, 255, 255, 255])
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_vectors_that_do_not_fit_leave_the_networks_on_pixels(tmp_path: Path) -> None:
+    chosen, left, path = auto_first(tmp_path, 0)
+    assert chosen == ["cnn"]
+    assert [reason for _, reason in left] == ["its vectors of the images take too much of the time"]
+    assert not path.exists()
+
+
+def test_networks_on_pixels_need_time_for_every_row() -> None:
+    (cnn,) = [entry for entry in IMAGES if entry.name == "cnn"]
+    assert seconds_needed(cnn, 1000, 1) == 1000 * cnn.row_seconds
+
+
+def test_entries_for_images_are_for_images_only() -> None:
+    with_them, _ = choose(5000, 1, "binary", kinds={"image"})
+    without, left = choose(5000, 1, "binary", kinds={"numeric"})
+    assert [entry.name for entry in with_them[:2]] == ["image-linear", "image-mlp"]
+    assert not {entry.name for entry in IMAGES} & {entry.name for entry in without}
+    assert ("cnn", "no column is image") in [(entry.name, reason) for entry, reason in left]
