@@ -322,6 +322,19 @@ def test_files_that_are_only_older_are_found(make_competition: Make) -> None:
     assert finding.evidence.startswith("time of change of the files")
 
 
+@pytest.mark.parametrize("names", ["/etc/passwd", "../kit.toml", "x" * 5000, "a\0b"])
+def test_values_that_lead_out_of_the_folder_name_no_file(tmp_path: Path, names: str) -> None:
+    assert hidden._stats(tmp_path, pd.Series([names] * 30)) is None
+
+
+def test_a_duration_called_time_is_not_when_a_row_happened(make_competition: Make) -> None:
+    files = clean()
+    rng = np.random.default_rng(0)
+    files.both(time_spent=np.r_[rng.normal(10, 2, N), rng.normal(11.5, 2, N_TEST)])
+    (finding,) = [f for f in report(make_competition, files).findings if f.code == "KIT122"]
+    assert finding.columns == ("time_spent",)
+
+
 def test_auc_is_that_of_scikit_learn() -> None:
     from sklearn.metrics import roc_auc_score
 
