@@ -14,6 +14,7 @@ import pytest
 
 from kit.checks import Finding, Report, check
 from kit.checks.catalogue import CATALOGUE
+from kit.checks.deep import near
 from kit.checks.deep import target as hidden
 from kit.checks.deep.learning import auc
 from kit.competition import Competition
@@ -295,6 +296,30 @@ def test_checks_that_the_budget_is_too_short_for_are_told(make_competition: Make
     found = report(make_competition, clean(), seconds=1e-9)
     assert [code for code, _ in found.late] == DEEP
     assert set(DEEP).isdisjoint(code for code, _ in found.checked)
+
+
+@pytest.mark.parametrize("code", ["KIT104", "KIT105", "KIT106"])
+def test_copies_are_found_in_the_cells_of_a_grid_as_well(
+    make_competition: Make, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """The way for many rows, where not all pairs can be compared."""
+    monkeypatch.setattr(near, "_WORK", 0)
+    files = clean()
+    PLANTED[code][0](files)
+    assert code in {finding.code for finding in report(make_competition, files).findings}
+    assert report(make_competition, clean()).findings == ()
+
+
+def test_the_grid_finds_what_comparing_all_pairs_finds() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(3000, 6)).astype(np.float32)
+    copies = rows[:200] + 0.003 * rng.normal(size=(200, 6)).astype(np.float32)
+    partner, distance = near._in_cells(np.concatenate([rows, copies]), 0)
+    found = distance[3000:] < 0.02
+    assert found.mean() > 0.9
+    assert (partner[3000:][found] == np.arange(200)[found]).mean() > 0.95
+    partner, distance = near._in_cells(np.concatenate([copies, rows]), 200)
+    assert (partner[:200][distance[:200] < 0.02] >= 200).all()
 
 
 def test_sampled_rows_are_told(make_competition: Make, monkeypatch: pytest.MonkeyPatch) -> None:
