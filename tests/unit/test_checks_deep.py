@@ -360,6 +360,54 @@ def test_a_duration_called_time_is_not_when_a_row_happened(make_competition: Mak
     assert finding.columns == ("time_spent",)
 
 
+def odd_columns(n: int) -> dict[str, Any]:
+    """Whatever a file may hold, in `n` rows."""
+    rng = np.random.default_rng(3)
+    days = pd.Series(pd.date_range("2020-01-01", periods=n, freq="D")).dt.strftime("%Y-%m-%d")
+    return {
+        "empty": np.full(n, np.nan),
+        "flag": rng.random(n) < 0.5,
+        "huge": rng.integers(2**62, 2**63 - 1, n),
+        "gone": pd.Series(rng.choice(["u", "v"], n)).where(rng.random(n) < 0.5),
+        "nearly": np.where(np.arange(n) == 1, 1.0, 2.0),
+        "endless": np.where(rng.random(n) < 0.1, np.inf, rng.normal(size=n)),
+        "day": days.where(rng.random(n) < 0.8),
+        "note": [" ".join(rng.choice(["so", "it", "goes"], 5)) for _ in range(n)],
+        "code": [f"A/{k}/\u00e9" for k in rng.integers(0, 50, n)],
+    }
+
+
+ODD_KINDS = {"gone": "category", "day": "datetime", "note": "text", "code": "code"}
+TASKS = {
+    "binary": lambda rng, n: {"y": rng.integers(0, 2, n)},
+    "multiclass": lambda rng, n: {"y": np.arange(n) % 3},
+    "regression": lambda rng, n: {"y": rng.normal(size=n)},
+    "multitarget": lambda rng, n: {"y": rng.normal(size=n), "z": rng.normal(size=n)},
+    "multilabel": lambda rng, n: {"y": rng.integers(0, 2, n), "z": np.arange(n) % 2},
+}
+
+
+@pytest.mark.parametrize(("n", "n_test"), [(240, 120), (12, 1)])
+@pytest.mark.parametrize("task", TASKS)
+def test_odd_columns_break_no_deep_check(
+    make_competition: Make, task: str, n: int, n_test: int
+) -> None:
+    frame = pd.DataFrame({"id": [f"k-{k}-1" for k in range(n + n_test)], **odd_columns(n + n_test)})
+    targets = TASKS[task](np.random.default_rng(0), n)
+    metric = {"regression": "rmse", "multitarget": "rmse"}.get(task, "log_loss")
+    classes = {"binary": ["0", "1"], "multiclass": ["0", "1", "2"]}.get(task, [])
+    competition = make_competition(
+        frame[:n].assign(**targets),
+        frame[n:].reset_index(drop=True),
+        columns={"target": list(targets), "kinds": ODD_KINDS},
+        task={"type": task, "metric": metric, "classes": classes},
+        submission={"wants": "value" if metric == "rmse" else "probability"},
+        cv={"splitter": "kfold"},
+    )
+    found = check(competition, deep=True)
+    assert {code for code, _ in found.checked} >= {"KIT104", "KIT121", "KIT203"}
+
+
 def test_auc_is_that_of_scikit_learn() -> None:
     from sklearn.metrics import roc_auc_score
 

@@ -192,7 +192,7 @@ def _parts_of(ids: pd.Series, ordered: bool, rows: NDArray[np.int64]) -> dict[st
     found: dict[str, Array] = {}
     numbers = floats(pd.to_numeric(ids.str.extract(r"(\d+)\D*$", expand=False), errors="coerce"))
     known = ~np.isnan(numbers)
-    if known.mean() > 0.9:
+    if known.mean() > 0.9 and np.ptp(numbers[known]) > 0:
         same = abs(spearmanr(numbers[known], rows[known]).statistic) > _ORDERED
         if not (ordered and same):
             found["number"] = numbers
@@ -221,7 +221,7 @@ def files(m: Material) -> Iterator[Evidence]:
         column = m.train[name].iloc[part.rows]
         if name in m.columns.target or pd.api.types.is_float_dtype(column):
             continue
-        stats = _stats(m.competition.raw, column.astype("str"))
+        stats = _stats(m.competition.raw, column.astype("str").fillna(""))
         if stats is not None:
             yield from _telling(
                 m,
