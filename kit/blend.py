@@ -263,9 +263,14 @@ def _current(competition: Competition, context: FoldContext) -> list[Run]:
     found: dict[str, Run] = {}
     others: Counter[str] = Counter()
     for run in list_runs(competition.runs)[0]:
-        same = all(run.record["digests"].get(key) == value for key, value in digests.items())
-        if run.kind != "cv" or not same or run.metric != context.metric.identity:
-            others.update(_why_not(run, digests, context) if run.kind == "cv" else ())
+        needed = dict(digests)
+        if run.kind == "import":  # made elsewhere: folds say which rows it has seen
+            needed = {"folds": context.folds.digest}
+        same = all(run.record["digests"].get(key) == value for key, value in needed.items())
+        if run.kind not in ("cv", "import"):
+            continue
+        if not same or run.metric != context.metric.identity:
+            others.update(_why_not(run, needed, context))
             continue
         try:
             run.oof(), run.test()

@@ -16,12 +16,13 @@ from typing import Annotated, Any, Literal
 from kit.config import Within, apply_overrides, build, read_toml
 from kit.errors import ConfigError, NoCompetition, nearest
 from kit.registry import PROVIDERS
+from kit.series import SeriesSpec, check_series
 
 CONFIG_NAME = "kit.toml"
 MAX_FOLDS = 127  # int8
 
 TaskType = Literal["binary", "multiclass", "multilabel", "regression", "multitarget"]
-Kind = Literal["numeric", "category", "datetime", "text", "code", "id"]
+Kind = Literal["numeric", "category", "datetime", "text", "code", "image", "id"]
 Wants = Literal["label", "probability", "value"]
 
 
@@ -76,6 +77,27 @@ class Columns:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """Where the images of a column of kind "image" are, and how they are kept.
+
+    `train` and `test` name files below `data/raw`, in zips too; `{}` stands for the value of
+    `column` (empty: of the column itself). `pixels` ("pixel{}") makes one image of the columns of
+    that name, `{}` being numbers; `top` is then the brightest value. `size` is pixels per side,
+    `channels` 1 for gray and 3 for colours. `backbone` turns images into numbers for models of
+    tables: see `kit.images.backbones`.
+    """
+
+    column: str = ""
+    train: str = "{}"
+    test: str = "{}"
+    pixels: str = ""
+    top: Annotated[int, Within(1)] = 255
+    size: Annotated[int, Within(1, 1024)] = 224
+    channels: Literal[1, 3] = 3
+    backbone: str = "pixels"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskSpec:
     """What is predicted and how it is scored.
 
@@ -112,19 +134,23 @@ class CVSpec:
     `models` is what `kit cv` validates when none is named; empty: the short list of the portfolio.
     `splitter` is a registered name, `module:attribute` of the competition's `splits.py`, or "file":
     then `folds.parquet` in the competition's folder, a teammate's perhaps, is the truth.
-    `block` is the length of the validation blocks of the splitter `time_blocks`, as pandas reads
-    durations ("11D"). `early_stopping`: "inner" holds out a part of the training rows; "cross"
-    trains all folds side by side and stops each where the other folds are best together (models
-    that cannot, and folds in time order, use "inner"); "fold" uses the scored fold itself, which
-    is optimistic and marked `*` wherever the score is shown. `holdout` is the share of the rows
-    that is sealed: no fold, threshold or blend ever sees them, and each run shows its score on them
-    once; 0: none.
+    `block` is the length of the validation blocks of the splitter `time_blocks`, `horizon` that of
+    the windows of `time_windows` and `group_time` (as long as the test period), `gap` the distance
+    in time kept free before (`time_blocks`: around) what is scored; all as pandas reads durations
+    ("11D"), see `kit.time_splitters`. `early_stopping`: "inner" holds out a part of the training
+    rows; "cross" trains all folds side by side and stops each where the other folds are best
+    together (models that cannot, and folds in time order, use "inner"); "fold" uses the scored
+    fold itself, which is optimistic and marked `*` wherever the score is shown.
+    `holdout` is the share of the rows that is sealed: no fold, threshold or blend ever sees them,
+    and each run shows its score on them once; 0: none.
     """
 
     splitter: str = "kfold"
     n_splits: Annotated[int, Within(2, MAX_FOLDS)] = 5
     seed: Annotated[int, Within(0, 2**32 - 1)] = 42  # what NumPy takes
     block: str = ""
+    horizon: str = ""
+    gap: str = ""
     models: tuple[str, ...] = ()
     early_stopping: Literal["inner", "cross", "fold"] = "inner"
     holdout: Annotated[float, Within(0, 0.5)] = 0.0
@@ -146,6 +172,17 @@ class ModelSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextSpec:
+    """How texts are read.
+
+    `encoder` is the folder of a pretrained sentence encoder, below the competition's or absolute;
+    empty: that of the installed package (extra `pretrained`).
+    """
+
+    encoder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckSpec:
     """Findings of `kit check` that are known and accepted."""
 
@@ -162,6 +199,26 @@ class ExecutionSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AxisSpec:
+    """What `kit tune` may set a parameter to: `[tune.<model>.<parameter>]`.
+
+    What is not given stays as in the model's own space (`kit tune MODEL --show-space`).
+
+    Attributes:
+        low, high: ends of a range.
+        log: search evenly on the logarithmic scale.
+        choices: these values instead of a range; a single one is kept fixed.
+        when: other parameters and the value they must have for this one to be searched.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool | None = None
+    choices: tuple[Any, ...] = ()
+    when: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The whole of `kit.toml`."""
 
@@ -172,8 +229,12 @@ class Settings:
     provider: ProviderSpec = field(default_factory=ProviderSpec)
     files: Files = field(default_factory=Files)
     columns: Columns = field(default_factory=Columns)
+    images: dict[str, ImageSpec] = field(default_factory=dict)
     cv: CVSpec = field(default_factory=CVSpec)
+    series: SeriesSpec | None = None
     models: dict[str, ModelSpec] = field(default_factory=dict)
+    text: TextSpec = field(default_factory=TextSpec)
+    tune: dict[str, dict[str, AxisSpec]] = field(default_factory=dict)
     check: CheckSpec = field(default_factory=CheckSpec)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
 
@@ -217,9 +278,20 @@ class Competition:
         return self.root / "submissions"
 
     @property
+    def reports(self) -> Path:
+        """What `kit report` writes."""
+        return self.root / "reports"
+
+    @property
     def cache(self) -> Path:
         """What can be made again; safe to delete."""
         return self.root / ".cache"
+
+    @property
+    def encoder(self) -> str:
+        """Folder of the sentence encoder; empty: that of the installed package."""
+        where = self.settings.text.encoder
+        return str(self.root / where) if where else ""
 
     def model(self, name: str) -> ModelSpec:
         """The configuration of a model: its `[models.<name>]` table, else the bare name."""
@@ -238,6 +310,16 @@ class Competition:
         """Where the value of a dotted key comes from, for a message: `kit.toml` or a flag."""
         given = [flag for flag in self.flags if flag.partition("=")[0].strip() == key]
         return f"--set {given[-1]}" if given else str(self.root / CONFIG_NAME)
+
+    @classmethod
+    def of_table(cls, root: Path, table: Mapping[str, Any]) -> Competition:
+        """A competition as a run recorded it: its configuration is `table`, overrides applied.
+
+        Raises:
+            ConfigError: this kit cannot use it.
+        """
+        copied = deepcopy(dict(table))
+        return cls(root=root.resolve(), settings=_settings(copied), table=copied)
 
     @classmethod
     def load(cls, root: Path, overrides: Iterable[str] = ()) -> Competition:
@@ -337,6 +419,9 @@ def _check(settings: Settings) -> None:
         path = PureWindowsPath(name)  # knows both separators
         if path.anchor or ".." in path.parts:
             raise ConfigError(f"files.{key} must be a name below data/raw. Received: {name!r}")
+    for name in settings.images:
+        if columns.kinds.get(name) != "image":
+            raise ConfigError(f'images.{name}: columns.kinds must say {name} = "image"')
     if not columns.target:
         raise ConfigError("columns.target is empty; name the column(s) to predict")
     for key, used in (("target", columns.target), ("id", (columns.id, columns.test_id))):
@@ -362,6 +447,14 @@ def _check(settings: Settings) -> None:
                 f"task.classes must list {'two' if few else 'three or more'} labels for "
                 f"task.type {task.type!r}. Received: {list(task.classes)}"
             )
+    if settings.series is not None:
+        check_series(
+            settings.series,
+            time=columns.time,
+            target=columns.target,
+            task=task.type,
+            unused=columns.drop,
+        )
     twice = [label for label, count in Counter(task.classes).items() if count > 1]
     if twice:
         raise ConfigError(f"task.classes lists {twice[0]!r} twice")

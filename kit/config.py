@@ -85,7 +85,7 @@ def apply_overrides(table: dict[str, Any], overrides: Iterable[str]) -> dict[str
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"--set {override}: {parent!r} is a value, not a table")
-        node[last] = applied[key.strip()] = _value(text.strip())
+        node[last] = applied[key.strip()] = toml_value(text.strip())
     return applied
 
 
@@ -165,7 +165,8 @@ def _expect(kind: type, value: Any, where: str) -> Any:
     return value
 
 
-def _value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """A value as TOML spells it; what is not TOML is taken as a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

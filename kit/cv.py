@@ -28,10 +28,11 @@ from kit.decision import default_decision, fit_decision
 from kit.errors import ConfigError, KitError, RunError
 from kit.execution.context import FoldContext
 from kit.execution.results import FoldResult, read_result
-from kit.execution.task import FoldTask, build_model, result_path
+from kit.execution.task import FoldTask, build_model, family_of, result_path
 from kit.metrics.transforms import transform_pair
 from kit.models.base import Model
 from kit.portfolio import find_model
+from kit.preprocessing.columns import recipe_facts
 from kit.runs import Run, ignore, list_runs, prediction_columns, publish
 from kit.scoring import holdout_record, score_record
 from kit.session import Event, Session, code_files, run_facts
@@ -75,12 +76,13 @@ class Plan:
         ]
 
 
-def cross_validate(session: Session, model: str) -> Run | None:
+def cross_validate(session: Session, model: str, *, repeat: int = 0) -> Run | None:
     """Validate one model on the competition's folds.
 
     Args:
         session: an open session.
         model: a name of `[models]` in `kit.toml`, a registered name, or `module:attribute`.
+        repeat: see `make_plan`.
 
     Returns:
         The published run; None when the session's budget ran out first. Finished folds are kept
@@ -89,7 +91,7 @@ def cross_validate(session: Session, model: str) -> Run | None:
     Raises:
         KitError: the model failed; finished folds are kept.
     """
-    plan = make_plan(session, model)
+    plan = make_plan(session, model, repeat=repeat)
     with locked(session, plan):
         known, results = start(session, plan)
         if known is not None:
@@ -131,19 +133,22 @@ def finish(session: Session, plan: Plan, results: Mapping[int, FoldResult]) -> R
     return run
 
 
-def make_plan(session: Session, model: str, *, repeat: int = 0) -> Plan:
+def make_plan(
+    session: Session, model: str, *, repeat: int = 0, spec: ModelSpec | None = None
+) -> Plan:
     """Resolve a model and hash everything its predictions depend on.
 
     Args:
         session: an open session.
         model: see `cross_validate`.
         repeat: so many is added to the models' seed; the folds stay.
+        spec: the configuration, where `model` is only what to call it.
 
     Raises:
         UnknownName, ConfigError: the model or one of its parameters does not exist.
     """
     competition, context = session.competition, session.context
-    spec = find_model(competition, model)
+    spec = spec or find_model(competition, model)
     unfitted = build_model(spec, model, context.code)
     params = unfitted.get_params(deep=False)
     stopping = _stopping(session.early_stopping, unfitted, context)
@@ -161,6 +166,7 @@ def make_plan(session: Session, model: str, *, repeat: int = 0) -> Plan:
         "use": spec.use,
         "code": context.code.digest(own) if own else "",
         "recipe": spec.recipe,
+        **recipe_facts(spec.recipe or family_of(unfitted), context.dataset.encoder),
         **({"pseudo_labels": spec.pseudo_labels} if spec.pseudo_labels else {}),
         "params": {key: repr(value) for key, value in sorted(params.items())},
         "seed": cv.seed + repeat,
@@ -265,15 +271,19 @@ def _batches(session: Session, plan: Plan, missing: list[int]) -> Iterator[list[
         yield [task]
 
 
-def _tell(session: Session, plan: Plan, result: FoldResult, done: int) -> None:
-    metric, data = session.context.metric, session.context.dataset
+def fold_score(context: FoldContext, result: FoldResult) -> float | None:
+    """A fold's own score; None where the metric has no value on these rows alone."""
+    metric, data = context.metric, context.dataset
     pred: NDArray[Any] = result.oof
     if metric.needs == "label":  # the decision is made when all folds are there
         pred = default_decision(data.task, pred.shape[1]).apply(pred)
     try:
-        score = metric.score(data.y[result.rows], pred)
+        return metric.score(data.y[result.rows], pred)
     except KitError:
-        score = None  # the metric has no value on these rows alone
+        return None
+
+
+def _tell(session: Session, plan: Plan, result: FoldResult, done: int) -> None:
     seconds = sum(result.seconds.values())
     session.seconds_per_fold[plan.model] = seconds
     session.listen(
@@ -284,7 +294,7 @@ def _tell(session: Session, plan: Plan, result: FoldResult, done: int) -> None:
             n_folds=plan.n_folds,
             done=done,
             seconds=seconds,
-            score=score,
+            score=fold_score(session.context, result),
         )
     )
 
@@ -328,6 +338,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "decision": fitted.decision.to_json(),
         "seed": plan.seed,
         "params": {key: _plain(value) for key, value in plan.params.items()},
+        "given": {key: _plain(value) for key, value in plan.spec.params.items()},
         "overrides": session.competition.overrides_of(plan.model),
         "early_stopping": plan.early_stopping,
         "best_iterations": [result.best_iteration for result in results],

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,14 @@ from kit.atomic import sha256
 from kit.competition import Competition, Kind, TaskType
 from kit.errors import ConfigError, DataError, counted, nearest
 from kit.features import read_features
+from kit.images.attach import Images, with_sources
 from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.moments import datetime_format
+from kit.series import SeriesSpec
 from kit.tables import read_table
 from kit.usercode import UserCode
 
-AS_TEXT: tuple[Kind, ...] = ("category", "text", "code", "datetime", "id")
+AS_TEXT: tuple[Kind, ...] = ("category", "text", "code", "datetime", "image", "id")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +46,11 @@ class Dataset:
         task: the task's type.
         classes: labels by class code; for several outputs the target names.
         digests: ``{"data", "features"}``.
+        series: the `[series]` table, or None.
+        time_column: name of the column of times, "" where there is none.
+        encoder: folder of the sentence encoder; empty: the installed package's.
+        cache: folder of what can be made again; None: nothing is kept.
+        notes: what was wrong with the data and was survived, a sentence each.
 
     Shape:
         `y` is ``(n_train,)`` int64 class codes for binary and multiclass, ``(n_train,)`` float64
@@ -60,6 +68,11 @@ class Dataset:
     task: TaskType
     classes: tuple[str, ...]
     digests: Mapping[str, str]
+    series: SeriesSpec | None = None
+    time_column: str = ""
+    encoder: str = ""
+    cache: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -78,15 +91,18 @@ class Dataset:
         """
         columns, task = competition.settings.columns, competition.settings.task
         train, test = read_raw(competition)  # says first what is missing
-        data = data_digest(competition)
+        images = Images(competition)
+        data = data_digest(competition, images)
         _check_names(competition, train, test)
         ids = _ids(train, columns.id, competition.settings.files.train)
         test_ids = _test_ids(competition, test)
         y = encode_target(train, columns.target, task.type, task.classes, ids)
         X, X_test = read_features(competition, train, test, data)
+        X, X_test = images.attach(X, "train"), images.attach(X_test, "test")
         _check_kinds(competition, [*train.columns, *test.columns, *X.columns])
         kinds = assign_kinds(X, columns.kinds)
         X, X_test = typed(X, X_test, kinds)
+        _check_series(competition, kinds)
         return cls(
             X=X,
             X_test=X_test,
@@ -100,8 +116,13 @@ class Dataset:
             classes=columns.target if len(columns.target) > 1 else task.classes,
             digests={
                 "data": data,
-                "features": UserCode(competition.root).digest("features"),
+                "features": images.features_digest(features_digest(competition)),
             },
+            series=competition.settings.series,
+            time_column=columns.time or "",
+            encoder=competition.encoder,
+            cache=competition.cache,
+            notes=tuple(images.notes),
         )
 
 
@@ -114,8 +135,12 @@ def read_raw(competition: Competition) -> tuple[pd.DataFrame, pd.DataFrame]:
     text |= {columns.time} if columns.time else set()
     if settings.task.type not in ("regression", "multitarget"):
         text |= set(columns.target)
-    train = read_table(competition.raw / settings.files.train, as_text=text)
-    test = read_table(competition.raw / settings.files.test, as_text=text)
+    train = with_sources(
+        competition, read_table(competition.raw / settings.files.train, as_text=text)
+    )
+    test = with_sources(
+        competition, read_table(competition.raw / settings.files.test, as_text=text)
+    )
     for frame, name in ((train, settings.files.train), (test, settings.files.test)):
         if frame.empty:
             raise DataError(f"{competition.raw / name} has a header but no rows")
@@ -226,6 +251,26 @@ def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFra
         )
 
 
+def _check_series(competition: Competition, kinds: Mapping[str, Kind]) -> None:
+    """The columns that `[series]` needs are features of a kind it can use."""
+    spec, columns = competition.settings.series, competition.settings.columns
+    if spec is None:
+        return
+    wanted: list[tuple[str, str, tuple[Kind, ...]]] = [
+        ("columns.time", columns.time or "", ("datetime", "numeric")),
+        *(("series.id", name, ("category", "numeric", "code", "text")) for name in spec.id),
+        *(("series.covariates", name, ("numeric",)) for name in spec.covariates),
+    ]
+    for key, name, fitting in wanted:
+        if kinds.get(name) not in fitting:
+            found = f"of the kind {kinds[name]!r}" if name in kinds else "no feature"
+            raise ConfigError(
+                f"{competition.origin(key)}: [series] needs {key} {name!r} as a feature of the "
+                f"kind {' or '.join(map(repr, fitting))}, however it is {found}.\n"
+                f'  Give it a kind: [columns.kinds] {name} = "{fitting[0]}".'
+            )
+
+
 def _check_kinds(competition: Competition, known: Sequence[str]) -> None:
     """Every column of `[columns.kinds]` is in a file or made by `features.py`."""
     for name in competition.settings.columns.kinds:
@@ -295,8 +340,18 @@ def read_time(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
     return moments.to_numpy()
 
 
-def data_digest(competition: Competition) -> str:
-    """Hash of both files and of all that decides how they are read."""
+def features_digest(competition: Competition) -> str:
+    """Hash of all that decides what features are made: `features.py`, and the `[series]` table."""
+    code = UserCode(competition.root).digest("features")
+    series = competition.table.get("series")
+    if series is None:
+        return code
+    text = json.dumps([code, series], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def data_digest(competition: Competition, images: Images | None = None) -> str:
+    """Hash of both files, of all images, and of all that decides how they are read."""
     settings = competition.settings
     parts = [
         sha256(competition.raw / settings.files.train),
@@ -304,4 +359,5 @@ def data_digest(competition: Competition) -> str:
         json.dumps(competition.table.get("columns", {}), sort_keys=True),
         json.dumps([settings.task.type, *settings.task.classes]),
     ]
+    parts += filter(None, [(images or Images(competition)).data_digest()])
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -24,6 +24,7 @@ from kit.competition import MAX_FOLDS
 from kit.errors import DataError
 
 FoldArray = NDArray[np.int8]
+Purged = NDArray[np.bool_]
 
 _FORMAT = "kit.folds/1"
 
@@ -42,6 +43,8 @@ class Folds:
         forward: fold k trains on rows with a lower fold number only (time order); otherwise on
             all rows that are not of fold k. Rows of fold -1 are training rows either way, sealed
             ones never.
+        purged: rows that fold k must not train on although they are in another fold: those too
+            near in time, or of a group that it validates. ``(n, n_splits)`` bool; None: no row.
 
     Raises:
         DataError: lengths differ, or ids are missing or repeated.
@@ -50,6 +53,7 @@ class Folds:
     ids: pd.Series[Any]
     fold: FoldArray
     forward: bool = False
+    purged: Purged | None = None
 
     def __post_init__(self) -> None:
         ids = pd.Series(np.asarray(self.ids), name="id").astype("str").reset_index(drop=True)
@@ -70,6 +74,15 @@ class Folds:
         fold = fold.astype(np.int8)
         fold.flags.writeable = False  # the digest is computed once
         object.__setattr__(self, "fold", fold)
+        if self.purged is not None:
+            purged = np.asarray(self.purged, dtype=bool)
+            if purged.shape != (len(ids), self.n_splits):
+                raise DataError(
+                    f"folds: purged must be of shape {(len(ids), self.n_splits)}, rows and folds. "
+                    f"Received: {purged.shape}"
+                )
+            purged.flags.writeable = False
+            object.__setattr__(self, "purged", purged if purged.any() else None)
 
     @property
     def n_splits(self) -> int:
@@ -83,12 +96,14 @@ class Folds:
         state = hashlib.sha256(f"{_FORMAT} forward={self.forward}\0".encode())
         state.update("\0".join(self.ids.iloc[order]).encode())
         state.update(b"\0" + self.fold[order].tobytes())
+        if self.purged is not None:
+            state.update(b"\0" + np.packbits(self.purged[order], axis=1).tobytes())
         return state.hexdigest()[:16]
 
     def train(self, k: int) -> NDArray[np.int64]:
         """Positions of the rows that fold `k` trains on."""
-        others = self.fold < k if self.forward else self.fold != k
-        return np.flatnonzero(others & (self.fold != SEALED))
+        kept = (self.fold < k if self.forward else self.fold != k) & (self.fold != SEALED)
+        return np.flatnonzero(kept if self.purged is None else kept & ~self.purged[:, k])
 
     def valid(self, k: int) -> NDArray[np.int64]:
         """Positions of the rows that fold `k` is scored on."""
@@ -121,11 +136,21 @@ class Folds:
                 f"folds and data must have the same ids; {'; '.join(parts)}.\n"
                 "  Both sides must use the same training file."
             )
-        return Folds(wanted.to_series(), self.fold[mine.get_indexer(wanted)], self.forward)
+        rows = mine.get_indexer(wanted)
+        purged = None if self.purged is None else self.purged[rows]
+        return Folds(wanted.to_series(), self.fold[rows], self.forward, purged)
 
     def save(self, path: Path) -> None:
-        """Write a parquet file (zstd; columns id, fold; digest in its metadata), atomically."""
-        table = pa.table({"id": pa.array(self.ids.tolist(), pa.string()), "fold": self.fold})
+        """Write a parquet file (zstd), atomically.
+
+        Columns id, fold, and one `purged_<fold>` per fold where rows are purged; the digest stands
+        in its metadata.
+        """
+        purged = () if self.purged is None else self.purged.T
+        columns = {f"purged_{k}": pa.array(rows) for k, rows in enumerate(purged)}
+        table = pa.table(
+            {"id": pa.array(self.ids.tolist(), pa.string()), "fold": self.fold, **columns}
+        )
         facts = {"format": _FORMAT, "digest": self.digest, "forward": str(self.forward).lower()}
         with atomic_path(path) as temporary:
             pq.write_table(table.replace_schema_metadata(facts), temporary, compression="zstd")
@@ -150,7 +175,9 @@ class Folds:
                 "again by another program.\n  Ask for the original file."
             )
         ids, fold = table["id"].to_pylist(), table["fold"].to_numpy()
-        folds = cls(pd.Series(ids, dtype="str"), fold, facts.get("forward") == "true")
+        names = [name for name in table.column_names if name.startswith("purged_")]
+        purged = np.column_stack([table[name].to_numpy() for name in names]) if names else None
+        folds = cls(pd.Series(ids, dtype="str"), fold, facts.get("forward") == "true", purged)
         if folds.digest != facts.get("digest"):
             raise DataError(
                 f"{path} was changed after kit wrote it: the digest inside is "

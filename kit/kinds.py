@@ -6,6 +6,7 @@
 | category | pandas categorical; its levels are only a spelling shared by train and test |
 | datetime | datetime64 without time zone |
 | text, code | str |
+| image | a position in a store of pixels (see `kit.images`) |
 
 Nothing here learns from the data: what depends on many rows is fitted inside the fold.
 """
@@ -46,6 +47,8 @@ def typed(
 
 
 def _pair(a: pd.Series, b: pd.Series, kind: Kind) -> tuple[Any, Any]:
+    if kind == "image":
+        return a, b
     if kind == "numeric":
         return _number(a), _number(b)
     if kind == "category":

@@ -123,6 +123,13 @@ MODELS = Registry(
         "mlp": "kit.models.neural.mlp:MLP",
         "realmlp": "kit.models.neural.realmlp:RealMLP",
         "tabm": "kit.models.neural.tabm:TabM",
+        "naive": "kit.models.naive:Naive",
+        "seasonal_naive": "kit.models.naive:SeasonalNaive",
+        "sequence": "kit.models.neural.sequence:Sequence",
+        "text": "kit.models.neural.text:TextNetwork",
+        "cnn": "kit.models.neural.cnn:CNN",
+        "resnet": "kit.models.neural.resnet:ResNet",
+        "finetune": "kit.models.neural.finetune:FineTune",
     },
     about={
         "lightgbm": "boosted trees grown leaf by leaf; the first thing to try",
@@ -135,6 +142,13 @@ MODELS = Registry(
         "mlp": "small Keras network with embeddings",
         "realmlp": "Keras network tuned for tables; all folds in one program",
         "tabm": "Keras network of many heads that share most weights",
+        "naive": "the last value of a series; needs [series]",
+        "seasonal_naive": "the value a season ago, or the mean of several; needs [series]",
+        "sequence": "Keras network that reads a row's past step by step; needs [series]",
+        "text": "Keras network that reads texts: convolution, GRU or transformer",
+        "cnn": "four convolutions and two dense layers on images; the one to read first",
+        "resnet": "small residual network on images",
+        "finetune": "pretrained network on images whose last layers go on learning",
     },
 )
 
@@ -171,8 +185,10 @@ SPLITTERS = Registry(
         "stratified_kfold": "kit.splitters:stratified_kfold",
         "group_kfold": "kit.splitters:group_kfold",
         "stratified_group_kfold": "kit.splitters:stratified_group_kfold",
-        "time_series": "kit.splitters:time_series",
-        "time_blocks": "kit.splitters:time_blocks",
+        "time_series": "kit.time_splitters:time_series",
+        "time_windows": "kit.time_splitters:time_windows",
+        "time_blocks": "kit.time_splitters:time_blocks",
+        "group_time": "kit.time_splitters:group_time",
     },
 )
 

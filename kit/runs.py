@@ -64,7 +64,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """How it came to be: "cv" or "blend"."""
+        """How it came to be: "cv", "blend", "fit", or "import"."""
         return str(self.record["kind"])
 
     @property
@@ -101,6 +101,25 @@ class Run:
             raise RunError(self._damaged(path, error)) from error
         return config
 
+    @cached_property
+    def curves(self) -> dict[str, dict[str, list[float]]]:
+        """Losses per fold, ``{"0": {"train": [...], "valid": [...]}}``; empty where none were kept.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        path = self.path / "curves.json"
+        try:
+            curves: dict[str, dict[str, list[float]]] = json.loads(path.read_text(encoding="utf-8"))
+            for curve in curves.values():
+                for losses in curve.values():
+                    sum(losses)  # TypeError where one is no number
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise RunError(self._damaged(path, error)) from error
+        return curves
+
     def oof(self) -> pd.DataFrame:
         """Out-of-fold predictions, one row per validated training row.
 
@@ -130,7 +149,9 @@ class Run:
             raise RunError(self._damaged(path, error)) from error
 
     def _damaged(self, path: Path, error: Exception) -> str:
-        again = f"kit cv {self.model}" if self.kind == "cv" else f"kit {self.kind}"
+        again = {"cv": f"kit cv {self.model}", "import": "kit oof import"}.get(
+            self.kind, f"kit {self.kind}"
+        )
         return (
             f"{path} is damaged or missing: {str(error).splitlines()[0]}\n"
             f"  Delete the folder {self.path} and run `{again}` again."

@@ -186,6 +186,16 @@ def _as_text(header: Collection[str], text: Collection[str]) -> dict[str, Any]:
     return {"dtype": dict.fromkeys(text, "str"), "na_values": missing, "keep_default_na": False}
 
 
+def file_encoding(path: Path) -> str:
+    """How a CSV or TSV file is read: "utf-8-sig", "latin-1", or what its mark says.
+
+    Raises:
+        DataError: as for `read_table`.
+    """
+    with _readable(path):
+        return _encoding(path)
+
+
 def _encoding(path: Path) -> str:
     """What the byte order mark says; else UTF-8 where the whole file is, else Latin-1.
 

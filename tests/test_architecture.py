@@ -18,13 +18,25 @@ import kit
 PACKAGE = Path(kit.__file__).parent
 MAX_MODULE, MAX_FUNCTION = 400, 60
 HEAVY = ("numpy", "pandas", "pyarrow", "scipy", "sklearn", "lightgbm", "tensorflow", "keras")
-HEAVY += ("kaggle", "rich", "joblib", "psutil")
+HEAVY += ("kaggle", "rich", "joblib", "psutil", "optuna", "matplotlib", "tomlkit")
 
 # Lowest first. A module imports its own layer and those below; the longest matching name counts.
 LAYERS = (
     ("errors",),
-    ("config", "registry", "atomic", "duration", "moments", "diagnosis"),
+    (
+        "config",
+        "registry",
+        "atomic",
+        "duration",
+        "moments",
+        "steps",
+        "diagnosis",
+        "keras",
+        "curves",
+    ),
+    ("series",),
     ("competition", "tables", "usercode", "portfolio", "spaces"),
+    ("images",),
     ("kinds", "features", "dataset", "folds", "runs"),
     (
         "metrics",
@@ -32,9 +44,11 @@ LAYERS = (
         "decision",
         "scoring",
         "splitters",
+        "time_splitters",
         "preprocessing",
         "models",
         "providers",
+        "pretrained",
     ),
     ("execution",),
     ("session",),
@@ -43,6 +57,7 @@ LAYERS = (
         "blend",
         "blending",
         "comparison",
+        "exchange",
         "selection",
         "submission",
         "ledger",
@@ -51,22 +66,26 @@ LAYERS = (
         "permutation",
         "scaffold",
     ),
-    ("auto", "refit"),
-    ("export",),
+    ("auto", "refit", "rerun", "tune"),
+    ("export", "report"),
     ("cli",),
     ("__main__",),
 )
 # Neighbours in a layer that must not know each other, and shortcuts past the engine.
 STRANGERS = (
     ("providers", ("models", "preprocessing", "splitters", "decision", "runs", "dataset")),
+    ("images", ("portfolio", "usercode")),
     ("models", ("runs", "providers", "metrics", "splitters", "dataset")),
     ("preprocessing", ("models", "providers", "metrics", "runs", "dataset")),
+    ("pretrained", ("models", "preprocessing", "providers", "metrics", "runs", "dataset")),
     ("metrics", ("models", "preprocessing", "splitters", "providers", "dataset")),
     ("splitters", ("models", "preprocessing", "metrics", "providers", "runs")),
     ("checks", ("models", "providers", "cv", "blend", "submission")),
     ("submission", ("models", "checks", "cv", "blend", "session")),
     ("ledger", ("cv", "blend", "checks", "session", "models")),
     ("leaderboard", ("cv", "blend", "checks", "session", "models", "runs")),
+    ("report", ("auto", "cv", "export", "scaffold")),
+    ("exchange", ("models", "cv", "checks", "providers", "submission")),
     ("export", ("auto", "cv", "checks", "scaffold")),
     ("scaffold", ("models", "cv", "blend", "checks", "session", "execution")),
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kit.auto.budget import Budget
+from kit.auto.images import embed_first
 from kit.auto.memory import available, own_process
 from kit.auto.schedule import Schedule
 from kit.blend import blend
@@ -22,7 +23,7 @@ from kit.errors import KitError, RunError
 from kit.execution.context import context_factory
 from kit.execution.task import data_shape
 from kit.execution.workers import Workers
-from kit.portfolio import Entry, choose, draws, entries_of
+from kit.portfolio import ENCODER, Entry, choose, draws, entries_of
 from kit.runs import Run
 from kit.selection import best_run
 from kit.session import Listener, Session, open_session
@@ -134,8 +135,18 @@ def _worked(
     shape = data_shape(data, np.arange(len(data.X)), seed=0)
     apart = len(shape.plain) < len(shape.of("category"))
     kinds = set(data.kinds.values())
-    chosen, left = choose(*data.X.shape, data.task, entries, levels=apart, kinds=kinds)
+    chosen, left = choose(
+        *data.X.shape,
+        data.task,
+        entries,
+        levels=apart,
+        kinds=kinds,
+        series=data.series is not None,
+        provided=(ENCODER,) if data.encoder else (),
+    )
     told.planned(session, chosen, left)
+    chosen, late = embed_first(data, budget, chosen)
+    left = [*left, *late]
     findings = _checked(competition, session, budget)
     told.findings(findings)
     files = _Submissions(competition, told)

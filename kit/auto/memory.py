@@ -14,6 +14,10 @@ _CGROUP = (
 )
 _PROCESS = 350e6  # an interpreter with pandas, scikit-learn and LightGBM
 _NETWORKS = 700e6  # TensorFlow on top of it
+_WEIGHTS = 500  # TF-IDF weights of a text of a hundred words
+_SENTENCE = 400  # columns of a sentence's vector
+_PIXELS = 1500e6  # a batch of images on its way through a network and back
+_VECTOR, _COMPONENTS = 1280, 64  # columns that an image becomes
 
 
 def available() -> float:
@@ -47,7 +51,12 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
     """
     rows, columns = data.X.shape
     wide = columns + (120 if "generated" in family else 0)
-    wide += sum(kind == "text" for kind in data.kinds.values()) * 100
+    texts = sum(kind == "text" for kind in data.kinds.values())
+    wide += texts * (100 + _SENTENCE * family.endswith("_sentences"))
+    images = sum(kind == "image" for kind in data.kinds.values())
+    wide += images * (_VECTOR if family in ("linear", "neural_vectors") else _COMPONENTS)
+    if family == "image":
+        return _NETWORKS + _PIXELS
     cells, sides = float(rows) * wide, n_folds if together else 1
     tests = float(len(data.X_test)) * wide * 8
     outputs = max(1, len(data.outputs))
@@ -55,8 +64,9 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
     if use in ("extra_trees", "random_forest"):
         return prepared + cells * 4 + 400 * rows * 0.7 * (72 + 8 * outputs)
     if use == "linear":
-        return prepared + float(rows) * (columns * 14 + 50) * 4 * 3
-    if use in ("mlp", "realmlp", "tabm"):
+        words = float(rows) * texts * _WEIGHTS * 12
+        return prepared + (float(rows) * (columns * 14 + 50) * 4 + words) * 3
+    if use in ("mlp", "realmlp", "tabm", "text"):
         return _NETWORKS + prepared + cells * 4 * (sides + 2)
     if use == "knn":
         return prepared + cells * 8

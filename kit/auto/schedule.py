@@ -259,7 +259,8 @@ class Schedule:
 
 def seconds_needed(entry: Entry, n_rows: int, n_features: int) -> float:
     """What an entry must have at least: a network on a large table learns nothing in a minute."""
-    return entry.min_seconds * max(1.0, n_rows * n_features / _USUAL_CELLS)
+    by_cells = entry.min_seconds * max(1.0, n_rows * n_features / _USUAL_CELLS)
+    return max(by_cells, entry.row_seconds * n_rows)
 
 
 def fitting_share(use: str, n_rows: int, n_test: int, n_folds: int) -> float:

@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kit.checks import code, columns, ids, leaks, nulls, rows, schema, target, validation
+from kit.checks import (
+    code,
+    columns,
+    ids,
+    images,
+    leaks,
+    nulls,
+    rows,
+    schema,
+    series,
+    target,
+    texts,
+    validation,
+)
 from kit.checks.deep import drift, near, noise, splits
 from kit.checks.deep import target as hidden
 from kit.checks.finding import Evidence, Severity
@@ -53,6 +66,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("KIT006", "a column contradicts its kind", "error", _FEATURES, schema.unfit_kinds),
     Check("KIT007", "a kind for a column there is not", "error", _FEATURES, schema.unknown_kinds),
     Check("KIT008", "values lost to their column's kind", "warning", _FEATURES, schema.lost_values),
+    Check("KIT009", "a file that is not UTF-8", "warning", _TABLES, texts.encodings),
     Check("KIT011", "ids missing or repeated", "error", _TABLES, ids.unusable),
     Check("KIT012", "the same ids in train and test", "warning", _TABLES, ids.shared),
     Check(
@@ -74,6 +88,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("KIT023", "labels and task.classes differ", "error", _TABLES, target.other_labels),
     Check("KIT024", "target unusable", "error", _TABLES, target.unusable),
     Check("KIT025", "classes rarer than folds", "error", ("tables", "target"), target.rare_classes),
+    Check("KIT031", "images missing or corrupt", "warning", _FEATURES, images.unusable),
     Check("KIT101", "repeated rows", "warning", _LEARN, rows.repeated),
     Check("KIT102", "equal rows, different targets", "warning", _LEARN, rows.contradicting),
     Check("KIT103", "rows of test found in train", "warning", _FEATURES, rows.in_both_files),
@@ -102,15 +117,18 @@ CATALOGUE: tuple[Check, ...] = (
         _FEATURES,
         columns.unseen_categories,
     ),
+    Check("KIT121", "many blank texts", "info", _FEATURES, texts.blank),
+    Check("KIT122", "texts too long to be read whole", "info", _FEATURES, texts.cut),
+    Check("KIT123", "texts decoded wrongly", "warning", _FEATURES, texts.undecodable),
     Check(
-        "KIT121",
+        "KIT131",
         "train and test can be told apart",
         "warning",
         _FEATURES,
         drift.told_apart,
         deep=True,
     ),
-    Check("KIT122", "a column drifts", "warning", _FEATURES, drift.by_column, deep=True),
+    Check("KIT132", "a column drifts", "warning", _FEATURES, drift.by_column, deep=True),
     Check("KIT201", "one column gives the target away", "warning", _LEARN, leaks.by_values),
     Check("KIT202", "missing values give the target away", "warning", _LEARN, leaks.by_missingness),
     Check("KIT203", "a golden column", "warning", _LEARN, hidden.golden, deep=True),
@@ -127,10 +145,16 @@ CATALOGUE: tuple[Check, ...] = (
     Check(
         "KIT304", "folds.parquet holds other folds", "warning", _FOLDS, validation.other_folds_file
     ),
+    Check("KIT305", "test is later, folds are not", "warning", _FOLDS, series.later_test),
     Check("KIT311", "optimistic early stopping", "info", (), validation.optimistic_stopping),
-    Check("KIT321", "test has other groups", "warning", _FOLDS, splits.other_groups, deep=True),
-    Check("KIT322", "test lies later", "warning", _FOLDS, splits.later, deep=True),
-    Check("KIT323", "folds are stricter than test", "info", _FOLDS, splits.stricter, deep=True),
-    Check("KIT324", "classes uneven over folds", "info", _FOLDS, splits.uneven_classes, deep=True),
+    Check("KIT321", "[series] cannot be used", "error", _FEATURES, series.unusable),
+    Check("KIT322", "a series and time twice", "warning", _FEATURES, series.repeated),
+    Check("KIT323", "test beyond the horizon", "error", _FEATURES, series.short_horizon),
+    Check("KIT324", "series of test unseen in train", "warning", _FEATURES, series.unseen_series),
+    Check("KIT325", "rows without a past", "warning", _FEATURES, series.short_series),
+    Check("KIT331", "test has other groups", "warning", _FOLDS, splits.other_groups, deep=True),
+    Check("KIT332", "test lies later", "warning", _FOLDS, splits.later, deep=True),
+    Check("KIT333", "folds are stricter than test", "info", _FOLDS, splits.stricter, deep=True),
+    Check("KIT334", "classes uneven over folds", "info", _FOLDS, splits.uneven_classes, deep=True),
     Check("KIT401", "permuted labels are predicted", "error", ("null",), nulls.above_chance),
 )

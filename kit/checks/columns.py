@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.checks.rowhash import hashed
-from kit.folds import SEALED
 from kit.kinds import some
 
 _MOSTLY_MISSING = 0.99
@@ -146,13 +145,10 @@ def _unseen_in_folds(m: Material, codes: NDArray[np.int64], size: int) -> float 
     """
     if not m.has(["folds"]):
         return None
-    known = (codes >= 0) & (m.folds.fold != SEALED)
-    fold = m.folds.fold[known].astype(np.int64) + 1  # 0: never validated
-    shape = (m.folds.n_splits + 1, size)
-    counts = np.bincount(fold * size + codes[known], minlength=shape[0] * size).reshape(shape)
-    total, unseen = counts.sum(axis=0), 0
-    for k in range(1, shape[0]):
-        train = counts[:k].sum(axis=0) if m.folds.forward else total - counts[k]
-        unseen += int(counts[k][train == 0].sum())
-    validated = int(counts[1:].sum())
+    unseen = validated = 0
+    for k in range(m.folds.n_splits):
+        train, valid = codes[m.folds.train(k)], codes[m.folds.valid(k)]
+        seen = np.bincount(train[train >= 0], minlength=size) > 0
+        valid = valid[valid >= 0]
+        unseen, validated = unseen + int((~seen[valid]).sum()), validated + len(valid)
     return unseen / validated if validated else 0.0

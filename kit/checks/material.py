@@ -24,6 +24,7 @@ from kit.errors import DataError, KitError
 from kit.execution.context import load_folds
 from kit.features import read_features
 from kit.folds import Folds
+from kit.images.attach import Images
 from kit.kinds import assign_kinds, typed
 from kit.tables import read_table
 
@@ -150,7 +151,11 @@ class Material:
         self.raw_X, self.raw_X_test = read_features(
             self.competition, train, self.test, data_digest(self.competition)
         )
-        self.kinds = assign_kinds(self.raw_X, self.columns.kinds)
+        images = Images(self.competition)
+        self.raw_X = images.identities(self.raw_X, "train")
+        self.raw_X_test = images.identities(self.raw_X_test, "test")
+        seen: dict[str, Kind] = dict.fromkeys(images.specs, "text")  # their digests, to be compared
+        self.kinds = assign_kinds(self.raw_X, {**self.columns.kinds, **seen})
         pairs = {}
         for name, kind in list(self.kinds.items()):
             try:

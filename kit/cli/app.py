@@ -18,9 +18,13 @@ from kit.cli import (
     leaderboard,
     ledger,
     new,
+    oof,
+    report,
+    rerun,
     runs,
     submit,
     system,
+    tune,
 )
 
 app = typer.Typer(
@@ -37,6 +41,7 @@ for name, command in (
     ("data", data.data),
     ("check", check.check),
     ("cv", cv.cv),
+    ("tune", tune.tune),
     ("blend", blend.blend),
     ("auto", auto.auto),
     ("submit", submit.submit),
@@ -46,6 +51,8 @@ for name, command in (
     ("runs", runs.runs),
     ("show", runs.show),
     ("diff", runs.diff),
+    ("report", report.report),
+    ("rerun", rerun.rerun),
     ("ledger", ledger.ledger),
     ("leaderboard", leaderboard.leaderboard),
     ("portfolio", auto.portfolio),
@@ -53,6 +60,7 @@ for name, command in (
     ("doctor", system.doctor),
 ):
     app.command(name)(command)
+app.add_typer(oof.app, name="oof")
 
 
 def _version(wanted: bool) -> None:

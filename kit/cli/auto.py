@@ -88,8 +88,11 @@ def _told(out: Output, seconds: float, named: bool) -> Told:
         out.remark(f"to try: {', '.join(entry.name for entry in chosen)}")
         more = "other seeds of the best" if named else "random configurations, other seeds"
         out.remark(f"then, while there is time: {more}")
+        reasons: dict[str, list[str]] = {}
         for entry, reason in left:
-            out.remark(f"not tried: {entry.name}: {reason}")
+            reasons.setdefault(reason, []).append(entry.name)
+        for reason, names in reasons.items():
+            out.remark(f"not tried: {', '.join(names)}: {reason}")
 
     def findings(found: Sequence[Finding]) -> None:
         for each in found:
@@ -164,12 +167,14 @@ def portfolio(
     In a competition's folder its own models come first.
     """
     from kit.cli.output import Output
-    from kit.portfolio import PORTFOLIO, SHORT, entries_of, find_model, missing_package
+    from kit.portfolio import PORTFOLIO, entries_of, find_model, missing_package, short_list
 
     out = Output(json=json, quiet=quiet)
     entries, specs = list(PORTFOLIO), {entry.name: entry.spec for entry in PORTFOLIO}
     competition = competition_or_none(directory, set_, out.problem)
+    short = short_list(())
     if competition is not None:
+        short = short_list(competition.settings.columns.kinds.values())
         entries = entries_of(competition)
         specs = {entry.name: find_model(competition, entry.name) for entry in entries}
     out.document(
@@ -181,7 +186,7 @@ def portfolio(
                 "params": specs[entry.name].params,
                 "why": entry.why,
                 "installed": not missing_package(entry),
-                "short_list": entry.name in SHORT,
+                "short_list": entry.name in short,
             }
             for entry in entries
         ]

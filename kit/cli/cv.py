@@ -48,7 +48,7 @@ def cv(
     from kit.competition import Competition
     from kit.cv import check_models
     from kit.duration import parse_duration
-    from kit.portfolio import SHORT, find_model
+    from kit.portfolio import find_model, short_list
     from kit.session import open_session
 
     out = Output(json=json, quiet=quiet)
@@ -56,7 +56,8 @@ def cv(
     flags += [] if folds is None else [f"cv.n_splits={folds}"]
     flags += [] if seed is None else [f"cv.seed={seed}"]
     competition = Competition.find(directory, flags)
-    names = list(models or competition.settings.cv.models or SHORT)
+    kinds = competition.settings.columns.kinds.values()
+    names = list(models or competition.settings.cv.models or short_list(kinds))
     check_models(names)
     if len(names) == 1:  # of several, a failed one does not stop the others
         find_model(competition, names[0])
@@ -102,10 +103,12 @@ def header(session: Session) -> str:
     data, metric = session.context.dataset, session.context.metric
     spec = session.competition.settings.cv
     direction = "higher is better" if metric.greater_is_better else "lower is better"
+    notes = "".join(f"\nnote: {note}" for note in data.notes)
     return (
         f"{session.competition.slug}: {len(data.X)} rows x {data.X.shape[1]} features, "
         f"{len(data.X_test)} test rows; {data.task}\n"
         f"{session.context.folds.n_splits} folds by {spec.splitter}; {metric.name}, {direction}"
+        f"{notes}"
     )
 
 

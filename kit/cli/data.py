@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,7 +58,7 @@ def _all(competition: Competition, out: Output, *, force: bool, verbose: bool) -
     raw, record = competition.raw, competition.root / "data" / "manifest.json"
     there = record.is_file() and raw.is_dir() and not force
     known = compare(raw, record) if there else NOTHING_KNOWN
-    _refuse_changed(known.changed.values(), "all files")
+    _refuse_changed(known.changed)
     fetched = not known.whole or bool(known.missing)
     for problem in known.missing.values():
         out.remark(f"kit: {problem}; fetching it again")
@@ -104,7 +105,7 @@ def _some(competition: Competition, names: list[str], out: Output, *, force: boo
     raw, record = competition.raw, competition.root / "data" / "manifest.json"
     known = compare(raw, record, names) if record.is_file() else NOTHING_KNOWN
     if not force:
-        _refuse_changed(known.changed.values(), "these files")
+        _refuse_changed(known.changed, names)
     raw.mkdir(parents=True, exist_ok=True)
     with out.notes(provider), out.transfer("fetched") as progress:
         found = fetch_beside(
@@ -115,15 +116,19 @@ def _some(competition: Competition, names: list[str], out: Output, *, force: boo
     out.table(["file", "size"], [[name, size(int(fact["bytes"]))] for name, fact in files.items()])
 
 
-def _refuse_changed(changed: Iterable[str], what: str) -> None:
-    """Raise `DataError` where files were changed since they were fetched."""
+def _refuse_changed(changed: Mapping[str, str], names: Sequence[str] = ()) -> None:
+    """Raise `DataError` where files were changed since they were fetched.
+
+    Args:
+        changed: a sentence by file.
+        names: those that were asked for; empty: all.
+    """
     from kit.errors import DataError
 
-    sentences = list(changed)
-    command = "" if what == "all files" else " FILE"
-    if sentences:
+    if changed:
+        command = shlex.join(["kit", "data", *names, "--force"])
+        what = "" if names else "all files "
         raise DataError(
-            "\n".join(sentences)
-            + f"\n  It stays as it is. `kit data{command} --force` fetches {what} "
-            "again and gives up yours."
+            "\n".join(changed.values())
+            + f"\n  What is there stays. `{command}` fetches {what}again and gives up yours."
         )

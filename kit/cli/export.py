@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kit.export.names import Names
     from kit.export.publishing import Published
     from kit.export.ready import Exported
+    from kit.providers.base import Provider, Submitted
     from kit.providers.publishing import Publisher
 
 
@@ -63,6 +65,7 @@ Submit = Annotated[bool, typer.Option("--submit", help="With --push: submit that
 Again = Annotated[
     bool, typer.Option("--again", help="With --submit: once more, where the answer was lost.")
 ]
+Wait = Annotated[bool, typer.Option("--wait", help="With --submit: wait for the score.")]
 Message = Annotated[str, typer.Option("-m", "--message", help="Description.")]
 
 
@@ -83,6 +86,7 @@ def export(
     push: DoPush = False,
     submit: Submit = False,
     again: Again = False,
+    wait: Wait = False,
     message: Message = "",
     directory: Directory = None,
     set_: Set = None,
@@ -103,24 +107,30 @@ def export(
     from kit.runs import find_run
 
     out = Output(json=json, quiet=quiet)
-    _refuse_combinations(to, push=push, submit=submit, again=again)
+    _refuse_combinations(to, push=push, submit=submit, again=again, wait=wait)
     competition = Competition.find(directory, set_ or [])
     names = _names(competition, id_, slug, file, push=push)
-    publisher = _publisher(competition, names, out) if push else None
+    provider = _provider(competition, names) if push else None
+    publisher = _publisher(provider, names, out) if provider else None
     wishes = Wishes(
         names=names, out=out_folder, proof=proof, hidden_rows=hidden_rows, hours=hours,
         image=image, wheels=wheels, python=python, gpu=gpu,
     )  # fmt: skip
     made = make(competition, find_run(competition.runs, name), wishes, out.remark)
     _show(made, out)
-    if publisher is None or not made.ready:
+    if provider is None or publisher is None or not made.ready:
         _made(made, name, out)
         return
     going = Push(competition, made, publisher, hours=hours, tell=out.remark)
-    _published(going.run(submit=submit, message=message, again=again), made, name, out)
+    done = going.run(submit=submit, message=message, again=again)
+    if wait and done.submitted is not None:
+        with out.notes(provider):
+            scored = _scored(competition, provider, done.submitted, out)
+        done = replace(done, submitted=scored)
+    _published(done, made, name, out)
 
 
-def _refuse_combinations(to: str, *, push: bool, submit: bool, again: bool) -> None:
+def _refuse_combinations(to: str, *, push: bool, submit: bool, again: bool, wait: bool) -> None:
     from kit.errors import ConfigError
 
     if to != "kaggle":
@@ -129,6 +139,8 @@ def _refuse_combinations(to: str, *, push: bool, submit: bool, again: bool) -> N
         raise ConfigError("--submit needs --push: what is submitted must have run on Kaggle")
     if again and not submit:
         raise ConfigError("--again needs --submit: it says that one may be sent once more")
+    if wait and not submit:
+        raise ConfigError("--wait needs --submit: what is waited for is the score")
 
 
 def _names(
@@ -146,16 +158,19 @@ def _names(
     return names
 
 
-def _publisher(competition: Competition, names: Names, out: Output) -> Publisher:
-    """Who talks to Kaggle; asked first whether it would take a submission at all."""
-    from dataclasses import replace
-
-    from kit.errors import ProviderError
+def _provider(competition: Competition, names: Names) -> Provider:
+    """Kaggle, whatever the competition's own provider is."""
     from kit.providers.base import load_provider
-    from kit.providers.publishing import Publishes
 
     spec = replace(competition.settings.provider, name="kaggle", source=names.competition)
-    provider = load_provider(names.competition, spec, competition.root)
+    return load_provider(names.competition, spec, competition.root)
+
+
+def _publisher(provider: Provider, names: Names, out: Output) -> Publisher:
+    """Who pushes; Kaggle is asked first whether it would take a submission at all."""
+    from kit.errors import ProviderError
+    from kit.providers.publishing import Publishes
+
     if not isinstance(provider, Publishes):
         raise ProviderError(
             "this version of kit's Kaggle provider cannot upload datasets and kernels.\n  Export "
@@ -174,8 +189,27 @@ def _publisher(competition: Competition, names: Names, out: Output) -> Publisher
     return publisher
 
 
+def _scored(
+    competition: Competition, provider: Provider, sent: Submitted, out: Output
+) -> Submitted:
+    """The submission with its score, which takes Kaggle as long as the hidden rows do."""
+    from kit.cli.submit import waited
+    from kit.submission.receipts import read_receipts
+
+    for receipt in read_receipts(competition.submissions)[0]:
+        if receipt.ref == sent.ref:
+            found = waited(competition, provider, receipt, out)
+            return replace(
+                sent, status=found.status, public=found.public, private=found.private,
+                error=found.error,
+            )  # fmt: skip
+    out.remark("kit: the receipt of that submission is gone; `kit ledger` shows its score")
+    return sent
+
+
 def _show(made: Exported, out: Output) -> None:
     from kit.cli.output import size
+    from kit.export.wheels import count
 
     proof, names = made.proof, made.bundle.names
     rows: list[list[Cell]] = [
@@ -185,7 +219,7 @@ def _show(made: Exported, out: Output) -> None:
         ["writes", names.file],
     ]
     if made.wheels is not None:
-        rows.append(["wheels", f"{len(made.wheels.files)} packages"])
+        rows.append(["wheels", count(made.wheels.files, "package")])
     if proof is not None:
         same = (
             f"the run's own to the last bit ({proof.rows} rows)"
@@ -219,6 +253,8 @@ def _made(made: Exported, name: str, out: Output) -> None:
 
 
 def _published(done: Published, made: Exported, name: str, out: Output) -> None:
+    from kit.cli.output import score_format
+
     names, sent = made.bundle.names, done.submitted
     out.document(
         {
@@ -226,15 +262,25 @@ def _published(done: Published, made: Exported, name: str, out: Output) -> None:
             "dataset_version": done.dataset_version,
             "kernel_version": done.kernel_version,
             "output": str(done.output),
-            "submission": None if sent is None else {"ref": sent.ref, "status": sent.status},
+            "submission": None
+            if sent is None
+            else {
+                "ref": sent.ref,
+                "status": sent.status,
+                "public": sent.public,
+                "private": sent.private,
+            },
         }
     )
     out.say(f"\n{names.kernel}, version {done.kernel_version}: its output is the proof's.")
     if sent is None:
-        out.next(f"kit export {name} --id {names.dataset} --push --submit")
+        out.next(f"kit export {name} --id {names.dataset} --push --submit --wait")
         return
     late = " (late: scored, not ranked)" if sent.late else ""
     out.say(f"submission {sent.ref}: {sent.status}{f': {sent.error}' if sent.error else ''}{late}")
+    for board, score in (("public", sent.public), ("private", sent.private)):
+        if score is not None:
+            out.say(f"{board} score: {score_format(score)}")
     if sent.status == "error":
         raise typer.Exit(3)
     out.next("kit ledger")

@@ -96,7 +96,7 @@ def before_submit(competition: Competition, run: Run, out: Output) -> None:
         out.remark(f"no forecast: {str(error).splitlines()[0]}")
         return
     facts = [text for name, text in _forecast_facts(told) if name in ("public", "most alike")]
-    out.remark("; ".join([*facts, told.advice]))
+    out.remark(". ".join([*(["; ".join(facts)] if facts else []), told.advice]))
     _doubt(told.doubts, out.remark)
 
 

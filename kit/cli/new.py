@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kit.scaffold.facts import Inference
 
 # tables of kit.toml that are inferred: `--set` may name any of their keys
-_SECTIONS = ("files", "columns", "task", "submission", "cv")
+_SECTIONS = ("files", "columns", "task", "submission", "cv", "series")
 
 
 # The options, in the order of the help text.
@@ -29,7 +29,10 @@ Source = Annotated[
         "--from", metavar="SOURCE", help="sample, a folder or zip with the files, or kaggle."
     ),
 ]
-Template = Annotated[str, typer.Option(help="Folder of templates/ to start from.")]
+Template = Annotated[
+    str | None,
+    typer.Option(help="Folder of templates/ to start from; else the one that suits the data."),
+]
 Solution = Annotated[
     str, typer.Option(metavar="FILE", help="Hidden answers to grade against (a local source).")
 ]
@@ -74,7 +77,7 @@ Place = Annotated[
 def new(
     competition: Name,
     source: Source = "kaggle",
-    template: Template = "tabular",
+    template: Template = None,
     solution: Solution = "",
     train: Train = None,
     test: Test = None,

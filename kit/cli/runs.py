@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +12,8 @@ import typer
 from kit.cli.options import Directory, Json, Quiet, Set, Verbose
 
 if TYPE_CHECKING:
-    from kit.cli.output import Cell
+    from kit.cli.output import Cell, Output
+    from kit.curves import Verdict
     from kit.runs import Run
 
 _SHOWN = 30
@@ -120,21 +123,37 @@ def show(
     name: Annotated[
         str, typer.Argument(metavar="RUN", help="A run id, a part of one, a model, or last.")
     ],
+    png: Annotated[
+        Path | None,
+        typer.Option("--png", metavar="FILE", help="Draw the learning curves into this file."),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(
+            "--tensorboard",
+            metavar="FOLDER",
+            help="Write the learning curves as TensorBoard logs below this folder.",
+        ),
+    ] = None,
     directory: Directory = None,
     set_: Set = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show everything a run recorded."""
+    """Show everything a run recorded, and how its models learned."""
     from kit.cli.output import Output, score_format, spread_format
     from kit.competition import Competition
+    from kit.curves import step_of, verdict
     from kit.runs import find_run
 
     out = Output(json=json, quiet=quiet)
     run = find_run(Competition.find(directory, set_ or []).runs, name)
+    told = verdict(run.curves, step_of(run.record))
+    _write_curves(run, png, tensorboard, out)
     if json:
-        out.document({**run.record, "config": run.config})
+        learned = None if told is None else asdict(told)
+        out.document({**run.record, "config": run.config, "learning": learned})
         return
     record, score = run.record, run.record["score"]
     out.say(run.id)
@@ -165,7 +184,53 @@ def show(
     if record.get("params"):
         out.say()
         out.table(["parameter", "value"], [[k, _plain(v)] for k, v in record["params"].items()])
+    if told is not None:
+        _say_learning(run, told, out)
     out.say(f"\n{run.path}")
+
+
+def _write_curves(run: Run, png: Path | None, tensorboard: Path | None, out: Output) -> None:
+    """The learning curves as a picture, as logs, or both."""
+    from kit.errors import RunError
+
+    if (png or tensorboard) and not run.curves:
+        raise RunError(
+            f"{run.id} has no learning curves: only boosting and networks with validation rows "
+            "record them"
+        )
+    if png is not None:
+        from kit.report.export import write_png
+
+        write_png(run, png)
+        out.remark(f"{png} written")
+    if tensorboard is not None:
+        from kit.report.export import write_tensorboard
+
+        write_tensorboard(run, tensorboard)
+        out.remark(f"{tensorboard} written: tensorboard --logdir {tensorboard}")
+
+
+def _say_learning(run: Run, told: Verdict, out: Output) -> None:
+    """A line of bars per fold, and the verdict."""
+    from kit.cli.output import score_format
+    from kit.curves import sparkline
+
+    rows: list[list[Cell]] = []
+    for fold, curve in run.curves.items():
+        valid = curve.get("valid") or []
+        if len(valid) < 2:
+            continue
+        best = min(range(len(valid)), key=valid.__getitem__)
+        span = f"{score_format(valid[0])} → {score_format(valid[best])}"
+        rows.append(
+            [f"fold {int(fold) + 1}", sparkline(valid), span, f"{best + 1} of {len(valid)}"]
+        )
+    out.say()
+    out.table(["curve", "validation loss", "first → best", "best at"], rows)
+    agree, of = told.folds
+    out.say(f"\n{told.kind}: {told.text} ({agree} of {of} folds).")
+    if told.remedy:
+        out.say(f"  To try: {told.remedy}.")
 
 
 def _says(value: Any) -> bool:

@@ -70,7 +70,7 @@ def submit(
             tell=out.remark,
         )  # fmt: skip
         if wait and not dry_run:
-            receipt = _waited(competition, provider, receipt, out)
+            receipt = waited(competition, provider, receipt, out)
         out.document(receipt.to_json())
         for note in receipt.notes:
             out.say(f"note: {note}")
@@ -95,7 +95,7 @@ def _run(competition: Competition, name: str | None, out: Output) -> Run:
     return run
 
 
-def _waited(competition: Competition, provider: Provider, receipt: Receipt, out: Output) -> Receipt:
+def waited(competition: Competition, provider: Provider, receipt: Receipt, out: Output) -> Receipt:
     """Look for the score, less and less often; what is handed in stays whatever happens here."""
     from kit.errors import AuthError, ProviderError
     from kit.submission import refresh

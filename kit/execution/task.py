@@ -178,14 +178,16 @@ def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
     fold, problem = _Fold(task, number, context, unfitted), problem_of(task, context)
     problem = reseeded(problem, number)
     started = time.perf_counter()
-    rows, of_fold = fold.prepare(), context.folds.fold[fold.train]
+    rows, time_ = fold.prepare(), context.dataset.time
+    times = None if time_ is None else time_[fold.train]
+    inner = _inner_rows(context.folds.fold[fold.train], number, times)
     with _reported(task.spec.use, context.code):
         if task.spec.pseudo_labels:
-            first = _fit(unfitted, rows, of_fold, _half(problem), task, number)
+            first = _fit(unfitted, rows, inner, _half(problem), task)
             rows = fold.with_pseudo_labels(rows, first)
-            # no fold has them: they are never among the rows that tell where to stop
-            of_fold = np.append(of_fold, np.full(len(rows.y) - len(of_fold), -1, dtype=np.int8))
-        model = _fit(unfitted, rows, of_fold, problem, task, number)
+            # they are never among the rows that tell where to stop
+            inner = np.append(inner, np.zeros(len(rows.y) - len(inner), dtype=bool))
+        model = _fit(unfitted, rows, inner, problem, task)
         return fold.predict(model, time.perf_counter() - started)
 
 
@@ -216,23 +218,28 @@ def _fit_together(task: FoldTask, context: FoldContext) -> list[FoldResult]:
 def _fit(
     unfitted: Model,
     rows: FoldRows,
-    fold: NDArray[np.int8],
+    inner: NDArray[np.bool_],
     problem: Problem,
     task: FoldTask,
-    current: int,
 ) -> Model:
     """Fit one fold, with early stopping where the model knows it.
 
     "inner" stops on the training rows that belong to the next fold: they keep groups, blocks of
     time and classes together exactly as validation does. A model that can be told where to stop
     is then fitted once more on all training rows.
+
+    Args:
+        unfitted: the model.
+        rows: the fold.
+        inner: which training rows to stop on.
+        problem: what is learned.
+        task: says which way to stop.
     """
     X, y = rows.X, rows.y
     if not unfitted.stops_early:
         return clone(unfitted).fit(X, y, problem=problem)
     if task.early_stopping == "fold":
         return clone(unfitted).fit(X, y, problem=problem, valid=(rows.X_valid, rows.y_valid))
-    inner = _inner_rows(fold, current)
     rest = ~inner
     budget = unfitted.refit_parameter
     again = budget is not None and len(y) <= REFIT_ROWS
@@ -259,16 +266,29 @@ def _half(problem: Problem) -> Problem:
     return replace(problem, deadline=now + (problem.deadline - now) / 2)
 
 
-def _inner_rows(fold: NDArray[np.int8], current: int) -> NDArray[np.bool_]:
-    """Which training rows to stop on: those of the nearest other fold."""
+def _inner_rows(
+    fold: NDArray[np.int8], current: int, times: NDArray[Any] | None = None
+) -> NDArray[np.bool_]:
+    """Which training rows to stop on: those of the nearest other fold.
+
+    Args:
+        fold: fold per training row.
+        current: the fold that is validated.
+        times: of the training rows, where they have one.
+    """
     others = np.unique(fold[fold >= 0])
     if len(others):
         later = others[others > current]
         inner = fold == (later[0] if len(later) else others[-1])
         if not inner.all():
             return inner
-    last = np.zeros(len(fold), dtype=bool)  # one block only: its last fifth
-    last[-max(1, len(fold) // 5) :] = True
+    n_last = max(1, len(fold) // 5)  # one block only: its last fifth
+    if times is not None:
+        newest: NDArray[np.bool_] = times >= np.sort(times)[-n_last]
+        if not newest.all():
+            return newest
+    last = np.zeros(len(fold), dtype=bool)
+    last[-n_last:] = True
     return last
 
 
@@ -309,7 +329,17 @@ def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
         for name, kind in data.kinds.items()
         if kind == "category"
     }
-    return Shape(kinds=data.kinds, levels=levels, n_rows=len(train), task=data.task, seed=seed)
+    return Shape(
+        kinds=data.kinds,
+        levels=levels,
+        n_rows=len(train),
+        task=data.task,
+        seed=seed,
+        series=data.series,
+        time=data.time_column,
+        encoder=data.encoder,
+        cache=data.cache,
+    )
 
 
 def problem_of(task: FoldTask, context: FoldContext) -> Problem:

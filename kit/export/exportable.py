@@ -68,6 +68,7 @@ def exportable(competition: Competition, run: Run) -> Exportable:
     """
     if run.record.get("transductive"):
         _refuse_transductive(run)
+    _refuse_images(run, competition)
     reader = NewRows(competition)
     transform = transform_of(run, competition)
     if run.kind == "fit":
@@ -138,6 +139,14 @@ def _refuse_transductive(run: Run) -> None:
         "scored on other rows, which it has never seen: its score does not hold there.\n"
         "  Set pseudo_labels = 0 and run `kit cv` again, or export another run."
     )
+
+
+def _refuse_images(run: Run, competition: Competition) -> None:
+    if "image" in competition.settings.columns.kinds.values():
+        raise RunError(
+            f"{run.id} predicts images, which a bundle does not carry yet.\n"
+            "  `kit predict` predicts them here; hand the file in with `kit submit`."
+        )
 
 
 def _refuse_unfitted(run: Run, without: list[str]) -> None:

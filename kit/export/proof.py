@@ -88,6 +88,7 @@ def prove(
     *,
     timeout: float,
     namespace: bool | None = None,
+    python: Path | None = None,
 ) -> Proof:
     """Run the bundle on the public test rows and compare.
 
@@ -97,6 +98,8 @@ def prove(
         bundle: what is tried; its submission file is kept as ``<folder>/proof/<file>``.
         timeout: seconds after which it is ended.
         namespace: whether to use a network namespace; None: where the system allows it.
+        python: runs the script, which installs the bundle's wheels; None: the Python that runs
+            this, and whatever is installed there.
 
     Raises:
         RunError: the script failed, took too long, tried to use the network or to read the
@@ -104,10 +107,12 @@ def prove(
     """
     workspace = Path(tempfile.mkdtemp(prefix=".proof-", dir=bundle.folder))
     try:
-        layout = _lay_out(competition, bundle, workspace)
+        layout = _lay_out(competition, bundle, workspace, wheels=python is not None)
         prefix, network = _without_network() if namespace is not False else ([], "")
         started = time.perf_counter()
-        _run_script(prefix, bundle, competition, workspace, timeout)
+        _run_script(
+            [*prefix, str(python or sys.executable)], bundle, competition, workspace, timeout
+        )
         seconds = time.perf_counter() - started
         report = json.loads((workspace / "report" / REPORT).read_text(encoding="utf-8"))
         values = np.load(workspace / "report" / PREDICTIONS, allow_pickle=False)
@@ -131,7 +136,7 @@ def prove(
     )
 
 
-def _lay_out(competition: Competition, bundle: Bundle, workspace: Path) -> Path:
+def _lay_out(competition: Competition, bundle: Bundle, workspace: Path, *, wheels: bool) -> Path:
     """Folders as Kaggle mounts them; returns the working folder."""
     inputs = workspace / "input"
     user, slug = bundle.names.dataset.split("/")
@@ -139,7 +144,7 @@ def _lay_out(competition: Competition, bundle: Bundle, workspace: Path) -> Path:
         bundle.dataset,
         inputs / "datasets" / user / slug,
         copy_function=_linked,
-        ignore=shutil.ignore_patterns("*.whl", "dataset-metadata.json"),
+        ignore=shutil.ignore_patterns("dataset-metadata.json", *([] if wheels else ["*.whl"])),
     )
     data = inputs / "competitions" / bundle.names.competition
     for path in sorted(competition.raw.rglob("*")):
@@ -176,12 +181,12 @@ def _without_network() -> tuple[list[str], str]:
 
 
 def _run_script(
-    prefix: list[str], bundle: Bundle, competition: Competition, workspace: Path, timeout: float
+    python: list[str], bundle: Bundle, competition: Competition, workspace: Path, timeout: float
 ) -> None:
     log = workspace / "refused"
     guard = Path(__file__).with_name("guard.py")
-    settings = json.dumps(_rules(competition, workspace, log))
-    command = [*prefix, sys.executable, "-I", "-B", str(guard), settings, str(bundle.script)]
+    settings = json.dumps(_rules(competition, workspace, log, Path(python[-1]).parents[1]))
+    command = [*python, "-I", "-B", str(guard), settings, str(bundle.script)]
     with (workspace / "output").open("w+", encoding="utf-8", errors="replace") as output:
         try:
             code: int | None = subprocess.run(
@@ -217,10 +222,10 @@ def _reached(refused: list[str]) -> str:
     )
 
 
-def _rules(competition: Competition, workspace: Path, log: Path) -> dict[str, Any]:
-    """What `guard` lets pass; packages may lie below a folder that is denied."""
+def _rules(competition: Competition, workspace: Path, log: Path, home: Path) -> dict[str, Any]:
+    """What `guard` lets pass; packages (`home` is Python's) may lie below a folder denied."""
     denied = [competition.root, Path.cwd(), Path("~").expanduser()]
-    prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix]
+    prefixes = [str(home), sys.prefix, sys.base_prefix, sys.exec_prefix]
     installed = [path for path in sys.path if path.endswith(("-packages", "lib-dynload"))]
     allowed = [workspace, Path(__file__).parent, *map(Path, [*prefixes, *installed])]
     script = workspace.parent / "kernel"

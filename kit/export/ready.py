@@ -18,7 +18,8 @@ from kit.export.bundle import Bundle, this_python, write_bundle
 from kit.export.exportable import exportable
 from kit.export.names import DATASET_BYTES, HOURS, Names
 from kit.export.proof import Proof, prove
-from kit.export.wheels import Wheels, collect, lacking, read_image
+from kit.export.rehearsal import impossible, rehearse
+from kit.export.wheels import Wheels, collect, count, lacking, read_image
 from kit.runs import Run, ignore
 
 Tell = Callable[[str], None]
@@ -139,7 +140,10 @@ def export(
         tell(f"  dataset {bundle.size() / 1e6:.1f} MB")
         proof = _proven(competition, run, bundle, wishes, tell) if wishes.proof else None
         wheels = _with_wheels(bundle, proof, image, wishes, python, tell) if proof else None
-        exported = _verdict(bundle, proof, wheels, wishes, image, source.notes)
+        notes = list(source.notes)
+        if proof and wheels and wheels.files and not wheels.missing:
+            notes += _rehearsed(competition, run, bundle, proof, wheels, wishes, tell)
+        exported = _verdict(bundle, proof, wheels, wishes, image, notes)
         write_json(aside / PROOF, {**exported.to_json(), "folder": str(final)})
     except BaseException as error:
         _keep_failed(aside, final, isinstance(error, RunError))
@@ -195,10 +199,30 @@ def _with_wheels(
 ) -> Wheels:
     wanted = lacking(proof.packages, image or {})
     if wanted:
-        tell(f"  collecting {len(wanted)} packages ...")
+        tell(f"  collecting {count(wanted, 'package')} ...")
     wheels = collect(wanted, bundle.wheels, python=python, source=wishes.wheels)
     bundle.describe_packages(proof.packages, wheels.files)
     return wheels
+
+
+def _rehearsed(
+    competition: Competition,
+    run: Run,
+    bundle: Bundle,
+    proof: Proof,
+    wheels: Wheels,
+    wishes: Wishes,
+    tell: Tell,
+) -> list[str]:
+    """Try the wheels; a remark where that cannot be done on this machine."""
+    why = impossible(wishes.python or this_python())
+    if why:
+        return [f"whether the wheels can be installed was not tried: {why}"]
+    tell(
+        f"  installing {count(wheels.files, 'wheel')} without network, and trying it once more ..."
+    )
+    rehearse(competition, run, bundle, wheels, proof.packages, timeout=wishes.hours * 3600)
+    return []
 
 
 def _verdict(
@@ -207,9 +231,9 @@ def _verdict(
     wheels: Wheels | None,
     wishes: Wishes,
     image: dict[str, str] | None,
-    notes: tuple[str, ...],
+    notes: list[str],
 ) -> Exported:
-    missing, remarks, size = [], list(notes), bundle.size()
+    missing, remarks, size = [], [*notes], bundle.size()
     if proof is None:
         missing.append(
             "it was not tried (--no-proof), so that neither its predictions nor the packages it "

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Wheels:
         """How to get the missing ones on a machine with a network."""
         wanted = " ".join(f"{name}=={version}" for name, version in self.missing.items())
         return (
-            f"{len(self.missing)} packages could not be fetched ({self.why}): {wanted}\n"
+            f"{count(self.missing, 'package')} could not be fetched ({self.why}): {wanted}\n"
             f"  Where there is a network: `{' '.join(['pip', *_arguments(python)])} -d wheels "
             f"{wanted}`,\n  then export again with --wheels wheels. Or --image FILE, with what "
             "`pip freeze` prints in a notebook on Kaggle: what is there in the same version is "
@@ -105,6 +105,11 @@ def collect(
     files = {p.name: name for p in sorted(folder.glob("*.whl")) if (name := _whose(p, wanted))}
     missing = {name: v for name, v in wanted.items() if name not in files.values()}
     return Wheels(files=files, missing=missing, why=why if missing else "")
+
+
+def count(things: Sized, name: str) -> str:
+    """How many there are: "1 package", "2 packages"."""
+    return f"{len(things)} {name}{'s' if len(things) != 1 else ''}"
 
 
 def canonical(name: str) -> str:

@@ -83,7 +83,7 @@ class Model(BaseEstimator):
 
     Attributes:
         family: chooses the recipe: "tree", "linear", "neural" or "raw".
-        stops_early: whether `valid` is used.
+        stops_early: whether `valid` is used; parameters may decide it.
         crosses: whether `fit_folds` trains all folds side by side with "cross" early stopping.
         refit_parameter: the parameter that sets where to stop, for a second fit on all rows.
         best_iteration_: where it stopped (boosting rounds, epochs), or None.
@@ -92,7 +92,7 @@ class Model(BaseEstimator):
     """
 
     family: ClassVar[str] = "tree"
-    stops_early: ClassVar[bool] = False
+    stops_early: bool = False
     crosses: ClassVar[bool] = False
     refit_parameter: ClassVar[str | None] = None
     best_iteration_: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -17,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from kit.config import Within
 from kit.models.base import Count, Model, Positive, Problem, Rows
+from kit.models.ratios import log_count_ratios, multiplied
 
 
 class Linear(Model):
@@ -27,6 +29,8 @@ class Linear(Model):
             stronger. One value: no choice is made.
         search_rows: above so many rows the middle strength is taken without a search (for
             classes; ridge chooses by leave-one-out in closed form).
+        ratios: multiply columns by naive-Bayes log-count ratios, class by class (NB-SVM, see
+            `kit.models.ratios`); for classes only.
     """
 
     family = "linear"
@@ -35,9 +39,11 @@ class Linear(Model):
         self,
         strengths: Annotated[tuple[Positive, ...], Within(1)] = (1.0, 10.0, 100.0, 1000.0),
         search_rows: Count = 50_000,
+        ratios: bool = False,
     ) -> None:
         self.strengths = strengths
         self.search_rows = search_rows
+        self.ratios = ratios
 
     def fit(self, X: Any, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None) -> Self:
         """Choose the penalty and fit."""
@@ -48,6 +54,8 @@ class Linear(Model):
             if not problem.classification:
                 dense = X.toarray() if sparse.issparse(X) and X.shape[1] < 2000 else X
                 self.fitted_ = [RidgeCV(alphas=np.asarray(self.strengths)).fit(dense, y)]
+            elif self.ratios:
+                self.fitted_ = [self._ratio(X, column, problem) for column in _columns(y, problem)]
             elif problem.task == "multilabel":
                 self.fitted_ = [self._logistic(X, column, problem) for column in y.T]
             else:
@@ -61,6 +69,11 @@ class Linear(Model):
             if not problem.classification:
                 values = np.asarray(self.fitted_[0].predict(X), dtype=np.float64)
                 return values.reshape(-1, problem.n_outputs)
+            if self.ratios:
+                sums = [fit.predict_proba(multiplied(X, r))[:, 1] for r, fit in self.fitted_]
+                found = np.column_stack(sums).astype(np.float64)
+                single = problem.task == "multiclass"
+                return found / found.sum(axis=1, keepdims=True) if single else found
             if problem.task == "multiclass":
                 full = np.zeros((X.shape[0], problem.n_outputs))
                 full[:, self.fitted_[0].classes_] = self.fitted_[0].predict_proba(X)
@@ -78,12 +91,19 @@ class Linear(Model):
         model: Self = joblib.load(folder / "model.joblib")
         return model
 
+    def _ratio(self, X: Any, of_class: NDArray[Any], problem: Problem) -> tuple[Any, Any]:
+        """The ratios of one class and the model on columns multiplied by them."""
+        found = log_count_ratios(X, of_class > 0)
+        return found, self._logistic(
+            multiplied(X, found), of_class, replace(problem, task="binary")
+        )
+
     def _logistic(self, X: Any, y: NDArray[Any], problem: Problem) -> Any:
-        small = not sparse.issparse(X) and X.shape[1] <= 500 and problem.task != "multiclass"
-        solver = "newton-cholesky" if small else "lbfgs"
         strengths = sorted(self.strengths)
         middle = strengths[len(strengths) // 3]
-        base = LogisticRegression(C=1 / middle, solver=solver, max_iter=300, tol=1e-3)
+        base = LogisticRegression(C=1 / middle, max_iter=300, tol=1e-3)
+        if not sparse.issparse(X) and X.shape[1] <= 500 and problem.task != "multiclass":
+            base.set_params(solver="newton-cholesky")
         rarest = np.bincount(np.asarray(y, dtype=np.int64)).min()
         if len(strengths) == 1 or X.shape[0] > self.search_rows or rarest < 3:
             return base.fit(X, y)
@@ -95,3 +115,12 @@ class Linear(Model):
             cv=split(3, shuffle=True, random_state=problem.seed),
         )
         return search.fit(X, y).best_estimator_
+
+
+def _columns(y: NDArray[Any], problem: Problem) -> list[NDArray[Any]]:
+    """A 0/1 column per class that is told apart from the others."""
+    if problem.task == "binary":
+        return [np.asarray(y)]
+    if problem.task == "multilabel":
+        return [*y.T]
+    return [(y == code).astype(np.int64) for code in range(problem.n_outputs)]

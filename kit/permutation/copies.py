@@ -96,7 +96,8 @@ class Source:
             folds = self.context.folds
             numbered = not self.competition.settings.columns.id  # ids are the numbers of rows
             ids = pd.Series(range(len(train))) if numbered else folds.ids.iloc[self.rows]
-            Folds(ids, folds.fold[self.rows], folds.forward).save(root / FOLDS_NAME)
+            purged = None if folds.purged is None else folds.purged[self.rows]
+            Folds(ids, folds.fold[self.rows], folds.forward, purged).save(root / FOLDS_NAME)
 
 
 def chosen_rows(y: Array, groups: Array | None, task: str, n_splits: int) -> NDArray[np.int64]:

@@ -18,11 +18,16 @@ from itertools import cycle, islice
 from kit.competition import Competition, Kind, ModelSpec
 from kit.errors import UnknownName, nearest
 from kit.portfolio.entry import Entry as Entry
+from kit.portfolio.images import IMAGES
+from kit.portfolio.series import BASELINE_NAMES as BASELINE_NAMES
+from kit.portfolio.series import BASELINES, SEQUENCES
 from kit.portfolio.tables import TABLES
+from kit.portfolio.text import ENCODER as ENCODER
+from kit.portfolio.text import TEXTS
 from kit.registry import MODELS
 from kit.spaces import SPACES, draw
 
-PORTFOLIO: tuple[Entry, ...] = TABLES
+PORTFOLIO: tuple[Entry, ...] = (*BASELINES, *TEXTS, *IMAGES, *TABLES, *SEQUENCES)
 
 SHORT = (
     "lightgbm",
@@ -34,6 +39,9 @@ SHORT = (
     "tabm",
 )
 """What `kit cv` validates where `kit.toml` names no model."""
+
+SHORT_TEXT = ("words", "words-ratios", "sentences", "sentences-network", "text", "lightgbm")
+"""The same where there is a text column; without the encoder's package those that need it go."""
 
 _BY_NAME = {entry.name: entry for entry in PORTFOLIO}
 
@@ -53,6 +61,13 @@ _COUNTS = ((100, 4), (500, 8), (2500, 15))  # rows -> models; above the last: al
 Source: the count curve of AutoGluon's `best_quality_v150` preset (2025)."""
 
 
+def short_list(kinds: Collection[str]) -> tuple[str, ...]:
+    """What is validated where `kit.toml` names no model, by the kinds of its columns."""
+    if "text" not in kinds:
+        return SHORT
+    return tuple(name for name in SHORT_TEXT if not missing_package(_BY_NAME[name]))
+
+
 def find_model(competition: Competition, name: str) -> ModelSpec:
     """What a name means: a table of `kit.toml`, a portfolio entry, a draw, a registered model.
 
@@ -65,7 +80,8 @@ def find_model(competition: Competition, name: str) -> ModelSpec:
         return _BY_NAME[name].spec
     drawn = _DRAWN.fullmatch(name)
     if drawn is not None:
-        return ModelSpec(use=drawn[1], params=draw(drawn[1], int(drawn[2])))
+        params = draw(drawn[1], int(drawn[2]))
+        return ModelSpec(use=drawn[1], recipe=params.pop("recipe", ""), params=params)
     registered = [entry.name for entry in MODELS.entries()]
     if ":" not in name and name not in registered:
         known = {*competition.settings.models, *_BY_NAME, *registered}
@@ -119,6 +135,8 @@ def choose(
     *,
     levels: bool = False,
     kinds: Collection[Kind] = (),
+    series: bool = False,
+    provided: Collection[str] = (),
 ) -> tuple[list[Entry], list[tuple[Entry, str]]]:
     """What to try on data of this size, in order, and what is left out with the reason.
 
@@ -129,17 +147,22 @@ def choose(
         entries: candidates, in order.
         levels: whether there are categories of which models see shares and means only.
         kinds: the kinds of the columns.
+        series: whether there is a `[series]` table.
+        provided: packages that are not needed, since the competition has what they bring.
     """
     chosen: list[Entry] = []
     left: list[tuple[Entry, str]] = []
     most = next((count for rows, count in _COUNTS if n_rows <= rows), len(entries))
     for entry in entries:
-        reason = _unfit(entry, n_rows, n_features, task)
+        reason = _unfit(entry, n_rows, n_features, task, provided)
         if entry.levels and not levels:
             reason = "no category has many levels"
         if entry.kinds and not set(entry.kinds) & set(kinds):
             reason = f"no column is {' or '.join(entry.kinds)}"
-        if not reason and len(chosen) >= most:
+        if entry.series and not series:
+            reason = "there is no [series] table"
+        baselines = sum(each.name in BASELINE_NAMES for each in chosen)
+        if not reason and len(chosen) - baselines >= most:
             reason = f"{n_rows} rows carry a choice among {most} models"
         if reason:
             left.append((entry, reason))
@@ -148,9 +171,9 @@ def choose(
     return chosen, left
 
 
-def _unfit(entry: Entry, n_rows: int, n_features: int, task: str) -> str:
-    if missing_package(entry):
-        return f'needs {entry.package}: pip install "kit-competitions[boost]"'
+def _unfit(entry: Entry, n_rows: int, n_features: int, task: str, provided: Collection[str]) -> str:
+    if missing_package(entry) and entry.package not in provided:
+        return f'needs {entry.package}: pip install "kit-competitions[{entry.extra}]"'
     if entry.tasks and task not in entry.tasks:
         return f"not for {task}"
     if n_rows < entry.min_rows:

@@ -22,10 +22,12 @@ class Entry:
         min_rows, max_rows: on fewer or more training rows it is left out.
         max_cells: the same for rows x features.
         min_seconds: with less time for it, it is not started; of tables up to a million cells.
+        row_seconds: with less time per training row it is not started; of networks on images.
         tasks: types of task it is for; empty: all.
         levels: only for data with categories whose levels other models do not see.
         kinds: only for data with a column of one of these kinds; empty: any data.
-        package: the optional package it needs.
+        series: only where `kit.toml` has a `[series]` table.
+        package: the optional package it needs, to be had with the extra of kit named `extra`.
         seeded: whether another seed gives another model.
         weight: how many fair shares of the time it may have.
     """
@@ -39,10 +41,13 @@ class Entry:
     max_rows: float = float("inf")
     max_cells: float = float("inf")
     min_seconds: float = 2.0
+    row_seconds: float = 0.0
     tasks: tuple[str, ...] = ()
     levels: bool = False
     kinds: tuple[Kind, ...] = ()
+    series: bool = False
     package: str = ""
+    extra: str = "boost"
     seeded: bool = True
     weight: float = 1.0
 

@@ -8,10 +8,18 @@
 | category, more than 50 | share and mean | mean of the target | mean |
 | datetime | calendar parts | the same as numbers | the same as numbers |
 | code | parts | parts | parts |
-| text | words, SVD, lengths | sparse TF-IDF | words, SVD, lengths |
+| text | score, words, SVD, style | sparse TF-IDF, style | words, SVD, style |
+| pairs of texts | similarities | similarities | similarities |
+| image | components of its vector | its vector, scaled | components of its vector |
+
+Where there are series, features of a row's past are added first (`kit.preprocessing.series`), and
+are numbers like others from there on.
 
 "Bend" adds a logarithm and a piecewise-linear basis, so that a linear model can follow curves;
 means of the target are cross-fitted.
+
+"Style" are lengths, capitals, marks; the "score" is a cross-fitted linear model's. Recipes named
+`..._sentences` add the vectors of a pretrained encoder, and "texts" leaves texts as they are.
 
 A recipe is an unfitted scikit-learn transformer; the engine fits a clone on the training rows of
 each fold. Tree and neural recipes give a DataFrame (float and categorical columns), linear ones a
@@ -20,7 +28,8 @@ float32 matrix, sparse where there is text.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,11 +42,28 @@ from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.dates import DateParts
 from kit.preprocessing.generate import generated_linear, generated_tree
+from kit.preprocessing.images import COMPONENTS, image_steps
 from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
+from kit.preprocessing.pairs import TextPairs
+from kit.preprocessing.score import TextScore
+from kit.preprocessing.sentences import SentenceVectors
+from kit.preprocessing.series import (
+    NUMERIC,
+    LastValues,
+    SeriesFeatures,
+    feature_names,
+    needs_series,
+    sequence_recipe,
+)
 from kit.preprocessing.shape import MANY_LEVELS as MANY_LEVELS
 from kit.preprocessing.shape import Shape as Shape
+from kit.preprocessing.style import TextStyle
 from kit.preprocessing.text import TextNumbers, TextSparse
+from kit.pretrained.folder import encoder_digest, encoder_folder
+from kit.series import SeriesSpec
+
+HISTORY, SEQUENCE = "history", "sequence"  # of the models that look at the past itself
 
 Step = tuple[str, Any, Any]  # name, transformer, columns or a selector of columns
 
@@ -53,14 +79,37 @@ def recipe(name: str, shape: Shape) -> Any:
     """
     if name not in RECIPES:
         raise ConfigError(f"unknown recipe {name!r}. {nearest(name, RECIPES)}")
-    return RECIPES[name](shape)
+    if shape.series is None or name in (HISTORY, SEQUENCE):
+        return RECIPES[name](shape)
+    return _with_past(RECIPES[name], shape, shape.series)
+
+
+def _with_past(make: Callable[[Shape], Any], shape: Shape, spec: SeriesSpec) -> Pipeline:
+    """A recipe behind the features of a row's past."""
+    past = SeriesFeatures(spec, shape.time)
+    kinds = {**shape.kinds, **dict.fromkeys(feature_names(spec), NUMERIC)}
+    return Pipeline([("past", past), ("columns", make(replace(shape, kinds=kinds)))])
+
+
+def _history(shape: Shape) -> LastValues:
+    if shape.series is None:
+        raise needs_series("this model")
+    return LastValues(shape.series, shape.time)
+
+
+def _sequence(shape: Shape) -> Pipeline:
+    if shape.series is None:
+        raise needs_series("this model")
+    return sequence_recipe(shape, shape.series, _neural)
 
 
 def _raw(shape: Shape) -> Any:
     return FunctionTransformer(feature_names_out="one-to-one")
 
 
-def _tree(shape: Shape, levels: list[str] | None = None) -> ColumnTransformer:
+def _tree(
+    shape: Shape, levels: list[str] | None = None, more: Sequence[Step] = ()
+) -> ColumnTransformer:
     return _frame(
         [
             ("numeric", "passthrough", shape.of("numeric")),
@@ -68,19 +117,26 @@ def _tree(shape: Shape, levels: list[str] | None = None) -> ColumnTransformer:
             ("shares", Counts(), shape.many),
             *_means(shape),
             *_row_parts(shape),
+            *_scores(shape),
             *_texts(shape, TextNumbers(seed=shape.seed)),
+            *_components(shape),
+            *more,
         ]
     )
 
 
-def _neural(shape: Shape) -> Pipeline:
+def _neural(
+    shape: Shape, texts: Sequence[Step] | None = None, components: int = COMPONENTS
+) -> Pipeline:
+    words = _texts(shape, TextNumbers(seed=shape.seed)) if texts is None else texts
     expand = _frame(
         [
             ("numeric", "passthrough", shape.of("numeric")),
             ("levels", KnownLevels(min_count=2), shape.plain),
             *_means(shape),
             *_row_parts(shape),
-            *_texts(shape, TextNumbers(seed=shape.seed)),
+            *words,
+            *image_steps(shape.of("image"), components=components, seed=shape.seed),
         ]
     )
     scale = _frame(
@@ -92,8 +148,19 @@ def _neural(shape: Shape) -> Pipeline:
     return Pipeline([("expand", expand), ("scale", scale)])
 
 
-def _linear(shape: Shape) -> ColumnTransformer:
-    texts = _texts(shape, TextSparse())
+def _neural_texts(shape: Shape) -> ColumnTransformer:
+    """The table as for any network, and the texts themselves, for a network that reads them."""
+    texts = FunctionTransformer(feature_names_out="one-to-one")
+    return _frame(
+        [
+            ("table", _neural(shape, ()), [*shape.kinds]),
+            ("texts", texts, shape.of("text")),
+        ]
+    )
+
+
+def _linear(shape: Shape, more: Sequence[Step] = ()) -> ColumnTransformer:
+    texts = [*_texts(shape, TextSparse()), *more]
     few = [name for name in shape.of("category") if name not in shape.many]
     expand = _frame(
         [
@@ -115,10 +182,21 @@ def _linear(shape: Shape) -> ColumnTransformer:
             ("levels", one_hot, _LEVELS),
         ]
     )
-    dense = [name for name, kind in shape.kinds.items() if kind != "text"]
-    return ColumnTransformer(
-        [("table", Pipeline([("expand", expand), ("scale", scale)]), dense), *texts]
-    )
+    images = image_steps(shape.of("image"), scaled=True)
+    dense = [name for name, kind in shape.kinds.items() if kind != "image"]
+    table: list[Step] = [("table", Pipeline([("expand", expand), ("scale", scale)]), dense)]
+    return ColumnTransformer([*(table if dense else []), *texts, *images])
+
+
+def _image(shape: Shape) -> ColumnTransformer:
+    """Images as they are, for networks that learn to see; the rest as for any network."""
+    rest = {name: kind for name, kind in shape.kinds.items() if kind != "image"}
+    table: list[Step] = [("table", _neural(replace(shape, kinds=rest)), list(rest))]
+    return _frame([("images", "passthrough", shape.of("image")), *(table if rest else [])])
+
+
+def _components(shape: Shape) -> list[Step]:
+    return image_steps(shape.of("image"), components=COMPONENTS, seed=shape.seed)
 
 
 def _means(shape: Shape) -> list[Step]:
@@ -133,11 +211,42 @@ def _row_parts(shape: Shape) -> list[Step]:
     return [
         ("dates", DateParts(), shape.of("datetime")),
         ("codes", CodeParts(), shape.of("code")),
+        ("style", TextStyle(), shape.of("text")),
+        ("pairs", TextPairs(), shape.of("text")),
     ]
 
 
 def _texts(shape: Shape, step: Any) -> list[Step]:
     return [(f"text_{name}", step, [name]) for name in shape.of("text")]
+
+
+def _scores(shape: Shape) -> list[Step]:
+    """What a linear model makes of each text; like means, for one target only."""
+    if not shape.one_target:
+        return []
+    score = TextScore(shape.task in ("binary", "multiclass"), shape.seed)
+    return [(f"score_{name}", score, [name]) for name in shape.of("text")]
+
+
+def _sentences(shape: Shape) -> list[Step]:
+    """Vectors of the texts; without a text there are none."""
+    texts = shape.of("text")
+    return [("sentences", SentenceVectors(shape.encoder, shape.cache), texts)] if texts else []
+
+
+def recipe_facts(name: str, encoder: str) -> dict[str, str]:
+    """What else a recipe's output depends on, for the hash of a run.
+
+    Args:
+        name: of the recipe.
+        encoder: folder of the sentence encoder; empty: the installed package's.
+
+    Raises:
+        MissingDependency, DataError: there is no encoder.
+    """
+    if not name.endswith("_sentences"):
+        return {}
+    return {"encoder": encoder_digest(encoder_folder(encoder))}
 
 
 def _frame(steps: list[Step]) -> ColumnTransformer:
@@ -152,8 +261,16 @@ RECIPES: dict[str, Callable[[Shape], Any]] = {
     "linear": _linear,
     "linear_generated": lambda shape: generated_linear(_linear(shape), shape),
     "neural": _neural,
+    "tree_sentences": lambda shape: _tree(shape, more=_sentences(shape)),
+    "linear_sentences": lambda shape: _linear(shape, _sentences(shape)),
+    "neural_sentences": lambda shape: _neural(shape, _sentences(shape)),
+    "texts": _neural_texts,
+    "neural_vectors": lambda shape: _neural(shape, components=0),
     "realmlp": realmlp_recipe,
     "tabm": tabm_recipe,
+    "image": _image,
     "raw": _raw,
+    HISTORY: _history,
+    SEQUENCE: _sequence,
 }
 """What `recipe` of a model in `kit.toml` may name; by default the model's family is taken."""

@@ -19,8 +19,11 @@ from sklearn.preprocessing import QuantileTransformer
 from kit.preprocessing.categories import CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.dates import DateParts
+from kit.preprocessing.images import COMPONENTS, image_steps
 from kit.preprocessing.numeric import scaled_numbers
+from kit.preprocessing.pairs import TextPairs
 from kit.preprocessing.shape import Shape
+from kit.preprocessing.style import TextStyle
 from kit.preprocessing.text import TextNumbers
 
 _ROWS_PER_QUANTILE, _MOST_QUANTILES, _FEWEST_QUANTILES = 30, 1000, 10
@@ -113,7 +116,10 @@ def _recipe(shape: Shape, numbers: Any) -> Pipeline:
             *([("means", means, shape.many)] if shape.one_target else []),
             ("dates", DateParts(), shape.of("datetime")),
             ("codes", CodeParts(), shape.of("code")),
+            ("style", TextStyle(), shape.of("text")),
+            ("pairs", TextPairs(), shape.of("text")),
             *[(f"text_{name}", TextNumbers(seed=shape.seed), [name]) for name in shape.of("text")],
+            *image_steps(shape.of("image"), components=COMPONENTS, seed=shape.seed),
         ]
     )
     scale = ColumnTransformer(

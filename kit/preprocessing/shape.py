@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from kit.competition import Kind, TaskType
+from kit.series import SeriesSpec
 
 MANY_LEVELS = 12  # above it a category is also given as share and cross-fitted mean ...
 ROWS_PER_LEVEL = 1000  # ... unless its levels have so many rows that any model knows their means
@@ -30,6 +32,10 @@ class Shape:
         n_rows: training rows in all.
         task: decides whether means of the target exist (not for several targets).
         seed: for everything random inside the recipe.
+        series: the `[series]` table, where there is one.
+        time: the column of times, where there are series.
+        encoder: folder of the sentence encoder; empty: the installed package's.
+        cache: folder of what can be made again; None: nothing is kept.
     """
 
     kinds: Mapping[str, Kind]
@@ -37,6 +43,10 @@ class Shape:
     n_rows: int
     task: TaskType
     seed: int
+    series: SeriesSpec | None = None
+    time: str = ""
+    encoder: str = ""
+    cache: Path | None = None
 
     def of(self, *kinds: Kind) -> list[str]:
         """The columns of these kinds."""

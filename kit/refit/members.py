@@ -54,6 +54,11 @@ def resolve(run: Run, competition: Competition, transform: str) -> Single | Mixe
     """
     if run.kind == "cv":
         return Single(run=run, spec=spec_of(run))
+    if run.kind == "import":
+        raise RunError(
+            f"{run.id} was imported: its predictions are here, its model is not, so it can be "
+            "handed in and blended but not fitted.\n  Blend runs of your own for that."
+        )
     if run.kind != "blend":
         parent = ", ".join(run.record["parents"])
         raise RunError(f"{run.id} is of the kind {run.kind!r}; fit what it was made of: {parent}")
@@ -95,7 +100,8 @@ def spec_of(run: Run) -> ModelSpec:
         use=str(record["use"]),
         recipe=str(record.get("recipe", "")),
         pseudo_labels=float(record.get("pseudo_labels", 0.0)),
-        params={} if own else params,
+        # of an own model the record knows the parameters of what its function returned
+        params=dict(record.get("given", {})) if own else params,
     )
 
 

@@ -100,7 +100,10 @@ def predict_file(
             )
             done, columns = done + len(table), tuple(table.columns)
     return Predicted(
-        path=path, rows=done, columns=columns, notes=(*notes, *reader.notes.sentences())
+        path=path,
+        rows=done,
+        columns=columns,
+        notes=(*notes, *reader.notes.sentences(), *reader.images.notes),
     )
 
 

@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.competition import Competition, Kind
-from kit.dataset import AS_TEXT, data_digest, read_raw
+from kit.dataset import AS_TEXT, data_digest, features_digest, read_raw
 from kit.errors import DataError
 from kit.features import apply_features, read_features
+from kit.images.attach import Images, with_sources
 from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.moments import datetime_format
 from kit.tables import read_chunks
@@ -75,7 +76,9 @@ class RowFormat:
         columns = competition.settings.columns
         train, test = read_raw(competition)
         X, X_test = read_features(competition, train, test, data)
-        kinds = assign_kinds(X, columns.kinds)
+        images = Images(competition)
+        kinds = assign_kinds(X.drop(columns=images.pixel_names(X)), columns.kinds)
+        kinds |= dict.fromkeys(images.specs, "image")
         levels = {name: kind for name, kind in kinds.items() if kind == "category"}
         known, _ = typed(X[[*levels]], X_test[[*levels]], levels)
         out = {*columns.target, *columns.drop}
@@ -85,7 +88,7 @@ class RowFormat:
         key = columns.id if key is None else key
         text = {n for n, kind in columns.kinds.items() if kind in AS_TEXT}
         return cls(
-            needed=tuple(seen if own else map(str, X.columns)),
+            needed=tuple(n for n in (seen if own else map(str, X.columns)) if n not in images.made),
             kinds=kinds,
             levels={name: tuple(known[name].cat.categories) for name in levels},
             formats={
@@ -126,8 +129,8 @@ class NewRows:
 
     def __init__(self, competition: Competition, known: RowFormat | None = None) -> None:
         self.competition, self.notes = competition, Notes()
-        code = UserCode(competition.root)
-        self.digests = {"features": code.digest("features")}
+        code, self.images = UserCode(competition.root), Images(competition)
+        self.digests = {"features": self.images.features_digest(features_digest(competition))}
         if known is None:
             self.digests["data"] = data_digest(competition)
             known = RowFormat.of(competition, self.digests["data"])
@@ -158,7 +161,7 @@ class NewRows:
                 continue
             ids = self._ids(path, frame, done)
             done += len(frame)
-            yield ids, self._features(frame)
+            yield ids, self._features(with_sources(self.competition, frame), path.parent)
         if not done:
             raise DataError(f"{path} has a header but no rows")
 
@@ -185,18 +188,22 @@ class NewRows:
             raise DataError(f"{path}: the id column {self.id!r} is empty, first in row {first}")
         return frame[self.id].astype("str").str.strip().to_numpy(dtype=np.str_)
 
-    def _features(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def _features(self, frame: pd.DataFrame, beside: Path) -> pd.DataFrame:
         if self.function is not None:
-            frame = frame[[name for name in self.needed if name in frame]]
+            seen = [*self.needed, *self.images.made]
+            frame = frame[[name for name in seen if name in frame]]
             frame = apply_features(self.function, self.competition, frame)
-            missing = [name for name in self.kinds if name not in frame]
+            missing = [n for n in self.kinds if n not in frame and n not in self.images.made]
             if missing:
                 raise DataError(f"features.py makes no {some(missing)} of these rows")
+        frame = self.images.attach(frame, "test", beside)
         columns = {name: self._typed(frame[name], name) for name in self.kinds}
         return pd.DataFrame(columns, index=frame.index)
 
     def _typed(self, column: pd.Series, name: str) -> pd.Series:
         kind = self.kinds[name]
+        if kind == "image":
+            return column
         if kind == "category":
             spelled = _spelled(column)
             known = spelled.isin(self._levels[name])

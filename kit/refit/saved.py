@@ -7,7 +7,7 @@ own runs folder only, never from a path that somebody handed over.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from kit.errors import RunError
 from kit.execution.task import build_model
 from kit.metrics.transforms import transform_pair
 from kit.models.base import Model
-from kit.refit.members import Mixed, Single
+from kit.refit.members import Mixed, Single, spec_of
 from kit.refit.mixing import Mixing
 from kit.runs import Run
 from kit.usercode import UserCode
@@ -208,6 +208,22 @@ def _load(folder: Path, spec: ModelSpec, name: str, code: UserCode) -> tuple[Any
             f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}\n"
             "  It is damaged, or other versions of the packages wrote it: fit it again."
         ) from error
+
+
+def load_fitted(folder: Path, run: Run, competition: Competition) -> Callable[[Any], Array]:
+    """What predicts rows as one fold of a run did, in the units of the leaderboard.
+
+    Args:
+        folder: of the fold's recipe and model; recipes are pickles: only kit's own.
+        run: the run of kind "cv" that they belong to.
+        competition: whose run it is.
+
+    Raises:
+        RunError: the model is missing or cannot be read.
+    """
+    code = UserCode(competition.root)
+    scale = Scale(transform_of(run, competition), str(run.record["task"]))
+    return Averaged([_load(folder, spec_of(run), run.model, code)], scale).predict
 
 
 def _values(run: Run) -> Array:

@@ -46,12 +46,16 @@ class Inferred:
     sure: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Inference:
-    """Everything inferred, and the questions that are left, each with the flag that settles it."""
+    """Everything inferred, and the questions that are left, each with the flag that settles it.
+
+    `template` is the one that suits the features.
+    """
 
     values: list[Inferred] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
+    template: str = "tabular"
 
     def add(self, key: str, value: Any, because: str, *, sure: bool = True) -> None:
         """Note a value."""

@@ -92,6 +92,12 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
     return Found(train=train, test=test, sample=sample)
 
 
+def has_train_table(raw: Path) -> bool:
+    """Whether some table in `raw`, or one level below it, is called train."""
+    tables = (path for path in (*raw.glob("*"), *raw.glob("*/*")) if _is_table(path))
+    return any(_TRAIN.search(_stem(path)) for path in tables)
+
+
 def read(path: Path, as_text: Collection[str]) -> pd.DataFrame:
     """Read a table that must have rows.
 

@@ -14,10 +14,12 @@ import pandas as pd
 
 from kit.scaffold.facts import FLAGS, Inference, Inferred, Wishes
 from kit.scaffold.files import Tables, find_files, read
+from kit.scaffold.images import note_images
 from kit.scaffold.kinds import Guess, guess_kind
 from kit.scaffold.look import look_at_sample, look_at_target
 from kit.scaffold.roles import Ids, drop_columns, find_ids, find_targets
 from kit.scaffold.spelling import find_name
+from kit.scaffold.suits import find_template
 from kit.scaffold.task import Evidence, asked_score, find_task
 from kit.scaffold.validation import Rows, asked_column, find_validation
 from kit.tables import read_header
@@ -51,6 +53,8 @@ def infer(
     kept = [name for role in ("group", "time") if (name := asked_column(tables, wishes, role))]
     features = drop_columns(tables, ids, targets, kept, inference)
     kinds = _note_kinds(tables, ids, features, inference)
+    kinds = note_images(raw, tables, ids, kinds, inference)
+    inference.template = find_template(tables.train, kinds)
     evidence = Evidence(
         targets=targets,
         looks=[look_at_target(tables.train, name) for name in targets.names],
@@ -64,8 +68,11 @@ def infer(
         classes = [targets.classes[column] for column in targets.columns]
         inference.add("submission.classes", classes, "the class of each column")
     counts = evidence.looks[0].counts if task in ("binary", "multiclass") else ()
-    rows = Rows(tables=tables, ids=ids, task=task, class_counts=counts, kinds=kinds)
+    rows = Rows(tables=tables, ids=ids, task=task, class_counts=counts, kinds=kinds,
+                targets=targets.names)  # fmt: skip
     find_validation(rows, wishes, inference)
+    if inference.get("series.horizon") is not None:
+        inference.template = "timeseries"
     for key, value in wishes.overrides.items():
         if key not in FLAGS.values():
             inference.settle(key, value, "--set")

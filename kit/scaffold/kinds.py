@@ -1,4 +1,4 @@
-"""What kind a column is, judged by its values: numeric, category, datetime, text, code or id.
+"""What kind a column is, judged by its values; the kinds are those of `kit.competition`.
 
 Owns: the rules below, nothing else. The first that fits wins.
 
@@ -6,6 +6,7 @@ Owns: the rules below, nothing else. The first that fits wins.
 datetime   95 % of the values are dates of one format; whole numbers only where 8 digits read as
            a date and the name says so
 numeric    numbers; strings of which 95 % are numbers
+image      95 % of the values end like the names of images
 text       several words per value, mostly different values
 id         unique per row without structure, or numbers that just count up: never a feature
 code       strings of letters, digits and separators such as "B/45/S", most with a digit, that
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from kit.competition import Kind
+from kit.images.files import SUFFIXES
 from kit.moments import as_datetimes, datetime_format, is_day_first, spread
 
 ROWS = 200_000  # judged rows; counts of distinct values and counters see all rows
@@ -97,6 +99,8 @@ def _counter(values: pd.Series, name: str) -> str:
 def _string(text: pd.Series, n_rows: int, name: str) -> Guess:
     distinct = int(text.nunique())
     some = spread(text, ROWS)
+    if some.str.lower().str.endswith(SUFFIXES).mean() >= _MOST:
+        return Guess(kind="image", because=f"names of images such as {some.iloc[0]!r}")
     if set(some.str.lower().unique()[:3]) <= {"true", "false"}:
         return Guess(kind="category", because="true or false")
     numbers = pd.to_numeric(some, errors="coerce")

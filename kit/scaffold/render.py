@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ _SECTIONS = {
     "task": "",
     "submission": "what the file to hand in looks like",
     "cv": "models are compared on these folds",
+    "series": "features of a row's own past; lengths are numbers of steps",
 }
 _HEAD = """\
 # Everything kit knows about this competition. Written by `kit new`; yours to edit.
@@ -64,11 +65,22 @@ def render(inference: Inference, description: Description, provider_spec: Provid
     blocks.append(_table("competition", "", _plain(about)))
     provider = vars(provider_spec)
     blocks.append(_table("provider", "who has the data and takes submissions", _plain(provider)))
-    for section, comment in _SECTIONS.items():
+    for section, comment in _sections(inference.values):
         lines = [_line(item) for item in _members(section, inference.values)]
         if lines:
-            blocks.append(_table(section, comment, lines))
+            blocks.append(_table(_quoted_parts(section), comment, lines))
     return "\n".join([*blocks, _TAIL])
+
+
+def _sections(values: Sequence[Inferred]) -> Iterator[tuple[str, str]]:
+    """Tables and their comments; one for each column of images."""
+    images = [item.key.rpartition(".")[0] for item in values if item.key.startswith("images.")]
+    for section, comment in _SECTIONS.items():
+        yield section, comment
+        if section == "columns.kinds":
+            yield from (
+                (name, "where the images are, how they are kept") for name in dict.fromkeys(images)
+            )
 
 
 def _questions(questions: Sequence[str]) -> str:
@@ -130,6 +142,13 @@ def _laid_out(line: _Line, column: int) -> str:
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     return "\n".join([*above, line.text])
+
+
+def _quoted_parts(section: str) -> str:
+    """`images.my file` as the name of a table."""
+    table, _, name = section.partition(".")
+    bare = not name or re.fullmatch(r"[A-Za-z0-9_-]+", name)
+    return section if bare else f"{table}.{_quoted(name)}"
 
 
 def _assignment(key: str, value: Any) -> str:

@@ -24,11 +24,15 @@ class TimeSplit:
         relation: test comes "after" train, takes turns with it in "blocks", or is "mixed" in.
         block: typical length of the test blocks, as pandas reads durations.
         periods: how many pieces of train could be folds: distinct times, or blocks.
+        horizon: how far test reaches after train, as pandas reads durations.
+        windows: how often that fits into train, with something left to train on.
     """
 
     relation: Literal["after", "blocks", "mixed"]
     block: str = ""
     periods: int = 0
+    horizon: str = ""
+    windows: int = 0
 
 
 MIXED = TimeSplit(relation="mixed")
@@ -54,7 +58,10 @@ def time_split(train: pd.Series, test: pd.Series) -> TimeSplit:
     if len(a) < 2 or len(b) < 1:
         return MIXED
     if b[0] >= a[-1]:
-        return TimeSplit(relation="after", periods=len(a))
+        ahead, span = pd.Timedelta(b[-1] - a[-1]), pd.Timedelta(a[-1] - a[0])
+        horizon = duration(max(ahead, pd.Timedelta(seconds=1)))
+        windows = int(span // pd.Timedelta(horizon))
+        return TimeSplit(relation="after", periods=len(a), horizon=horizon, windows=windows)
     if np.isin(b, a).sum() > 0.01 * len(b):
         return MIXED
     times = np.concatenate([a, b])

@@ -5,17 +5,18 @@ Owns: splitter, number of folds, the default models, and the question about grou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from kit.errors import ConfigError, nearest
-from kit.portfolio import SHORT
+from kit.portfolio import BASELINE_NAMES, short_list
 from kit.registry import SPLITTERS
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
 from kit.scaffold.roles import Ids
+from kit.scaffold.series import find_series, note_series
 from kit.scaffold.spelling import find_name
 from kit.scaffold.timing import MIXED, TimeSplit, column_split
 
@@ -38,6 +39,7 @@ class Rows:
         task: the task's type.
         class_counts: rows of train per class, empty without classes.
         kinds: kind per feature, and of an id that is a date.
+        targets: columns to predict.
     """
 
     tables: Tables
@@ -45,6 +47,7 @@ class Rows:
     task: str
     class_counts: Sequence[int]
     kinds: Mapping[str, str]
+    targets: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,7 @@ class _Choice:
     split: TimeSplit = MIXED
     most: int = _MORE_FOLDS
     noun: str = ""
+    horizon: str = ""
 
 
 def asked_column(tables: Tables, wishes: Wishes, name: str) -> str | None:
@@ -92,14 +96,23 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
     wish = wishes.get("splitter")
     if wish is not None:
         SPLITTERS.check(str(wish.value))
-        choice = _Choice(splitter=str(wish.value), because=wish.because, split=choice.split)
+        choice = replace(choice, splitter=str(wish.value), because=wish.because, most=_MORE_FOLDS)
     inference.add("cv.splitter", choice.splitter, choice.because)
     _note_folds(rows, choice, wishes, inference)
     if choice.splitter == "time_blocks" and choice.split.block:
         why = "typical length of the test blocks: folds bridge the same gaps"
         inference.add("cv.block", choice.split.block, why)
-    if len(rows.tables.train) <= _SMALL:
-        inference.add("cv.models", list(SHORT), "one of each family (kit portfolio)")
+    short = list(short_list(rows.kinds.values()))
+    if choice.splitter in ("time_windows", "group_time") and choice.horizon:
+        why = "length of the test period: folds look as far ahead"
+        inference.add("cv.horizon", choice.horizon, why)
+    if inference.get("cv.models") is not None:
+        pass  # the kind of data says which
+    elif inference.get("series.horizon") is not None:
+        why = "the baselines to beat, then one of each family (kit portfolio)"
+        inference.add("cv.models", [*BASELINE_NAMES, *short], why)
+    elif len(rows.tables.train) <= _SMALL:
+        inference.add("cv.models", short, "one of each family (kit portfolio)")
     else:
         why = f"the quick ones, as train has over {_SMALL} rows; add others at will"
         inference.add("cv.models", list(_QUICK_MODELS), why)
@@ -119,6 +132,8 @@ def _choose(rows: Rows, group: str | None, time: str | None, inference: Inferenc
         split = _split_by(rows, time)
         if split.relation == "blocks":
             return _blocks(time, split)
+        if split.relation == "after":
+            return _after(rows, time, split, inference)
         return _Choice(
             splitter="time_series",
             because=f"rows have a time ({time!r}): folds are validated on what comes later",
@@ -132,26 +147,55 @@ def _choose(rows: Rows, group: str | None, time: str | None, inference: Inferenc
             most=rows.tables.train[group].nunique(),
             noun="groups",
         )
+    unseen = new_groups(rows.tables, rows.kinds, rows.ids.train)
     for name in (name for name, kind in rows.kinds.items() if kind == "datetime"):
         split = _split_by(rows, name)
         if split.relation == "after":
             inference.add("columns.time", name, "test starts where train ends")
-            because = f"every test row is later than train, by {name!r}"
-            return _Choice(
-                splitter="time_series",
-                because=because,
-                split=split,
-                most=split.periods - 1,
-                noun="steps from one time to the next",
-            )
+            return _after(rows, name, split, inference)
         if split.relation == "blocks":
             inference.add("columns.time", name, "train and test take turns along it")
             return _blocks(name, split)
+    if unseen:
+        name, different = unseen[0], rows.tables.train[unseen[0]].nunique()
+        inference.add("columns.group", name, "no value of test occurs in train")
+        return _Choice(
+            splitter="stratified_group_kfold" if stratified else "group_kfold",
+            because=f"test holds unseen groups ({name!r}), so does every fold",
+            most=different,
+            noun="groups",
+        )
     if stratified:
         return _Choice(
             splitter="stratified_kfold", because="rows at random, classes in equal parts"
         )
     return _Choice(splitter="kfold", because="rows at random; train and test are not split in time")
+
+
+def _after(rows: Rows, time: str, split: TimeSplit, inference: Inference) -> _Choice:
+    """Windows as long as the test period, where train has room for two; series where there are."""
+    in_test = rows.ids.test if time == rows.ids.train else time
+    look = None
+    if rows.task == "regression":
+        look = find_series(rows.tables, time, in_test, rows.kinds, rows.targets)
+    because = f"every test row is later than train, by {time!r}"
+    if look is not None:
+        note_series(look, inference)
+        room, horizon = (look.n_steps - 1) // look.horizon, look.horizon_text
+        because += f", and {look.n_series} series go on: windows as long as the test period"
+    else:
+        room, horizon = split.windows, split.horizon
+    unseen = new_groups(rows.tables, rows.kinds, rows.ids.train)
+    if unseen and room > 1:
+        inference.add("columns.group", unseen[0], "no value of test occurs in train")
+        because = f"test holds unseen groups ({unseen[0]!r}) and is later than train, by {time!r}"
+        return _Choice(splitter="group_time", because=because, split=split, most=room,
+                       noun="windows of the test period", horizon=horizon)  # fmt: skip
+    if room < 2:
+        return _Choice(splitter="time_series", because=because, split=split,
+                       most=split.periods - 1, noun="steps from one time to the next")  # fmt: skip
+    return _Choice(splitter="time_windows", because=because, split=split, most=room,
+                   noun="windows of the test period", horizon=horizon)  # fmt: skip
 
 
 def _blocks(name: str, split: TimeSplit) -> _Choice:
@@ -195,20 +239,35 @@ def _note_folds(rows: Rows, choice: _Choice, wishes: Wishes, inference: Inferenc
     inference.add("cv.n_splits", max(2, n_splits), because)
 
 
-def _ask_about_new_values(rows: Rows, inference: Inference) -> None:
-    """Columns whose values repeat in train and are all new in test; choosing is the user's."""
-    for name, kind in rows.kinds.items():
-        if kind not in ("numeric", "category", "code") or name == rows.ids.train:
+def new_groups(tables: Tables, kinds: Mapping[str, str], id_: str | None) -> list[str]:
+    """Columns of names whose values repeat in train and are all new in test."""
+    return [
+        name for name in _all_new(tables, kinds, id_) if kinds[name] in ("category", "code")
+    ]  # fmt: skip
+
+
+def _all_new(tables: Tables, kinds: Mapping[str, str], id_: str | None) -> Iterator[str]:
+    for name, kind in kinds.items():
+        if kind not in ("numeric", "category", "code") or name == id_:
             continue
-        train, test = rows.tables.train[name].dropna(), rows.tables.test[name].dropna()
+        train, test = tables.train[name].dropna(), tables.test[name].dropna()
         different = int(train.nunique())
         if pd.api.types.is_float_dtype(train) or not _GROUPS <= different <= 0.5 * len(train):
             continue
         if test.nunique() >= 5 and not test.isin(set(train.unique())).any():
-            inference.ask(
-                f"no value of {name!r} in test occurs in train ({different} different there): the "
-                f"test rows belong to new ones, and so should a fold's: --group {name}"
-            )
+            yield name
+
+
+def _ask_about_new_values(rows: Rows, inference: Inference) -> None:
+    """Numbers whose values repeat in train and are all new in test; choosing is the user's."""
+    for name in _all_new(rows.tables, rows.kinds, rows.ids.train):
+        if name == inference.get("columns.group"):
+            continue
+        different = int(rows.tables.train[name].nunique())
+        inference.ask(
+            f"no value of {name!r} in test occurs in train ({different} different there): the "
+            f"test rows belong to new ones, and so should a fold's: --group {name}"
+        )
 
 
 def _ask_about_id_parts(rows: Rows, inference: Inference) -> None:

@@ -22,6 +22,7 @@ from kit.errors import ConfigError, KitError, ProviderError
 from kit.providers.base import Description, Progress, Provider, Tidies
 from kit.providers.manifest import write_manifest
 from kit.scaffold.host import PAGES_NAME, fact_lines, pages_text, plain
+from kit.scaffold.images import make_tables
 from kit.scaffold.infer import Inference, infer
 from kit.scaffold.render import render
 from kit.scaffold.templates import copy_template, template_path
@@ -36,7 +37,7 @@ def create(
     *,
     flags: Mapping[str, Any],
     overrides: Mapping[str, Any] | None = None,
-    template: str,
+    template: str | None,
     progress: Progress,
 ) -> Inference:
     """Fetch the data, infer `kit.toml` and write the folder.
@@ -47,7 +48,7 @@ def create(
         spec: becomes the `[provider]` table; paths in it are relative to `root`.
         flags: what the user typed, see `kit.scaffold.facts.FLAGS`.
         overrides: dotted keys of `kit.toml` that are taken instead of what the files suggest.
-        template: name of a folder of `templates/`.
+        template: name of a folder of `templates/`; None: the one that suits the features.
         progress: told of every file that is fetched.
 
     Raises:
@@ -57,7 +58,8 @@ def create(
         ProviderError: the data could not be fetched.
         DiskFull: nothing is left behind.
     """
-    source = template_path(template)
+    if template is not None:
+        template_path(template)  # a wrong name is said before anything is fetched
     _refuse_existing(root)
     with _built_aside(root) as folder:
         description = provider.describe()
@@ -66,9 +68,15 @@ def create(
         raw.mkdir(parents=True)
         provider.fetch(raw, progress)
         with _named_as_in(spec, root, raw):
+            made = make_tables(raw)
             inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
         if flags.get("metric") is None:
             inference.questions.extend(description.questions)
+        if made:
+            inference.ask(
+                "kit wrote train.csv and test.csv from the names of the images: look at them"
+            )
+        source = template_path(template or inference.template)
         copy_template(source, folder, _facts(inference, description))
         if description.pages:
             (folder / PAGES_NAME).write_text(pages_text(description), encoding="utf-8")

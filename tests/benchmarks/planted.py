@@ -180,7 +180,7 @@ def gaps_of_several_columns(rng: np.random.Generator) -> Case:
     return case
 
 
-@planted("KIT204", "KIT122")
+@planted("KIT204", "KIT132")
 def gaps_that_test_has_not(rng: np.random.Generator) -> Case:
     case = clients(rng)
     case.both("survey", rng.normal(size=case.size))
@@ -293,21 +293,21 @@ def rows_of_train_in_test(rng: np.random.Generator) -> Case:
     return case
 
 
-@planted("KIT122")
+@planted("KIT132")
 def a_shifted_number(rng: np.random.Generator) -> Case:
     case = clients(rng)
     case.test["balance"] += 400
     return case
 
 
-@planted("KIT122")
+@planted("KIT132")
 def another_spread(rng: np.random.Generator) -> Case:
     case = curves(rng)
     case.test["x3"] = (case.test["x3"] - case.test["x3"].mean()) * 2.5 + case.test["x3"].mean()
     return case
 
 
-@planted("KIT122")
+@planted("KIT132")
 def other_shares_of_levels(rng: np.random.Generator) -> Case:
     case = clients(rng)
     case.test["city"] = rng.choice(
@@ -316,7 +316,7 @@ def other_shares_of_levels(rng: np.random.Generator) -> Case:
     return case
 
 
-@planted("KIT116", "KIT122")
+@planted("KIT116", "KIT132")
 def new_levels_in_test(rng: np.random.Generator) -> Case:
     case = clients(rng)
     rows = rng.random(len(case.test)) < 0.35
@@ -324,7 +324,7 @@ def new_levels_in_test(rng: np.random.Generator) -> Case:
     return case
 
 
-@planted("KIT122")
+@planted("KIT132")
 def more_gaps_in_test(rng: np.random.Generator) -> Case:
     case = curves(rng)
     case.test.loc[rng.random(len(case.test)) < 0.3, "x5"] = np.nan
@@ -332,7 +332,7 @@ def more_gaps_in_test(rng: np.random.Generator) -> Case:
     return case
 
 
-@planted("KIT121")
+@planted("KIT131")
 def only_the_combination_differs(rng: np.random.Generator) -> Case:
     case = curves(rng)
     for frame, sign in ((case.train, 1), (case.test, -1)):
@@ -359,7 +359,7 @@ def houses(rng: np.random.Generator, n_groups: int = 150) -> tuple[Case, np.ndar
     return case, both
 
 
-@planted("KIT321", "KIT116")
+@planted("KIT331", "KIT116")
 def test_of_other_houses(rng: np.random.Generator) -> Case:
     case, house = houses(rng)
     case.both("house_number", house)
@@ -367,7 +367,7 @@ def test_of_other_houses(rng: np.random.Generator) -> Case:
     return case
 
 
-@planted("KIT321", "KIT116")
+@planted("KIT331", "KIT116")
 def houses_in_the_ids(rng: np.random.Generator) -> Case:
     case, house = houses(rng)
     ids = [f"h{h}_{n}" for h, n in zip(house, rng.permutation(10**4), strict=False)]
@@ -398,14 +398,14 @@ def later_rows(rng: np.random.Generator) -> Case:
     return Case(train, frame[840:].drop(columns="y").reset_index(drop=True))
 
 
-@planted("KIT322")
+@planted("KIT332", "KIT305")
 def test_lies_later(rng: np.random.Generator) -> Case:
     case = later_rows(rng)
     case.table("columns", kinds={"day": "datetime"})
     return case
 
 
-@planted("KIT303")
+@planted("KIT303", "KIT305")
 def time_is_named_and_ignored(rng: np.random.Generator) -> Case:
     case = later_rows(rng)
     case.table("columns", time="day", kinds={"day": "datetime"})

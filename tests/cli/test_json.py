@@ -36,6 +36,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         "runs": ("runs", "-C", root),
         "show": ("show", "blend", "-C", root),
         "diff": ("diff", "linear", "extra_trees", "-C", root),
+        "report": ("report", "linear", "-C", root),
+        "rerun": ("rerun", "linear", "-C", root),
         "ledger": ("ledger", "--run", "linear", "--final", "-C", root),
         "leaderboard": ("leaderboard", "-C", root),
         "plugins": ("plugins", "-C", root),

@@ -16,7 +16,11 @@ import typer
 from kit.cli.app import app
 from kit.competition import Competition
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = {
+    f"{name} {sub}".strip(): command
+    for name, node in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
+    for sub, command in getattr(node, "commands", {"": node}).items()
+}
 INSIDE = [name for name in COMMANDS if name != "new"]  # commands of a competition that is there
 MODELS = {"mine": {"use": "extra_trees", "params": {"n_estimators": 5}}}
 SMALL = ("--set", "models.extra_trees.params.n_estimators=5")
@@ -76,7 +80,7 @@ def test_unknown_key_of_set_is_refused(
     name: str, run_kit: Any, competition: Competition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(competition.root)
-    outcome = run_kit(name, *needed(name), "--set", "bogus.key=1")
+    outcome = run_kit(*name.split(), *needed(name), "--set", "bogus.key=1")
     assert outcome.code == 1, outcome.out
     assert "kit: --set bogus.key=1: unknown key 'bogus'" in outcome.err
     assert outcome.out == ""
@@ -98,7 +102,7 @@ def test_competition_that_is_not_there_is_refused_even_inside_another(
     name: str, run_kit: Any, competition: Competition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(competition.root)
-    outcome = run_kit(name, *needed(name), "-C", "nowhere")
+    outcome = run_kit(*name.split(), *needed(name), "-C", "nowhere")
     assert outcome.code == 1, outcome.out
     assert "-C nowhere: no kit.toml there" in outcome.err
     assert outcome.out == ""

@@ -13,22 +13,36 @@ from kit.errors import ConfigError
 from kit.registry import SPLITTERS
 from kit.splitters import check_splitter
 
-SPEC = CVSpec(splitter="mine", n_splits=4, block="5D")
+SPEC = CVSpec(splitter="mine", n_splits=4, block="5D", horizon="10D")
+TIMED = ("time_series", "time_windows", "time_blocks", "group_time")
+EVERYWHERE = [n for n in SPLITTERS.table if n not in ("time_series", "time_windows", "group_time")]
+
+
+def fold_of(given: Any) -> np.ndarray:
+    return given[0] if isinstance(given, tuple) else given
 
 
 def test_there_are_splitters_to_check() -> None:
-    assert len(SPLITTERS.table) >= 6
+    assert len(SPLITTERS.table) >= 8
 
 
 @pytest.mark.parametrize("name", SPLITTERS.table)
 @pytest.mark.parametrize("n_splits", [2, 4, 7])
 def test_splitter_keeps_the_contract(name: str, n_splits: int) -> None:
     check_splitter(
-        SPLITTERS.load(name), CVSpec(splitter=name, n_splits=n_splits, block="3D", seed=7)
+        SPLITTERS.load(name),
+        CVSpec(splitter=name, n_splits=n_splits, block="3D", horizon="10D", seed=7),
     )
 
 
-@pytest.mark.parametrize("name", [n for n in SPLITTERS.table if n != "time_series"])
+@pytest.mark.parametrize("name", TIMED)
+@pytest.mark.parametrize("gap", ["3D", "4"])
+def test_splitter_that_follows_time_keeps_the_contract_with_a_gap(name: str, gap: str) -> None:
+    spec = CVSpec(splitter=name, n_splits=3, block="9D", horizon="10D", gap=gap)
+    check_splitter(SPLITTERS.load(name), spec)
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
 def test_splitter_validates_every_row_in_folds_of_about_equal_size(name: str) -> None:
     import pandas as pd
 
@@ -36,11 +50,11 @@ def test_splitter_validates_every_row_in_folds_of_about_equal_size(name: str) ->
     y, groups = rng.integers(0, 2, 300), np.repeat(np.arange(100), 3)
     time = pd.Series(np.arange(300))
     spec = CVSpec(splitter=name, n_splits=5, block="10")
-    counts = np.bincount(SPLITTERS.load(name)(y, groups, time, spec), minlength=5)
+    counts = np.bincount(fold_of(SPLITTERS.load(name)(y, groups, time, spec)), minlength=5)
     assert counts.tolist() == [60] * 5
 
 
-@pytest.mark.parametrize("name", [n for n in SPLITTERS.table if n != "time_series"])
+@pytest.mark.parametrize("name", EVERYWHERE)
 def test_another_seed_gives_other_folds(name: str) -> None:
     import pandas as pd
 
@@ -49,8 +63,8 @@ def test_another_seed_gives_other_folds(name: str) -> None:
     time = pd.Series(np.arange(300))
     spec = CVSpec(splitter=name, n_splits=5, block="10")
     splitter = SPLITTERS.load(name)
-    first = splitter(y, groups, time, spec)
-    assert not np.array_equal(first, splitter(y, groups, time, replace(spec, seed=43)))
+    first = fold_of(splitter(y, groups, time, spec))
+    assert not np.array_equal(first, fold_of(splitter(y, groups, time, replace(spec, seed=43))))
 
 
 def test_contract_finds_folds_that_change_with_every_call() -> None:

@@ -31,6 +31,14 @@ def test_oldest_python_has_the_lowest_versions_and_the_newest_the_highest() -> N
     assert any("macos" in row["os"] for row in matrix)
 
 
+def test_both_versions_of_the_client_are_tried_and_the_tests_are_told_which() -> None:
+    matrix = JOBS["kaggle"]["strategy"]["matrix"]["include"]
+    assert [row["client"] for row in matrix] == ["2.2.4", "2.2.5"]
+    last = JOBS["kaggle"]["steps"][-1]
+    assert last["run"].endswith("pytest tests/kaggle")
+    assert last["env"] == {"CLIENT_UNDER_TEST": "${{ matrix.client }}"}
+
+
 def test_extras_of_the_workflow_exist() -> None:
     matrix = JOBS["test"]["strategy"]["matrix"]["include"]
     asked = {extra for row in matrix for extra in row["extras"].split(",")}

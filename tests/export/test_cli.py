@@ -122,7 +122,7 @@ def test_wheels_that_are_missing_make_it_unready(
     (tmp_path / "wheels").mkdir()
     done = kit(competition, "export", "linear", "--wheels", tmp_path / "wheels")
     assert done.code == 1
-    assert "not ready: 1 packages could not be fetched" in done.err
+    assert "not ready: 1 package could not be fetched" in done.err
     assert f"numpy=={np.__version__}" in done.err
     assert "Ready" not in done.out
     assert "every package that predicts goes along" in done.out
@@ -137,6 +137,7 @@ def test_wheels_that_are_missing_make_it_unready(
     [
         (["--to", "moon"], 1, "--to must be kaggle. Received: 'moon'"),
         (["--submit"], 1, "--submit needs --push"),
+        (["--wait"], 1, "--wait needs --submit"),
         (["--push"], 1, "--push needs --id USER/SLUG"),
         (["--id", "ann"], 1, "--id must be USER/SLUG"),
         (["--file", "x.txt"], 1, "--file must be the plain name"),
@@ -232,7 +233,9 @@ def test_pushed_and_submitted(
     done = kit(competition, *arguments, "--submit", "--json")
     assert done.code == code
     document = json.loads(done.out)
-    assert document["submission"] == {"ref": "77", "status": status}
+    assert document["submission"] == {
+        "ref": "77", "status": status, "public": 0.5, "private": None,
+    }  # fmt: skip
     assert there.versions == {"dataset": 1, "kernel": 1}  # the export was made anew, not pushed
     receipt = json.loads((competition.submissions / f"{run.id}.json").read_text())
     assert (receipt["ref"], receipt["status"], receipt["public"]) == ("77", status, 0.5)

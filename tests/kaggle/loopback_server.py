@@ -1,4 +1,4 @@
-"""A Kaggle on loopback: HTTP, the storage, and faults on order. Standard library only.
+"""A Kaggle on loopback: HTTP, the storage, and faults on order.
 
 It answers kit, and the unmodified `kaggle` command (as its HTTP proxy, see `environment`)::
 
@@ -12,7 +12,7 @@ It answers kit, and the unmodified `kaggle` command (as its HTTP proxy, see `env
 from __future__ import annotations
 
 import base64
-import hashlib
+import io
 import json
 import re
 import socket
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from loopback_answers import Redirect, Refusal, Upload, Zip
+from loopback_answers import Redirect, Refusal, Upload, Zip, summed
 from loopback_workshop import Workshop
 from loopback_world import Competition
 
@@ -79,8 +79,10 @@ class Server(Workshop):
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.shape: Literal["gateway", "flat", "bare"] = "gateway"
-        self.composite = False  # objects without MD5, as Google's composite ones
+        self.checksums = ("crc32c", "md5")  # Google's composite objects have the first only
         self.ranges = True
+        self.sums: dict[tuple[Path, int], tuple[bytes, bytes]] = {}  # of files, which are large
+        self.newest_client = ""  # a version of the official one
         self.lock = threading.RLock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
@@ -231,15 +233,22 @@ class _Answers(BaseHTTPRequestHandler):
             "Last-Modified": MODIFIED,
             "Accept-Ranges": "bytes",
         }
-        if isinstance(content, Path):
-            headers["ETag"] = f'"{content.stat().st_mtime_ns:x}"'
-            headers["x-goog-hash"] = "crc32c=AAAAAA=="
-            return headers
-        digest = hashlib.md5(content, usedforsecurity=False)
-        headers["ETag"] = f'"{digest.hexdigest()}"'
-        md5 = "" if self.app.composite else f",md5={base64.b64encode(digest.digest()).decode()}"
-        headers["x-goog-hash"] = f"crc32c=AAAAAA=={md5}"
+        md5, crc32c = self._sums(content)
+        headers["ETag"] = f'"{md5.hex()}"'
+        sums = {"crc32c": crc32c, "md5": md5}
+        said = [f"{n}={base64.b64encode(sums[n]).decode()}" for n in self.app.checksums]
+        if said:
+            headers["x-goog-hash"] = ",".join(said)
         return headers
+
+    def _sums(self, content: bytes | Path) -> tuple[bytes, bytes]:
+        if isinstance(content, bytes):
+            return summed(io.BytesIO(content))
+        key = (content, content.stat().st_mtime_ns)
+        if key not in self.app.sums:
+            with content.open("rb") as file:
+                self.app.sums[key] = summed(file)
+        return self.app.sums[key]
 
     def _start(self, etag: str, size: int) -> tuple[int, int]:
         found = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
@@ -371,6 +380,8 @@ class _Answers(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if self.app.newest_client:
+            self.send_header("X-Kaggle-ApiVersion", self.app.newest_client)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()

@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
+import kagglesdk
 import pytest
 from loopback_server import Server
 
@@ -43,6 +45,18 @@ def toy(server: Server) -> Server:
         polls=0,
     )
     return server
+
+
+def test_the_client_is_the_one_that_was_asked_for(toy: Server, tmp_path: Path) -> None:
+    """CI runs this folder once with each version of the client, and names it."""
+    installed = distribution("kaggle").version
+    asked = os.environ.get("CLIENT_UNDER_TEST", installed)
+    said = run(toy, tmp_path / "home", "--version").stdout.split()[-1]
+    assert {said, installed} == {asked}
+    sdk = distribution("kagglesdk")
+    assert Path(kagglesdk.__file__).parent == Path(str(sdk.locate_file("kagglesdk")))
+    known = {"2.2.4": "0.1.37", "2.2.5": "0.1.38"}
+    assert sdk.version == known.get(asked, sdk.version)
 
 
 def test_the_command_makes_datasets_and_kernels_and_submits_them(

@@ -35,7 +35,7 @@ REFUSALS = [
      "allowance (5) today, please try again tomorrow UTC (12 hours from now).", QuotaError,
      ("no submission is left today", "at 00:00 UTC, in ")),
     (400, "CreateSubmission", "Submission not allowed:  This competition only accepts Submissions "
-     "from Notebooks.", RefusedError, ("takes notebooks only", "kit export --to kaggle")),
+     "from Notebooks.", RefusedError, ("takes notebooks only", "kit export RUN --to kaggle")),
     (400, "CreateSubmission", 'Submission not allowed:  Submission files must be named '
      '"submission.csv" for this Competition.', RefusedError,
      ("wrong name", "kit submit --file submission.csv")),

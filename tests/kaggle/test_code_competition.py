@@ -144,7 +144,7 @@ def test_from_an_empty_folder_to_the_ledger(
     assert done.code == 0, done.err
     refused = run_kit("submit", "-C", "toy")
     assert (refused.code, kaggle.submissions) == (3, [])
-    assert "`kit export --to kaggle`" in refused.err
+    assert "`kit export RUN --to kaggle`" in refused.err
     command = ["export", "linear", "--to", "kaggle", "--id", DATASET, "--image", image, "-C", "toy"]
     done = run_kit(*command, "--push", "--submit", "-m", "first try")
     assert done.code == 0, done.err
@@ -218,6 +218,25 @@ def test_pushed_and_submitted_then_scored(
     assert run_kit("ledger", "-C", "toy").code == 0
     (receipt,) = receipts()
     assert (receipt["run"], receipt["public"]) == (run.id, 0.71234)
+
+
+@pytest.mark.parametrize(("fails", "code"), [(False, 0), (True, 3)])
+def test_wait_ends_with_the_score(
+    publish: Callable[..., Any], kaggle: Server, monkeypatch: pytest.MonkeyPatch,
+    fails: bool, code: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("kit.cli.submit._POLLS", (0.01, 0.02))
+    vars(kaggle.competitions["toy"]).update(polls=4)
+    if fails:
+        vars(kaggle.competitions["toy"]).update(scorer=lambda content: float("Submission Error"))
+    done = publish("--wait")
+    assert done.code == code, done.err
+    assert "waiting for the score" in done.err
+    assert ("Submission Error" if fails else "public score: 0.71234") in done.out
+    assert receipts()[0]["status"] == ("error" if fails else "complete")
+    asked = len(kaggle.calls("ListSubmissions"))
+    assert asked > 4
+    assert len(kaggle.submissions) == 1
 
 
 def test_a_refused_kernel_ends_it(publish: Callable[..., Any], kaggle: Server) -> None:
@@ -414,7 +433,7 @@ def test_plain_submit_names_the_way(run: Run, kaggle: Server, run_kit: RunKit) -
     done = run_kit("submit", run.id, "-C", "toy")
     assert done.code == 3
     assert "toy is a code competition: it takes notebooks, no files." in done.err
-    assert "Make one with `kit export --to kaggle`." in done.err
+    assert "Make one with `kit export RUN --to kaggle`." in done.err
     assert not kaggle.calls("StartSubmissionUpload")
 
 

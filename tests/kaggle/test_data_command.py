@@ -83,11 +83,11 @@ def test_a_web_page_does_not_cost_the_part(toy: Server, run_kit: RunKit) -> None
 
 
 @pytest.mark.parametrize("content", [b"<html>no type</html>", FILES["train.csv"] + b"1,1,1\n"])
-def test_a_size_that_is_not_listed_is_refused_without_an_md5(
+def test_a_size_that_is_not_listed_is_refused_without_a_checksum(
     toy: Server, run_kit: RunKit, content: bytes
 ) -> None:
     forget("train.csv")
-    toy.composite = True
+    toy.checksums = ()
     name = "competitions/toy/files/train.csv"
     toy.fault("GET", "do", action=lambda: toy.storage.update({name: content}))
     refused(run_kit("data", "train.csv", "-C", "toy"), f"{len(FILES['train.csv']):,} are listed")
@@ -95,11 +95,30 @@ def test_a_size_that_is_not_listed_is_refused_without_an_md5(
     assert not WORKPLACE.exists()
 
 
+@pytest.mark.parametrize("checksums", [("crc32c", "md5"), ("crc32c",)])
+def test_a_single_file_with_wrong_bytes_is_fetched_again(
+    toy: Server, run_kit: RunKit, checksums: tuple[str, ...]
+) -> None:
+    forget("train.csv")
+    toy.checksums = checksums
+    toy.fault("GET", "corrupt")
+    done = run_kit("data", "train.csv", "-C", "toy")
+    assert (done.code, "only the size" in done.err) == (0, False), done.err
+    assert there() == FILES
+    forget("train.csv")
+    toy.fault("GET", "corrupt", times=9)
+    refused(run_kit("data", "train.csv", "-C", "toy"), "train.csv arrived damaged 2 times")
+    assert "train.csv" not in there()
+    assert not WORKPLACE.exists()
+
+
 def test_what_only_the_size_tells_is_said(toy: Server, run_kit: RunKit) -> None:
     forget("train.csv")
-    toy.composite = True
+    toy.checksums = ()
     done = run_kit("data", "train.csv", "-C", "toy")
-    assert (done.code, "no MD5 for train.csv: only the size" in done.err) == (0, True), done.err
+    assert (done.code, "no checksum for train.csv: only the size" in done.err) == (0, True), (
+        done.err
+    )
     assert there() == FILES
 
 
@@ -156,7 +175,7 @@ def test_a_changed_file_stays_until_it_is_given_up(
     (RAW / "train.csv").write_bytes(mine)
     done = run_kit("data", "train.csv", "-C", "toy")
     assert (done.code, "train.csv has changed" in done.err) == (1, True), done.err
-    assert "kit data FILE --force" in done.err
+    assert "`kit data train.csv --force` fetches again" in done.err
     assert there() == FILES | {"train.csv": mine}
     assert run_kit("data", "train.csv", "--force", "-C", "toy").code == 0
     assert there() == FILES

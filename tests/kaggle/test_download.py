@@ -6,6 +6,7 @@ import errno
 import random
 import zipfile
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from kit.atomic import sha256
 from kit.errors import DiskFull, KitError, ProviderError, RefusedError
 from kit.providers.kaggle import KaggleProvider
 from kit.providers.kaggle import download as module
+from kit.providers.kaggle.download import stored_of
 
 FILES = {
     "train.csv": b"".join(b"%d,%d\n" % (n, n * n % 977) for n in range(20_000)),
@@ -91,11 +93,14 @@ def test_a_storage_that_is_away_when_asked_whether_all_is_the_same_is_no_bug(
     assert below(raw) == FILES
 
 
-@pytest.mark.parametrize("composite", [False, True])
+SUMS = pytest.mark.parametrize("checksums", [("crc32c", "md5"), ("crc32c",)])
+
+
+@pytest.mark.parametrize("checksums", [("crc32c", "md5"), ("crc32c",), ()])
 def test_a_download_cut_at_twenty_places_is_whole_in_the_end(
-    server: Server, provider: KaggleProvider, raw: Path, composite: bool
+    server: Server, provider: KaggleProvider, raw: Path, checksums: tuple[str, ...]
 ) -> None:
-    server.composite = composite
+    server.checksums = checksums
     server.add("toy", files=FILES)
     size, draw = len(zipped(FILES)), random.Random(5)
     left = size
@@ -149,9 +154,11 @@ def test_a_link_that_gives_nothing_ends(
     assert len(naps.seconds) == 3
 
 
+@SUMS
 def test_wrong_bytes_of_the_right_length_are_fetched_again(
-    server: Server, provider: KaggleProvider, raw: Path
+    server: Server, provider: KaggleProvider, raw: Path, checksums: tuple[str, ...]
 ) -> None:
+    server.checksums = checksums
     server.add("toy", files=FILES)
     server.fault("GET", "corrupt")
     provider.fetch(raw, quiet)
@@ -159,21 +166,38 @@ def test_wrong_bytes_of_the_right_length_are_fetched_again(
     assert len(server.calls("GET")) == 2
 
 
+@SUMS
 def test_bytes_that_stay_wrong_leave_nothing(
-    server: Server, provider: KaggleProvider, raw: Path
+    server: Server, provider: KaggleProvider, raw: Path, checksums: tuple[str, ...]
 ) -> None:
+    server.checksums = checksums
     server.add("toy", files=FILES)
     server.fault("GET", "corrupt", times=9)
-    with pytest.raises(ProviderError, match="arrived damaged 2 times: the MD5 is"):
+    said = "MD5" if "md5" in checksums else "CRC32C"
+    with pytest.raises(ProviderError, match=f"arrived damaged 2 times: the {said} is"):
         provider.fetch(raw, quiet)
     assert not raw.exists()
     assert not (workplace(provider) / "archive.zip.part").exists()
 
 
-def test_without_an_md5_the_crc_of_the_members_counts(
+def test_the_checksums_are_those_of_the_storage() -> None:
+    """123456789 and its CRC32C are the check value of RFC 3720's polynomial."""
+    said = {"x-goog-hash": "crc32c=4waSgw==, md5=JfnnlDI7RTiF9RgfG2JNCw=="}
+    stored = stored_of(said)
+    assert (stored.crc32c, stored.md5) == ("e3069283", "25f9e794323b453885f5181f1b624d0b")
+    assert replace(stored, md5="").adding().digest() == b"\0\0\0\0"
+    for known in (stored, replace(stored, md5="")):
+        adding = known.adding()
+        adding.update(b"12345")
+        adding.update(b"6789")
+        assert adding.digest().hex() == known.checksum
+    assert stored_of({**said, "x-goog-stored-content-encoding": "gzip"}).checksum == ""
+
+
+def test_without_checksums_the_crc_of_the_members_counts(
     server: Server, provider: KaggleProvider, raw: Path
 ) -> None:
-    server.composite = True
+    server.checksums = ()
     server.add("toy", files=FILES)
     server.fault("GET", "corrupt")
     with pytest.raises(ProviderError, match=r"toy\.zip cannot be unpacked"):
@@ -368,9 +392,12 @@ def test_a_note_that_is_damaged_starts_again(
     assert "Range" not in server.calls("GET")[-1].headers
 
 
-def test_a_part_with_other_bytes_is_noticed_by_its_md5(
-    server: Server, provider: KaggleProvider, raw: Path, with_patience: Patient
-) -> None:
+@SUMS
+def test_a_part_with_other_bytes_is_noticed_by_its_checksum(
+    server: Server, provider: KaggleProvider, raw: Path, with_patience: Patient,
+    checksums: tuple[str, ...],
+) -> None:  # fmt: skip
+    server.checksums = checksums
     with_patience(attempts=1)
     server.add("toy", files=FILES)
     server.fault("GET", "cut", after=5_000)

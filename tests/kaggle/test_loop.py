@@ -144,7 +144,7 @@ def test_a_code_competition_is_said_to_be_one_and_takes_no_file(
     assert "code competition" in Path("toy/README.md").read_text()
     done = run_kit("submit", "-C", "toy")
     assert done.code == 3
-    assert "kit export --to kaggle" in done.err
+    assert "kit export RUN --to kaggle" in done.err
     assert not toy.calls("StartSubmissionUpload"), "nothing is uploaded to be refused"
 
 
@@ -374,32 +374,7 @@ def test_the_wait_has_an_end(
     assert 600 <= sum(clock.slept) < 660
 
 
-# -- every failure on the command line: what kit says, its exit code, what is on disk after
-
-NEW_FAILURES = [
-    (lambda s: s.fault("GetCompetition", "status", status=401), "Kaggle refuses the credentials"),
-    (lambda s: s.fault("GetCompetition", "status", status=404), "knows no competition 'toy'"),
-    (lambda s: s.fault("GetCompetition", "html", status=200), "login page"),
-    (lambda s: s.fault("GetCompetition", "drop", times=9), "did not answer GetCompetition"),
-    (lambda s: s.fault("GetCompetition", "status", status=500, times=9), "HTTP 500"),
-    (lambda s: setattr(s.competitions["toy"], "rules_accepted", False), "competitions/toy/rules"),
-    (lambda s: s.fault("DownloadDataFiles", "status", status=429, times=9), "slow down"),
-    (lambda s: s.fault("GET", "cut", after=0, times=99), "did not answer the download"),
-    (lambda s: s.fault("GET", "corrupt", times=9), "arrived damaged 2 times"),
-    (lambda s: setattr(s.competitions["toy"], "archive", b"no zip"), "is no zip"),
-]
-
-
-@pytest.mark.parametrize(("break_", "told"), NEW_FAILURES)
-def test_new_that_fails_leaves_no_folder(
-    toy: Server, run_kit: RunKit, tmp_path: Path, break_: Any, told: str
-) -> None:
-    break_(toy)
-    done = run_kit("new", "toy")
-    assert (done.code, told in done.err) == (3, True), done.err
-    assert "Traceback" not in done.err
-    assert "bug in kit" not in done.err
-    assert {path.name for path in tmp_path.iterdir()} <= {".toy.download"}
+# -- what is out of the ordinary; failures are in test_failures.py
 
 
 def test_new_that_is_cut_goes_on_where_it_was(toy: Server, run_kit: RunKit, tmp_path: Path) -> None:
@@ -412,37 +387,6 @@ def test_new_that_is_cut_goes_on_where_it_was(toy: Server, run_kit: RunKit, tmp_
     assert run_kit("new", "toy").code == 0
     assert toy.calls("GET")[-1].headers["Range"] == "bytes=3000-"
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
-
-
-SUBMIT_FAILURES = [
-    # what breaks, what kit says, whether a receipt stays, submissions that were made
-    (lambda s: s.fault("PUT", "status", status=403, times=9), "Nothing was handed in", False, 0),
-    (lambda s: s.fault("PUT", "cut", times=99), "Nothing was handed in", False, 0),
-    (lambda s: setattr(s.competitions["toy"], "file_name", "x.csv"), "--file x.csv", False, 0),
-    (lambda s: setattr(s.competitions["toy"], "disabled", True), "no submissions", False, 0),
-    (lambda s: setattr(s.competitions["toy"], "entered", False), "Join", False, 0),
-    (lambda s: s.fault("CreateSubmission", "status", status=401), "refuses the cred", False, 0),
-    (lambda s: s.fault("CreateSubmission", "status", status=429), "slow down", False, 0),
-    (lambda s: s.fault("CreateSubmission", "drop"), "not in Kaggle's list", True, 0),
-    (lambda s: s.fault("CreateSubmission", "html", status=200), "not in Kaggle's", True, 0),
-    (lambda s: s.fault("GetSubmissionLimits", "drop", times=9), "did not answer", False, 0),
-]
-
-
-@pytest.mark.parametrize(("break_", "told", "stays", "made_"), SUBMIT_FAILURES)
-def test_submit_that_fails_tells_what_the_server_has(
-    toy: Server, run_kit: RunKit, break_: Any, told: str, stays: bool, made_: int
-) -> None:
-    made(run_kit)
-    file = Path("answer.csv")
-    file.write_bytes(tables()["sample_submission.csv"])
-    break_(toy)
-    done = run_kit("submit", "-C", "toy", "--file", file)
-    assert (done.code, told in done.err) == (3, True), done.err
-    assert len(toy.submissions) == made_
-    receipts = list(Path("toy/submissions").glob("*.json"))
-    assert [json.loads(path.read_text())["status"] for path in receipts] == ["sent"] * stays
-    assert file.read_bytes() == tables()["sample_submission.csv"]
 
 
 def test_who_has_no_team_yet_may_submit(toy: Server, run_kit: RunKit) -> None:

@@ -128,6 +128,40 @@ def dates_that_are_none(files: Files) -> None:
     files.table("columns", kinds={"city": "category", "day": "datetime"})
 
 
+def latin(files: Files) -> None:
+    def rewrite(root: Path) -> None:
+        path = root / "data" / "raw" / "train.csv"
+        path.write_bytes(path.read_bytes().replace(b"north", "nörth".encode("latin-1"), 1))
+
+    for frame in (files.train, files.test):
+        frame["side"] = pd.Series(["north", "south"] * (len(frame) // 2), dtype="str")
+    files.after = rewrite
+
+
+def add_texts(files: Files) -> None:
+    for frame in (files.train, files.test):
+        rng = np.random.default_rng(len(frame))
+        words = np.array(["sun", "rain", "wind", "snow", "hail", "fog"])
+        said = [" ".join(words[rng.integers(0, 6, 5)]) for _ in range(len(frame))]
+        frame["said"] = pd.Series(said, dtype="str")
+    files.table("columns", kinds={"said": "text"})
+
+
+def blank_texts(files: Files) -> None:
+    add_texts(files)
+    files.train.loc[:40, "said"] = "  "
+
+
+def long_text(files: Files) -> None:
+    add_texts(files)
+    files.test.loc[0, "said"] = "rain " * 40_000
+
+
+def garbled_texts(files: Files) -> None:
+    add_texts(files)
+    files.train.loc[:1, "said"] = "a cafÃ© in the rain"
+
+
 def ids_twice(files: Files) -> None:
     files.train.loc[7, "id"] = files.train.loc[8, "id"]
 
@@ -265,6 +299,45 @@ def stops_on_the_fold(files: Files) -> None:
     files.table("cv", early_stopping="fold")
 
 
+def days(files: Files) -> None:
+    """240 training rows of 8 shops and 30 days; the test rows are the 15 days that follow."""
+    row = np.arange(N + N_TEST)
+    files.both(
+        shop=[f"shop {k % 8}" for k in row],
+        day=(pd.Timestamp("2024-01-01") + pd.to_timedelta(row // 8, "D")).strftime("%Y-%m-%d"),
+    )
+    files.table("columns", kinds={"city": "category", "shop": "category", "day": "datetime"})
+
+
+def panel(files: Files, **series: Any) -> None:
+    days(files)
+    files.table("columns", time="day")
+    files.table("cv", splitter="time_windows", horizon="5D")
+    files.table("series", **{"id": ["shop"], "horizon": 15, "lags": [15, 21], **series})
+
+
+def wrong_step(files: Files) -> None:
+    panel(files, step="soon")
+
+
+def day_twice(files: Files) -> None:
+    panel(files)
+    files.train.loc[[40, 41], "day"] = files.train.loc[[32, 33], "day"].to_numpy()
+
+
+def too_short_a_horizon(files: Files) -> None:
+    panel(files, horizon=10)
+
+
+def new_shop(files: Files) -> None:
+    panel(files)
+    files.test.loc[3, "shop"] = "shop 9"
+
+
+def lag_before_the_first_day(files: Files) -> None:
+    panel(files, lags=[15, 45])
+
+
 PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT001": (no_test_file, "error", "test.csv does not exist"),
     "KIT002": (unknown_target, "error", "'yy'"),
@@ -274,6 +347,7 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT006": (words_as_numbers, "error", "'Oslo'"),
     "KIT007": (kind_of_nothing, "error", "'town'"),
     "KIT008": (dates_that_are_none, "warning", "2 of 240"),
+    "KIT009": (latin, "warning", "train.csv is not UTF-8"),
     "KIT011": (ids_twice, "error", "1 of 240 rows repeat an id in 'id', first: '1008'"),
     "KIT012": (ids_in_both, "warning", "100 of 240 ids"),
     "KIT013": (other_sample, "error", "5 ids of sample_submission.csv are not in test.csv"),
@@ -292,6 +366,9 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT114": (nearly_empty, "info", "'k' is known in 1 of 240 rows"),
     "KIT115": (same_twice, "info", "'a_again' equals 'a'"),
     "KIT116": (new_levels, "warning", "'shop': 100%"),
+    "KIT121": (blank_texts, "info", "'said': 0 missing and 41 blank of 360 texts"),
+    "KIT122": (long_text, "info", "'said': 1 text is longer than 100,000 characters"),
+    "KIT123": (garbled_texts, "warning", "'said': 2 of 360 texts"),
     "KIT201": (giveaway, "warning", "'hint' alone: ROC AUC 1.000"),
     "KIT202": (giveaway_by_missing, "warning", "whether 'paid' is known"),
     "KIT211": (other_rows, "error", "'m' differs in 120 of 120 rows"),
@@ -301,8 +378,39 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT302": (groups_ignored, "error", "of 60 groups of 'house'"),
     "KIT303": (time_ignored, "warning", "'when'"),
     "KIT304": (stale_folds, "warning", "other folds"),
+    "KIT305": (days, "warning", "later than the training rows by 'day'"),
     "KIT311": (stops_on_the_fold, "info", "early_stopping"),
+    "KIT321": (wrong_step, "error", "series.step"),
+    "KIT322": (day_twice, "warning", "2 training rows repeat"),
+    "KIT323": (too_short_a_horizon, "error", "40 test rows are more than series.horizon = 10"),
+    "KIT324": (new_shop, "warning", "1 test row belongs to 1 series that train does not have"),
+    "KIT325": (lag_before_the_first_day, "warning", "8 of 8 series begin less than 45 steps"),
 }
+
+
+def test_series_that_fit_have_no_findings(make_competition: Make) -> None:
+    files = clean()
+    panel(files)
+    assert report(make_competition, files).findings == ()
+
+
+def test_test_days_without_history_are_counted(make_competition: Make) -> None:
+    """The rows that the only lag would look up are missing in train."""
+    files = clean()
+    panel(files, lags=[15])
+    gone = files.train["day"].between("2024-01-20", "2024-01-22")
+    files.train = files.train[~gone].reset_index(drop=True)
+    (finding,) = found(make_competition, files, "KIT325")
+    assert finding.evidence.startswith("24 test rows have no known value")
+    assert "2024-02-04" in finding.evidence
+
+
+def test_random_folds_are_told_once_where_test_is_later(make_competition: Make) -> None:
+    files = clean()
+    panel(files)
+    files.table("cv", splitter="stratified_kfold")
+    codes = [finding.code for finding in report(make_competition, files).findings]
+    assert codes == ["KIT303"]
 
 
 def test_every_code_has_a_planted_case() -> None:

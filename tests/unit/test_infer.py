@@ -380,9 +380,16 @@ def test_alternating_blocks_of_a_datetime_id_are_validated_in_such_blocks(tmp_pa
 
 def test_a_test_set_later_than_train_is_validated_forwards(tmp_path: Path) -> None:
     found = run(tmp_path, **dated(np.arange(120) >= 90))
-    assert found.get("cv.splitter") == "time_series"
+    assert found.get("cv.splitter") == "time_windows"
+    assert (found.get("cv.horizon"), found.get("cv.n_splits")) == ("30D", 2)
     assert found.get("columns.time") == "when"
     assert "later" in because(found, "cv.splitter")
+
+
+def test_a_test_period_as_long_as_train_is_validated_by_time_series(tmp_path: Path) -> None:
+    found = run(tmp_path, **dated(np.arange(120) >= 60))
+    assert found.get("cv.splitter") == "time_series"
+    assert found.get("series.horizon") is None
 
 
 def test_days_drawn_at_random_are_validated_at_random(tmp_path: Path) -> None:
@@ -408,12 +415,93 @@ def test_a_time_flag_splits_by_time(tmp_path: Path) -> None:
     assert (found.get("cv.splitter"), found.get("columns.time")) == ("time_series", "week")
 
 
-def test_groups_are_proposed_never_chosen(tmp_path: Path) -> None:
+def test_numbers_that_are_all_new_in_test_are_proposed_as_groups(tmp_path: Path) -> None:
     tables = plain(ZERO_ONE, 0, patient=np.arange(N) // 3)
     tables["test"]["patient"] = 100 + np.arange(20) // 3
     found = run(tmp_path, **tables)
     assert asks(found, "--group patient")
     assert found.get("cv.splitter") == "stratified_kfold"
+
+
+def test_names_that_are_all_new_in_test_are_groups(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0, patient=[f"p{k // 3}" for k in range(N)])
+    tables["test"]["patient"] = [f"q{k // 3}" for k in range(20)]
+    found = run(tmp_path, **tables)
+    assert found.get("columns.group") == "patient"
+    assert found.get("cv.splitter") == "stratified_group_kfold"
+    assert "unseen groups" in because(found, "cv.splitter")
+    found = infer(tmp_path, hints={}, flags={"splitter": "kfold"})
+    assert found.get("cv.splitter") == "kfold"
+
+
+def shops(n_shops: int, days: pd.DatetimeIndex, horizon: int, **columns: Any) -> dict[str, Any]:
+    """Sales per shop and day; the last `horizon` days are the test file."""
+    frame = pd.DataFrame([(d, f"shop {s}") for s in range(n_shops) for d in days])
+    frame.columns = pd.Index(["day", "shop"])
+    frame = frame.assign(**columns)
+    frame.insert(0, "id", np.arange(len(frame)) * 7 % 100_003)
+    frame["sales"] = np.random.default_rng(0).gamma(2, 9, len(frame)).round(3)
+    late = frame["day"] >= days[-horizon]
+    test = frame[late].drop(columns="sales")
+    sample = test[["id"]].assign(sales=0.5)
+    return {"train": frame[~late], "test": test, "sample_submission": sample}
+
+
+def test_series_that_go_on_in_test_get_their_table(tmp_path: Path) -> None:
+    found = run(tmp_path, **shops(6, pd.date_range("2023-01-01", periods=120), 14))
+    assert found.get("cv.splitter") == "time_windows"
+    assert (found.get("cv.horizon"), found.get("cv.n_splits")) == ("14D", 5)
+    assert "6 series go on" in because(found, "cv.splitter")
+    assert found.get("series.id") == ["shop"]
+    assert (found.get("series.step"), found.get("series.horizon")) == ("1D", 14)
+    assert found.get("series.lags") == [14, 15, 21]
+    assert found.get("series.seasons") == [7]
+    assert found.get("cv.models")[:3] == ["naive", "seasonal_naive", "seasonal_mean"]
+
+
+def test_months_are_counted_not_measured(tmp_path: Path) -> None:
+    found = run(tmp_path, **shops(5, pd.date_range("2015-01-01", periods=72, freq="MS"), 12))
+    assert (found.get("series.step"), found.get("series.horizon")) == ("month", 12)
+    assert found.get("cv.horizon") == "12"
+    assert found.get("series.seasons") == [12]
+
+
+def test_one_series_needs_no_column(tmp_path: Path) -> None:
+    tables = shops(1, pd.date_range("2023-01-01", periods=200), 10)
+    for name in ("train", "test"):
+        tables[name] = tables[name].drop(columns="shop")
+    found = run(tmp_path, **tables)
+    assert found.get("series.id") == []
+    assert found.get("series.horizon") == 10
+
+
+def test_rows_that_are_no_series_get_no_table(tmp_path: Path) -> None:
+    """Many rows per day, and nothing that tells them apart."""
+    tables = shops(6, pd.date_range("2023-01-01", periods=120), 14)
+    for name in ("train", "test"):
+        tables[name]["shop"] = "shop 1"
+    found = run(tmp_path, **tables)
+    assert found.get("cv.splitter") == "time_windows"
+    assert found.get("series.horizon") is None
+    assert "naive" not in found.get("cv.models")
+
+
+def test_unseen_groups_in_later_time_are_validated_so(tmp_path: Path) -> None:
+    tables = shops(60, pd.date_range("2023-01-01", periods=60), 10)
+    tables["test"]["shop"] = "new " + tables["test"]["shop"]
+    found = run(tmp_path, **tables)
+    assert found.get("cv.splitter") == "group_time"
+    assert (found.get("columns.group"), found.get("columns.time")) == ("shop", "day")
+    assert "unseen groups" in because(found, "cv.splitter")
+
+
+def test_a_series_and_time_twice_are_a_question(tmp_path: Path) -> None:
+    tables = shops(30, pd.date_range("2023-01-01", periods=120), 14)
+    twice = tables["train"].iloc[:2].assign(id=[200_001, 200_002])
+    tables["train"] = pd.concat([tables["train"], twice])
+    found = run(tmp_path, **tables)
+    assert found.get("series.id") == ["shop"]
+    assert asks(found, "2 rows of train repeat a series and time")
 
 
 def test_ids_that_share_a_part_are_a_question(tmp_path: Path) -> None:

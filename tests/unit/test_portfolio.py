@@ -31,6 +31,16 @@ def test_every_entry_says_why_and_what_time_it_needs() -> None:
     assert all(entry.why and entry.min_seconds > 0 for entry in PORTFOLIO)
 
 
+def test_baselines_come_first_where_there_are_series_and_cost_no_place() -> None:
+    chosen, _ = choose(60, 5, "regression", series=True)
+    assert names(chosen)[:3] == ["naive", "seasonal_naive", "seasonal_mean"]
+    assert len(chosen) == 3 + 4
+    chosen, left = choose(20_000, 5, "regression")
+    assert not {"naive", "seasonal_naive", "sequence"} & set(names(chosen))
+    reasons = {entry.name: reason for entry, reason in left}
+    assert reasons["sequence"] == "there is no [series] table"
+
+
 def names(chosen: list[Entry]) -> list[str]:
     return [entry.name for entry in chosen]
 

@@ -8,6 +8,7 @@ with NumPy, which makes a seed mean the same on TensorFlow, JAX and torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ from kit.models.neural.targets import loss
 from kit.models.stopping import CrossStopping
 
 _CALL_STEPS = 32  # steps per call: enough to hide the call, few enough to watch the clock
-_CALL_NOISE = 32_000_000  # bytes of dropout noise per call at most
+_NOISE = 16_000_000  # bytes of dropout noise, at least two steps' worth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +124,7 @@ class Trainer:
         self.folds = len(rows.n)
         self.size = min(plan.batch, *rows.n)
         steps = max(1, round(np.mean(rows.n) / self.size))
-        noise = int(np.prod(network.noise_shape(self.size)))
-        most = max(1, min(_CALL_STEPS, _CALL_NOISE // max(noise, 1)))
-        self.calls = -(-steps // most)  # per epoch
+        self.calls = -(-steps // _CALL_STEPS)  # per epoch
         self.steps = -(-steps // self.calls)  # per call
         self._draws = [
             np.random.default_rng([problem.seed % 2**31, 7, fold, member])
@@ -142,7 +141,7 @@ class Trainer:
         names, state, fixed = self._start()
         step = compiled(self._many_steps(names, fixed), xla=self.plan.xla)
         judge = self._judge(names, fixed, valid, score)
-        data = [ops.convert_to_tensor(part) for part in self._flat()]
+        data = [ops.convert_to_tensor(part) for part in (*self._flat(), self._pool())]
         pace = Pace(
             self.calls * self.plan.epochs,
             self.plan.stop,
@@ -155,7 +154,7 @@ class Trainer:
         curve: list[NDArray[np.float64]] = []
         while share := pace.next():
             hyper = self._hyper(pace, share)
-            *state, losses = step(*state, *data, self._batches(), self._dropout(), hyper)
+            *state, losses = step(*state, *data, self._batches(), self._offsets(), hyper)
             pace.add(share)
             train.append(ops.convert_to_numpy(losses))
             if pace.done % self.calls and pace.next():
@@ -222,19 +221,21 @@ class Trainer:
         network, problem, adam, steps = self.network, self.problem, self.plan.adam, self.steps
         networks = len(self._draws)
         groups = [network.groups[name] for name in names]
+        shape = network.noise_shape(self.size)
 
         def many(*tensors: Any) -> Any:
-            weights, means, squares, X, codes, target, index, noise, hyper = tensors
+            weights, means, squares, X, codes, target, pool, index, offsets, hyper = tensors
 
             def one(i: Any, state: Any) -> Any:
                 weights, means, squares, total = state
                 now, rows = hyper[i], index[i]
                 batch, levels = ops.take(X, rows, axis=0), ops.take(codes, rows, axis=0)
                 truth = ops.expand_dims(ops.take(target, rows, axis=0), 1)
+                noise = ops.reshape(ops.slice(pool, offsets[i], (math.prod(shape),)), shape)
 
                 def summed(current: Any) -> Any:
                     named = {**dict(zip(names, current, strict=True)), **fixed}
-                    outputs = network.forward(named, batch, levels, noise[i], now[4])
+                    outputs = network.forward(named, batch, levels, noise, now[4])
                     each = loss(outputs, truth, problem)
                     return ops.sum(each), each
 
@@ -267,12 +268,21 @@ class Trainer:
             self._waiting[number] = self._waiting[number][need:]
         return ops.convert_to_tensor(np.stack(taken, axis=1).astype(np.int32))
 
-    def _dropout(self) -> Any:
+    def _pool(self) -> Any:
+        """Random bytes; every step's dropout takes a stretch of them from a random place.
+
+        Drawn anew for every step they would be most of the work beside a GPU.
+        """
+        need = math.prod(self.network.noise_shape(self.size))
+        return np.frombuffer(self._noise.bytes(max(_NOISE, 2 * need)), dtype=np.uint8)
+
+    def _offsets(self) -> Any:
+        """Where in the pool each step's noise begins: ``(steps, 1)``."""
         from keras import ops
 
-        shape = (self.steps, *self.network.noise_shape(self.size))
-        noise = np.frombuffer(self._noise.bytes(int(np.prod(shape))), dtype=np.uint8)
-        return ops.convert_to_tensor(noise.reshape(shape))
+        need = math.prod(self.network.noise_shape(self.size))
+        starts = self._noise.integers(0, max(_NOISE, 2 * need) - need + 1, (self.steps, 1))
+        return ops.convert_to_tensor(starts.astype(np.int32))
 
     def _hyper(self, pace: Pace, share: float) -> Any:
         """Learning rate, decay, two corrections and dropout of each step: ``(steps, 5)``."""

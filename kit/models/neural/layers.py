@@ -28,7 +28,7 @@ def looked_up(table: Any, codes: Any) -> Any:
     from keras import ops
 
     networks, levels, width = table.shape
-    offsets = np.arange(networks, dtype=np.int32)[:, None] * levels
+    offsets = ops.expand_dims(ops.arange(networks, dtype="int32") * levels, 1)
     return ops.take(ops.reshape(table, (networks * levels, width)), codes + offsets, axis=0)
 
 

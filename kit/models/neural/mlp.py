@@ -7,8 +7,9 @@ pass through a few dense layers.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,8 @@ class MLP(Model):
 
     family = "neural"
     stops_early = True
+    rows: ClassVar[int] = 8192
+    """Predicted at a time."""
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class MLP(Model):
             for name in X.columns
             if isinstance(X[name].dtype, pd.CategoricalDtype)
         }
+        self.numbers_ = self._numbers(X)
         target = np.asarray(y, dtype=np.float32).reshape(len(y), -1)
         if problem.classification:
             self.center_, self.scale_ = np.zeros(1), np.ones(1)
@@ -110,7 +114,7 @@ class MLP(Model):
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Mean over the members."""
         inputs = self._inputs(X)
-        outputs = [forward(network, inputs) for network in self.networks_]
+        outputs = [forward(network, inputs, self.rows) for network in self.networks_]
         mean = np.mean(outputs, axis=0)
         if self.problem_.classification:
             return np.asarray(np.clip(mean, 0.0, 1.0))
@@ -124,6 +128,8 @@ class MLP(Model):
             "params": self.get_params(),
             "problem": describe(self.problem_),
             "levels": self.levels_,
+            "numbers": self.numbers_,
+            **self._facts(),
             "center": self.center_.tolist(),
             "scale": self.scale_.tolist(),
         }
@@ -135,7 +141,8 @@ class MLP(Model):
         record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.problem_ = Problem(**record["problem"])
-        model.levels_ = record["levels"]
+        model.levels_, model.numbers_ = record["levels"], record["numbers"]
+        model._take_facts(record)
         model.center_, model.scale_ = np.array(record["center"]), np.array(record["scale"])
         keras = start(model.problem_)
         files = sorted(folder.glob("network-*.keras"), key=lambda p: int(p.stem.split("-")[1]))
@@ -148,7 +155,7 @@ class MLP(Model):
         keras = start(self.problem_)
         keras.utils.set_random_seed((self.problem_.seed * 31 + member) % 2**31)
         rows = self.batch or batch_size(len(X))
-        network, loss = self._network(keras, X.shape[1] - len(self.levels_))
+        network, loss = self._network(keras)
         steps = self.epochs * -(-len(X) // rows)
         schedule = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay)
@@ -175,16 +182,36 @@ class MLP(Model):
         )
         return network, {k: [float(v) for v in values] for k, values in history.history.items()}
 
-    def _network(self, keras: Any, n_numbers: int) -> tuple[Any, Any]:
-        """Inputs -> embeddings -> dense layers -> head."""
-        numbers = keras.Input((n_numbers,), name="numbers")
+    def _numbers(self, X: pd.DataFrame) -> list[str]:
+        """The columns that go into the first dense layer as they are."""
+        return [str(name) for name in X.select_dtypes("number").columns]
+
+    def _facts(self) -> dict[str, Any]:
+        """What a subclass has learned besides, as JSON can hold it."""
+        return {}
+
+    def _take_facts(self, record: Mapping[str, Any]) -> None:
+        """Read back what `_facts` said."""
+
+    def _table(self, keras: Any) -> tuple[list[Any], list[Any]]:
+        """Inputs for numbers and levels, and what of them goes into the first layer."""
+        numbers = keras.Input((len(self.numbers_),), name="numbers")
         levels = keras.Input((len(self.levels_),), dtype="int32", name="levels")
         joined = [numbers]
         for position, size in enumerate(self.levels_.values()):
             width = int(min(32, np.ceil(1.6 * (size + 1) ** 0.56)))
             table = keras.layers.Embedding(size + 1, width)  # row 0: missing or never seen
             joined.append(table(levels[:, position]))
-        x = keras.layers.Concatenate()(joined) if len(joined) > 1 else numbers
+        return [numbers, levels], joined
+
+    def _network(self, keras: Any) -> tuple[Any, Any]:
+        """Inputs -> embeddings -> dense layers -> head."""
+        inputs, joined = self._table(keras)
+        return self._dense(keras, inputs, joined)
+
+    def _dense(self, keras: Any, inputs: list[Any], joined: list[Any]) -> tuple[Any, Any]:
+        """Dense layers and head, and the loss."""
+        x = keras.layers.Concatenate()(joined) if len(joined) > 1 else joined[0]
         x = keras.layers.Dropout(self.embedding_dropout)(x)
         for width in self.layers:
             x = keras.layers.Dense(width)(x)
@@ -192,12 +219,11 @@ class MLP(Model):
             x = keras.layers.Activation("silu")(x)
             x = keras.layers.Dropout(self.dropout)(x)
         last, loss = head(keras, self.problem_)
-        return keras.Model([numbers, levels], last(x)), loss
+        return keras.Model(inputs, last(x)), loss
 
     def _inputs(self, X: pd.DataFrame) -> list[NDArray[Any]]:
         """Numbers ``(n, d)`` and level numbers ``(n, c)``, 0 for missing."""
-        names = [name for name in X.columns if str(name) not in self.levels_]
-        numbers = X[names].to_numpy(dtype=np.float32)
+        numbers = X[self.numbers_].to_numpy(dtype=np.float32)
         codes = [X[name].cat.codes.to_numpy(dtype=np.int32) + 1 for name in self.levels_]
         levels = np.column_stack(codes) if codes else np.zeros((len(X), 0), dtype=np.int32)
         return [numbers, levels]

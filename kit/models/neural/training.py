@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kit.keras import load_keras
 from kit.models.base import Problem
 
 
@@ -21,34 +18,10 @@ def start(problem: Problem) -> Any:
     Returns:
         The module `keras`.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(problem.threads))
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    with _quiet_stderr() if "keras" not in sys.modules else nullcontext():
-        import keras
-
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            tf.get_logger().setLevel("ERROR")
-            tf.config.experimental.enable_op_determinism()
+    keras = load_keras(problem.threads)
     keras.backend.clear_session()
     keras.utils.set_random_seed(problem.seed % 2**31)
     return keras
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """TensorFlow's C++ greets on file descriptor 2 before any setting can stop it."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 class kept_random_state:

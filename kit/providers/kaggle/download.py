@@ -1,12 +1,12 @@
 """One object of Kaggle's storage -> one whole, checked file, whatever happens on the way.
 
-Owns: the part file and the note beside it (``<part>.json``: size, ETag, MD5), which let a later
-process go on where this one stopped. Bytes are appended only while the server says that they
-belong to the same object (If-Range, Content-Range, ETag); at the end size and MD5 must agree.
-Objects that Google put together from pieces have no MD5, only a CRC32C, for which kit has no
-library; their size is checked here, the CRC of every member when an archive is unpacked, and a
-single file against the size in the competition's listing. A web page, or bytes that something on
-the way packed once more, are refused before any is kept.
+Owns: the part file and the note beside it (``<part>.json``: size, ETag, checksums), which let a
+later process go on where this one stopped. Bytes are appended only while the server says that they
+belong to the same object (If-Range, Content-Range, ETag); at the end size and MD5 must agree, or
+the CRC32C, which is all there is for objects that Google put together from pieces. Where the
+storage gives neither, the size is checked here, the CRC of every member when an archive is
+unpacked, and a single file against the size in the competition's listing. A web page, or bytes that
+something on the way packed once more, are refused before any is kept.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import google_crc32c
 import requests
 import urllib3
 
@@ -39,12 +40,13 @@ _DAMAGED = 2  # downloads with wrong bytes before kit gives up
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What the storage says of an object: bytes, ETag, date, MD5 as hex; "" or None: not said."""
+    """What the storage says of an object; "" or None: not said. Checksums are hex."""
 
     size: int | None = None
     etag: str = ""
     modified: str = ""
     md5: str = ""
+    crc32c: str = ""
 
     @property
     def validator(self) -> str:
@@ -52,10 +54,22 @@ class Stored:
         strong = self.etag.startswith('"')
         return self.etag if strong else self.modified
 
+    @property
+    def checksum(self) -> str:
+        """What tells that bytes are the object's: the MD5, else the CRC32C, else nothing."""
+        return self.md5 or self.crc32c
+
     def differs(self, other: Stored) -> bool:
         """Whether both cannot be the same object."""
-        pairs = ((self.size, other.size), (self.etag, other.etag), (self.md5, other.md5))
+        names = ("size", "etag", "md5", "crc32c")
+        pairs = ((getattr(self, name), getattr(other, name)) for name in names)
         return any(a and b and a != b for a, b in pairs)
+
+    def adding(self) -> Any:
+        """What adds up the checksum; like the objects of `hashlib`."""
+        if self.crc32c and not self.md5:
+            return google_crc32c.Checksum()
+        return hashlib.md5(usedforsecurity=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +100,13 @@ class Part:
         self.path, self.note = path, path.with_name(f"{path.name}.json")
         self.stored = Stored()
         self.size = 0
-        self._hash = hashlib.md5(usedforsecurity=False)
+        self._sum = self.stored.adding()
         self._resume()
 
     def start(self, stored: Stored) -> None:
         """Begin anew with another object."""
         self.drop()
-        self.stored = stored
+        self.stored, self._sum = stored, stored.adding()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.note, asdict(stored))
 
@@ -101,7 +115,7 @@ class Part:
         with disk_errors(self.path), self.path.open("ab") as file:
             for piece in pieces:
                 file.write(piece)
-                self._hash.update(piece)
+                self._sum.update(piece)
                 self.size += len(piece)
                 done(self.size)
             file.flush()
@@ -111,8 +125,9 @@ class Part:
         """Why these are not the object's bytes, or ""."""
         if self.stored.size is not None and self.size != self.stored.size:
             return f"{self.size:,} bytes came, {self.stored.size:,} were announced"
-        if self.stored.md5 and self._hash.hexdigest() != self.stored.md5:
-            return f"the MD5 is {self._hash.hexdigest()}, not {self.stored.md5}"
+        found, wanted = self._sum.digest().hex(), self.stored.checksum
+        if wanted and found != wanted:
+            return f"the {'MD5' if self.stored.md5 else 'CRC32C'} is {found}, not {wanted}"
         return ""
 
     def drop(self) -> None:
@@ -120,7 +135,7 @@ class Part:
         self.path.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
         self.stored, self.size = Stored(), 0
-        self._hash = hashlib.md5(usedforsecurity=False)
+        self._sum = self.stored.adding()
 
     def _resume(self) -> None:
         """Bytes without a note beside them, or the reverse, are of no use."""
@@ -133,10 +148,10 @@ class Part:
         if not usable or (stored.size is not None and self.path.stat().st_size > stored.size):
             self.drop()
             return
-        self.stored = stored
+        self.stored, self._sum = stored, stored.adding()
         with self.path.open("rb") as file:
             while piece := file.read(_CHUNK):
-                self._hash.update(piece)
+                self._sum.update(piece)
                 self.size += len(piece)
 
 
@@ -243,7 +258,7 @@ def _check_kind(headers: Mapping[str, str], name: str) -> None:
         )
     page = headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml"))
     named = name.lower().endswith((".html", ".htm", ".xhtml"))
-    if page and not named and not stored_of(headers).md5:
+    if page and not named and not stored_of(headers).checksum:
         raise ProviderError(
             f"a web page came instead of {name}; nothing of it was kept.\n"
             "  A login page of the network, a proxy? Open https://www.kaggle.com in a browser, "
@@ -301,23 +316,25 @@ def _pieces(response: requests.Response) -> Any:
 
 def stored_of(headers: Mapping[str, str]) -> Stored:
     """What the headers say of the whole object."""
-    md5 = ""
-    found = re.search(r"md5=([A-Za-z0-9+/]{22}==)", headers.get("x-goog-hash", ""))
-    if found:
-        md5 = base64.b64decode(found.group(1)).hex()
-    size = _whole(headers.get("Content-Length"))
+    said = headers.get("x-goog-hash", "")
     if headers.get("x-goog-stored-content-encoding", "identity") not in ("", "identity"):
-        md5 = ""  # that of the bytes in the storage, which are unpacked before they are sent
+        said = ""  # of the bytes in the storage, which are unpacked before they are sent
     return Stored(
-        size=size,
+        size=_whole(headers.get("Content-Length")),
         etag=headers.get("ETag", ""),
         modified=headers.get("Last-Modified", ""),
-        md5=md5,
+        md5=_hex(said, r"\bmd5=([A-Za-z0-9+/]{22}==)"),
+        crc32c=_hex(said, r"\bcrc32c=([A-Za-z0-9+/]{6}==)"),
     )
 
 
+def _hex(text: str, pattern: str) -> str:
+    found = re.search(pattern, text)
+    return base64.b64decode(found.group(1)).hex() if found else ""
+
+
 def _sized(stored: Stored, size: int | None) -> Stored:
-    return Stored(size=size, etag=stored.etag, modified=stored.modified, md5=stored.md5)
+    return replace(stored, size=size)
 
 
 def _range(headers: Mapping[str, str]) -> tuple[int, int | None]:

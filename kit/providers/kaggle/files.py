@@ -106,7 +106,8 @@ def fetch_some(
         if unsure:
             more = f" and {len(unsure) - 1} more" if unsure[1:] else ""
             client.notes.append(
-                f"Kaggle gives no MD5 for {line(unsure[0])}{more}: only the size could be checked"
+                f"Kaggle gives no checksum for {line(unsure[0])}{more}: "
+                "only the size could be checked"
             )
     return [destination / name for name in wanted]
 
@@ -200,7 +201,7 @@ def _fetch_one(
     )
     part, sent = download(order, client.slug)
     packed = sent == f"{PurePosixPath(name).name}.zip"
-    sure = packed or bool(part.stored.md5)
+    sure = packed or bool(part.stored.checksum)
     try:
         if packed:  # large files are packed by the server
             with zipfile.ZipFile(part.path) as archive:
@@ -225,7 +226,7 @@ def _fetch_one(
 
 
 def _check_size(part: Part, name: str, size: int) -> None:
-    """Where the storage has no MD5 for a file, the size in the list must do (0: not known)."""
+    """Where the storage has no checksum for a file, the size in the list must do (0: not known)."""
     if size and part.size != size:
         raise ProviderError(
             f"{name} is not what Kaggle lists: {part.size:,} bytes came, {size:,} are listed.\n"
@@ -266,7 +267,7 @@ def _room(client: Client, workplace: Path) -> Callable[[int], None]:
 
 
 def _check(archive: Path, name: str) -> None:
-    """An archive without an MD5 may be anything; a login page is no zip."""
+    """An archive without a checksum may be anything; a login page is no zip."""
     if not zipfile.is_zipfile(archive):
         raise ProviderError(
             f"{name} is no zip, whatever it is; it was removed.\n"

@@ -163,8 +163,8 @@ def _questions(kind: Kind, metric: str, ours: str, custom: bool) -> tuple[str, .
     found = []
     if kind == "notebooks":
         found.append(
-            "this is a code competition: it takes notebooks, not files; `kit export --to kaggle` "
-            "makes one from a run"
+            "this is a code competition: it takes notebooks, not files; "
+            "`kit export RUN --to kaggle` makes one from a run"
         )
     if kind == "hackathon":
         found.append(
@@ -207,7 +207,7 @@ def refused_beforehand(slug: str, facts: dict[str, Any], *, kernel: bool = False
     if facts.get("isKernelsSubmissionsOnly") and not kernel:
         raise RefusedError(
             f"{slug} is a code competition: it takes notebooks, no files.\n"
-            "  Make one with `kit export --to kaggle`."
+            "  Make one with `kit export RUN --to kaggle`."
         )
     if facts.get("submissionsDisabled"):
         raise RefusedError(

@@ -221,7 +221,7 @@ _RULES = (
     _Rule(
         pattern="from notebooks",
         what="{slug} takes notebooks only, no files.",
-        way=lambda words, slug: "Make one with `kit export --to kaggle`.",
+        way=lambda words, slug: "Make one with `kit export RUN --to kaggle`.",
     ),
     _Rule(
         pattern="must be named",

@@ -1,0 +1,218 @@
+"""Columns of images in the frames of a competition: paths, ids and pixel columns become images.
+
+Owns: what `[columns.kinds]` and `[images]` of `kit.toml` mean, and what of the files belongs into
+the digests of the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from kit.competition import Competition, ImageSpec
+from kit.errors import ConfigError, DataError
+from kit.images.backbones import Backbone, find_backbone
+from kit.images.column import ImageArray
+from kit.images.files import ImageFolder
+from kit.images.store import Store, described, store_files, store_pixels
+
+Part = Literal["train", "test"]
+
+
+def image_specs(competition: Competition) -> dict[str, ImageSpec]:
+    """The columns of images and where they come from."""
+    settings = competition.settings
+    names = [name for name, kind in settings.columns.kinds.items() if kind == "image"]
+    return {name: settings.images.get(name, ImageSpec()) for name in names}
+
+
+def with_sources(competition: Competition, frame: pd.DataFrame) -> pd.DataFrame:
+    """A raw frame with a column for every image that another column names, as its id does."""
+    columns = competition.settings.columns
+    for name, spec in image_specs(competition).items():
+        source = spec.column
+        if not source or name in frame.columns:
+            continue
+        if source == columns.id and source not in frame.columns:
+            source = columns.test_id or source
+        if source not in frame.columns:
+            raise ConfigError(f"images.{name}: column {source!r} is not in the file")
+        frame = frame.assign(**{name: frame[source]})
+    return frame
+
+
+@dataclass
+class Images:
+    """The images of one competition.
+
+    Args:
+        competition: the competition.
+
+    Attributes:
+        notes: what was wrong with images that neutral ones stand for.
+    """
+
+    competition: Competition
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def specs(self) -> dict[str, ImageSpec]:
+        """By column."""
+        return image_specs(self.competition)
+
+    @property
+    def cache(self) -> Path:
+        """Where stores lie."""
+        return self.competition.cache / "images"
+
+    @cached_property
+    def folder(self) -> ImageFolder:
+        """The files below `data/raw`."""
+        return ImageFolder(self.competition.raw, self.cache)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Digest of every file's content."""
+        return self.folder.digests()
+
+    @cached_property
+    def backbones(self) -> dict[str, Backbone]:
+        """By column."""
+        root = self.competition.root
+        return {
+            name: find_backbone(spec.backbone, root, f"images.{name}.backbone")
+            for name, spec in self.specs.items()
+        }
+
+    def data_digest(self) -> str:
+        """Hash of all image files and of what decides which are taken; empty without images."""
+        if not self.specs:
+            return ""
+        told = {name: {**asdict(spec), "backbone": ""} for name, spec in self.specs.items()}
+        parts = [json.dumps(told, sort_keys=True)]
+        if any(not spec.pixels for spec in self.specs.values()):
+            parts += [f"{name} {digest}" for name, digest in sorted(self.digests.items())]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def features_digest(self, code: str) -> str:
+        """The digest of the features' code, and of the weights that turn images into numbers."""
+        if not self.specs:
+            return code
+        weights = {name: backbone.digest for name, backbone in self.backbones.items()}
+        return hashlib.sha256(json.dumps([code, weights]).encode()).hexdigest()[:16]
+
+    def attach(
+        self, frame: pd.DataFrame, part: Part, beside: Path | None = None, *, told: bool = True
+    ) -> pd.DataFrame:
+        """A frame of features whose columns of images are images.
+
+        Args:
+            frame: with paths, ids or pixel columns as they are spelled.
+            part: which pattern of `kit.toml` holds.
+            beside: a folder that is looked into for files that `data/raw` lacks.
+            told: whether faults become notes.
+
+        Raises:
+            DataError: too many images cannot be had, or pixel columns do not make a square.
+            ConfigError: there are no pixel columns of that name.
+        """
+        for name, spec in self.specs.items():
+            if spec.pixels:
+                store, gone = self._pixels(frame, name, spec)
+                frame = frame.drop(columns=gone)
+            elif name in frame.columns:
+                store = self._files(frame[name], name, spec, part, beside)
+            else:
+                continue  # dropped, or features.py took it out
+            if store.faults and told:
+                self.notes.append(
+                    f"images of {name!r} in {part}: {described(store)}; "
+                    "neutral images stand for them"
+                )
+            images = ImageArray(store, np.arange(store.n), self.backbones[name])
+            frame = frame.assign(**{name: pd.Series(images, index=frame.index)})
+        return frame
+
+    def identities(self, frame: pd.DataFrame, part: Part) -> pd.DataFrame:
+        """The same frame with a digest of the content in place of every image: nothing is decoded.
+
+        Equal images have equal ones, under whatever names.
+        """
+        for name, spec in self.specs.items():
+            if spec.pixels:
+                columns = self.pixel_names(frame)
+                numbers = pd.util.hash_pandas_object(frame[columns], index=False)
+                frame = frame.drop(columns=columns).assign(**{name: numbers.astype("str")})
+            elif name in frame.columns:
+                known = [self.digests.get(n) for n in _names(frame[name], spec, part)]
+                frame = frame.assign(**{name: pd.Series(known, index=frame.index, dtype="str")})
+        return frame
+
+    def pixel_names(self, frame: pd.DataFrame) -> list[str]:
+        """The pixel columns of a frame."""
+        names = list(map(str, frame.columns))
+        patterns = [spec.pixels for spec in self.specs.values() if spec.pixels]
+        return [name for pattern in patterns for name in pixel_columns(names, pattern)]
+
+    @property
+    def made(self) -> set[str]:
+        """Columns that no file has."""
+        return {name for name, spec in self.specs.items() if spec.column or spec.pixels}
+
+    def _files(
+        self, values: pd.Series, name: str, spec: ImageSpec, part: Part, beside: Path | None
+    ) -> Store:
+        names = _names(values, spec, part)
+        digests, folder = self.digests, self.folder
+        if beside is not None:
+            folder = ImageFolder(self.competition.raw, files=dict(folder.files)).with_files(
+                beside, names
+            )
+            digests = folder.digests_of(names, digests)
+        return store_files(
+            self.cache, folder, names, digests,
+            size=spec.size, channels=spec.channels, what=name,
+        )  # fmt: skip
+
+    def _pixels(self, frame: pd.DataFrame, name: str, spec: ImageSpec) -> tuple[Store, list[str]]:
+        columns = pixel_columns(list(map(str, frame.columns)), spec.pixels)
+        size = spec.size
+        if len(columns) != size * size * spec.channels:
+            raise DataError(
+                f"images.{name}: {len(columns)} columns are called {spec.pixels!r}, however "
+                f"{size} x {size} pixels in {spec.channels} channels are "
+                f"{size * size * spec.channels}"
+            )
+        values = frame[columns].to_numpy()
+        store = store_pixels(self.cache, values, size=size, channels=spec.channels, top=spec.top)
+        return store, columns
+
+
+def pixel_columns(names: list[str], pattern: str) -> list[str]:
+    """The columns of that name, by the numbers in their names.
+
+    >>> pixel_columns(["p10", "p2", "label"], "p{}")
+    ['p2', 'p10']
+    """
+    regex = re.compile(r"(\d+)".join(map(re.escape, pattern.split("{}"))))
+    found = {name: match for name in names if (match := regex.fullmatch(name))}
+    return sorted(found, key=lambda name: tuple(map(int, found[name].groups())))
+
+
+def _names(values: pd.Series, spec: ImageSpec, part: Part) -> list[str]:
+    pattern = spec.train if part == "train" else spec.test
+    return [_name(pattern, value) for value in values.astype("str").where(values.notna(), "")]
+
+
+def _name(pattern: str, value: str) -> str:
+    """A value as the name of a file below data/raw; what leads outside stays as it is written."""
+    value = value.strip()
+    return str(PurePosixPath(pattern.replace("{}", value).replace("\\", "/"))) if value else ""

@@ -1,0 +1,76 @@
+"""The bytes of one image file as pixels of a fixed size, or the reason why not."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_PIXELS = 100_000_000
+"""An image that claims more is refused before it is unpacked."""
+
+_GRAY = 127
+
+
+class Fault(Exception):
+    """Why there are no pixels, in a few words that are the same for all images of its kind."""
+
+
+def decode(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
+    """Pixels ``(size, size, channels)``, the sides stretched to the same length.
+
+    Args:
+        content: a file in any format that Pillow reads.
+        size: pixels per side.
+        channels: 1 for gray, 3 for colours; transparency is laid on black.
+
+    Raises:
+        Fault: it is empty, no image, cut off, or claims an absurd size.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not content:
+        raise Fault("empty file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own remarks on odd metadata, and on large images
+        try:
+            image = Image.open(io.BytesIO(content))
+            if image.width * image.height > MOST_PIXELS:
+                raise Fault("image bomb")
+            image.draft("RGB" if channels == 3 else "L", (size, size))  # JPEG: unpack it smaller
+            return _pixels(image, size, channels)
+        except Fault:
+            raise
+        except Image.DecompressionBombError as error:
+            raise Fault("image bomb") from error
+        except UnidentifiedImageError as error:
+            raise Fault("not an image") from error
+        except Exception as error:  # every codec raises its own: OSError, SyntaxError, struct.error
+            raise Fault("corrupt image") from error
+
+
+def _pixels(image: Any, size: int, channels: int) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):  # 16 bits and more: by their range
+        values = np.asarray(image, dtype=np.float64)
+        low, high = values.min(), values.max()
+        if high > 255 or low < 0:
+            values = (values - low) * (255 / max(high - low, 1e-9))
+        image = Image.fromarray(values.round().astype(np.uint8))
+    if image.mode in ("P", "PA", "LA", "RGBA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(ground, image)
+    image = image.convert("RGB" if channels == 3 else "L")
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image, dtype=np.uint8).reshape(size, size, channels)
+
+
+def neutral(size: int, channels: int) -> NDArray[np.uint8]:
+    """What stands for an image that cannot be had: gray all over."""
+    return np.full((size, size, channels), _GRAY, dtype=np.uint8)

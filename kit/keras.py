@@ -1,0 +1,59 @@
+"""Importing Keras: once, quietly, with so many threads and repeatable operations."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from typing import Any
+
+
+def load_keras(threads: int = 0) -> Any:
+    """Import Keras; settings hold for the whole process, so the first call decides them.
+
+    Args:
+        threads: of TensorFlow; 0: what OMP_NUM_THREADS says, else one per core.
+
+    Returns:
+        The module `keras`.
+    """
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    flags = os.environ.get("XLA_FLAGS", "")
+    if os.environ.get("KERAS_BACKEND") == "jax" and "deterministic_ops" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    with quiet_stderr() if "keras" not in sys.modules else nullcontext():
+        import keras
+
+        _repeatable(keras.backend.backend())
+    return keras
+
+
+def _repeatable(backend: str) -> None:
+    """The same seed gives the same sums on a GPU, too; JAX must know before it is imported."""
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+        tf.config.experimental.enable_op_determinism()
+    elif backend == "torch":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        import_module("torch").use_deterministic_algorithms(True, warn_only=True)
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """TensorFlow's C++ greets on file descriptor 2 before any setting can stop it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,67 @@
+"""The first convolutional network to understand: four convolutions, then two dense layers.
+
+Each convolution looks at a small window of what the one before found, and pooling keeps the
+strongest answer of every two by two: edges become corners, corners become ears. The dense layers
+decide what the ears mean.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from kit.images.backbones import Backbone
+from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive
+from kit.models.neural.image_network import ImageNetwork, Part
+
+
+class CNN(ImageNetwork):
+    """Convolutions of 32, 64, 128 and 128 filters with max pooling, dropout, a dense layer.
+
+    Args:
+        filters: of each convolution.
+        dense: width of the dense layer.
+        dropout: share of the values before it that is silenced while training.
+        size, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
+            brightness, views, precision: see `ImageNetwork`.
+
+    Source:
+        The network for cats and dogs of Chollet, "Deep Learning with Python" (2017), chapter 5,
+        trained with AdamW on a cosine instead of RMSprop.
+    """
+
+    def __init__(
+        self,
+        filters: tuple[Count, ...] = (32, 64, 128, 128),
+        dense: Count = 512,
+        dropout: Dropped = 0.5,
+        size: CountOrZero = 150,
+        epochs: Count = 30,
+        patience: CountOrZero = 8,
+        batch: Count = 32,
+        learning_rate: Positive = 1e-3,
+        weight_decay: Penalty = 1e-4,
+        mirror: bool | None = None,
+        crop: Part = 0.1,
+        brightness: Part = 0.1,
+        views: Literal[1, 2, 4] = 2,
+        precision: Literal["single", "mixed"] = "single",
+    ) -> None:
+        super().__init__(
+            size, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
+            brightness, views, precision,
+        )  # fmt: skip
+        self.filters = filters
+        self.dense = dense
+        self.dropout = dropout
+
+    def tower(self, images: Any, backbone: Backbone) -> Any:
+        """Convolutions and pooling in turn, then a dense layer."""
+        from keras import layers
+
+        x = layers.Rescaling(1 / 255)(images)
+        for filters in self.filters:
+            x = layers.Conv2D(filters, 3, activation="relu")(x)
+            x = layers.MaxPooling2D(2)(x)
+        x = layers.Flatten()(x)
+        x = layers.Dropout(self.dropout)(x)
+        return layers.Dense(self.dense, activation="relu")(x)

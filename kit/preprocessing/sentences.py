@@ -1,0 +1,66 @@
+"""Text columns as the vectors of a pretrained sentence encoder."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from kit.preprocessing.tokens import documents
+from kit.pretrained.folder import encoder_folder
+from kit.pretrained.sentences import embed
+
+
+class SentenceVectors(TransformerMixin, BaseEstimator):
+    """A vector per text column, and the cosine of every two columns of a row.
+
+    A row's vectors depend on that row and on the weights alone; nothing is fitted.
+
+    Args:
+        where: folder of the encoder; empty: the installed package's.
+        cache: folder that keeps vectors; None: they are computed each time.
+
+    Shape:
+        Frame ``(n, d)`` of strings in; float32 ``(n, d * width + pairs)`` out, zeros for blank
+        texts.
+    """
+
+    def __init__(self, where: str = "", cache: Path | None = None) -> None:
+        self.where = where
+        self.cache = cache
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the cache: it belongs to this competition's folder on this machine."""
+        return {**self.__dict__, "cache": None}
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> SentenceVectors:
+        """Note the names."""
+        self.names_ = [str(name) for name in X.columns]
+        self.width_ = self._vectors(X[:1]).shape[2]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Encode."""
+        made = self._vectors(X)
+        cosines = [np.sum(a * b, axis=1, keepdims=True) for a, b in combinations(made, 2)]
+        values = np.hstack([*made, *cosines]).astype(np.float32)
+        return pd.DataFrame(values, columns=self.get_feature_names_out(), index=X.index)
+
+    def get_feature_names_out(self, input_features: object = None) -> list[str]:
+        """Names of the columns made."""
+        pairs = combinations(self.names_, 2)
+        return [
+            *(f"{name}_meaning_{k}" for name in self.names_ for k in range(self.width_)),
+            *(f"{left}_{right}_meaning" for left, right in pairs),
+        ]
+
+    def _vectors(self, X: pd.DataFrame) -> Any:
+        """``(d, n, width)``."""
+        encoder_folder(self.where)  # says what is missing before anything is computed
+        return np.stack(
+            [embed(documents(X[n]), where=self.where, cache=self.cache) for n in self.names_]
+        )

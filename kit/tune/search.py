@@ -1,0 +1,333 @@
+"""Trials through the workers until their number or the time is reached.
+
+A trial is validated fold by fold as `kit cv` does it, with the same plan, tasks and files; after a
+fold it may be found unpromising and end there. Several are in work at a time, one per worker.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from kit.competition import ModelSpec
+from kit.config import build
+from kit.cv import Plan, finish, fold_score, locked, make_plan, start, take
+from kit.errors import DiskFull, KitError, ModelError
+from kit.execution.results import FoldResult
+from kit.execution.task import FoldTask, result_path
+from kit.execution.workers import Finished, Workers
+from kit.runs import Run
+from kit.session import Session
+from kit.tune.points import MODEL
+from kit.tune.space import Searched
+from kit.tune.study import Held, Method, Study
+
+_GRACE = 2.0  # seconds after the end for fits that stop by themselves
+_TIRED = 25  # trials in a row that were there already: the space is through
+_FAILED = 3  # failures before anything works: it is not the parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A trial that is through, for whoever shows it."""
+
+    number: int
+    name: str
+    state: str
+    score: float | None
+    seconds: float
+    run: Run | None = None
+    why: str = ""
+
+
+@dataclass
+class _Open:
+    """A trial in work."""
+
+    held: Held
+    plan: Plan
+    release: ExitStack
+    results: dict[int, FoldResult]
+    waiting: list[FoldTask]
+    running: list[FoldTask] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """What its folds took so far."""
+        return sum(sum(result.seconds.values()) for result in self.results.values())
+
+
+class Search:
+    """The loop.
+
+    Args:
+        session: the competition, opened.
+        workers: where folds run.
+        study: Optuna's.
+        models: what is searched.
+        method: how.
+        most: so many trials may be begun in the study; None: no limit.
+        end: `time.monotonic()` at which the last fold must be there; None: no limit.
+        told: hears of every trial that is through.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        workers: Workers,
+        study: Study,
+        models: Sequence[Searched],
+        method: Method,
+        *,
+        most: int | None = None,
+        end: float | None = None,
+        told: Callable[[Ended], None] = lambda ended: None,
+    ) -> None:
+        self.session, self.workers, self.study = session, workers, study
+        self.models = {model.name: model for model in models}
+        self.method, self.most, self.end, self.told = method, most, end, told
+        self._open: list[_Open] = []
+        self._repeats = 0
+        self._errors: list[KitError] = []
+        self._worked = any(trial.state == TrialState.COMPLETE for trial in study.trials)
+        self._per_fold: dict[str, list[float]] = defaultdict(list)
+
+    def run(self) -> None:
+        """Work until nothing is left to do, or the time is over.
+
+        Trials in work at the end stay unfinished, with their folds, for the next call.
+
+        Raises:
+            KitError: nothing works; what was finished is kept.
+        """
+        try:
+            while True:
+                wanted = self._fill()
+                if not wanted and not self.workers.running:
+                    return
+                self._collect()
+        finally:
+            for each in [*self._open]:
+                self._put_down(each)
+
+    def _over(self, seconds: float) -> bool:
+        """Whether something of that length would end too late."""
+        return self.end is not None and time.monotonic() + seconds > self.end
+
+    def _fill(self) -> bool:
+        """Give every free worker a fold; False: there is no further one."""
+        while self.workers.free:
+            task = self._next()
+            if task is None:
+                return False
+            self.workers.start(task)
+        return not self._over(0.0)
+
+    def _next(self) -> FoldTask | None:
+        idle = [each for each in self._open if each.waiting and not each.running]
+        for each in idle:
+            if not self._over(self._expected(each)):
+                return self._begin(each)
+        while not self._over(0.0) and self._repeats < _TIRED:
+            opened = self._another()
+            if opened is None:
+                break
+            if opened.waiting and not self._over(self._expected(opened)):
+                return self._begin(opened)
+        for each in self._open:  # nothing new to try: further folds of what is in work
+            if each.waiting and not self._over(self._expected(each)):
+                return self._begin(each)
+        return None
+
+    def _begin(self, each: _Open) -> FoldTask:
+        task = replace(each.waiting.pop(0), deadline=self.end)
+        each.running.append(task)
+        return task
+
+    def _expected(self, each: _Open) -> float:
+        """Seconds that its next fold will take: as its others did, or those of its model."""
+        if each.results:
+            return each.seconds / len(each.results)
+        seen = self._per_fold[each.plan.spec.use]
+        return statistics.median(seen) if seen else 0.0
+
+    def _another(self) -> _Open | None:
+        """Open one more trial; None: there is none."""
+        while True:
+            held = self.study.next(self.method, self._suggest, self.most)
+            if held is None:
+                return None
+            try:
+                opened = self._opened(held)
+            except DiskFull:
+                self.study.let_go(held)
+                raise
+            except KitError as error:
+                self._fail(held, str(held.number), error)
+                continue
+            if opened is not None:
+                self._open.append(opened)
+                return opened
+            if self._repeats >= _TIRED or self._over(0.0):
+                return None
+
+    def _suggest(self, trial: optuna.Trial) -> tuple[str, ModelSpec, str]:
+        """What a trial is called, what it validates, and the model it belongs to."""
+        names = list(self.models)
+        name = names[0] if len(names) == 1 else str(trial.suggest_categorical(MODEL, names))
+        model = self.models[name]
+        values = model.suggest(trial, prefix_of(name, names))
+        exact = trial.user_attrs.get("spec")
+        spec = model.spec(values) if exact is None else build(ModelSpec, exact, "")
+        return str(trial.user_attrs.get("name") or f"{name}-t{trial.number}"), spec, name
+
+    def _opened(self, held: Held) -> _Open | None:
+        """A trial to work on; None where its run is there already."""
+        name, spec, _ = held.values
+        plan = make_plan(self.session, name, spec=spec)
+        with ExitStack() as stack:
+            stack.enter_context(locked(self.session, plan, wait=False))
+            known, results = start(self.session, plan)
+            if known is not None and not known.record.get("cut"):
+                self._repeats += "spec" not in held.trial.user_attrs  # asked for is no repetition
+                self._complete(held, name, known, 0.0)
+                return None
+            self._repeats = 0
+            missing = [fold for fold in range(plan.n_folds) if fold not in results]
+            waiting = plan.tasks(missing)
+            return _Open(held, plan, stack.pop_all(), results, waiting)
+
+    def _collect(self) -> None:
+        """Wait for folds; end what is over the time."""
+        now = time.monotonic()
+        limit = 5.0 if self.end is None else min(5.0, max(0.0, self.end + _GRACE - now))
+        for done in self.workers.wait(limit):
+            self._handle(done)
+        if self._over(-_GRACE):
+            for each in [each for each in self._open if each.running]:
+                self._put_down(each)
+
+    def _handle(self, done: Finished) -> None:
+        each = next((each for each in self._open if done.task in each.running), None)
+        if each is None:
+            return
+        each.running.remove(done.task)
+        try:
+            if done.died:
+                raise ModelError("its process died, most likely for lack of memory")
+            if done.error is not None:
+                raise done.error
+            self._take(each, done.results)
+        except DiskFull:
+            raise
+        except KitError as error:
+            self._close(each)
+            self._fail(each.held, each.plan.model, error)
+
+    def _take(self, each: _Open, results: Sequence[FoldResult]) -> None:
+        """New folds: the trial is through, pruned, cut by the clock, or goes on."""
+        if any(result.cut for result in results):
+            for result in results:  # with the clock behind it a fit is no measure of its values
+                result_path(each.plan.partial, result.fold).unlink(missing_ok=True)
+            self._put_down(each)
+            return
+        for result in results:
+            take(self.session, each.plan, each.results, result)
+            self._per_fold[each.plan.spec.use].append(sum(result.seconds.values()))
+        if len(each.results) == each.plan.n_folds:
+            run = finish(self.session, each.plan, each.results)
+            self._complete(each.held, each.plan.model, run, each.seconds)
+            self._close(each)
+        elif self._behind(each):
+            shutil.rmtree(each.plan.partial, ignore_errors=True)
+            self._close(each)
+            self._end(each.held, TrialState.PRUNED, folds=len(each.results))
+            self._tell(each.held, each.plan.model, "pruned", None, each.seconds)
+
+    def _behind(self, each: _Open) -> bool:
+        """Whether its folds so far leave little hope; folds count in their order only."""
+        scores = []
+        for fold in range(len(each.results)):
+            score = (
+                fold_score(self.session.context, each.results[fold])
+                if fold in each.results
+                else None
+            )
+            if score is None:
+                return False
+            scores.append(score)
+        return (
+            self.study.report(each.held, len(scores), statistics.fmean(scores)) and not each.running
+        )
+
+    def _complete(self, held: Held, name: str, run: Run, seconds: float) -> None:
+        self._worked = True
+        self._end(held, TrialState.COMPLETE, run.score, run=run.id)
+        self._tell(held, name, "complete", run.score, seconds, run)
+
+    def _fail(self, held: Held, name: str, error: KitError) -> None:
+        self._end(held, TrialState.FAIL, error=str(error))
+        self._tell(held, name, "failed", None, 0.0, why=str(error))
+        self._errors.append(error)
+        if not self._worked and len(self._errors) >= _FAILED:
+            raise error
+
+    def _end(
+        self, held: Held, state: TrialState, value: float | None = None, **attributes: Any
+    ) -> None:
+        self.study.end(held, state, value, **attributes_of(*held.values), **attributes)
+
+    def _tell(
+        self,
+        held: Held,
+        name: str,
+        state: str,
+        score: float | None,
+        seconds: float,
+        run: Run | None = None,
+        why: str = "",
+    ) -> None:
+        self.told(
+            Ended(
+                number=held.number,
+                name=name,
+                state=state,
+                score=score,
+                seconds=seconds,
+                run=run,
+                why=why,
+            )
+        )
+
+    def _put_down(self, each: _Open) -> None:
+        """Leave a trial unfinished: its folds stay, and the next call goes on with it."""
+        for task in each.running:
+            self.workers.kill(task)
+        self._close(each)
+        self.study.let_go(each.held)
+
+    def _close(self, each: _Open) -> None:
+        for task in each.running:
+            self.workers.kill(task)
+        self._open.remove(each)
+        each.release.close()
+
+
+def prefix_of(name: str, names: Sequence[str]) -> str:
+    """What Optuna's names of a model's parameters begin with."""
+    return f"{name}." if len(names) > 1 else ""
+
+
+def attributes_of(name: str, spec: ModelSpec, model: str) -> dict[str, Any]:
+    """What a trial must remember to validate exactly this."""
+    return {"name": name, "model": model, "spec": json.loads(json.dumps(asdict(spec)))}

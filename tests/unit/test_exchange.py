@@ -1,0 +1,268 @@
+"""Predictions that change hands: a round trip is exact, and what does not fit is told exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from kit.blend import blend
+from kit.competition import Competition
+from kit.cv import cross_validate
+from kit.errors import ConfigError, DataError, FoldMismatch, RunError
+from kit.exchange import export_run, import_file
+from kit.execution.context import load_context
+from kit.refit.members import resolve
+from kit.runs import Run
+from kit.session import open_session
+
+Make = Callable[..., Competition]
+
+
+def three_classes(make: Make, name: str = "mine", **tables: Any) -> Competition:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": [f"r{k}" for k in range(120)], "a": rng.normal(size=120)})
+    frame["b"] = rng.normal(size=120)
+    frame["y"] = np.where(frame["a"] > 0.5, "red", np.where(frame["a"] < -0.5, "blue", "green"))
+    defaults: dict[str, Any] = {
+        "competition": {"slug": "colours"},
+        "task": {"type": "multiclass", "metric": "log_loss", "classes": ["blue", "green", "red"]},
+        "submission": {"wants": "probability", "columns": ["blue", "green", "red"],
+                       "classes": ["blue", "green", "red"]},
+    }  # fmt: skip
+    test = frame[90:].drop(columns="y")
+    sample = pd.DataFrame({"id": test["id"], "blue": 0.3, "green": 0.3, "red": 0.4})
+    return make(frame[:90], test, name=name, sample=sample, **{**defaults, **tables})
+
+
+@pytest.fixture
+def mine(make_competition: Make) -> Competition:
+    return three_classes(make_competition)
+
+
+@pytest.fixture
+def run(mine: Competition) -> Run:
+    with open_session(mine) as session:
+        made = cross_validate(session, "linear")
+    assert made is not None
+    return made
+
+
+def file_of(run: Run, path: Path) -> Path:
+    export_run(run, path)
+    return path
+
+
+def changed(path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], **facts: Any) -> Path:
+    """The same parquet file with other rows or other facts."""
+    table = pq.read_table(path)
+    old = json.loads(table.schema.metadata[b"kit.oof"])
+    frame = change(table.to_pandas())
+    new = pa.Table.from_pandas(frame, preserve_index=False)
+    target = path.with_name("changed.parquet")
+    pq.write_table(new.replace_schema_metadata({b"kit.oof": json.dumps({**old, **facts})}), target)
+    return target
+
+
+def same(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_round_trip_keeps_every_bit_and_blends(
+    suffix: str, make_competition: Make, run: Run, tmp_path: Path
+) -> None:
+    path = file_of(run, tmp_path / f"linear.{suffix}")
+    other = three_classes(make_competition, "other")
+    got, remarks = import_file(other, path, name="mate")
+    assert remarks == []
+    assert (got.kind, got.model) == ("import", "mate")
+    pd.testing.assert_frame_equal(got.oof(), run.oof(), check_exact=True)
+    pd.testing.assert_frame_equal(got.test(), run.test(), check_exact=True)
+    assert got.score == run.score
+    again, remarks = import_file(other, path, name="mate")
+    assert again.id == got.id
+    assert "imported before" in remarks[0]
+    with open_session(other) as session:
+        assert cross_validate(session, "extra_trees") is not None
+    blended = blend(other, [])
+    assert got.id in blended.record["parents"]
+
+
+def test_an_import_blends_even_after_features_have_changed(mine: Competition, run: Run) -> None:
+    path = file_of(run, mine.root / "linear.csv")
+    got, _ = import_file(mine, path, name="mate")
+    code = "def features(df):\n    df['c'] = df['a'] * 2\n    return df\n"
+    (mine.root / "features.py").write_text(code)
+    with open_session(mine) as session:
+        fresh = cross_validate(session, "linear")
+    assert fresh is not None
+    assert set(blend(mine, []).record["parents"]) == {got.id, fresh.id}
+
+
+def test_rows_in_another_order_are_joined_by_id(mine: Competition, run: Run) -> None:
+    path = file_of(run, mine.root / "a.parquet")
+    shuffled = changed(path, lambda f: f.sample(frac=1, random_state=0))
+    got, _ = import_file(mine, shuffled)
+    pd.testing.assert_frame_equal(got.oof(), run.oof(), check_exact=True)
+
+
+FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "missing": (lambda f: f[f["id"] != "r5"], "1 id of the data is missing, first: 'r5'"),
+    "extra": (
+        lambda f: pd.concat([f, f[f["id"] == "r5"].assign(id="zz")]),
+        "1 id is not in the data, first: 'zz'",
+    ),
+    "twice": (lambda f: pd.concat([f, f[f["id"] == "r5"]]), "1 id is there twice, first: 'r5'"),
+    "no test": (lambda f: f[f["part"] == "oof"], "the 30 rows of the test file are expected"),
+    "short test": (lambda f: f[f["id"] != "r100"], "test predictions: 29 rows"),
+    "nan": (
+        lambda f: f.assign(pred_red=f["pred_red"].where(f["id"] != "r7")),
+        "1 row is not finite numbers, first ids: 'r7'",
+    ),
+    "logits": (lambda f: f.assign(pred_red=f["pred_red"] * 9), "probabilities lie between 0 and 1"),
+    "sum": (lambda f: f.assign(pred_red=f["pred_red"] / 2), "must sum to 1"),
+    "column": (lambda f: f.drop(columns="pred_red"), "lacks predictions for ['red']"),
+    "part": (lambda f: f.assign(part="train"), "part must be oof or test"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_rows_that_do_not_fit_are_refused_with_the_reason(
+    fault: str, mine: Competition, run: Run
+) -> None:
+    change, message = FAULTS[fault]
+    path = changed(file_of(run, mine.root / "a.parquet"), change)
+    before = sorted(mine.runs.glob("2*"))
+    with pytest.raises(DataError) as caught:
+        import_file(mine, path)
+    assert message in str(caught.value)
+    assert sorted(mine.runs.glob("2*")) == before
+
+
+@pytest.mark.parametrize(
+    ("facts", "error", "message"),
+    [
+        ({"folds": "0" * 16}, FoldMismatch, "was validated on the folds 0000"),
+        ({"metric": {"name": "accuracy"}}, DataError, "made for task.metric 'accuracy'"),
+        ({"metric": {"name": "log_loss", "code": "ab"}}, DataError, "with another log_loss.py"),
+        ({"classes": ["red", "green", "blue"]}, DataError, "the same classes in another order"),
+        ({"classes": ["red", "blue"]}, DataError, "has other classes"),
+        ({"competition": "titanic"}, DataError, "made for competition 'titanic'"),
+        ({"task": "binary"}, DataError, "made for task.type 'binary'"),
+        ({"format": "kit.oof/9"}, DataError, "Update kit"),
+        ({"metric": "log_loss"}, DataError, "is damaged"),
+    ],
+)
+def test_facts_that_do_not_fit_are_refused(
+    facts: dict[str, Any], error: type[Exception], message: str, mine: Competition, run: Run
+) -> None:
+    path = changed(file_of(run, mine.root / "a.parquet"), same, **facts)
+    with pytest.raises(error) as caught:
+        import_file(mine, path)
+    assert message in str(caught.value)
+
+
+def test_rows_of_other_folds_are_refused_whatever_the_facts_say(
+    mine: Competition, run: Run
+) -> None:
+    def swapped(frame: pd.DataFrame) -> pd.DataFrame:
+        rows = frame["id"] == frame.loc[frame["fold"] == 0, "id"].iloc[0]
+        return frame.assign(fold=frame["fold"].where(~rows, 1))
+
+    path = changed(file_of(run, mine.root / "a.parquet"), swapped)
+    with pytest.raises(FoldMismatch, match="1 row lies in another fold"):
+        import_file(mine, path)
+
+
+def notebook(run: Run, folder: Path, *, fold: bool = False) -> tuple[Path, Path]:
+    """What a notebook saves: ids and a column per class, in an order of its own."""
+    oof = run.oof().rename(columns=lambda c: c.removeprefix("pred_"))
+    test = run.test().rename(columns=lambda c: c.removeprefix("pred_"))
+    columns = ["id", "red", "blue", "green", *(["fold"] if fold else [])]
+    oof[columns].to_csv(folder / "oof.csv", index=False)
+    test[["id", "green", "red", "blue"]].to_csv(folder / "test.csv", index=False)
+    return folder / "oof.csv", folder / "test.csv"
+
+
+def test_a_notebook_that_does_not_name_its_folds_is_refused(
+    mine: Competition, run: Run, tmp_path: Path
+) -> None:
+    oof, test = notebook(run, tmp_path)
+    with pytest.raises(DataError, match="does not say on which folds"):
+        import_file(mine, oof, test=test)
+    with pytest.raises(DataError, match="holds no test predictions"):
+        import_file(mine, oof, folds=mine.root / "folds.parquet")
+
+
+def test_a_notebook_on_the_folds_of_the_team_is_taken_columns_by_name(
+    mine: Competition, run: Run, tmp_path: Path
+) -> None:
+    oof, test = notebook(run, tmp_path)
+    got, _ = import_file(mine, oof, test=test, folds=mine.root / "folds.parquet")
+    assert got.model == "oof"
+    np.testing.assert_allclose(got.oof()["pred_red"], run.oof()["pred_red"], rtol=1e-12)
+    assert got.score == pytest.approx(run.score)
+
+
+def test_folds_counted_from_one_are_taken_and_told(
+    mine: Competition, run: Run, tmp_path: Path
+) -> None:
+    oof, test = notebook(run, tmp_path, fold=True)
+    frame = pd.read_csv(oof)
+    frame.assign(fold=frame["fold"] + 1).to_csv(oof, index=False)
+    got, remarks = import_file(mine, oof, test=test)
+    assert "other numbers than ours" in remarks[0]
+    assert got.oof()["fold"].tolist() == run.oof()["fold"].tolist()
+
+
+def test_folds_of_another_team_are_refused(mine: Competition, run: Run, tmp_path: Path) -> None:
+    oof, test = notebook(run, tmp_path)
+    folds = load_context(mine).folds
+    other = type(folds)(folds.ids, np.roll(folds.fold, 1), folds.forward)
+    other.save(tmp_path / "theirs.parquet")
+    with pytest.raises(FoldMismatch, match="has the folds"):
+        import_file(mine, oof, test=test, folds=tmp_path / "theirs.parquet")
+
+
+def test_pickles_are_not_read(mine: Competition, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "oof.pkl"
+    run.oof().to_pickle(path)
+    with pytest.raises(DataError, match="pickles and the like are not read"):
+        import_file(mine, path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1", b"\xff\xfe\x00nonsense", b"# kit.oof {\nid,pred\n"]
+)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_rubbish_is_one_clear_error(
+    content: bytes, suffix: str, mine: Competition, tmp_path: Path
+) -> None:
+    path = tmp_path / f"oof.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        import_file(mine, path)
+
+
+def test_blends_and_final_fits_are_not_given_away(mine: Competition, run: Run) -> None:
+    with open_session(mine) as session:
+        assert cross_validate(session, "extra_trees") is not None
+    blended = blend(mine, [])
+    with pytest.raises(RunError, match="look better than it is"):
+        export_run(blended, mine.root / "blend.parquet")
+    with pytest.raises(ConfigError, match=r"must end in \.parquet or \.csv"):
+        export_run(run, mine.root / "linear.pkl")
+
+
+def test_an_import_is_not_fitted_again(mine: Competition, run: Run) -> None:
+    got, _ = import_file(mine, file_of(run, mine.root / "a.csv"))
+    with pytest.raises(RunError, match="was imported"):
+        resolve(got, mine, "none")

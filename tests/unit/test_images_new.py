@@ -1,0 +1,135 @@
+"""`kit new` on images: paths, ids, class folders, names that tell the class, pixel columns."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from kit.competition import Competition, ProviderSpec
+from kit.providers.local import LocalProvider
+from kit.scaffold.facts import Inference
+from kit.scaffold.write import create
+
+
+def picture(k: int, side: int = 80, mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, (side, side), k if mode == "L" else (k, k, k)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def made(tmp_path: Path, source: Path, **flags: Any) -> tuple[Competition, Inference]:
+    root, spec = tmp_path / "c", ProviderSpec(name="local", source=str(source))
+    provider = LocalProvider("c", spec, root)
+    inference = create(root, provider, spec, flags=flags, template="", progress=lambda *_: None)
+    return Competition.load(root), inference
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    return folder
+
+
+def tables(source: Path, train: pd.DataFrame, test: pd.DataFrame, target: str = "y") -> None:
+    train.to_csv(source / "train.csv", index=False)
+    test.to_csv(source / "test.csv", index=False)
+    sample = pd.DataFrame({"id": test["id"], target: 0.5})
+    sample.to_csv(source / "sample_submission.csv", index=False)
+
+
+def test_a_column_of_paths_in_zips(tmp_path: Path, source: Path) -> None:
+    for part, count in (("train", 30), ("test", 12)):
+        with zipfile.ZipFile(source / f"{part}.zip", "w") as archive:
+            for k in range(count):
+                archive.writestr(f"{part}/{k}.png", picture(k))
+    train = pd.DataFrame({"file": [f"train/{k}.png" for k in range(30)], "y": [0, 1] * 15})
+    test = pd.DataFrame({"id": range(12), "file": [f"test/{k}.png" for k in range(12)]})
+    tables(source, train, test)
+    competition, _ = made(tmp_path, source)
+    settings = competition.settings
+    assert settings.columns.kinds == {"file": "image"}
+    spec = settings.images["file"]
+    assert (spec.train, spec.test, spec.channels) == ("{}", "{}", 3)
+    assert "from images" in (competition.root / "README.md").read_text()  # its template
+    assert (competition.root / "model.py").is_file()
+
+
+def test_an_id_and_a_folder_per_file(tmp_path: Path, source: Path) -> None:
+    for part in ("train", "test"):
+        (source / part).mkdir()
+        for k in range(1, 31):
+            (source / part / f"{k}.png").write_bytes(picture(k, 20, "L"))
+    frame = pd.DataFrame({"id": range(1, 31)})
+    tables(source, frame.assign(y=[0, 1] * 15), frame)
+    competition, _ = made(tmp_path, source)
+    spec = competition.settings.images["image"]
+    assert competition.settings.columns.kinds["image"] == "image"
+    assert (spec.column, spec.train, spec.test) == ("id", "train/{}.png", "test/{}.png")
+    assert (spec.size, spec.channels, spec.backbone) == (20, 1, "pixels")
+
+
+@pytest.mark.parametrize(
+    "name", ["train/{label}/{k}.png", "train/{label}.{k}.png", "train/{label}_{k}.png"]
+)
+def test_classes_by_folder_or_by_name(name: str, tmp_path: Path, source: Path) -> None:
+    for k in range(30):
+        path = source / name.format(label=("cat", "dog")[k % 2], k=k)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(k))
+    (source / "test").mkdir()
+    for k in range(1, 13):
+        (source / "test" / f"{k}.png").write_bytes(picture(k))
+    sample = pd.DataFrame({"id": range(1, 13), "label": 0.5})
+    sample.to_csv(source / "sample_submission.csv", index=False)
+    competition, inference = made(tmp_path, source)
+    settings = competition.settings
+    assert settings.task.classes == ("cat", "dog")
+    assert settings.columns.target == ("label",)
+    assert any("kit wrote train.csv" in question for question in inference.questions)
+    test = pd.read_csv(competition.raw / "test.csv")
+    assert test.iloc[8].tolist() == [9, "test/9.png"]
+
+
+def test_pixel_columns(tmp_path: Path, source: Path) -> None:
+    values = np.random.default_rng(0).integers(256, size=(60, 64))
+    frame = pd.DataFrame(values, columns=[f"pixel{k}" for k in range(64)])
+    frame.insert(0, "id", [f"r{k}" for k in range(60)])
+    tables(source, frame[:40].assign(y=[0, 1] * 20), frame[40:])
+    competition, _ = made(tmp_path, source)
+    spec = competition.settings.images["image"]
+    assert (spec.pixels, spec.size, spec.channels, spec.top) == ("pixel{}", 8, 1, 255)
+    assert competition.settings.columns.kinds == {"image": "image"}
+
+
+def test_columns_that_only_look_like_pixels_stay_numbers(tmp_path: Path, source: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(60, 64))
+    frame = pd.DataFrame(values, columns=[f"v{k}" for k in range(64)])
+    frame.insert(0, "id", [f"r{k}" for k in range(60)])
+    tables(source, frame[:40].assign(y=[0, 1] * 20), frame[40:])
+    competition, _ = made(tmp_path, source)
+    assert competition.settings.images == {}
+
+
+def test_images_that_nobody_names_are_asked_about(tmp_path: Path, source: Path) -> None:
+    (source / "stray.png").write_bytes(picture(1))
+    frame = pd.DataFrame({"id": [f"r{k}" for k in range(40)], "a": np.arange(40) % 7})
+    tables(source, frame.assign(y=[0, 1] * 20), frame)
+    competition, inference = made(tmp_path, source)
+    assert competition.settings.images == {}
+    assert any("no column names them" in question for question in inference.questions)
+
+
+def test_missing_images_are_asked_about(tmp_path: Path, source: Path) -> None:
+    (source / "0.png").write_bytes(picture(1))
+    frame = pd.DataFrame({"id": range(40), "f": [f"{k}.png" for k in range(40)]})
+    tables(source, frame.assign(y=[0, 1] * 20), frame)
+    _, inference = made(tmp_path, source)
+    assert any("only 2%" in question for question in inference.questions)
