@@ -8,7 +8,7 @@ count alike here, forward ones too: a decision has one or a few numbers, and no 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -110,7 +110,7 @@ class Fitted:
     score: float
     fold_scores: tuple[float, ...]
     default_score: float
-    scored: Array
+    scored: Array = field(compare=False, repr=False)
 
 
 def default_decision(task: TaskType, n_columns: int) -> Decision:

@@ -6,7 +6,7 @@ Everything but code, `kit.toml` and the train file is a link to what the competi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -77,13 +77,13 @@ class Source:
 
     def _write(self, root: Path, seed: int, grouped: bool) -> None:
         here, raw = self.competition.root, root / "data" / "raw"
-        raw.mkdir(parents=True)
+        _link(here, root, [here / name for name in _AGAIN])
         shutil.copy(here / CONFIG_NAME, root)
-        _link(here, root, _AGAIN)
         for path in here.glob("*.py"):  # code belongs to its folder
             (root / path.name).unlink()
             shutil.copy(path, root)
-        _link(self.competition.raw, raw, (self.train, *((self.test,) if self.cut_test else ())))
+        own = [self.train, *([self.test] if self.cut_test else [])]
+        _link(self.competition.raw, raw, [self.competition.raw / name for name in own])
         if self.cut_test:
             _write_table(self.frames[self.test].head(MOST_ROWS), raw / self.test)
         groups = None if self.groups is None or not grouped else self.groups[self.rows]
@@ -94,8 +94,10 @@ class Source:
         _write_table(train, raw / self.train)
         if self.competition.settings.cv.splitter == "file":
             folds = self.context.folds
-            ids, fold = folds.ids.iloc[self.rows], folds.fold[self.rows]
-            Folds(ids, fold, folds.forward).save(root / FOLDS_NAME)
+            numbered = not self.competition.settings.columns.id  # ids are the numbers of rows
+            ids = pd.Series(range(len(train))) if numbered else folds.ids.iloc[self.rows]
+            purged = None if folds.purged is None else folds.purged[self.rows]
+            Folds(ids, folds.fold[self.rows], folds.forward, purged).save(root / FOLDS_NAME)
 
 
 def chosen_rows(y: Array, groups: Array | None, task: str, n_splits: int) -> NDArray[np.int64]:
@@ -116,10 +118,19 @@ def chosen_rows(y: Array, groups: Array | None, task: str, n_splits: int) -> NDA
     return np.sort(order[:MOST_ROWS])
 
 
-def _link(source: Path, folder: Path, but: Sequence[str]) -> None:
-    """Links to everything in a folder but what is hidden or named."""
+def _link(source: Path, folder: Path, but: Collection[Path]) -> None:
+    """Links to everything in a folder but what is hidden or named.
+
+    A folder that holds something named becomes a folder of links: what is written beside them must
+    not end up in the competition's own.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir():
-        if not path.name.startswith(".") and path.name not in but:
+        if path.name.startswith(".") or path in but:
+            continue
+        if any(path in named.parents for named in but):
+            _link(path, folder / path.name, but)
+        else:
             (folder / path.name).symlink_to(path, target_is_directory=path.is_dir())
 
 

@@ -398,14 +398,14 @@ def later_rows(rng: np.random.Generator) -> Case:
     return Case(train, frame[840:].drop(columns="y").reset_index(drop=True))
 
 
-@planted("KIT332")
+@planted("KIT332", "KIT305")
 def test_lies_later(rng: np.random.Generator) -> Case:
     case = later_rows(rng)
     case.table("columns", kinds={"day": "datetime"})
     return case
 
 
-@planted("KIT303")
+@planted("KIT303", "KIT305")
 def time_is_named_and_ignored(rng: np.random.Generator) -> Case:
     case = later_rows(rng)
     case.table("columns", time="day", kinds={"day": "datetime"})

@@ -89,6 +89,14 @@ def test_finding_codes_exist() -> None:
     assert set(re.findall(r"KIT\d{3}", README)) <= {check.code for check in CATALOGUE}
 
 
+def test_every_finding_code_is_in_the_table() -> None:
+    """Ranges are spelled out by the numbers in brackets."""
+    table = "\n".join(line for line in README.splitlines() if line.startswith("| KIT"))
+    named = {f"KIT{number}" for number in re.findall(r"\b(\d{3})\b", table)}
+    named |= set(re.findall(r"KIT\d{3}", table))
+    assert named == {check.code for check in CATALOGUE}
+
+
 def test_versions_are_those_of_the_package() -> None:
     import tomllib
 

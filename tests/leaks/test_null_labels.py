@@ -232,6 +232,20 @@ def test_rows_are_sampled_and_said_so(
     assert 145 <= proof.scores[0].rows <= 155
 
 
+def test_files_in_folders_are_left_as_they_are(make_competition: Make) -> None:
+    """A folder of the competition must not be written into through a link."""
+    competition = quick(make_competition, files={"train": "deep/er/train.csv"})
+    (competition.raw / "deep/er").mkdir(parents=True)
+    train = (competition.raw / "train.csv").rename(competition.raw / "deep/er/train.csv")
+    (competition.raw / "deep/other.txt").write_text("as it was")
+    before = train.read_bytes()
+    assert not scores(competition, "linear")["linear"].beyond
+    assert train.read_bytes() == before
+    assert {path.name for path in (competition.raw / "deep").rglob("*")} == {
+        "er", "train.csv", "other.txt",
+    }  # fmt: skip
+
+
 def test_a_teams_folds_are_used_for_the_copy(make_competition: Make) -> None:
     from kit.execution.context import load_context
 

@@ -14,6 +14,7 @@ import pytest
 
 from kit.checks import Finding, Report, check
 from kit.checks.catalogue import CATALOGUE
+from kit.checks.deep import near
 from kit.checks.deep import target as hidden
 from kit.checks.deep.learning import auc
 from kit.competition import Competition
@@ -157,6 +158,7 @@ def other_houses(files: Files) -> None:
 def later_test(files: Files) -> None:
     days = pd.date_range("2024-01-01", periods=N + N_TEST).to_numpy(copy=True)
     days[:N] = np.random.default_rng(0).permutation(days[:N])
+    days[0] = days[N + 5]  # else KIT305 says it: it asks for all of test
     files.both(day=pd.Series(days).dt.strftime("%Y-%m-%d"))
     files.table("columns", kinds={"city": "category", "day": "datetime"})
 
@@ -297,6 +299,30 @@ def test_checks_that_the_budget_is_too_short_for_are_told(make_competition: Make
     assert set(DEEP).isdisjoint(code for code, _ in found.checked)
 
 
+@pytest.mark.parametrize("code", ["KIT104", "KIT105", "KIT106"])
+def test_copies_are_found_in_the_cells_of_a_grid_as_well(
+    make_competition: Make, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """The way for many rows, where not all pairs can be compared."""
+    monkeypatch.setattr(near, "_WORK", 0)
+    files = clean()
+    PLANTED[code][0](files)
+    assert code in {finding.code for finding in report(make_competition, files).findings}
+    assert report(make_competition, clean()).findings == ()
+
+
+def test_the_grid_finds_what_comparing_all_pairs_finds() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(3000, 6)).astype(np.float32)
+    copies = rows[:200] + 0.003 * rng.normal(size=(200, 6)).astype(np.float32)
+    partner, distance = near._in_cells(np.concatenate([rows, copies]), 0)
+    found = distance[3000:] < 0.02
+    assert found.mean() > 0.9
+    assert (partner[3000:][found] == np.arange(200)[found]).mean() > 0.95
+    partner, distance = near._in_cells(np.concatenate([copies, rows]), 200)
+    assert (partner[:200][distance[:200] < 0.02] >= 200).all()
+
+
 def test_sampled_rows_are_told(make_competition: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hidden, "_ROWS", 150)
     found = report(make_competition, clean())
@@ -320,6 +346,67 @@ def test_files_that_are_only_older_are_found(make_competition: Make) -> None:
     files.after = after
     (finding,) = [f for f in report(make_competition, files).findings if f.code == "KIT207"]
     assert finding.evidence.startswith("time of change of the files")
+
+
+@pytest.mark.parametrize("names", ["/etc/passwd", "../kit.toml", "x" * 5000, "a\0b"])
+def test_values_that_lead_out_of_the_folder_name_no_file(tmp_path: Path, names: str) -> None:
+    assert hidden._stats(tmp_path, pd.Series([names] * 30)) is None
+
+
+def test_a_duration_called_time_is_not_when_a_row_happened(make_competition: Make) -> None:
+    files = clean()
+    rng = np.random.default_rng(0)
+    files.both(time_spent=np.r_[rng.normal(10, 2, N), rng.normal(11.5, 2, N_TEST)])
+    (finding,) = [f for f in report(make_competition, files).findings if f.code == "KIT132"]
+    assert finding.columns == ("time_spent",)
+
+
+def odd_columns(n: int) -> dict[str, Any]:
+    """Whatever a file may hold, in `n` rows."""
+    rng = np.random.default_rng(3)
+    days = pd.Series(pd.date_range("2020-01-01", periods=n, freq="D")).dt.strftime("%Y-%m-%d")
+    return {
+        "empty": np.full(n, np.nan),
+        "flag": rng.random(n) < 0.5,
+        "huge": rng.integers(2**62, 2**63 - 1, n),
+        "gone": pd.Series(rng.choice(["u", "v"], n)).where(rng.random(n) < 0.5),
+        "nearly": np.where(np.arange(n) == 1, 1.0, 2.0),
+        "endless": np.where(rng.random(n) < 0.1, np.inf, rng.normal(size=n)),
+        "day": days.where(rng.random(n) < 0.8),
+        "note": [" ".join(rng.choice(["so", "it", "goes"], 5)) for _ in range(n)],
+        "code": [f"A/{k}/\u00e9" for k in rng.integers(0, 50, n)],
+    }
+
+
+ODD_KINDS = {"gone": "category", "day": "datetime", "note": "text", "code": "code"}
+TASKS = {
+    "binary": lambda rng, n: {"y": rng.integers(0, 2, n)},
+    "multiclass": lambda rng, n: {"y": np.arange(n) % 3},
+    "regression": lambda rng, n: {"y": rng.normal(size=n)},
+    "multitarget": lambda rng, n: {"y": rng.normal(size=n), "z": rng.normal(size=n)},
+    "multilabel": lambda rng, n: {"y": rng.integers(0, 2, n), "z": np.arange(n) % 2},
+}
+
+
+@pytest.mark.parametrize(("n", "n_test"), [(240, 120), (12, 1)])
+@pytest.mark.parametrize("task", TASKS)
+def test_odd_columns_break_no_deep_check(
+    make_competition: Make, task: str, n: int, n_test: int
+) -> None:
+    frame = pd.DataFrame({"id": [f"k-{k}-1" for k in range(n + n_test)], **odd_columns(n + n_test)})
+    targets = TASKS[task](np.random.default_rng(0), n)
+    metric = {"regression": "rmse", "multitarget": "rmse"}.get(task, "log_loss")
+    classes = {"binary": ["0", "1"], "multiclass": ["0", "1", "2"]}.get(task, [])
+    competition = make_competition(
+        frame[:n].assign(**targets),
+        frame[n:].reset_index(drop=True),
+        columns={"target": list(targets), "kinds": ODD_KINDS},
+        task={"type": task, "metric": metric, "classes": classes},
+        submission={"wants": "value" if metric == "rmse" else "probability"},
+        cv={"splitter": "kfold"},
+    )
+    found = check(competition, deep=True)
+    assert {code for code, _ in found.checked} >= {"KIT104", "KIT131", "KIT203"}
 
 
 def test_auc_is_that_of_scikit_learn() -> None:

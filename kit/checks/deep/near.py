@@ -23,8 +23,10 @@ from kit.checks.material import Material
 from kit.kinds import some
 
 _NEAR = (0.02, 0.05)  # in units of the spread; one of them has to show it
-_WORK = 1_000_000_000  # rows asked x rows looked through x columns
-_ASKED, _THROUGH = 4_000, 100_000
+_WORK = 500_000_000  # rows x rows x columns up to which all pairs are compared
+_VALUES = 50_000_000  # rows x columns that are looked at
+_CROWD, _COMPARED = 30.0, 4  # rows per cell; rows of a cell that are compared with the next ones
+_EQUAL = 1e-6  # KIT101 to KIT103 know equal rows
 _SHARE, _FEW = 0.01, 5  # of the rows asked, or so many; below it nothing is at stake
 _STEEP = 0.5  # of the neighbours within four times the distance
 _FAR = 10.0  # between two categories
@@ -132,13 +134,18 @@ def _train_pairs(m: Material) -> _Pairs | None:
 def _neighbours(
     m: Material, X: NDArray[np.float32], pool: NDArray[np.float32], what: str, *, same: bool
 ) -> _Pairs:
-    """The nearest row of `pool` for rows of `X`; equal rows and the row itself do not count."""
-    columns = X.shape[1]
-    n_asked = min(len(X), _ASKED)
-    through = min(len(pool), _THROUGH, max(2_000, _WORK // (n_asked * columns)))
-    n_asked = min(n_asked, max(500, _WORK // (through * columns)))
-    asked = m.drawn(len(X), n_asked, what)
-    rows = m.drawn(len(pool), through, f"{what}, partners")
+    """The nearest row of `pool` for rows of `X`; equal rows and the row itself do not count.
+
+    All pairs are compared where that is quick; else rows that fall into the same cell of a grid.
+    """
+    most = _VALUES // X.shape[1]
+    asked, rows = m.drawn(len(X), most, what), m.drawn(len(pool), most, f"{what}, partners")
+    if len(asked) * len(rows) * X.shape[1] > _WORK:
+        everything = pool[rows] if same else np.concatenate([X[asked], pool[rows]])
+        partner, distance = _in_cells(everything, 0 if same else len(asked))
+        partner, distance = partner[: len(asked)], distance[: len(asked)]
+        partner = rows[partner if same else np.maximum(partner - len(asked), 0)]
+        return _Pairs(asked=asked, partner=partner, distance=distance)
     parts = pairwise_distances_chunked(
         X[asked], pool[rows], reduce_func=_nearest, metric="chebyshev", working_memory=128
     )
@@ -147,9 +154,62 @@ def _neighbours(
 
 
 def _nearest(distances: NDArray[np.float64], start: int) -> NDArray[np.float64]:
-    distances = np.where(distances <= 1e-6, np.inf, distances)  # equal rows: KIT101 to KIT103
+    distances = np.where(distances <= _EQUAL, np.inf, distances)
     first = distances.argmin(axis=1)
     return np.column_stack([first, distances[np.arange(len(first)), first]])
+
+
+def _in_cells(
+    Z: NDArray[np.float32], n_first: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """For every row the nearest of a few rows in the same cell, and the distance (inf: none).
+
+    The grid is made finer until cells hold few rows, and laid twice, as a pair may lie on both
+    sides of a line (locality-sensitive hashing; Datar and others, 2004).
+
+    Args:
+        Z: rows. ``(n, d)``
+        n_first: the first so many rows are looked for among the others only; 0: all among all.
+    """
+    rng, n = np.random.default_rng(0), len(Z)
+    partner, nearest = np.zeros(n, dtype=np.int64), np.full(n, np.inf)
+    is_first = np.arange(n) < n_first
+    for _ in range(2):
+        keys, width = _keys(Z, 1.0, rng), 1.0
+        while _crowd(keys) > _CROWD and width > 2 * _NEAR[-1]:
+            width /= 2
+            keys = _keys(Z, width, rng)
+        order = np.lexsort((Z[:, 0], keys))
+        for step in range(1, _COMPARED + 1):
+            a, b = order[:-step], order[step:]
+            meet = keys[a] == keys[b]
+            meet &= (is_first[a] != is_first[b]) if n_first else True
+            a, b = a[meet], b[meet]
+            distance = np.abs(Z[a] - Z[b]).max(axis=1, initial=0).astype(np.float64)
+            distance[distance <= _EQUAL] = np.inf
+            for here, there in ((a, b), (b, a)):  # every row is at most once in each
+                closer = distance < nearest[here]
+                nearest[here[closer]] = distance[closer]
+                partner[here[closer]] = there[closer]
+    return partner, nearest
+
+
+def _keys(Z: NDArray[np.float32], width: float, rng: np.random.Generator) -> NDArray[np.uint64]:
+    """A number per row, the same for rows in one cell of a grid."""
+    keys = np.zeros(len(Z), dtype=np.uint64)
+    factor = np.uint64(0x9E3779B97F4A7C15)
+    for column in Z.T:
+        cell = np.floor(column / np.float32(width) + np.float32(rng.random()))
+        with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is what is wanted
+            keys = (keys ^ np.clip(cell, -1e9, 1e9).astype(np.int64).view(np.uint64)) * factor
+            keys ^= keys >> np.uint64(29)
+    return keys
+
+
+def _crowd(keys: NDArray[np.uint64]) -> float:
+    """How many rows share the cell of a row, on average."""
+    counts = np.unique(keys, return_counts=True)[1].astype(np.float64)
+    return float((counts**2).sum() / len(keys))
 
 
 def _scaled(m: Material) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kit.checks.deep.learning import as_numbers, out_of_fold, rows_for
+from kit.checks.deep.learning import as_numbers, out_of_fold, rows_for, strength
 from kit.checks.finding import Evidence
 from kit.checks.leaks import folds_for
 from kit.checks.material import Material
@@ -22,10 +22,11 @@ from kit.checks.material import Material
 _ROWS = 10_000
 _FEWEST = 200
 _MOST_CLASSES = 20
-_LEARNABLE = 0.2  # share of wrong predictions from which a model is in no position to contradict
+_LEARNABLE = 0.18  # share of wrong predictions from which a model is in no position to contradict
+_KNOWS = 0.5  # strength (2 AUC - 1) from which it knows anything: rare classes are seldom wrong
 _SUREST = 0.3  # of the rows
 _FLOOR, _FEW = 0.02, 8  # of the surest rows contradicted
-_FLAT = 0.5  # of the error rate of all rows
+_FLAT = 0.42  # of the error rate of all rows
 
 
 def suspects(m: Material) -> Iterator[Evidence]:
@@ -42,6 +43,8 @@ def suspects(m: Material) -> Iterator[Evidence]:
     X = as_numbers(m, names, m.X.iloc[m.known[picked]])
     fold = folds_for(m, picked, y.astype(np.float64), len(counts))
     proba = out_of_fold(X, y, fold, len(counts), threads=m.threads, smooth=True)
+    if strength(y, proba, len(counts))[0] < _KNOWS:
+        return
     wrong, own = proba.argmax(axis=1) != y, proba[np.arange(len(y)), y]
     surest = np.argsort(-proba.max(axis=1), kind="stable")[: int(_SUREST * len(y))]
     floor, overall = float(wrong[surest].mean()), float(wrong.mean())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kit.checks import columns as column_checks
 from kit.checks.deep.learning import floats, moments
-from kit.checks.deep.times import time_like, when
+from kit.checks.deep.times import is_later, share_later, time_like, when
 from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.checks.series import later_test
@@ -19,7 +19,6 @@ from kit.checks.validation import mixed_in_time, shuffled_time
 _FEWEST = 50
 _SEPARATE = 0.1  # of test rows in groups of train, against what a random cut would give
 _EXPECTED = 0.5
-_LATER = 0.9  # of test rows later than nearly all of train
 _SHARED = 0.9
 _UNEVEN = 1.5  # between the folds with most and fewest rows of a class
 _LEVELS = 5
@@ -59,6 +58,8 @@ def _candidates(m: Material) -> Iterator[tuple[str, pd.Series, pd.Series]]:
             train, test = m.train[name], m.test[name]
             if pd.api.types.is_float_dtype(train) and not (train.dropna() % 1 == 0).all():
                 continue
+            if pd.api.types.is_numeric_dtype(train) != pd.api.types.is_numeric_dtype(test):
+                continue  # KIT005
             yield str(name), train, test
     head = [
         ids.str.extract(r"^(.*\w)[_\-. /:]\w+$", expand=False)
@@ -85,9 +86,9 @@ def later(m: Material) -> Iterator[Evidence]:
     if any(shuffled_time(m)) or any(later_test(m)):
         return  # KIT303 or KIT305 says it
     for name, x, x_test in _clocks(m):
-        if _is_later(x, x_test) and not m.folds.forward and mixed_in_time(m, x):
+        if is_later(x, x_test) and not m.folds.forward and mixed_in_time(m, x):
             yield Evidence(
-                text=f"{name!r}: {_share_later(x, x_test):.0%} of the rows of test are later than "
+                text=f"{name!r}: {share_later(x, x_test):.0%} of the rows of test are later than "
                 "train, however folds are cut across it",
                 remedy="a fold is easier than test then: [columns] time = {columns} with [cv] "
                 'splitter = "time_series"',
@@ -106,14 +107,6 @@ def _clocks(m: Material) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.
         x_test = moments(column) if m.kinds[name] == "datetime" else floats(column)
         if name != m.columns.time and not np.isnan(x).any() and not np.isnan(x_test).any():
             yield name, x, x_test
-
-
-def _share_later(x: NDArray[np.float64], x_test: NDArray[np.float64]) -> float:
-    return float((x_test > np.quantile(x, 0.99)).mean())
-
-
-def _is_later(x: NDArray[np.float64], x_test: NDArray[np.float64]) -> bool:
-    return len(np.unique(x)) > 1 and _share_later(x, x_test) >= _LATER
 
 
 def stricter(m: Material) -> Iterator[Evidence]:

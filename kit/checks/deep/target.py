@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ _OTHER_GAPS, _TELLING_GAPS = 0.1, 0.2
 _TELLING, _ERRORS = 0.2, 5.0  # strength and standard errors of order, ids and files
 _ORDERED = 0.9  # rank correlation of time and row order
 _MOST_CLASSES = 20
+_LONGEST_NAME = 200
 
 Array = NDArray[np.float64]
 
@@ -189,7 +192,7 @@ def _parts_of(ids: pd.Series, ordered: bool, rows: NDArray[np.int64]) -> dict[st
     found: dict[str, Array] = {}
     numbers = floats(pd.to_numeric(ids.str.extract(r"(\d+)\D*$", expand=False), errors="coerce"))
     known = ~np.isnan(numbers)
-    if known.mean() > 0.9:
+    if known.mean() > 0.9 and np.ptp(numbers[known]) > 0:
         same = abs(spearmanr(numbers[known], rows[known]).statistic) > _ORDERED
         if not (ordered and same):
             found["number"] = numbers
@@ -218,7 +221,7 @@ def files(m: Material) -> Iterator[Evidence]:
         column = m.train[name].iloc[part.rows]
         if name in m.columns.target or pd.api.types.is_float_dtype(column):
             continue
-        stats = _stats(m.competition.raw, column.astype("str"))
+        stats = _stats(m.competition.raw, column.astype("str").fillna(""))
         if stats is not None:
             yield from _telling(
                 m,
@@ -233,22 +236,29 @@ def files(m: Material) -> Iterator[Evidence]:
 
 
 def _stats(raw: Path, names: pd.Series) -> dict[str, Array] | None:
-    """Size and time of change per file; None unless nearly all values name a file."""
-    folders = [raw, *(path for path in raw.iterdir() if path.is_dir())]
+    """Size and time of change per file; None unless nearly all values name a file below `raw`."""
     head = names.head(20)
-    for folder in folders:
-        for ending in ("", *{path.suffix for path in list(folder.iterdir())[:20]}):
+    if not (names.str.len().max() <= _LONGEST_NAME and head.map(_inside).all()):
+        return None
+    for folder in (raw, *(path for path in raw.iterdir() if path.is_dir())):
+        endings = {path.suffix for path in islice(folder.iterdir(), 20)}
+        for ending in ("", *sorted(endings - {""})):
             if sum((folder / f"{name}{ending}").is_file() for name in head) < 0.9 * len(head):
                 continue
             found = np.full((len(names), 2), np.nan)
             for k, name in enumerate(names):
-                try:
-                    stat = os.stat(folder / f"{name}{ending}")
-                except OSError:
-                    continue
-                found[k] = stat.st_size, stat.st_mtime
+                if _inside(name):
+                    with suppress(OSError):
+                        stat = os.stat(folder / f"{name}{ending}")
+                        found[k] = stat.st_size, stat.st_mtime
             return {"size": found[:, 0], "time of change": found[:, 1]}
     return None
+
+
+def _inside(name: str) -> bool:
+    """Whether a name cannot lead out of the folder."""
+    path = PurePath(name)
+    return not path.is_absolute() and ".." not in path.parts and "\0" not in name
 
 
 def _telling(

@@ -17,13 +17,14 @@ from kit.errors import KitError
 _NAMED = re.compile(r"(^|[^a-z])(time|timestamp|date|datetime|year|yr)([^a-z]|$)", re.IGNORECASE)
 _ROWS = 20_000
 _FOLLOWS = 0.95  # rank correlation with the time
+_LATER = 0.9  # of test rows later than nearly all of train
 
 
 def time_like(m: Material) -> dict[str, NDArray[np.float64]]:
     """Feature columns that count time, with their values in train.
 
-    Datetime columns, numbers called year, date or time, and numbers that rise or fall with
-    `columns.time`.
+    Datetime columns; numbers that rise or fall with `columns.time`; and numbers called year, date
+    or time that are larger in test.
     """
     known = m.memory.get("time_like")
     if known is None:
@@ -42,9 +43,20 @@ def _time_like(m: Material) -> dict[str, NDArray[np.float64]]:
         elif kind == "numeric":
             values = floats(m.X[name])
             follows = clock is not None and _follows(values[rows], clock[rows])
-            if follows or _NAMED.search(name):
+            if follows or (_NAMED.search(name) and is_later(values, floats(m.X_test[name]))):
                 found[name] = values
     return found
+
+
+def share_later(x: NDArray[np.float64], x_test: NDArray[np.float64]) -> float:
+    """Share of the test rows that are later than 99 % of train."""
+    known = x[~np.isnan(x)]
+    return float((x_test > np.quantile(known, 0.99)).mean()) if len(known) else 0.0
+
+
+def is_later(x: NDArray[np.float64], x_test: NDArray[np.float64]) -> bool:
+    """Whether test lies later than train."""
+    return len(np.unique(x)) > 1 and share_later(x, x_test) >= _LATER
 
 
 def when(m: Material, frame: pd.DataFrame) -> NDArray[np.float64] | None:
