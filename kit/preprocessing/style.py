@@ -25,29 +25,36 @@ class TextStyle(TransformerMixin, BaseEstimator):
     capitals, of digits, of marks and of letters beyond ASCII; "!", "?", links, "@", "#", lines and
     items of a list.
 
+    What has one value in all training rows is left out.
+
     Shape:
-        Frame ``(n, d)`` of strings in, float32 ``(n, 16 * d)`` out.
+        Frame ``(n, d)`` of strings in, float32 ``(n, 16 * d)`` out at most.
     """
 
     def fit(self, X: pd.DataFrame, y: object = None) -> TextStyle:
-        """Note the names."""
-        self.names_ = [str(name) for name in X.columns]
+        """Note the names, and what differs from row to row."""
+        self.texts_ = [str(name) for name in X.columns]
+        every = self._counted(X)
+        self.names_ = [str(name) for name in every if every[name].nunique() > 1]
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
         """Count."""
+        return self._counted(X)[self.names_]
+
+    def _counted(self, X: pd.DataFrame) -> pd.DataFrame:
         parts = []
-        for name in self.names_:
+        for name in self.texts_:
             counted = np.array([_counts(text) for text in documents(X[name])], dtype=np.float32)
             counted = counted.reshape(len(X), len(_NAMES))
             counted[X[name].isna().to_numpy()] = np.nan
-            parts.append(counted)
-        values = np.hstack(parts) if parts else np.empty((len(X), 0), dtype=np.float32)
-        return pd.DataFrame(values, columns=self.get_feature_names_out(), index=X.index)
+            columns = [f"{name}_{what}" for what in _NAMES]
+            parts.append(pd.DataFrame(counted, columns=columns, index=X.index))
+        return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=X.index)
 
     def get_feature_names_out(self, input_features: object = None) -> list[str]:
         """Names of the columns made."""
-        return [f"{name}_{what}" for name in self.names_ for what in _NAMES]
+        return self.names_
 
 
 def _counts(text: str) -> list[float]:

@@ -55,7 +55,10 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 TINY = {**SMALL, "mlp": {"layers": [8], "epochs": 2}}  # where it does not matter what is learned
 PARAMS = {name: {"params": params} for name, params in SMALL.items()}
-NETWORKS, OPTIONAL = ("mlp", "realmlp", "tabm"), ("xgboost",)
+NETWORKS, OPTIONAL = ("mlp", "realmlp", "tabm", "text"), ("xgboost",)
+ELSEWHERE = (  # they need images or series: test_images, test_series
+    "cnn", "resnet", "finetune", "naive", "seasonal_naive", "lightgbm_change", "sequence",
+)  # fmt: skip
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
@@ -64,7 +67,9 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
     return [*marks, pytest.mark.neural] if name in NETWORKS else marks
 
 
-EVERY_MODEL = [pytest.param(name, marks=_marks(name)) for name in MODELS.table]
+EVERY_MODEL = [
+    pytest.param(name, marks=_marks(name)) for name in MODELS.table if name not in ELSEWHERE
+]
 
 
 def frames(n: int, n_test: int = 60, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -22,6 +22,7 @@ from kit.images.store import Store, store_pixels
 from kit.keras import load_keras
 from kit.models.base import Problem
 from kit.models.checking import prepared
+from kit.models.neural.cnn import CNN
 from kit.portfolio import Entry, choose
 from kit.portfolio.images import IMAGES
 from kit.preprocessing.columns import RECIPES, Shape, recipe
@@ -217,3 +218,13 @@ def test_entries_for_images_are_for_images_only() -> None:
     assert [entry.name for entry in with_them[:2]] == ["image-linear", "image-mlp"]
     assert not {entry.name for entry in IMAGES} & {entry.name for entry in without}
     assert ("cnn", "no column is image") in [(entry.name, reason) for entry, reason in left]
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_images_too_small_for_the_convolutions_are_an_error_in_words(
+    small_backbone: Backbone,
+) -> None:
+    X, y, _, _ = prepared("image", "binary")
+    with pytest.raises(ConfigError, match="of 8 pixels are too small for 4 convolutions"):
+        CNN(size=8, epochs=1).fit(X, y, problem=Problem(task="binary", n_outputs=1))

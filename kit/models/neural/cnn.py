@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from kit.errors import ConfigError
 from kit.images.backbones import Backbone
 from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive
 from kit.models.neural.image_network import ImageNetwork, Part
+
+_SMALLEST = 4  # pixels that a convolution of three and a pooling of two leave something of
 
 
 class CNN(ImageNetwork):
@@ -60,6 +63,11 @@ class CNN(ImageNetwork):
 
         x = layers.Rescaling(1 / 255)(images)
         for filters in self.filters:
+            if min(x.shape[1:3]) < _SMALLEST:
+                raise ConfigError(
+                    f"images of {images.shape[1]} pixels are too small for {len(self.filters)} "
+                    "convolutions: set a larger params.size, or fewer params.filters"
+                )
             x = layers.Conv2D(filters, 3, activation="relu")(x)
             x = layers.MaxPooling2D(2)(x)
         x = layers.Flatten()(x)
