@@ -222,9 +222,7 @@ def test_entries_for_images_are_for_images_only() -> None:
 
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")
-def test_images_too_small_for_the_convolutions_are_an_error_in_words(
-    small_backbone: Backbone,
-) -> None:
+def test_images_too_small_for_the_convolutions_are_an_error_in_words() -> None:
     X, y, _, _ = prepared("image", "binary")
     with pytest.raises(ConfigError, match="of 8 pixels are too small for 4 convolutions"):
         CNN(size=8, epochs=1).fit(X, y, problem=Problem(task="binary", n_outputs=1))
