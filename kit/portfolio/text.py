@@ -52,6 +52,18 @@ TEXTS: tuple[Entry, ...] = (
         weight=2,
     ),
     Entry(
+        name="sentences-kernel",
+        use="linear",
+        why="like which other texts it is, by what they mean",
+        recipe="kernel_sentences",
+        params={"strengths": (0.03, 0.1, 0.3, 1.0)},
+        kinds=_TEXT,
+        package=ENCODER,
+        extra="pretrained",
+        min_seconds=30,
+        weight=2,
+    ),
+    Entry(
         name="words-ratios",
         use="linear",
         why="words weighed as naive Bayes would (NB-SVM)",

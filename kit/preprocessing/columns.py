@@ -47,7 +47,7 @@ from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
 from kit.preprocessing.pairs import TextPairs
 from kit.preprocessing.score import TextScore
-from kit.preprocessing.sentences import SentenceVectors
+from kit.preprocessing.sentences import SentenceKernel, SentenceVectors
 from kit.preprocessing.series import (
     NUMERIC,
     LastValues,
@@ -172,8 +172,8 @@ def _neural_texts(shape: Shape) -> ColumnTransformer:
     )
 
 
-def _linear(shape: Shape, more: Sequence[Step] = ()) -> ColumnTransformer:
-    texts = [*_texts(shape, TextSparse()), *more]
+def _linear(shape: Shape, more: Sequence[Step] = (), *, words: bool = True) -> ColumnTransformer:
+    texts = [*(_texts(shape, TextSparse()) if words else []), *more]
     few = [name for name in shape.of("category") if name not in shape.many]
     expand = _frame(
         [
@@ -254,6 +254,13 @@ def _sentences(shape: Shape) -> list[Step]:
     return [("sentences", SentenceVectors(shape.encoder, shape.cache), texts)] if texts else []
 
 
+def _kernel(shape: Shape) -> ColumnTransformer:
+    """The table as for a linear model, and how like others the meanings of a row's texts are."""
+    kernel = SentenceKernel(shape.encoder, shape.cache, seed=shape.seed)
+    texts = shape.of("text")
+    return _linear(shape, [("kernel", kernel, texts)] if texts else [], words=False)
+
+
 def recipe_facts(name: str, encoder: str) -> dict[str, str]:
     """What else a recipe's output depends on, for the hash of a run.
 
@@ -282,6 +289,7 @@ RECIPES: dict[str, Callable[[Shape], Any]] = {
     "linear_generated": lambda shape: generated_linear(_linear(shape), shape),
     "neural": _neural,
     "tree_sentences": lambda shape: _tree(shape, more=_sentences(shape)),
+    "kernel_sentences": _kernel,
     "linear_sentences": lambda shape: _linear(shape, _sentences(shape)),
     "neural_sentences": lambda shape: _neural(shape, _sentences(shape)),
     "texts": _neural_texts,

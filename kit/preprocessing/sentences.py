@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.kernel_approximation import Nystroem
 
-from kit.preprocessing.tokens import documents
+from kit.preprocessing.tokens import documents, words
 from kit.pretrained.folder import encoder_folder
 from kit.pretrained.sentences import embed
+
+_FULL = 10  # words of a text that counts in full
 
 
 class SentenceVectors(TransformerMixin, BaseEstimator):
@@ -64,3 +68,59 @@ class SentenceVectors(TransformerMixin, BaseEstimator):
         return np.stack(
             [embed(documents(X[n]), where=self.where, cache=self.cache) for n in self.names_]
         )
+
+
+class SentenceKernel(TransformerMixin, BaseEstimator):
+    """How like each row's texts are those of some training rows: a kernel of their vectors.
+
+    A linear model on it bends where meanings crowd together. Columns of few words count less.
+
+    Args:
+        where, cache: see `SentenceVectors`.
+        components: training rows that are compared with, at most.
+        gamma: of the Gaussian kernel; vectors have length 1.
+        seed: of the choice of rows.
+
+    Shape:
+        Frame ``(n, d)`` of strings in; float32 ``(n, components)`` out.
+
+    Source:
+        Williams and Seeger, "Using the Nyström Method to Speed Up Kernel Machines" (2001).
+    """
+
+    def __init__(
+        self,
+        where: str = "",
+        cache: Path | None = None,
+        components: int = 1000,
+        gamma: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.where = where
+        self.cache = cache
+        self.components = components
+        self.gamma = gamma
+        self.seed = seed
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> SentenceKernel:
+        """Choose the rows to compare with, and weigh the columns."""
+        self.vectors_ = SentenceVectors(self.where, self.cache).fit(X)
+        lengths = [np.mean([len(words(text)) for text in documents(X[name])]) for name in X]
+        self.weights_ = np.minimum(1.0, np.sqrt(np.array(lengths) / _FULL)).astype(np.float32)
+        size = min(self.components, len(X))
+        self.kernel_ = Nystroem(gamma=self.gamma, n_components=size, random_state=self.seed)
+        self.kernel_.fit(self._weighted(X))
+        return self
+
+    def transform(self, X: pd.DataFrame) -> NDArray[np.float32]:
+        """Compare."""
+        return np.asarray(self.kernel_.transform(self._weighted(X)), dtype=np.float32)
+
+    def get_feature_names_out(self, input_features: object = None) -> list[str]:
+        """Names of the columns made."""
+        return [f"like_{k}" for k in range(self.kernel_.n_components)]
+
+    def _weighted(self, X: pd.DataFrame) -> NDArray[np.float32]:
+        width = self.vectors_.width_ * X.shape[1]
+        vectors = self.vectors_.transform(X).to_numpy()[:, :width]
+        return vectors * np.repeat(self.weights_, self.vectors_.width_)

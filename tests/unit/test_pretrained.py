@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kit.competition import Competition
 from kit.errors import DataError, MissingDependency
 from kit.plan import make_plan
-from kit.preprocessing.sentences import SentenceVectors
+from kit.preprocessing.sentences import SentenceKernel, SentenceVectors
 from kit.pretrained.folder import encoder_digest, encoder_folder
 from kit.pretrained.sentences import embed
 from kit.pretrained.store import VectorStore
@@ -150,6 +150,21 @@ def test_odd_texts_are_survived(tmp_path: Path) -> None:
     again = pickle.loads(pickle.dumps(step))
     assert again.cache is None  # it belongs to this folder
     pd.testing.assert_frame_equal(again.transform(X), made)
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_the_kernel_knows_its_training_rows_alone_and_hears_short_texts_less(
+    tmp_path: Path,
+) -> None:
+    long = ["the dog runs over the wide green hill to the sea", "a cat sleeps", "the dog runs"]
+    X = pd.DataFrame({"long": long * 4, "short": ["dog", "cat", "sun", "sea"] * 3})
+    step = SentenceKernel(str(write_encoder(tmp_path / "encoder")), components=5).fit(X)
+    assert step.weights_[1] < step.weights_[0] <= 1
+    one = step.transform(X[:1])
+    assert one.shape == (1, 5) == (1, len(step.get_feature_names_out()))
+    assert np.allclose(step.transform(X)[:1], one, atol=1e-5)  # other rows do not matter
+    assert not np.allclose(step.transform(X)[1], one, atol=1e-3)
 
 
 def test_vectors_are_computed_once_for_all_processes(tmp_path: Path) -> None:
