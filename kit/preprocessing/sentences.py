@@ -107,9 +107,10 @@ class SentenceKernel(TransformerMixin, BaseEstimator):
         self.vectors_ = SentenceVectors(self.where, self.cache).fit(X)
         lengths = [np.mean([len(words(text)) for text in documents(X[name])]) for name in X]
         self.weights_ = np.minimum(1.0, np.sqrt(np.array(lengths) / _FULL)).astype(np.float32)
-        size = min(self.components, len(X))
+        different = np.unique(self._weighted(X), axis=0)  # twins would be divided by nearly nothing
+        size = min(self.components, len(different))
         self.kernel_ = Nystroem(gamma=self.gamma, n_components=size, random_state=self.seed)
-        self.kernel_.fit(self._weighted(X))
+        self.kernel_.fit(different)
         return self
 
     def transform(self, X: pd.DataFrame) -> NDArray[np.float32]:
@@ -120,7 +121,7 @@ class SentenceKernel(TransformerMixin, BaseEstimator):
         """Names of the columns made."""
         return [f"like_{k}" for k in range(self.kernel_.n_components)]
 
-    def _weighted(self, X: pd.DataFrame) -> NDArray[np.float32]:
+    def _weighted(self, X: pd.DataFrame) -> NDArray[np.float64]:
         width = self.vectors_.width_ * X.shape[1]
-        vectors = self.vectors_.transform(X).to_numpy()[:, :width]
+        vectors = self.vectors_.transform(X).to_numpy(dtype=np.float64)[:, :width]
         return vectors * np.repeat(self.weights_, self.vectors_.width_)

@@ -159,12 +159,12 @@ def test_the_kernel_knows_its_training_rows_alone_and_hears_short_texts_less(
 ) -> None:
     long = ["the dog runs over the wide green hill to the sea", "a cat sleeps", "the dog runs"]
     X = pd.DataFrame({"long": long * 4, "short": ["dog", "cat", "sun", "sea"] * 3})
-    step = SentenceKernel(str(write_encoder(tmp_path / "encoder")), components=5).fit(X)
+    step = SentenceKernel(str(write_encoder(tmp_path / "encoder")), components=3).fit(X)
     assert step.weights_[1] < step.weights_[0] <= 1
     one = step.transform(X[:1])
-    assert one.shape == (1, 5) == (1, len(step.get_feature_names_out()))
-    assert np.allclose(step.transform(X)[:1], one, atol=1e-5)  # other rows do not matter
-    assert not np.allclose(step.transform(X)[1], one, atol=1e-3)
+    assert one.shape == (1, 3) == (1, len(step.get_feature_names_out()))
+    assert np.allclose(step.transform(X)[:1], one, atol=1e-3)  # other rows do not matter
+    assert not np.allclose(step.transform(X)[1], one, atol=1e-2)
 
 
 def test_vectors_are_computed_once_for_all_processes(tmp_path: Path) -> None:
