@@ -72,6 +72,19 @@ class Choice:
 Axis = Range | Choice
 Space = Mapping[str, Axis]
 
+_CHANGES: Space = {
+    "learning_rate": Range(0.02, 0.1, log=True),
+    "feature_fraction": Range(0.4, 1.0),
+    "bagging_fraction": Range(0.7, 1.0),
+    "num_leaves": Range(4, 150, log=True, whole=True, usual=(50, 100)),
+    "min_data_in_leaf": Range(1, 64, log=True, whole=True, usual=(40, 3)),
+    "lambda_l2": Range(1e-4, 2.0),
+}
+_DESCENT: Space = {
+    "learning_rate": Range(3e-4, 1e-2, log=True),
+    "weight_decay": Range(1e-5, 1e-2, log=True),
+}
+
 SPACES: dict[str, Space] = {
     "lightgbm": {
         "learning_rate": Range(0.02, 0.1, log=True),
@@ -147,9 +160,49 @@ SPACES: dict[str, Space] = {
         "max_features": Range(0.1, 1.0, usual=(0.3, 0.5)),
     },
     "knn": {"k": Range(2, 200, log=True, whole=True, usual=(20, 8))},
+    "seasonal_naive": {"seasons": Range(1, 4, whole=True)},
+    "lightgbm_change": _CHANGES,
+    "sequence": {
+        "cell": Choice(("tcn", "gru")),
+        "units": Choice((32, 48, 64, 96)),
+        "blocks": Range(1, 5, whole=True),
+        "layers": Choice(((64,), (128,), (128, 128))),
+        "dropout": Range(0.0, 0.4),
+        "learning_rate": Range(3e-4, 3e-3, log=True),
+        "weight_decay": Range(1e-4, 0.1, log=True),
+    },
+    "text": {
+        "body": Choice(("convolution", "recurrent", "transformer")),
+        "width": Choice((64, 128, 256)),
+        "units": Choice((32, 64, 128)),
+        "word_dropout": Range(0.0, 0.4),
+        "dropout": Range(0.1, 0.6),
+        "learning_rate": Range(5e-4, 5e-3, log=True),
+        "weight_decay": Range(1e-3, 0.1, log=True),
+    },
+    "cnn": {
+        "dense": Choice((128, 256, 512)),
+        "dropout": Range(0.2, 0.6),
+        "crop": Range(0.0, 0.25),
+        "brightness": Range(0.0, 0.3),
+        **_DESCENT,
+    },
+    "resnet": {
+        "filters": Choice((16, 32, 64)),
+        "blocks": Range(1, 3, whole=True),
+        "dropout": Range(0.0, 0.5),
+        "crop": Range(0.0, 0.25),
+        **_DESCENT,
+    },
+    "finetune": {
+        "top": Range(1, 30, log=True, whole=True),
+        "dropout": Range(0.1, 0.6),
+        "learning_rate": Range(5e-5, 2e-3, log=True),
+        "weight_decay": Range(1e-5, 1e-2, log=True),
+    },
 }
 """By the registered name of the model. `recipe` stands for the key of that name of a model's table
-in `kit.toml`; everything else is a parameter."""
+in `kit.toml`; everything else is a parameter. `naive` has none."""
 
 _TABARENA = (
     "TabArena (Erickson et al., 2025), `hpo.py` of the model: made for random search followed by "
@@ -171,6 +224,14 @@ SOURCES: dict[str, str] = {
     "random_forest": _FORESTS,
     "extra_trees": _FORESTS,
     "knn": "the numbers of neighbours that the model chooses among itself, a little further.",
+    "seasonal_naive": "a season ago, or the mean of up to four.",
+    "lightgbm_change": "as for lightgbm, without what concerns categories.",
+    "sequence": "around the defaults; widths and depths of Bai, Kolter, Koltun (2018).",
+    "text": "around the defaults; ranges of Zhang and Wallace, 'A Sensitivity Analysis of "
+    "Convolutional Neural Networks for Sentence Classification' (2015).",
+    "cnn": "around the defaults: size of the dense layer, and what is done against overfitting.",
+    "resnet": "around the defaults: size, and what is done against overfitting.",
+    "finetune": "around the defaults: how much goes on learning, and how fast.",
 }
 """Where a space comes from."""
 

@@ -227,8 +227,9 @@ def stratified_group_kfold(
     if (shares == 0).any():
         k, code = (int(i) for i in np.argwhere(shares == 0)[0])
         raise DataError(
-            f"fold {k} would hold no row of class code {np.unique(strata)[code]}: its rows lie in "
-            "too few groups.\n  Use fewer folds (cv.n_splits) or cv.splitter = 'group_kfold'."
+            f"fold {k + 1} would hold no row of class {np.unique(strata)[code] + 1} of "
+            "task.classes: its rows lie in too few groups.\n"
+            "  Use fewer folds (cv.n_splits) or cv.splitter = 'group_kfold'."
         )
     return fold
 
@@ -257,7 +258,7 @@ def _enough_members(strata: NDArray[np.int64], spec: CVSpec) -> None:
     counts = np.bincount(strata)
     few = [(code, int(m)) for code, m in enumerate(counts) if 0 < m < spec.n_splits]
     if few:
-        named = ", ".join(f"class code {c} (task.classes[{c}]): {m}" for c, m in few[:3])
+        named = ", ".join(f"class {c + 1} of task.classes: {m}" for c, m in few[:3])
         raise DataError(
             f"cv.splitter = {spec.splitter!r} needs at least cv.n_splits = {spec.n_splits} rows "
             f"of every class. {counted(len(few), 'class has', 'classes have')} fewer: {named}.\n"

@@ -248,7 +248,7 @@ TRAIN, TEST = "train.csv", "test.csv"
     ("file", "change", "phrases"),
     [
         (TRAIN, lambda f: f.assign(y="1"), ["one class only ('1')"]),
-        (TRAIN, lambda f: f.assign(y=["1", "1", *["0"] * (len(f) - 2)]), ["code 1", ": 2"]),
+        (TRAIN, lambda f: f.assign(y=["1", "1", *["0"] * (len(f) - 2)]), ["class 2 of", ": 2"]),
         (TRAIN, _set(5, "y", None), ["however 'y' is missing in 1 row,", "'r5'"]),
         (TRAIN, _set(5, "y", "maybe"), ["labels that task.classes does not list", "'maybe'"]),
         (TRAIN, _set(5, "id", "r1"), ["train.csv: ids must be unique", "'r1'"]),
@@ -275,7 +275,7 @@ def test_a_class_that_one_fold_would_not_learn_is_refused(
 ) -> None:
     _edit(competition, TRAIN, lambda f: f.assign(y=["1", *["0"] * (len(f) - 1)]))
     outcome = run_kit("cv", "-q", "-C", competition.root, "--set", "cv.splitter=kfold")
-    refused(outcome, 1, "lack class code 1", "fewer folds")
+    refused(outcome, 1, "lack class 2 of task.classes", "fewer folds")
 
 
 @pytest.mark.parametrize(

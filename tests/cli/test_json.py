@@ -35,6 +35,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         "submit": ("submit", "-m", "first", "-C", root),
         "runs": ("runs", "-C", root),
         "show": ("show", "blend", "-C", root),
+        "tune": ("tune", "linear", "--trials", "2", *SMALL, "-C", root),
         "diff": ("diff", "linear", "extra_trees", "-C", root),
         "report": ("report", "linear", "-C", root),
         "rerun": ("rerun", "linear", "-C", root),

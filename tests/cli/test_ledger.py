@@ -278,7 +278,7 @@ def test_submit_says_it_before_handing_in_and_asks_the_server_nothing_for_it(
     shown = run_kit("submit", "new", "-C", where.root)
     told, refusal = shown.err.split("\n", 1)
     assert told.startswith("predicted public score 0.76333 (80 %: ")
-    assert re.search(rf"; most like {best.id} \(0\.\d+\); Worth a submission: 9\d % ", told)
+    assert re.search(rf"; most like {best.id} \(0\.\d+\)\. Worth a submission: 9\d % ", told)
     assert refusal.startswith("kit: ")  # there are no data files: the rest of the command
     assert server.asked == []
     assert "predicted" not in run_kit("submit", "new", "-q", "-C", where.root).err

@@ -52,8 +52,17 @@ SMALL: dict[str, dict[str, Any]] = {
     "catboost": {"n_estimators": 30, "learning_rate": 0.1},
     "xgboost": {"n_estimators": 30, "learning_rate": 0.1},
     "mlp": {"layers": [16], "epochs": 8, "batch": 16, "learning_rate": 0.02},
+    "realmlp": {"layers": [64, 64], "epochs": 32},
+    "tabm": {"heads": 4, "width": 32, "epochs": 30, "batch": 64, "learning_rate": 0.01},
+    "text": {"width": 8, "units": 8, "layers": [16], "epochs": 12, "learning_rate": 0.02},
 }
-TINY = {**SMALL, "mlp": {"layers": [8], "epochs": 2}}  # where it does not matter what is learned
+TINY = {  # where it does not matter what is learned
+    **SMALL,
+    "mlp": {"layers": [8], "epochs": 2},
+    "realmlp": {"layers": [8], "epochs": 2},
+    "tabm": {"heads": 2, "width": 8, "epochs": 2},
+    "text": {"width": 4, "units": 4, "layers": [4], "epochs": 2},
+}
 PARAMS = {name: {"params": params} for name, params in SMALL.items()}
 NETWORKS, OPTIONAL = ("mlp", "realmlp", "tabm", "text"), ("xgboost",)
 ELSEWHERE = (  # they need images or series: test_images, test_series

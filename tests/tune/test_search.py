@@ -395,7 +395,7 @@ def test_without_time_nothing_is_started_and_the_study_says_so(
     small: Small, search: SearchFor
 ) -> None:
     with pytest.raises(KitError, match="Unfinished ones are kept"):
-        search(small(), "lightgbm", seconds=0.5)
+        search(small(), "lightgbm", seconds=0.01)
 
 
 def test_near_the_end_at_most_one_trial_is_begun_that_does_not_fit(

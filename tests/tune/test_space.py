@@ -39,10 +39,10 @@ def asked(model: Searched, *, enqueued: Any = None, seed: int = 0, prefix: str =
 
 
 def test_every_model_has_a_space_and_a_source() -> None:
-    assert set(SPACES) == set(MODELS.table) == set(SOURCES)
+    assert set(SPACES) == set(MODELS.table) - {"naive"} == set(SOURCES)
 
 
-@pytest.mark.parametrize("use", [use for use in MODELS.table if use != "xgboost"])
+@pytest.mark.parametrize("use", [use for use in SPACES if use != "xgboost"])
 def test_what_is_suggested_is_what_the_model_takes(use: str, small: Small) -> None:
     (model,) = space(small(models={}), use)
     for seed in range(5):

@@ -28,7 +28,7 @@ def picture(k: int, side: int = 80, mode: str = "RGB") -> bytes:
 def made(tmp_path: Path, source: Path, **flags: Any) -> tuple[Competition, Inference]:
     root, spec = tmp_path / "c", ProviderSpec(name="local", source=str(source))
     provider = LocalProvider("c", spec, root)
-    inference = create(root, provider, spec, flags=flags, template="", progress=lambda *_: None)
+    inference = create(root, provider, spec, flags=flags, template=None, progress=lambda *_: None)
     return Competition.load(root), inference
 
 

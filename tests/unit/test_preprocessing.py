@@ -153,7 +153,7 @@ def test_raw_changes_nothing() -> None:
 
 
 def test_an_unknown_family_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"unknown recipe 'shrub'. Known: image"):
+    with pytest.raises(ConfigError, match=r"unknown recipe 'shrub'. Known: history"):
         recipe("shrub", shape())
 
 

@@ -162,7 +162,14 @@ def test_notes_and_findings_stay_text() -> None:
         code="KIT101", severity="error", title=HOSTILE, evidence=ATTRIBUTE, remedy=HOSTILE
     )
     checked = Report(
-        findings=(found,), muted=(), checked=(), skipped=(), sampled=HOSTILE, seconds=1.0
+        findings=(found,),
+        muted=(),
+        checked=(),
+        skipped=(),
+        sampled=HOSTILE,
+        late=(),
+        null=(),
+        seconds=1.0,
     )
     shown = Page(ledger_card(book) + findings_card(checked, ""))
     assert not {"script", "img"} & set(shown.names)

@@ -196,7 +196,7 @@ def test_several_numeric_targets_cannot_be_stratified() -> None:
 def test_class_with_too_few_members_is_named() -> None:
     y = np.zeros(50, dtype=int)
     y[:3] = 1
-    with pytest.raises(DataError, match=r"class code 1 \(task.classes\[1\]\): 3") as error:
+    with pytest.raises(DataError, match=r"class 2 of task\.classes: 3") as error:
         split("stratified_kfold", y)
     assert "fewer folds" in str(error.value)
     assert "'kfold'" in str(error.value)
@@ -205,20 +205,20 @@ def test_class_with_too_few_members_is_named() -> None:
 def test_fold_that_trains_without_a_class_is_named() -> None:
     y = np.zeros(50, dtype=int)
     y[7] = 1
-    with pytest.raises(DataError, match="lack class code 1"):
+    with pytest.raises(DataError, match=r"lack class 2 of task\.classes"):
         split("kfold", y)
 
 
 def test_forward_fold_that_trains_without_a_class_is_named() -> None:
     y = (np.arange(N) >= 60).astype(int)
-    with pytest.raises(DataError, match="training rows of fold 0 lack class code 1"):
+    with pytest.raises(DataError, match=r"training rows of fold 1 lack class 2 of"):
         split("time_series", y, time=pd.Series(np.arange(N)))
 
 
 def test_stratified_group_fold_without_a_class_is_named() -> None:
     y, groups = np.zeros(60, dtype=int), np.arange(60) // 5
     y[:10] = 1  # in two groups only
-    with pytest.raises(DataError, match=r"would hold no row of class code 1"):
+    with pytest.raises(DataError, match=r"would hold no row of class 2 of"):
         split("stratified_group_kfold", y, groups=groups, n_splits=4)
 
 

@@ -112,7 +112,7 @@ def test_purged_rows_survive_the_file_and_another_order_of_rows(tmp_path: Path) 
         ({"horizon": "soon"}, ConfigError, "Received: 'soon'"),
         ({"horizon": "0"}, ConfigError, "needs cv.horizon"),
         ({"horizon": "10D", "gap": "x"}, ConfigError, "needs cv.gap"),
-        ({"horizon": "10D", "gap": "90D"}, DataError, "fold 0 has no row to train on"),
+        ({"horizon": "10D", "gap": "90D"}, DataError, "fold 1 has no row to train on"),
     ],
 )
 def test_windows_that_cannot_be_cut(spec: Any, error: type[Exception], message: str) -> None:
