@@ -27,9 +27,14 @@ from kit.models.base import (
     describe,
 )
 from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
-from kit.models.neural.training import batch_size, forward, head, kept_random_state, start
-
-_STEPS = 16  # per call into the backend: a step of a small table is shorter than the call
+from kit.models.neural.training import (
+    batch_size,
+    forward,
+    head,
+    kept_random_state,
+    start,
+    steps_per_call,
+)
 
 
 class MLP(Model):
@@ -165,16 +170,18 @@ class MLP(Model):
         keras = start(self.problem_)
         keras.utils.set_random_seed((self.problem_.seed * 31 + member) % 2**31)
         rows = self.batch or batch_size(len(X))
-        network, loss = self._network(keras)
+        network, loss = self._network(keras, X)
         steps = self.epochs * -(-len(X) // rows)
         rate = schedule(keras, self.schedule, self.learning_rate, steps)
         descent = optimizer(
             keras, self.optimizer, rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
         # XLA compiles longer than a small table trains
-        per_call = 1 if keras.backend.backend() == "torch" else _STEPS  # torch goes step by step
         network.compile(
-            optimizer=descent, loss=loss, jit_compile=False, steps_per_execution=per_call
+            optimizer=descent,
+            loss=loss,
+            jit_compile=False,
+            steps_per_execution=steps_per_call(keras),
         )
         held, callbacks = None, []
         if valid is not None:
@@ -217,7 +224,7 @@ class MLP(Model):
             joined.append(table(levels[:, position]))
         return [numbers, levels], joined
 
-    def _network(self, keras: Any) -> tuple[Any, Any]:
+    def _network(self, keras: Any, X: pd.DataFrame) -> tuple[Any, Any]:
         """Inputs -> embeddings -> dense layers -> head."""
         inputs, joined = self._table(keras)
         return self._dense(keras, inputs, joined)
