@@ -176,8 +176,8 @@ SOURCES: dict[str, str] = {
     "tabm": "Gorishniy, Kotelnikov, Babenko, 'TabM' (2024), and TabArena (2025); no wide nets.",
     "mlp": "Gorishniy et al., 'Revisiting deep learning models for tabular data' (2021): each "
     "regularisation off or on a range; fewer layers.",
-    "autoencoder": "Jahrer's solution of Porto Seguro (2017): noise of 7 to 15 %, wider there, on a "
-    "thousand times the rows; a little to both sides.",
+    "autoencoder": "Jahrer's solution of Porto Seguro (2017): noise of 7 to 15 %, and a little to "
+    "both sides; narrower layers, as tables have fewer rows.",
     "linear": "the penalties that the model chooses among itself, an order of magnitude further.",
     "random_forest": _FORESTS,
     "extra_trees": _FORESTS,
