@@ -162,7 +162,7 @@ def write_submission(sample, key, column, codes, shapes):
         for name, code in zip(again[key], again[column]):
             decode(code, shapes[name])  # raises where it is no mask of this image
     empty = again[column].isna().mean()
-    print(f"submission.csv: {len(again)} masks, {empty:.0%} of them empty; checked against the sample")
+    print(f"submission.csv: {len(again)} masks, {empty:.0%} of them empty; fits the sample")
 
 
 def digest(settings):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive, Share
 from kit.models.neural.descent import schedule
 from kit.models.neural.mlp import MLP
-from kit.models.neural.training import batch_size, forward, steps_per_call
+from kit.models.neural.training import batch_size, forward
 
 
 class Autoencoder(MLP):
@@ -102,16 +102,15 @@ class Autoencoder(MLP):
         """Train it to restore rows; every pass replaces other cells."""
         size = self.batch or batch_size(len(clean))
         rate = schedule(keras, "cosine", self.learning_rate, self.passes * -(-len(clean) // size))
-        denoiser.compile(
-            optimizer=keras.optimizers.Adam(rate),
-            loss="mean_squared_error",
-            jit_compile=False,
-            steps_per_execution=steps_per_call(keras),
-        )
+        optimizer = keras.optimizers.Adam(rate)
+        denoiser.compile(optimizer=optimizer, loss="mean_squared_error", jit_compile=False)
         rng = np.random.default_rng(np.random.randint(2**31))  # Keras has seeded the global one
         for _ in range(self.passes):
             noisy = [swapped(part, self.noise, rng) for part in rows]
-            denoiser.fit(noisy, clean, batch_size=size, epochs=1, verbose=0)
+            order = rng.permutation(len(clean))
+            for first in range(0, len(order), size):
+                some = order[first : first + size]
+                denoiser.train_on_batch([part[some] for part in noisy], clean[some])
 
 
 def swapped(cells: NDArray[Any], share: float, rng: np.random.Generator) -> NDArray[Any]:

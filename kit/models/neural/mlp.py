@@ -27,14 +27,9 @@ from kit.models.base import (
     describe,
 )
 from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
-from kit.models.neural.training import (
-    batch_size,
-    forward,
-    head,
-    kept_random_state,
-    start,
-    steps_per_call,
-)
+from kit.models.neural.training import batch_size, forward, head, kept_random_state, start
+
+_STEPS = 16  # per call into the backend: a step of a small table is shorter than the call
 
 
 class MLP(Model):
@@ -177,11 +172,9 @@ class MLP(Model):
             keras, self.optimizer, rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
         # XLA compiles longer than a small table trains
+        per_call = 1 if keras.backend.backend() == "torch" else _STEPS  # torch goes step by step
         network.compile(
-            optimizer=descent,
-            loss=loss,
-            jit_compile=False,
-            steps_per_execution=steps_per_call(keras),
+            optimizer=descent, loss=loss, jit_compile=False, steps_per_execution=per_call
         )
         held, callbacks = None, []
         if valid is not None:

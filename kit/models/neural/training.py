@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from kit.keras import load_keras
 from kit.models.base import Problem
 
-_STEPS = 16
-
 
 def start(problem: Problem) -> Any:
     """Import Keras, forget earlier networks and make what follows repeatable.
@@ -43,11 +41,6 @@ def batch_size(n_rows: int) -> int:
         if n_rows < limit:
             return size
     return 1024
-
-
-def steps_per_call(keras: Any) -> int:
-    """Steps per call into the backend: one of a small table is shorter than the call."""
-    return 1 if keras.backend.backend() == "torch" else _STEPS  # torch goes step by step
 
 
 def forward(network: Any, inputs: list[NDArray[Any]], rows: int = 8192) -> NDArray[np.float64]:
