@@ -21,7 +21,7 @@ from kit.scaffold.facts import Inference
 from kit.scaffold.files import is_sample, is_table
 from kit.scaffold.images import endings, pattern_of, typical
 from kit.scaffold.spelling import find_name
-from kit.tables import read_table
+from kit.tables import read_header, read_table
 
 TEMPLATE = "segmentation"
 
@@ -113,7 +113,7 @@ def _settings(raw: Path, found: Found) -> Inference:
     ]
     if not samples:
         raise ConfigError(f"{raw} has masks, however no sample submission, whose form is needed.")
-    sample = read_table(samples[0], as_text=[found.column])
+    sample = read_table(samples[0], as_text=read_header(samples[0]))
     mask = find_name(found.column, sample.columns)
     if mask is None or len(sample.columns) != 2:
         raise ConfigError(

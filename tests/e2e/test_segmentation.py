@@ -32,7 +32,7 @@ def picture(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """Images in folders, masks in train.csv; every seventh image is empty."""
+    """Images in folders, masks in train.csv; ids with leading zeros, every seventh mask empty."""
     from PIL import Image
 
     folder = tmp_path / "files"
@@ -42,9 +42,9 @@ def files(tmp_path: Path) -> Path:
     for k in range(N + N_TEST):
         pixels, mask = picture(k)
         part = "train" if k < N else "test"
-        Image.fromarray(pixels).save(folder / part / f"i{k:02}.png")
-        Image.fromarray(mask).save(folder / "train_masks" / f"i{k:02}.png")
-        codes[f"i{k:02}"] = encode(mask)
+        Image.fromarray(pixels).save(folder / part / f"{k:03}.png")
+        Image.fromarray(mask).save(folder / "train_masks" / f"{k:03}.png")
+        codes[f"{k:03}"] = encode(mask)
     ids = [*codes]
     table = pd.DataFrame({"id": ids, "rle_mask": codes.values()})
     table[:N].to_csv(folder / "train.csv", index=False)
@@ -91,12 +91,12 @@ def test_from_files_to_a_submission_that_fits(
 
     first = run(root, capsys)
     assert float(first.split("all folds: Dice ")[1].split()[0]) > 0.8
-    sample = pd.read_csv(files / "sample_submission.csv")
+    sample = pd.read_csv(files / "sample_submission.csv", dtype="str")
     submission = pd.read_csv(root / "submission.csv", dtype="str")
     assert list(submission.columns) == list(sample.columns)
     assert submission["id"].tolist() == sample["id"].tolist()
     found = [decode(code, SIDES) for code in submission["rle_mask"]]
-    truth = [picture(int(name[1:]))[1] for name in sample["id"]]
+    truth = [picture(int(name))[1] for name in sample["id"]]
     assert mean_dice(truth, found) > 0.8
 
     # a fold that is gone is computed again, the other one is not; the result is the same
@@ -116,14 +116,14 @@ def test_bad_input_of_the_script_is_one_clear_line(
     make(run_kit, root, files)
     raw = root / "data" / "raw"
     table = pd.read_csv(raw / "train.csv", dtype="str")
-    broken = table.assign(rle_mask=table["rle_mask"].where(table["id"] != "i03", "1199 9"))
+    broken = table.assign(rle_mask=table["rle_mask"].where(table["id"] != "003", "1199 9"))
     broken.to_csv(raw / "train.csv", index=False)
-    with pytest.raises(SystemExit, match=r"train\.csv, image i03: .* inside 40 x 30"):
+    with pytest.raises(SystemExit, match=r"train\.csv, image 003: .* inside 40 x 30"):
         run(root, capsys)
     table.to_csv(raw / "train.csv", index=False)
-    (raw / "train" / "i04.png").unlink()
-    (raw / "train" / "i05.png").write_bytes(b"no image")
-    with pytest.raises(SystemExit, match=r"2 of 28 train images .*i04\.png: missing"):
+    (raw / "train" / "004.png").unlink()
+    (raw / "train" / "005.png").write_bytes(b"no image")
+    with pytest.raises(SystemExit, match=r"2 of 28 train images .*004\.png: missing"):
         run(root, capsys)
     assert not (root / "submission.csv").exists()
     assert not (root / "runs").exists() or not [*(root / "runs").rglob("*.npz")]
