@@ -147,6 +147,15 @@ SPACES: dict[str, Space] = {
         "weight_decay": Range(1e-5, 0.1, log=True, or_zero=True),
         "batch": Choice((0, 128, 512)),
     },
+    "autoencoder": {
+        "encoder": Choice(((128, 128, 128), (256, 256, 256), (512, 512), (512, 512, 512))),
+        "noise": Range(0.05, 0.3),
+        "passes": Choice((30, 60, 120)),
+        "layers": Choice(((64,), (128,), (256, 128))),
+        "dropout": Range(0.05, 0.5, or_zero=True),
+        "learning_rate": Range(3e-4, 3e-3, log=True),
+        "weight_decay": Range(1e-5, 0.1, log=True, or_zero=True),
+    },
     "linear": {
         "strengths": Range(0.1, 3000.0, log=True),
         "recipe": Choice(("", "linear_generated")),
@@ -220,6 +229,8 @@ SOURCES: dict[str, str] = {
     "tabm": "Gorishniy, Kotelnikov, Babenko, 'TabM' (2024), and TabArena (2025); no wide nets.",
     "mlp": "Gorishniy et al., 'Revisiting deep learning models for tabular data' (2021): each "
     "regularisation off or on a range; fewer layers.",
+    "autoencoder": "Jahrer's solution of Porto Seguro (2017): noise of 7 to 15 %, and a little to "
+    "both sides; narrower layers, as tables have fewer rows.",
     "linear": "the penalties that the model chooses among itself, an order of magnitude further.",
     "random_forest": _FORESTS,
     "extra_trees": _FORESTS,

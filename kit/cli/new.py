@@ -107,7 +107,7 @@ def new(
 
     out = Output(json=json, quiet=quiet)
     root = _place(_slug(competition), directory)
-    if exist_ok and (root / CONFIG_NAME).is_file():
+    if exist_ok and any((root / name).is_file() for name in (CONFIG_NAME, "settings.toml")):
         out.document({"root": str(root), "created": False})
         out.say(f"{_short(root)} is already there; nothing was changed.")
         return
@@ -158,11 +158,19 @@ def _report(out: Output, root: Path, inference: Inference, verbose: bool) -> Non
         for v in values
         if v["value"] not in (None, "", [], {}) and (verbose or not _detail(str(v["key"])))
     ]
-    out.say(f"{_short(root)} is ready. What kit.toml says, and where it came from:\n")
+    masks = inference.template == "segmentation"
+    if masks:
+        out.say(
+            "The target is a mask per image, which kit cv is not for: this folder has a script of "
+            "its own.\n"
+        )
+    file = "settings.toml" if masks else "kit.toml"
+    out.say(f"{_short(root)} is ready. What {file} says, and where it came from:\n")
     out.table(["", "value", "because"], rows)
     for question in inference.questions:
         out.say(f"\n? {question}")
-    out.next(f"cd {quote(_short(root))}, look at kit.toml, then kit check and kit cv")
+    then = "python train.py" if masks else "kit check and kit cv"
+    out.next(f"cd {quote(_short(root))}, look at {file}, then {then}")
 
 
 def _place(competition: str, directory: Path | None) -> Path:

@@ -2,6 +2,7 @@
 
 * `files`: which images there are below a folder, zips included, and what each holds (a digest)
 * `decode`: the bytes of one file as pixels, or why not
+* `masks`: masks as run-length codes, and in another size
 * `store`: all images of a column, decoded once into one memory-mapped array
 * `column`: a column of a DataFrame that points into a store
 * `attach`: puts such columns into the frames of a competition

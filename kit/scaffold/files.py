@@ -61,13 +61,13 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
     Raises:
         ConfigError: none or several files could be meant; names them and the flag.
     """
-    tables = sorted(path for path in (*raw.glob("*"), *raw.glob("*/*")) if _is_table(path))
+    tables = sorted(path for path in (*raw.glob("*"), *raw.glob("*/*")) if is_table(path))
     if not tables:
         raise ConfigError(
             f"{raw} holds no table ({', '.join(TABLE_SUFFIXES)}, or one of them in a zip).\n"
             "  Is it the folder with the competition's files?"
         )
-    samples = [path for path in tables if _SAMPLE.search(_stem(path))]
+    samples = [path for path in tables if is_sample(path)]
     rest = [path for path in tables if path not in samples]
     trains = [path for path in rest if _TRAIN.search(_stem(path))]
     tests = [path for path in rest if path not in trains and _TEST.search(_stem(path))]
@@ -92,9 +92,14 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
     return Found(train=train, test=test, sample=sample)
 
 
+def is_sample(path: Path) -> bool:
+    """Whether a table is called like a sample submission."""
+    return _SAMPLE.search(_stem(path)) is not None
+
+
 def has_train_table(raw: Path) -> bool:
     """Whether some table in `raw`, or one level below it, is called train."""
-    tables = (path for path in (*raw.glob("*"), *raw.glob("*/*")) if _is_table(path))
+    tables = (path for path in (*raw.glob("*"), *raw.glob("*/*")) if is_table(path))
     return any(_TRAIN.search(_stem(path)) for path in tables)
 
 
@@ -110,7 +115,7 @@ def read(path: Path, as_text: Collection[str]) -> pd.DataFrame:
     return frame
 
 
-def _is_table(path: Path) -> bool:
+def is_table(path: Path) -> bool:
     """A table, or a zip of exactly one; images, whole downloads and torn zips may lie beside it."""
     if path.name.startswith(".") or not path.is_file():
         return False

@@ -181,7 +181,7 @@ def _note(name: str, place: _Place, folder: ImageFolder, inference: Inference) -
             f"only {place.share:.0%} of the images that {place.column!r} names are below data/raw "
             f"(kit cv refuses more than 5 % missing ones); correct `train` and `test` of [{key}]"
         )
-    side, channels = _look(folder)
+    side, channels = typical(folder)
     small = side <= _SMALL_SIDE
     package = installed() is not None
     size = side if small else _SIDE if package else _SIDE_WITHOUT
@@ -216,13 +216,13 @@ def _finish(inference: Inference) -> None:
 
 def _place(folder: ImageFolder, tables: Tables, train: str, test: str) -> _Place:
     """The patterns by which most of the values name images."""
-    endings = _endings(folder)
-    best = [_pattern(folder, tables.train[train], endings, "train")]
-    best += [_pattern(folder, tables.test[test], endings, "test")]
+    around = endings(folder)
+    best = [pattern_of(folder, tables.train[train], around, "train")]
+    best += [pattern_of(folder, tables.test[test], around, "test")]
     return _Place(train, best[0][0], best[1][0], min(share for _, share in best))
 
 
-def _endings(folder: ImageFolder) -> list[tuple[str, str]]:
+def endings(folder: ImageFolder) -> list[tuple[str, str]]:
     """Folders and suffixes of the images: what may stand around a value; most frequent first."""
     pairs: Counter[tuple[str, str]] = Counter()
     for name in folder.files:
@@ -235,13 +235,14 @@ def _endings(folder: ImageFolder) -> list[tuple[str, str]]:
     return list(dict.fromkeys(found))
 
 
-def _pattern(
-    folder: ImageFolder, values: pd.Series, endings: list[tuple[str, str]], part: str
+def pattern_of(
+    folder: ImageFolder, values: pd.Series, around: list[tuple[str, str]], part: str
 ) -> tuple[str, float]:
+    """The pattern by which most of the values name images of a part, and the share that does."""
     known = values.dropna().astype("str").str.strip()
     some = list(known.iloc[:: max(1, len(known) // _LOOKED)])[:_LOOKED]
     shares: dict[str, float] = defaultdict(float)
-    for before, after in endings:
+    for before, after in around:
         hits = sum(f"{before}{value}{after}" in folder.files for value in some)
         shares[f"{before}{{}}{after}"] = hits / max(1, len(some))
     # ids may count from 1 in both folders: the one called after the part wins
@@ -249,7 +250,7 @@ def _pattern(
     return best, shares[best]
 
 
-def _look(folder: ImageFolder) -> tuple[int, int]:
+def typical(folder: ImageFolder) -> tuple[int, int]:
     """Typical pixels per side, and channels, by the heads of some files."""
     from PIL import Image
 

@@ -13,7 +13,7 @@ from string import Template
 
 from kit.errors import UnknownName, nearest
 
-_FILLED = {"README.md", "NOTES.md"}
+_FILLED = {"README.md", "NOTES.md", "settings.toml"}
 _IGNORED = {".keep", ".DS_Store"}
 
 
@@ -30,7 +30,7 @@ def template_path(name: str) -> Path:
 
 
 def copy_template(source: Path, destination: Path, facts: Mapping[str, str]) -> None:
-    """Copy a template's files; ``$title`` and the like are filled in in README.md and NOTES.md."""
+    """Copy a template's files; ``$title`` and the like are filled in in its texts."""
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
         if path.is_dir() or path.name in _IGNORED or "__pycache__" in relative.parts:

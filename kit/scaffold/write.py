@@ -7,6 +7,7 @@ Owns: `kit new` below the command line. Everything is built in a hidden folder b
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from kit.providers.manifest import write_manifest
 from kit.scaffold.host import PAGES_NAME, fact_lines, pages_text, plain
 from kit.scaffold.images import make_tables
 from kit.scaffold.infer import Inference, infer
+from kit.scaffold.masks import infer_masks
 from kit.scaffold.render import render
 from kit.scaffold.templates import copy_template, template_path
 from kit.settings import ProviderSpec
@@ -42,6 +44,8 @@ def create(
     progress: Progress,
 ) -> Inference:
     """Fetch the data, infer `kit.toml` and write the folder.
+
+    Masks as run-length codes get a folder with a script and `settings.toml` instead.
 
     Args:
         root: the folder to make.
@@ -69,9 +73,12 @@ def create(
         raw.mkdir(parents=True)
         provider.fetch(raw, progress)
         with _named_as_in(spec, root, raw):
-            made = make_tables(raw)
-            inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
-        if flags.get("metric") is None:
+            masks = infer_masks(raw, flags=flags, overrides=overrides or {}, template=template)
+            made = masks is None and make_tables(raw)
+            inference = masks or infer(
+                raw, hints=description.hints, flags=flags, overrides=overrides
+            )
+        if masks is None and flags.get("metric") is None:
             inference.questions.extend(description.questions)
         if made:
             inference.ask(
@@ -81,9 +88,10 @@ def create(
         copy_template(source, folder, _facts(inference, description))
         if description.pages:
             (folder / PAGES_NAME).write_text(pages_text(description), encoding="utf-8")
-        text = render(inference, description, spec)
-        (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
-        Competition.load(folder)  # what kit writes kit must be able to read
+        if masks is None:
+            text = render(inference, description, spec)
+            (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
+            Competition.load(folder)  # what kit writes kit must be able to read
         write_manifest(raw, folder / "data" / "manifest.json")
     if isinstance(provider, Tidies):
         provider.tidy()
@@ -168,4 +176,5 @@ def _facts(inference: Inference, description: Description) -> dict[str, str]:
         "task": str(inference.get("task.type", "")),
         "metric": str(inference.get("task.metric", "")),
         "date": date.today().isoformat(),
+        **{item.key: json.dumps(item.value) for item in inference.values if "." not in item.key},
     }

@@ -31,6 +31,7 @@ SMALL = {
     "catboost": {"n_estimators": 30, "depth": 4},
     "xgboost": {"n_estimators": 30, "max_depth": 4},
     "mlp": {"epochs": 4, "layers": (16,)},
+    "autoencoder": {"epochs": 4, "encoder": (16, 16), "passes": 4, "layers": (16,)},
     "realmlp": {"epochs": 4, "layers": (16, 16)},
     "tabm": {"epochs": 4, "heads": 3, "width": 16},
     "naive": {},
@@ -42,7 +43,7 @@ SMALL = {
     "resnet": {"epochs": 2, "filters": 4, "stages": 2, "blocks": 1},
     "finetune": {"epochs": 2, "top": 1},
 }
-ON_TABLES = ("mlp", "realmlp", "tabm", "text")
+ON_TABLES = ("mlp", "autoencoder", "realmlp", "tabm", "text")
 ON_IMAGES = ("cnn", "resnet", "finetune")
 NETWORKS = (*ON_TABLES, "sequence", *ON_IMAGES)
 QUICK = {
@@ -109,6 +110,7 @@ FORMATS = {
     "linear": ".joblib",
     "knn": ".joblib",
     "mlp": ".keras",
+    "autoencoder": ".keras",
     "realmlp": ".npz",
     "tabm": ".npz",
     "naive": ".json",

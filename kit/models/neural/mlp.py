@@ -165,7 +165,7 @@ class MLP(Model):
         keras = start(self.problem_)
         keras.utils.set_random_seed((self.problem_.seed * 31 + member) % 2**31)
         rows = self.batch or batch_size(len(X))
-        network, loss = self._network(keras)
+        network, loss = self._network(keras, X)
         steps = self.epochs * -(-len(X) // rows)
         rate = schedule(keras, self.schedule, self.learning_rate, steps)
         descent = optimizer(
@@ -217,7 +217,7 @@ class MLP(Model):
             joined.append(table(levels[:, position]))
         return [numbers, levels], joined
 
-    def _network(self, keras: Any) -> tuple[Any, Any]:
+    def _network(self, keras: Any, X: pd.DataFrame) -> tuple[Any, Any]:
         """Inputs -> embeddings -> dense layers -> head."""
         inputs, joined = self._table(keras)
         return self._dense(keras, inputs, joined)

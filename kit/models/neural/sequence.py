@@ -135,7 +135,7 @@ class Sequence(MLP):
         empty = count == 0
         return np.where(empty, self.mean_, mean), np.where(empty, self.spread_, deviation)
 
-    def _network(self, keras: Any) -> tuple[Any, Any]:
+    def _network(self, keras: Any, X: pd.DataFrame) -> tuple[Any, Any]:
         """Past -> convolutions or GRU; joined with numbers and embeddings -> dense layers."""
         steps = min(self.steps or self.n_window_, self.n_window_)
         past = keras.Input((steps, 2), name="past")

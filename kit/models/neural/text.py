@@ -117,7 +117,7 @@ class TextNetwork(MLP):
         self.texts_, self.length_ = record["texts"], record["length"]
         self.words_ = {word: k + _FIRST for k, word in enumerate(record["words"])}
 
-    def _network(self, keras: Any) -> tuple[Any, Any]:
+    def _network(self, keras: Any, X: pd.DataFrame) -> tuple[Any, Any]:
         """Words -> embedding -> body; beside it the table -> dense layers -> head."""
         inputs, joined = self._table(keras)
         if self.texts_:
