@@ -18,7 +18,7 @@ from kit.auto.memory import available, estimate
 from kit.cv import Plan, finish, locked, make_plan, start, take
 from kit.errors import DiskFull, KitError
 from kit.execution.task import FoldTask, build_model, family_of
-from kit.execution.workers import Finished, Workers
+from kit.execution.workers import Finished, FoldWorkers
 from kit.portfolio import Entry
 from kit.runs import Run
 from kit.session import Session
@@ -56,7 +56,7 @@ class Schedule:
     def __init__(
         self,
         session: Session,
-        workers: Workers,
+        workers: FoldWorkers,
         budget: Budget,
         entries: Sequence[Entry],
         more: Iterable[Entry],

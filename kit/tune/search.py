@@ -25,7 +25,7 @@ from kit.cv import Plan, finish, fold_score, locked, make_plan, start, take
 from kit.errors import DiskFull, KitError, ModelError, RunError
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask, result_path
-from kit.execution.workers import Finished, Workers
+from kit.execution.workers import Finished, FoldWorkers
 from kit.runs import Run
 from kit.session import Session
 from kit.tune.points import MODEL
@@ -84,7 +84,7 @@ class Search:
     def __init__(
         self,
         session: Session,
-        workers: Workers,
+        workers: FoldWorkers,
         study: Study,
         models: Sequence[Searched],
         method: Method,
