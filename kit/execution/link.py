@@ -94,7 +94,7 @@ def started(workers: int, threads: int, host: str, port: int) -> Iterator[str]:
         threads_per_worker=threads,
         host=host,
         scheduler_port=port,
-        dashboard_address=None,
+        dashboard_address=f"{host}:0",
         memory_limit=0,  # fits are in processes of their own, which Dask does not see
         silence_logs=logging.CRITICAL,
     ) as cluster:
