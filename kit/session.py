@@ -17,8 +17,9 @@ from typing import Any, Literal, Protocol
 
 import kit
 from kit.competition import CONFIG_NAME, Competition
-from kit.execution.context import FoldContext, context_factory, load_context, share_folds
+from kit.execution.context import FoldContext, load_context, share_folds
 from kit.execution.here import Here
+from kit.execution.places import make_workers
 from kit.execution.processes import Processes
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask
@@ -98,12 +99,10 @@ def open_session(
     share_folds(competition, context.folds)
     spec = competition.settings.execution
     cores = os.cpu_count() or 1
-    workers = 1 if spec.executor == "here" else spec.workers or min(cores, context.folds.n_splits)
+    alone = spec.executor == "here" and not spec.on
+    workers = 1 if alone else spec.workers or min(cores, context.folds.n_splits)
     executor: Executor
-    if spec.executor == "here":
-        executor = Here(context)
-    else:
-        executor = Processes(workers, context_factory(competition.root, competition.flags))
+    executor = Here(context) if alone else Processes(make_workers(competition, workers))
     try:
         yield Session(
             competition=competition,

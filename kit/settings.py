@@ -191,9 +191,13 @@ class CheckSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionSpec:
-    """Where folds run. `threads` and `workers` 0: as many as the machine has cores."""
+    """Where folds run. `threads` and `workers` 0: as many as the machine has cores.
+
+    `on` is the address of a Dask cluster's scheduler; its workers' number and threads hold then.
+    """
 
     executor: Literal["here", "processes"] = "here"
+    on: str = ""
     workers: int = 0
     threads: int = 0
 

@@ -20,9 +20,9 @@ from kit.checks import check
 from kit.checks.finding import Finding
 from kit.competition import Competition
 from kit.errors import KitError, RunError
-from kit.execution.context import context_factory
+from kit.execution.places import make_workers
 from kit.execution.task import data_shape
-from kit.execution.workers import Workers
+from kit.execution.workers import FoldWorkers
 from kit.portfolio import ENCODER, Entry, choose, draws, entries_of
 from kit.runs import Run
 from kit.selection import best_run
@@ -109,7 +109,7 @@ def auto(
     budget = Budget(seconds)
     entries = entries_of(competition, models)
     cores = competition.settings.execution.threads or os.cpu_count() or 1
-    workers = Workers(worker_count(cores), context_factory(competition.root, competition.flags))
+    workers = make_workers(competition, worker_count(cores))
     workers.warm_up()
     try:
         with open_session(competition, listen=told.event) as session:
@@ -125,7 +125,7 @@ def auto(
 def _worked(
     session: Session,
     entries: Sequence[Entry],
-    workers: Workers,
+    workers: FoldWorkers,
     budget: Budget,
     told: Told,
     *,

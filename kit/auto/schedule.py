@@ -18,7 +18,7 @@ from kit.auto.memory import available, estimate
 from kit.cv import finish, locked, start, take
 from kit.errors import DiskFull, KitError
 from kit.execution.task import FoldTask, build_model, family_of
-from kit.execution.workers import Finished, Workers
+from kit.execution.workers import Finished, FoldWorkers
 from kit.plan import Plan, make_plan
 from kit.portfolio import Entry
 from kit.runs import Run
@@ -57,7 +57,7 @@ class Schedule:
     def __init__(
         self,
         session: Session,
-        workers: Workers,
+        workers: FoldWorkers,
         budget: Budget,
         entries: Sequence[Entry],
         more: Iterable[Entry],

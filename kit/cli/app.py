@@ -11,6 +11,7 @@ from kit.cli import (
     auto,
     blend,
     check,
+    cluster,
     cv,
     data,
     export,
@@ -61,6 +62,7 @@ for name, command in (
 ):
     app.command(name)(command)
 app.add_typer(oof.app, name="oof")
+app.add_typer(cluster.app, name="cluster")
 
 
 def _version(wanted: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit.cli.options import Directory, Json, Quiet, Set, Verbose, competition_or_none
+from kit.cli.options import Directory, Json, On, Quiet, Set, Verbose, competition_or_none, with_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ def auto(
     budget: Annotated[
         str, typer.Option(metavar="TIME", help="How long it may take in all: 90s, 10m, 1h.")
     ] = "10m",
+    on: On = None,
     directory: Directory = None,
     set_: Set = None,
     json: Json = False,
@@ -50,7 +51,7 @@ def auto(
 
     out = Output(json=json, quiet=quiet)
     seconds = parse_duration(budget)
-    competition = Competition.find(directory, set_ or [])
+    competition = Competition.find(directory, with_on(set_, on))
     outcome = run_auto(competition, seconds, _told(out, seconds, bool(models)), models or [])
     out.document(_document(outcome))
     _report(out, outcome, verbose)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+from kit.cli.options import Directory, Json, On, Quiet, Set, Verbose, with_on
 
 if TYPE_CHECKING:
     from kit.cli.output import Output
@@ -33,6 +33,7 @@ def cv(
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Keep the fitted models in the run.")
     ] = False,
+    on: On = None,
     directory: Directory = None,
     set_: Set = None,
     json: Json = False,
@@ -52,7 +53,7 @@ def cv(
     from kit.session import open_session
 
     out = Output(json=json, quiet=quiet)
-    flags = list(set_ or [])
+    flags = with_on(set_, on)
     flags += [] if folds is None else [f"cv.n_splits={folds}"]
     flags += [] if seed is None else [f"cv.seed={seed}"]
     competition = Competition.find(directory, flags)
@@ -104,6 +105,8 @@ def header(session: Session) -> str:
     spec = session.competition.settings.cv
     direction = "higher is better" if metric.greater_is_better else "lower is better"
     notes = "".join(f"\nnote: {note}" for note in data.notes)
+    if session.competition.settings.execution.on:
+        notes += f"\non the cluster {session.competition.settings.execution.on}"
     return (
         f"{session.competition.slug}: {len(data.X)} rows x {data.X.shape[1]} features, "
         f"{len(data.X_test)} test rows; {data.task}\n"

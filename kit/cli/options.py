@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,8 +31,23 @@ Set = Annotated[
         help="Override a value of kit.toml for this call, e.g. cv.n_splits=10. Repeatable.",
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="ADDRESS",
+        help="Compute the folds on a Dask cluster: its scheduler's address, host:port. The "
+        "competition's files and code are sent to its workers and run there. Default: "
+        "execution.on of kit.toml, else here.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only results, no progress.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More detail.")]
+
+
+def with_on(set_: list[str] | None, on: str | None) -> list[str]:
+    """The overrides, and that of --on."""
+    return [*(set_ or []), *([] if on is None else [f"execution.on={json.dumps(on)}"])]
 
 
 def competition_or_none(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kit.cli.options import Directory, Json, Quiet, Set, Verbose, competition_or_none
+from kit.cli.options import Directory, Json, On, Quiet, Set, Verbose, competition_or_none, with_on
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +71,7 @@ def tune(
             "more is searched.",
         ),
     ] = False,
+    on: On = None,
     directory: Directory = None,
     set_: Set = None,
     json: Json = False,
@@ -96,7 +97,7 @@ def tune(
         _show_spaces(out, models, competition_or_none(directory, set_, out.problem))
         return
     seconds = None if budget is None else parse_duration(budget)
-    competition = Competition.find(directory, set_ or [])
+    competition = Competition.find(directory, with_on(set_, on))
     from kit.auto.budget import Budget
     from kit.tune.loop import Asked
     from kit.tune.loop import tune as search

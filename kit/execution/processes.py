@@ -1,26 +1,24 @@
-"""Folds side by side in processes of this machine; each reads the data once for itself."""
+"""Folds side by side: in processes of this machine, or on a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from kit.errors import ModelError
-from kit.execution.context import FoldContext
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask
-from kit.execution.workers import Workers
+from kit.execution.workers import FoldWorkers
 
 
 class Processes:
     """The executor for several folds at a time.
 
     Args:
-        workers: how many processes.
-        make_context: a picklable function that reads the context inside a worker.
+        workers: who carries them out.
     """
 
-    def __init__(self, workers: int, make_context: Callable[[], FoldContext]) -> None:
-        self._workers = Workers(workers, make_context)
+    def __init__(self, workers: FoldWorkers) -> None:
+        self._workers = workers
 
     def run(self, tasks: Sequence[FoldTask]) -> Iterator[FoldResult]:
         """Yield results in the order they are finished.

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Protocol
 
 from kit.errors import KitError, ModelError
 from kit.execution.context import FoldContext
@@ -33,17 +33,51 @@ class Finished:
     died: bool = False
 
 
+class FoldWorkers(Protocol):
+    """What carries fold tasks out, several at a time: processes here, or a cluster."""
+
+    @property
+    def size(self) -> int:
+        """How many tasks can be in work at a time."""
+
+    @property
+    def running(self) -> list[FoldTask]:
+        """The tasks in work."""
+
+    @property
+    def free(self) -> int:
+        """How many more tasks can be started now."""
+
+    def warm_up(self) -> None:
+        """Get ready while the caller goes on."""
+
+    def start(self, task: FoldTask) -> None:
+        """Begin a task; `free` must not be 0."""
+
+    def wait(self, timeout: float | None = None) -> list[Finished]:
+        """What has ended, or nothing where another worker got ready."""
+
+    def kill(self, task: FoldTask) -> None:
+        """End a task, now; it is not heard of again."""
+
+    def close(self) -> None:
+        """End everything."""
+
+
 class Workers:
     """Up to `size` processes; each reads the data once for itself.
 
     Args:
         size: how many processes.
         make_context: a picklable function that reads the context inside a worker.
+        threads: of each process's libraries; None: its share of the cores.
     """
 
-    def __init__(self, size: int, make_context: Callable[[], FoldContext]) -> None:
+    def __init__(
+        self, size: int, make_context: Callable[[], FoldContext], threads: int | None = None
+    ) -> None:
         self.size = size
-        self._threads = max(1, (os.cpu_count() or 1) // size)
+        self._threads = threads or max(1, (os.cpu_count() or 1) // size)
         self._make_context = make_context
         self._workers: list[_Worker] = []
 

@@ -17,8 +17,8 @@ from kit.auto.loop import worker_count
 from kit.competition import Competition
 from kit.config import build
 from kit.errors import ConfigError, RunError
-from kit.execution.context import context_factory
-from kit.execution.workers import Workers
+from kit.execution.places import make_workers as workers_of
+from kit.execution.workers import FoldWorkers
 from kit.session import Session, open_session
 from kit.settings import ModelSpec
 from kit.tune.points import MODEL, Point, given, grid, known_good
@@ -248,9 +248,9 @@ def _size(competition: Competition) -> int:
     return spec.workers or worker_count(spec.threads or os.cpu_count() or 1)
 
 
-def here(competition: Competition) -> Workers:
-    """Processes of this machine: a fit that ignores its limit, or dies, ends alone."""
-    workers = Workers(_size(competition), context_factory(competition.root, competition.flags))
+def here(competition: Competition) -> FoldWorkers:
+    """Processes, or the cluster: a fit that ignores its limit, or dies, ends alone."""
+    workers = workers_of(competition, _size(competition))
     workers.warm_up()
     return workers
 

@@ -24,7 +24,7 @@ from kit.execution.context import load_folds
 from kit.execution.prepared import PreparedFolds
 from kit.execution.results import FoldResult, read_result
 from kit.execution.task import result_path
-from kit.execution.workers import Workers
+from kit.execution.workers import FoldWorkers
 from kit.plan import Plan, make_plan
 from kit.scoring import score_record
 from kit.session import Session
@@ -34,7 +34,7 @@ from kit.tune.study import Study
 SEEDS = 2
 """So many other sets of folds, where there is time."""
 
-MakeWorkers = Callable[[Competition], Workers]
+MakeWorkers = Callable[[Competition], FoldWorkers]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ def _reseeded(session: Session, seed: int) -> Iterator[Session]:
 def _score(
     session: Session,
     study: Study,
-    workers: Workers,
+    workers: FoldWorkers,
     candidate: Candidate,
     seed: int,
     end: float | None,
@@ -150,7 +150,7 @@ def _score(
     return None
 
 
-def _results(plan: Plan, workers: Workers, end: float | None) -> list[FoldResult] | None:
+def _results(plan: Plan, workers: FoldWorkers, end: float | None) -> list[FoldResult] | None:
     """All folds; those of an earlier, interrupted call are read."""
     found: dict[int, FoldResult] = {}
     for fold in range(plan.n_folds):

@@ -24,7 +24,7 @@ from kit.cv import finish, fold_score, locked, start, take
 from kit.errors import DiskFull, KitError, ModelError, RunError
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask, result_path
-from kit.execution.workers import Finished, Workers
+from kit.execution.workers import Finished, FoldWorkers
 from kit.plan import Plan, make_plan
 from kit.runs import Run
 from kit.session import Session
@@ -85,7 +85,7 @@ class Search:
     def __init__(
         self,
         session: Session,
-        workers: Workers,
+        workers: FoldWorkers,
         study: Study,
         models: Sequence[Searched],
         method: Method,

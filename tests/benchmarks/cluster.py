@@ -1,0 +1,200 @@
+"""Fold tasks on 1 and 2 workers of a cluster, and what follows for 10, 100 and 1,000.
+
+    python tests/benchmarks/cluster.py [--rows 2000] [--columns 20] [--folds 40] [--seconds 0.5]
+    python tests/benchmarks/cluster.py --simulate --client MS --scheduler MS --overhead MS
+
+The model sleeps, so that what is measured is the cluster and not the cores. Scheduler and workers
+are processes of `kit cluster up` on this machine. Efficiency is the tasks' own seconds by workers
+times elapsed seconds, from the moment all workers are ready; overhead is what a task takes beside
+its own seconds. The simulation has the measured costs: the client and the scheduler handle one task
+at a time, files leave the client one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MODEL = """
+import time
+from sklearn.linear_model import LogisticRegression
+
+class Sleeps(LogisticRegression):
+    def fit(self, X, y):
+        time.sleep(SECONDS)
+        return super().fit(X, y)
+
+def build():
+    return Sleeps()
+"""
+TOML = """schema = 1
+competition = {{ slug = "bench" }}
+columns = {{ id = "id", target = ["y"] }}
+task = {{ type = "binary", metric = "roc_auc", classes = ["0", "1"] }}
+submission = {{ wants = "probability", columns = ["y"] }}
+cv = {{ n_splits = {folds} }}
+models = {{ sleeps = {{ use = "model:build", recipe = "linear" }} }}
+execution = {{ on = "{address}" }}
+"""
+UPLINK = 125e6  # bytes per second: 1 Gbit/s
+
+
+def generate(root: Path, rows: int, columns: int, seconds: float) -> None:
+    """Numbers, and a target that follows the first."""
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        rng.normal(size=(rows, columns)), columns=[f"x{k}" for k in range(columns)]
+    )
+    frame.insert(0, "id", range(rows))
+    frame["y"] = (frame["x0"] + rng.normal(size=rows) > 0).astype(int)
+    raw = root / "data" / "raw"
+    raw.mkdir(parents=True)
+    cut = rows * 4 // 5
+    frame[:cut].to_csv(raw / "train.csv", index=False)
+    frame[cut:].drop(columns="y").to_csv(raw / "test.csv", index=False)
+    frame.loc[cut:, ["id", "y"]].to_csv(raw / "sample_submission.csv", index=False)
+    (root / "model.py").write_text(MODEL.replace("SECONDS", str(seconds)))
+
+
+def measure(root: Path, workers: int, folds: int) -> dict[str, float]:
+    """All folds on so many workers."""
+    import psutil
+
+    from kit.competition import Competition
+    from kit.execution.cluster import ClusterWorkers
+    from kit.execution.context import load_context
+    from kit.execution.link import files_of
+    from kit.execution.processes import Processes
+    from kit.plan import make_plan
+    from kit.session import Session
+
+    command = [sys.executable, "-m", "kit", "cluster", "up", "--workers", str(workers)]
+    up = subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, text=True)
+    assert up.stdout is not None
+    address = up.stdout.readline().split()[-1]
+    (root / "kit.toml").write_text(TOML.format(folds=folds, address=address))
+    competition = Competition.load(root)
+    crew = ClusterWorkers(competition)
+    context = load_context(competition)
+    session = Session(
+        competition=competition,
+        context=context,
+        executor=Processes(crew),
+        threads=1,
+        listen=lambda event: None,
+    )
+    tasks = make_plan(session, "sleeps").tasks(range(folds))
+    while crew.free < workers:
+        crew.wait(1.0)
+    reading = time.perf_counter()
+    for task in tasks[:workers]:  # the first task of a worker reads the data
+        crew.start(task)
+    while crew.running:
+        crew.wait(1.0)
+    reading = time.perf_counter() - reading
+    scheduler = psutil.Process(up.pid)
+    began, used = time.perf_counter(), time.process_time()
+    theirs = sum(scheduler.cpu_times()[:2])
+    own = [sum(result.seconds.values()) for result in session.executor.run(tasks)]
+    wall, used = time.perf_counter() - began, time.process_time() - used
+    theirs = sum(scheduler.cpu_times()[:2]) - theirs
+    size = sum(path.stat().st_size for _, path in files_of(competition)[0].values())
+    sent = max(crew.sent.values())
+    crew.close()
+    up.send_signal(signal.SIGINT)
+    up.communicate()
+    return {
+        "workers": workers,
+        "tasks": len(own),
+        "wall s": round(wall, 2),
+        "own s per task": round(sum(own) / len(own), 3),
+        "efficiency": round(sum(own) / (workers * wall), 3),
+        "overhead ms per task": round(1000 * (workers * wall - sum(own)) / len(own), 1),
+        "client ms per task": round(1000 * used / len(own), 1),
+        "scheduler ms per task": round(1000 * theirs / len(own), 1),
+        "first task s": round(reading, 2),
+        "bytes sent per worker": sent,
+        "bytes of data": size,
+    }
+
+
+def simulate(
+    workers: int, seconds: float, *, serial: float, overhead: float, size: float, tasks: int = 10
+) -> tuple[float, float]:
+    """Efficiency of so many workers with `tasks` tasks each, after and with sending the files.
+
+    Args:
+        workers: how many.
+        seconds: of a task, plus or minus a fifth.
+        serial: seconds per task of whoever can handle one at a time: client or scheduler.
+        overhead: further seconds per task that the worker waits.
+        size: bytes of files per worker, through one line of `UPLINK`.
+        tasks: per worker.
+    """
+    rng = random.Random(0)
+    found = []
+    for first in (0.0, size / UPLINK):
+        free = [(first * (k + 1), k) for k in range(workers)]
+        heapq.heapify(free)
+        server = own = end = 0.0
+        for _ in range(workers * tasks):
+            at, worker = heapq.heappop(free)
+            server = max(server, at) + serial  # its turn comes
+            took = seconds * rng.uniform(0.8, 1.2)
+            own, done = own + took, server + overhead + took
+            end = max(end, done)
+            heapq.heappush(free, (done, worker))
+        found.append(own / (workers * end))
+    return found[0], found[1]
+
+
+def table(serial: float, overhead: float) -> None:
+    """Efficiency by length of a task and number of workers."""
+    print(f"{1000 * serial:.1f} ms one at a time, {1000 * overhead:.1f} ms more per task;")
+    print("10 tasks per worker; in brackets with 1 GB sent to each over 1 Gbit/s first")
+    counts = (10, 100, 1_000)
+    print("task      " + "".join(f"{count:>8} workers" for count in counts) + "   full up to")
+    for seconds in (1, 10, 60, 600):
+        cells = []
+        for count in counts:
+            after, whole = simulate(count, seconds, serial=serial, overhead=overhead, size=1e9)
+            cells.append(f"{after:8.3f} ({whole:.3f})")
+        print(f"{seconds:>5} s   {''.join(cells)}   {seconds / serial:,.0f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--columns", type=int, default=20)
+    parser.add_argument("--folds", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--simulate", action="store_true", help="only the model")
+    parser.add_argument("--client", type=float, default=20.0)
+    parser.add_argument("--scheduler", type=float, default=20.0)
+    parser.add_argument("--overhead", type=float, default=50.0)
+    asked = parser.parse_args()
+    client, scheduler, overhead = asked.client, asked.scheduler, asked.overhead
+    if not asked.simulate:
+        with tempfile.TemporaryDirectory() as folder:
+            generate(Path(folder), asked.rows, asked.columns, asked.seconds)
+            for workers in (1, 2):
+                found = measure(Path(folder), workers, asked.folds)
+                print(json.dumps(found), flush=True)
+        client, scheduler = found["client ms per task"], found["scheduler ms per task"]
+        overhead = max(0.0, found["overhead ms per task"] - client - scheduler)
+    table(max(client, scheduler) / 1000, overhead / 1000)
+
+
+if __name__ == "__main__":
+    main()
