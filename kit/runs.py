@@ -28,9 +28,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from kit.atomic import disk_errors
+from kit.atomic import disk_errors, token
 from kit.errors import RunError, nearest
 
 if TYPE_CHECKING:
@@ -260,7 +259,7 @@ def publish(
     """
     now = datetime.now(UTC)
     run_id = f"{now:%Y%m%dT%H%M%S}-{_safe(str(record['model']))}-{str(record['hash'])[:6]}"
-    aside = folder / ".tmp" / uuid4().hex
+    aside = folder / ".tmp" / token()
     with disk_errors(folder / run_id):
         aside.mkdir(parents=True)
         ignore(folder)
