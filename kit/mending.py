@@ -22,6 +22,7 @@ from kit.housekeeping import Leftover, leftovers, orphaned, remove
 from kit.runs import list_runs
 from kit.submission.receipts import read_receipts
 
+_SMALLEST = 12  # bytes of a parquet file: mark, length of the footer, mark
 _WEEK = 7 * 86_400.0
 _TRY_LOCK = """
 import fcntl, sys
@@ -172,8 +173,8 @@ def _whole(path: Path) -> bool:
             return True
         with path.open("rb") as file:
             head = file.read(4)
-            file.seek(-4, os.SEEK_END)
-            return head == file.read(4) == b"PAR1"
+            length = file.seek(-4, os.SEEK_END) + 4
+            return length >= _SMALLEST and head == file.read(4) == b"PAR1"
     except (OSError, ValueError):
         return False
 

@@ -41,6 +41,8 @@ class Child:
     @property
     def err(self) -> str:
         """What it wrote to stdout and stderr so far."""
+        if not self.err_path.exists():  # killed before it had opened it
+            return ""
         return self.err_path.read_text(encoding="utf-8", errors="replace")
 
     def poll(self) -> bool:

@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "new": ("new", "iris", "--from", "sample"),
     "data": ("data", "--force"),
     "cv": ("cv", "lightgbm"),
-    "auto": ("auto", "linear", "lightgbm", "--budget", "20s", "--workers", "1"),
+    "auto": ("auto", "linear", "lightgbm", "--budget", "20s"),
     "blend": ("blend",),
     "submit": ("submit", "-m", "once"),
 }
@@ -157,7 +157,11 @@ class Round:
                 raise Lost(f"handed in {self.taken()}: {said[-500:]}")
         else:
             kept = self.folds()
-            said = self.call(*COMMANDS[self.command])
+            said = self.call(*COMMANDS[self.command], codes=(0, 1))
+            if "no model ended within" in said:  # the machine is busy
+                self.call(*COMMANDS[self.command][:-1], "90s")
+            elif not said or "kit: " in said.splitlines()[-1]:
+                raise Lost(f"does not work again: {said[-1500:]}")
             if self.command == "cv":
                 expected = sum(map(len, kept.values())) if not self.published_before else 0
                 if said.count("is there from an earlier call") != expected:
