@@ -34,12 +34,12 @@ LOADS = {
 
 
 def calls() -> list[tuple[str, str, ast.Call]]:
-    found = []
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                found.append((path.relative_to(PACKAGE).as_posix(), ast.unparse(node.func), node))
-    return found
+    return [
+        (path.relative_to(PACKAGE).as_posix(), ast.unparse(node.func), node)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def keyword(call: ast.Call, name: str) -> object:
