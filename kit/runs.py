@@ -142,10 +142,15 @@ class Run:
         import pandas as pd
 
         path = self.path / name
+        roles = ["id", "fold"] if name == "oof.parquet" else ["id"]
         try:
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            kinds = frame.drop(columns=roles).dtypes  # KeyError where one is not there
+            if not len(kinds) or any(kind.kind not in "fiu" for kind in kinds):
+                raise ValueError("it holds no predictions")
         except (OSError, ValueError, KeyError) as error:  # pyarrow's errors derive from these
             raise RunError(self._damaged(path, error)) from error
+        return frame
 
     def _damaged(self, path: Path, error: Exception) -> str:
         again = {"cv": f"kit cv {self.model}", "import": "kit oof import"}.get(

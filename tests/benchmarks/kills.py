@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "new": ("new", "iris", "--from", "sample"),
     "data": ("data", "--force"),
     "cv": ("cv", "lightgbm"),
-    "auto": ("auto", "linear", "lightgbm", "--budget", "20s"),
+    "auto": ("auto", "linear", "lightgbm", "--budget", "15s"),
     "blend": ("blend",),
     "submit": ("submit", "-m", "once"),
 }
@@ -203,7 +203,9 @@ def predictions(run: object) -> bytes:
     )
 
 
-def prepare(base: Path) -> tuple[dict[str, Path | None], dict[str, float], dict[str, bytes]]:
+def prepare(
+    base: Path, wanted: list[str]
+) -> tuple[dict[str, Path | None], dict[str, float], dict[str, bytes]]:
     """Competitions to start in, how long each command takes, and undisturbed predictions."""
     from kit.runs import list_runs
 
@@ -221,7 +223,8 @@ def prepare(base: Path) -> tuple[dict[str, Path | None], dict[str, float], dict[
             shutil.rmtree(ready[command])
             shutil.copytree(first.root, ready[command], symlinks=True)
         began = time.monotonic()
-        first.call(*COMMANDS[command])
+        if command != "auto" or "auto" in wanted:
+            first.call(*COMMANDS[command])
         usual[command] = time.monotonic() - began
         if command == "new":
             with (first.root / "kit.toml").open("a") as file:
@@ -229,7 +232,8 @@ def prepare(base: Path) -> tuple[dict[str, Path | None], dict[str, float], dict[
         if command == "auto":  # `blend` is to start from what is known to be there
             shutil.rmtree(first.root)
             shutil.copytree(ready["auto"], first.root, symlinks=True)
-        print(f"{command:7s} undisturbed {usual[command]:.1f} s", flush=True)
+        if command in wanted:
+            print(f"{command:7s} undisturbed {usual[command]:.1f} s", flush=True)
     runs, _ = list_runs(first.root / "runs")
     reference = {run.model: predictions(run) for run in runs if run.kind == "cv"}
     shutil.rmtree(ready["auto"] / "runs")  # auto computes it all
@@ -242,7 +246,7 @@ def run_rounds(kills: int, seed: int, commands: list[str], tell: Callable[[str],
     bad, hits, rounds = 0, Counter[str](), 0
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
         base = Path(scratch)
-        ready, usual, reference = prepare(base / "ready")
+        ready, usual, reference = prepare(base / "ready", commands)
         while sum(hits.values()) < kills and rounds < 3 * kills:
             command, number = commands[rounds % len(commands)], rng.choice(SIGNALS)
             folder = base / f"round-{rounds}"

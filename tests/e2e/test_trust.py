@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -162,6 +163,22 @@ def test_a_newer_kit_toml_is_named(toy: Any, run_kit: Any, command: str) -> None
     done = run_kit(*command.split(), "-C", competition.root)
     assert done.code == 1
     assert "A newer kit may have written it" in done.err
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_named(
+    toy: Any, run_kit: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    competition = toy(n=60)
+
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    done = run_kit("cv", "linear", "-C", competition.root)
+    assert done.code == 1
+    assert "kit doctor" in done.err
+    assert "bug in kit" not in done.err
 
 
 def _read_only_mounts() -> bool:
