@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,20 @@ from uuid import uuid4
 from kit.errors import DiskFull
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def token() -> str:
+    """A name that nobody else has and that says which process of which machine gave it.
+
+    What a killed process left beside a final name carries it, so that `kit.housekeeping` can tell
+    it from what is in work.
+    """
+    return f"{machine()}-{os.getpid():x}-{uuid4().hex[:6]}"
+
+
+def machine() -> str:
+    """Four digits that stand for this machine."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:4]
 
 
 @contextmanager
@@ -44,7 +59,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         DiskFull: the block or the rename ran out of space; the temporary file is removed.
     """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    temporary = path.with_name(f".{path.name}.{token()}.part")
     try:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 import kit
+from kit.atomic import token
 from kit.blend import blend
 from kit.competition import CONFIG_NAME, Competition
 from kit.cv import cross_validate
@@ -113,7 +113,7 @@ def _refuse(run: Run) -> None:
 def _workshop(competition: Competition, run: Run) -> Iterator[Path]:
     """A folder like the competition's, with the code of the run; removed afterwards."""
     ignore(competition.cache)
-    root = competition.cache / f"rerun-{uuid4().hex[:8]}"
+    root = competition.cache / f"rerun-{token()}"
     root.mkdir()
     try:
         for path in competition.root.iterdir():

@@ -28,9 +28,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from kit.atomic import disk_errors
+from kit.atomic import disk_errors, token
 from kit.errors import RunError, nearest
 
 if TYPE_CHECKING:
@@ -143,10 +142,15 @@ class Run:
         import pandas as pd
 
         path = self.path / name
+        roles = ["id", "fold"] if name == "oof.parquet" else ["id"]
         try:
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            kinds = frame.drop(columns=roles).dtypes  # KeyError where one is not there
+            if not len(kinds) or any(kind.kind not in "fiu" for kind in kinds):
+                raise ValueError("it holds no predictions")
         except (OSError, ValueError, KeyError) as error:  # pyarrow's errors derive from these
             raise RunError(self._damaged(path, error)) from error
+        return frame
 
     def _damaged(self, path: Path, error: Exception) -> str:
         again = {"cv": f"kit cv {self.model}", "import": "kit oof import"}.get(
@@ -260,7 +264,7 @@ def publish(
     """
     now = datetime.now(UTC)
     run_id = f"{now:%Y%m%dT%H%M%S}-{_safe(str(record['model']))}-{str(record['hash'])[:6]}"
-    aside = folder / ".tmp" / uuid4().hex
+    aside = folder / ".tmp" / token()
     with disk_errors(folder / run_id):
         aside.mkdir(parents=True)
         ignore(folder)

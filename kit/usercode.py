@@ -40,6 +40,12 @@ class UserCode:
             UserCodeError: the module raised while it was loaded.
         """
         name, _, attribute = reference.partition(":")
+        if not all(part.isidentifier() for part in name.split(".")):
+            # a path would run code that is not of this folder
+            raise UnknownName(
+                f"{reference!r} must be module:attribute, the module a .py file beside "
+                f"{self.root / 'kit.toml'} or an installed one"
+            )
         if not (self.root / f"{name}.py").is_file():
             return self._installed(reference, name, attribute)
         module = self._load(name)
@@ -141,6 +147,8 @@ class UserCode:
         return found
 
     def _installed(self, reference: str, name: str, attribute: str) -> Any:
+        if name.partition(".")[0] in sys.stdlib_module_names:  # no model, but `os:system` runs
+            raise UnknownName(f"{reference!r} is of Python's standard library; nothing in it fits")
         try:
             return getattr(importlib.import_module(name), attribute)
         except (ImportError, AttributeError, ValueError):

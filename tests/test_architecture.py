@@ -68,7 +68,7 @@ LAYERS = (
         "permutation",
         "scaffold",
     ),
-    ("auto", "refit", "rerun", "tune"),
+    ("auto", "housekeeping", "mending", "refit", "rerun", "tune"),
     ("export", "report"),
     ("cli",),
     ("__main__",),

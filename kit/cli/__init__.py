@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -49,7 +50,8 @@ def _run() -> None:
         if os.environ.get("KIT_DEBUG"):
             raise
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}", type(error).__name__, 1)
+        hint = _NO_LOCKS if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP) else ""
+        _fail(f"{where}{error.strerror or error}{hint}", type(error).__name__, 1)
     except Exception as error:
         if os.environ.get("KIT_DEBUG"):
             raise
@@ -67,6 +69,10 @@ def _run() -> None:
 
 
 _INTERRUPTED = 130
+_NO_LOCKS = (
+    ".\n  Is it a network disk? `kit doctor` tries the locks and renames that kit needs; a local "
+    "disk has both."
+)
 _KEPT = "interrupted; what was finished is kept, and the same command goes on from there"
 
 

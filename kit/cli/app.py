@@ -16,6 +16,7 @@ from kit.cli import (
     data,
     export,
     fit,
+    gc,
     leaderboard,
     ledger,
     new,
@@ -59,6 +60,7 @@ for name, command in (
     ("portfolio", auto.portfolio),
     ("plugins", system.plugins),
     ("doctor", system.doctor),
+    ("gc", gc.gc),
 ):
     app.command(name)(command)
 app.add_typer(oof.app, name="oof")

@@ -69,13 +69,16 @@ def _about(entry: Entry, *, verbose: bool) -> str:
 
 
 def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what is safe to mend in the competition's folder.")
+    ] = False,
     directory: Directory = None,
     set_: Set = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say what this machine has and what is wrong with it.
+    """Say what this machine has and what is wrong with it and with the competition's folder.
 
     Exit code 1 if kit cannot work here.
     """
@@ -84,12 +87,19 @@ def doctor(
     from kit.cli.output import Output
     from kit.competition import CONFIG_NAME
     from kit.diagnosis import Fact, diagnose
+    from kit.errors import ConfigError
+    from kit.mending import examine, mend
     from kit.providers.kaggle.doctor import credential_facts
 
     broken: list[str] = []
     competition = competition_or_none(directory, set_, broken.append)
     out = Output(json=json, quiet=quiet)
+    if fix and competition is None:
+        raise ConfigError(f"--fix needs a competition. {' '.join(broken) or 'None is here.'}")
+    mended = mend(competition) if fix and competition else []
     facts = [*diagnose(competition.root if competition else Path.cwd()), *credential_facts()]
+    facts += examine(competition) if competition else []
+    facts += [Fact(name="mended", value=each) for each in mended]
     facts += [Fact(name=CONFIG_NAME, value="", problem=text, serious=True) for text in broken]
     out.document([{"name": f.name, "value": f.value, "problem": f.problem} for f in facts])
     out.table(

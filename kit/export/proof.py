@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kit.atomic import token
 from kit.competition import Competition
 from kit.errors import RunError
 from kit.export.bundle import Bundle
@@ -105,7 +106,7 @@ def prove(
         RunError: the script failed, took too long, tried to use the network or to read the
             author's files, or predicted something else.
     """
-    workspace = Path(tempfile.mkdtemp(prefix=".proof-", dir=bundle.folder))
+    workspace = Path(tempfile.mkdtemp(prefix=f".proof-{token()}-", dir=bundle.folder))
     try:
         layout = _lay_out(competition, bundle, workspace, wheels=python is not None)
         prefix, network = _without_network() if namespace is not False else ([], "")

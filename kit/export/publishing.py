@@ -15,9 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
-from kit.atomic import sha256, write_json
+from kit.atomic import sha256, token, write_json
 from kit.competition import Competition
 from kit.errors import AuthError, ProviderError, QuotaError, RefusedError, RunError, SubmissionError
 from kit.export.bundle import BUNDLE
@@ -270,7 +269,7 @@ class Push:
 
     def _output(self, version: int) -> Path:
         """Fetch the kernel's submission file and compare it with the proof's."""
-        aside = self.bundle.folder / f".output-{uuid4().hex[:8]}"
+        aside = self.bundle.folder / f".output-{token()}"
         aside.mkdir()
         try:
             written = self.publisher.kernel_output(

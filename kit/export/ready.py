@@ -9,9 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from kit.atomic import disk_errors, write_json
+from kit.atomic import disk_errors, token, write_json
 from kit.competition import Competition
 from kit.errors import ConfigError, RunError
 from kit.export.bundle import Bundle, this_python, write_bundle
@@ -130,7 +129,7 @@ def export(
         ignore(competition.root / "exports")
     final = (wishes.out or competition.root / "exports" / run.id).resolve()
     _refuse_place(final)
-    aside = final.with_name(f".{final.name}.{uuid4().hex[:8]}.part")
+    aside = final.with_name(f".{final.name}.{token()}.part")
     try:
         with disk_errors(aside):
             aside.mkdir(parents=True)

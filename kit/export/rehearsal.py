@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kit.atomic import disk_errors
+from kit.atomic import disk_errors, token
 from kit.competition import Competition
 from kit.errors import RunError
 from kit.export.bundle import Bundle, this_python
@@ -69,7 +69,7 @@ def rehearse(
 @contextmanager
 def _fresh(folder: Path, names: Iterable[str]) -> Iterator[Path]:
     """The Python of a new environment with these packages only, which it shares with this one."""
-    with disk_errors(folder), TemporaryDirectory(prefix=".fresh-", dir=folder) as home:
+    with disk_errors(folder), TemporaryDirectory(prefix=f".fresh-{token()}-", dir=folder) as home:
         venv.create(home, symlinks=True)
         (site,) = Path(home).glob("lib/python*/site-packages")
         for name in names:

@@ -163,7 +163,7 @@ def _saved(path: Path) -> Any:
     import keras
 
     try:
-        network = keras.saving.load_model(path, compile=False)
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, OSError, TypeError) as error:
         raise ConfigError(f"{path} cannot be read as a Keras network: {error}") from error
     shape = network.input_shape

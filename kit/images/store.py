@@ -20,13 +20,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from kit.atomic import disk_errors
+from kit.atomic import disk_errors, token
 from kit.errors import DataError, DiskFull, counted
 from kit.images.decode import Fault, decode, neutral
 from kit.images.files import ImageFolder
@@ -191,7 +190,7 @@ def _made(
             if known is not None:
                 return known
             _check_space(cache, len(names) * size * size * channels)
-            aside = cache / f".{key}.{uuid4().hex[:8]}"
+            aside = cache / f".{key}.{token()}"
             try:
                 aside.mkdir()
                 faults = _fill(aside / "pixels.npy", blocks(), names, size, channels)

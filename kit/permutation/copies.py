@@ -11,12 +11,12 @@ from contextlib import chdir, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kit.atomic import token
 from kit.competition import CONFIG_NAME, Competition
 from kit.execution.context import FOLDS_NAME, load_context
 from kit.folds import Folds
@@ -66,7 +66,7 @@ class Source:
             grouped: the labels of a group move together, so that what a group has in common stays.
             flags: further overrides of `kit.toml`.
         """
-        root = self.competition.cache / f"null-labels-{uuid4().hex[:8]}"
+        root = self.competition.cache / f"null-labels-{token()}"
         try:
             self._write(root, seed, grouped)
             copy = Competition.load(root, [*self.competition.flags, *flags])

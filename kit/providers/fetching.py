@@ -9,9 +9,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from uuid import uuid4
 
-from kit.atomic import disk_errors, sha256
+from kit.atomic import disk_errors, sha256, token
 from kit.errors import DataError
 from kit.providers.base import Progress, Provider
 from kit.providers.manifest import files_below
@@ -36,7 +35,7 @@ def fetch_beside(
         DataError: files of which nothing is known are there already, and are others.
     """
     raw = raw.resolve()
-    aside = raw.with_name(f".{raw.name}.new-{uuid4().hex[:8]}")
+    aside = raw.with_name(f".{raw.name}.new-{token()}")
     known = set(good)
     try:
         with disk_errors(raw):
@@ -81,8 +80,8 @@ def fetch_anew(provider: Provider, raw: Path, progress: Progress) -> None:
     Until then, and if anything goes wrong, the old files stay.
     """
     raw = raw.resolve()
-    aside = raw.with_name(f".{raw.name}.new-{uuid4().hex[:8]}")
-    old = raw.with_name(f".{raw.name}.old-{uuid4().hex[:8]}")
+    aside = raw.with_name(f".{raw.name}.new-{token()}")
+    old = raw.with_name(f".{raw.name}.old-{token()}")
     try:
         with disk_errors(raw):
             aside.mkdir()

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 import kit
-from kit.atomic import disk_errors
+from kit.atomic import disk_errors, token
 from kit.competition import Competition
 from kit.errors import ConfigError, KitError, ModelError, RunError
 from kit.execution.context import FoldContext, load_context
@@ -89,7 +88,7 @@ def refit(
             tell(f"already there: {known.id}")
             return known
     ignore(competition.runs)
-    aside = competition.runs / ".partial" / f"fit-{uuid4().hex}"
+    aside = competition.runs / ".partial" / f"fit-{token()}"
     try:
         with disk_errors(aside):
             aside.mkdir(parents=True)

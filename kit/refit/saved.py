@@ -114,8 +114,9 @@ def load_predictor(run: Run, member: Single | Mixed | None, competition: Competi
 
 
 def refuse_foreign(run: Run, competition: Competition) -> None:
-    """Raise `RunError` unless the run lies in the competition's own runs folder."""
-    if run.path.resolve().parent != competition.runs.resolve():
+    """Raise `RunError` unless the run and its models lie in the competition's own runs folder."""
+    own = competition.runs.resolve() / run.id
+    if run.path.resolve() != own or (run.path / "models").resolve() != own / "models":
         raise RunError(
             f"{run.path} is not in {competition.runs}. Saved recipes are pickles: loading one "
             "runs what it holds, so they are loaded from the competition's own runs only."
@@ -191,13 +192,26 @@ def load_plan(plan: dict[str, Any], folder: Path, scale: Scale, code: UserCode) 
         reference: list[Array] = []
         mixing = Mixing.from_json(plan["mixing"])
         if mixing.how == "ranks":
-            reference = list(np.load(folder / f"{plan['run']}.npy", allow_pickle=False))
+            ranks = _inside(folder, f"{plan['run']}.npy")
+            reference = list(np.load(ranks, allow_pickle=False))
         return Mixture(parts, mixing, reference)
     spec = ModelSpec(use=plan["use"], recipe=plan["recipe"], params=plan["params"])
-    folders = fitted_folders(folder / plan["run"])
+    folders = fitted_folders(_inside(folder, plan["run"]))
     if not folders:
         raise RunError(f"{folder / plan['run']} holds no model; delete the run, `kit fit` again")
     return Averaged([_load(f, spec, plan["name"], code) for f in folders], scale)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file or folder by a name that a stored plan gives; never one from elsewhere.
+
+    Raises:
+        RunError: the name leads out of the folder.
+    """
+    path = folder / name
+    if path.resolve().parent != folder.resolve():
+        raise RunError(f"{folder / PLAN} is damaged: {name!r} is no name below it")
+    return path
 
 
 def _load(folder: Path, spec: ModelSpec, name: str, code: UserCode) -> tuple[Any, Model]:
@@ -222,6 +236,7 @@ def load_fitted(folder: Path, run: Run, competition: Competition) -> Callable[[A
     Raises:
         RunError: the model is missing or cannot be read.
     """
+    refuse_foreign(run, competition)
     code = UserCode(competition.root)
     scale = Scale(transform_of(run, competition), str(run.record["task"]))
     return Averaged([_load(folder, spec_of(run), run.model, code)], scale).predict

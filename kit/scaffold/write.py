@@ -15,9 +15,8 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from kit.atomic import disk_errors
+from kit.atomic import disk_errors, token
 from kit.competition import CONFIG_NAME, Competition
 from kit.errors import ConfigError, KitError, ProviderError
 from kit.providers.base import Description, Progress, Provider, Tidies
@@ -126,7 +125,7 @@ def _named_as_in(spec: ProviderSpec, root: Path, raw: Path) -> Iterator[None]:
 def _built_aside(root: Path) -> Iterator[Path]:
     """Yield a hidden folder beside `root`; rename it to `root`, or remove every trace of it."""
     missing = [parent for parent in root.parents if not parent.exists()]
-    folder = root.with_name(f".{root.name}.new-{uuid4().hex[:8]}")
+    folder = root.with_name(f".{root.name}.new-{token()}")
     try:
         with disk_errors(root):
             folder.mkdir(parents=True)

@@ -27,7 +27,7 @@ print("loaded:", code, *[name for name in {heavy!r} if name in sys.modules])
 COMMANDS = (
     "--help", "--version", "new --help", "cv --help", "submit --help", "runs", "runs --json",
     "show last", "diff lightgbm linear", "plugins", "ledger", "ledger --offline",
-    "leaderboard", "doctor", "export --help", "tune --help",
+    "leaderboard", "doctor", "gc", "export --help", "tune --help",
 )  # fmt: skip
 
 

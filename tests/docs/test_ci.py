@@ -59,6 +59,15 @@ def test_gate_is_run_by_the_workflow_and_every_job_counts() -> None:
     assert set(JOBS["check"]["needs"]) == set(JOBS) - {"check"}
 
 
+def test_dependencies_are_audited_as_installed_every_week() -> None:
+    install, audit = commands("audit")
+    assert "pip install ." in install
+    assert "pip-audit" in install
+    assert audit.startswith("pip-audit --path .venv/")
+    assert not any(step.get("continue-on-error") for step in JOBS["audit"]["steps"])
+    assert WORKFLOW[True]["schedule"]  # YAML 1.1 reads `on` as true
+
+
 def test_actions_are_pinned_to_a_commit() -> None:
     used = [step["uses"] for job in JOBS.values() for step in job["steps"] if "uses" in step]
     assert used

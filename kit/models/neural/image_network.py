@@ -133,7 +133,7 @@ class ImageNetwork(Model):
         model.layout_ = Layout(**record["layout"])
         model.targets_ = Targets(**{k: np.array(v) for k, v in record["targets"].items()})
         keras = start(model.problem_)
-        model.network_ = keras.saving.load_model(folder / "network.keras")
+        model.network_ = keras.saving.load_model(folder / "network.keras", safe_mode=True)
         return model
 
     def _train(self, X: pd.DataFrame, y: NDArray[Any], valid: Rows | None) -> None:

@@ -156,7 +156,7 @@ class MLP(Model):
         model.center_, model.scale_ = np.array(record["center"]), np.array(record["scale"])
         keras = start(model.problem_)
         files = sorted(folder.glob("network-*.keras"), key=lambda p: int(p.stem.split("-")[1]))
-        model.networks_ = [keras.saving.load_model(path) for path in files]
+        model.networks_ = [keras.saving.load_model(path, safe_mode=True) for path in files]
         return model
 
     def _train(

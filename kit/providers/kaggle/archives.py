@@ -12,9 +12,8 @@ import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
-from kit.atomic import disk_errors
+from kit.atomic import disk_errors, token
 from kit.providers.unpacking import check_space
 
 
@@ -29,7 +28,7 @@ def archived(folder: Path, without: Collection[str] = ()) -> Iterator[list[Path]
     Raises:
         DiskFull: the archives do not fit.
     """
-    aside = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.upload")
+    aside = folder.with_name(f".{folder.name}.{token()}.upload")
     inside = [path for path in sorted(folder.iterdir()) if not path.is_symlink()]
     full = [path for path in inside if path.is_dir() and any(_files(path))]
     check_space(sum(file.stat().st_size for path in full for file in _files(path)), folder)
