@@ -42,8 +42,9 @@ def gc(
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
     seconds = 0.0 if older_than.strip() in ("0", "0s") else parse_duration(older_than)
-    found, kept = leftovers(competition, seconds), []
+    found = leftovers(competition, seconds)
     gone: list[Leftover] = []
+    kept: list[Leftover] = []
     for each in found:
         try:
             (gone if dry_run or remove(each) else kept).append(each)
