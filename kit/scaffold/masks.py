@@ -68,7 +68,7 @@ def infer_masks(
                 )
             )
         return None
-    if template not in (None, TEMPLATE):
+    if template and template != TEMPLATE:
         raise ConfigError(
             f"{found.path}: the column {found.column!r} holds masks as run-length codes, which are "
             f"no target for the template {template}.\n  Leave --template out: `kit new` then takes "
