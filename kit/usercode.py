@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from kit.errors import KitError, UnknownName, UserCodeError, nearest
+from kit.registry import refuse_standard_library
 
 HINT = "  This is your own code; KIT_DEBUG=1 shows the whole traceback."
 
@@ -147,8 +148,7 @@ class UserCode:
         return found
 
     def _installed(self, reference: str, name: str, attribute: str) -> Any:
-        if name.partition(".")[0] in sys.stdlib_module_names:  # no model, but `os:system` runs
-            raise UnknownName(f"{reference!r} is of Python's standard library; nothing in it fits")
+        refuse_standard_library(reference)
         try:
             return getattr(importlib.import_module(name), attribute)
         except (ImportError, AttributeError, ValueError):

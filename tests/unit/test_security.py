@@ -139,6 +139,15 @@ def test_the_standard_library_is_no_model(tmp_path: Path, name: str) -> None:
         UserCode(tmp_path).resolve(name)
 
 
+def test_a_provider_of_the_standard_library_is_refused(
+    without_data: Callable[..., Competition], run_kit: Any
+) -> None:
+    root = without_data("rmse", provider="subprocess:call").root
+    done = run_kit("data", "-C", root, "--set", "competition.slug=/bin/true")
+    assert done.code == 1
+    assert "standard library" in done.err
+
+
 @pytest.mark.parametrize("key", ["train", "test", "sample_submission"])
 @pytest.mark.parametrize("value", ["../x.csv", "/x.csv", "a/../../x.csv", "C:/x.csv", "..\\x.csv"])
 def test_data_files_lie_below_data_raw(
