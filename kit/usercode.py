@@ -41,7 +41,7 @@ class UserCode:
             UserCodeError: the module raised while it was loaded.
         """
         name, _, attribute = reference.partition(":")
-        if not all(part.isidentifier() for part in name.split(".")):
+        if name and not all(part.isidentifier() for part in name.split(".")):
             # a path would run code that is not of this folder
             raise UnknownName(
                 f"{reference!r} must be module:attribute, the module a .py file beside "

@@ -65,7 +65,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(registry: Registry) -> None
         registry.check("dumb")
 
 
-@pytest.mark.parametrize("reference", ["gone", "json:nothing_here", "no_such_module:x"])
+@pytest.mark.parametrize("reference", ["gone", "numpy:nothing_here", "no_such_module:x"])
 def test_what_cannot_be_imported_is_refused(registry: Registry, reference: str) -> None:
     with pytest.raises(UnknownName, match="cannot be imported"):
         registry.load(reference)

@@ -70,7 +70,7 @@ def test_an_unknown_attribute_is_refused_with_the_nearest(tmp_path: Path) -> Non
         code.resolve("model:bild")
 
 
-@pytest.mark.parametrize("reference", ["nowhere:x", ":x", "json:nothing", "model:"])
+@pytest.mark.parametrize("reference", ["nowhere:x", ":x", "numpy:nothing", "model:"])
 def test_what_is_nowhere_is_refused_with_the_files_there_are(
     tmp_path: Path, reference: str
 ) -> None:
