@@ -133,7 +133,9 @@ def test_code_from_outside_the_folder_is_not_run(tmp_path: Path, module: str) ->
     assert not (tmp_path / "boom").exists()
 
 
-@pytest.mark.parametrize("name", ["os:system", "subprocess:Popen", "builtins:exec", "os.path:join", "json:x"])
+@pytest.mark.parametrize(
+    "name", ["os:system", "subprocess:Popen", "builtins:exec", "os.path:join", "json:x"]
+)
 def test_the_standard_library_is_no_model(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnknownName, match="standard library"):
         UserCode(tmp_path).resolve(name)
