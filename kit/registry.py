@@ -8,6 +8,7 @@ and checking a name imports nothing; `load` imports one module. Standard library
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -54,7 +55,10 @@ class Registry:
             UnknownName: no table, folder or installed package knows the name.
         """
         if ":" in name:
-            return local(name) if local is not None else _import(name, self.kind)
+            if local is not None:
+                return local(name)
+            refuse_standard_library(name)
+            return _import(name, self.kind)
         if name in self.table:
             return _import(self.table[name], self.kind)
         return _import(self._plugin(name).reference, self.kind)
@@ -100,6 +104,12 @@ class Registry:
                 )
             found[point.name] = Entry(self.kind, point.name, point.value, source)
         return found
+
+
+def refuse_standard_library(reference: str) -> None:
+    """Raise `UnknownName` for what Python brings: no model is in it, but `os:system` would run."""
+    if reference.partition(":")[0].partition(".")[0] in sys.stdlib_module_names:
+        raise UnknownName(f"{reference!r} is of Python's standard library; nothing in it fits")
 
 
 def _import(reference: str, kind: str) -> Any:

@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
+_SHAPES: dict[str, type] = {
+    "best_iterations": list, "cut": list, "digests": dict, "metric": dict, "overrides": dict,
+    "packages": dict, "params": dict, "parents": list, "resumed": list, "score": dict,
+    "seconds": dict, "weights": dict,
+}  # fmt: skip
 _IGNORE = "*\n"  # runs never belong into version control
 
 
@@ -202,6 +207,12 @@ def _check_record(record: Mapping[str, Any]) -> None:
     """Raise `KeyError`, `TypeError` or `ValueError` unless a record can be listed and compared."""
     for key in ("hash", "kind", "model", "created"):
         record[key]
+    for key, kind in _SHAPES.items():
+        if record.get(key) is not None and not isinstance(record[key], kind):
+            raise TypeError(f"{key} must be a {kind.__name__}")
+    for key in ("cut", "resumed"):
+        if not all(type(fold) is int for fold in record.get(key) or ()):
+            raise TypeError(f"{key} must be numbers of folds")
     float(record["score"]["value"]), len(record["score"]["folds"])
     record["digests"]["folds"], record["metric"]["name"], record["metric"]["greater_is_better"]
 

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from kit.errors import KitError, UnknownName, UserCodeError, nearest
+from kit.registry import refuse_standard_library
 
 HINT = "  This is your own code; KIT_DEBUG=1 shows the whole traceback."
 
@@ -40,7 +41,7 @@ class UserCode:
             UserCodeError: the module raised while it was loaded.
         """
         name, _, attribute = reference.partition(":")
-        if not all(part.isidentifier() for part in name.split(".")):
+        if name and not all(part.isidentifier() for part in name.split(".")):
             # a path would run code that is not of this folder
             raise UnknownName(
                 f"{reference!r} must be module:attribute, the module a .py file beside "
@@ -147,8 +148,7 @@ class UserCode:
         return found
 
     def _installed(self, reference: str, name: str, attribute: str) -> Any:
-        if name.partition(".")[0] in sys.stdlib_module_names:  # no model, but `os:system` runs
-            raise UnknownName(f"{reference!r} is of Python's standard library; nothing in it fits")
+        refuse_standard_library(reference)
         try:
             return getattr(importlib.import_module(name), attribute)
         except (ImportError, AttributeError, ValueError):

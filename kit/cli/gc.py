@@ -42,10 +42,9 @@ def gc(
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
     seconds = 0.0 if older_than.strip() in ("0", "0s") else parse_duration(older_than)
-    found = leftovers(competition, seconds)
     gone: list[Leftover] = []
     kept: list[Leftover] = []
-    for each in found:
+    for each in leftovers(competition, seconds):
         try:
             (gone if dry_run or remove(each) else kept).append(each)
         except OSError as error:
@@ -59,6 +58,8 @@ def gc(
             ],
         }
     )
+    for each in kept:
+        out.remark(f"{each.path} stays: another process has it in work by now")
     if gone:
         root = competition.root
         names = [

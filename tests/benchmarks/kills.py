@@ -153,6 +153,8 @@ class Round:
             self.call("data", "-q")
         elif self.command == "submit":
             said = self.call(*COMMANDS["submit"], codes=(0, 1))
+            if "no answer came" in said:  # it may have arrived, so kit wants to be told
+                said = self.call(*COMMANDS["submit"], "--again")
             if "once" not in self.taken() or self.taken().count("once") != 1:
                 raise Lost(f"handed in {self.taken()}: {said[-500:]}")
         else:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import pytest
 
 from kit.errors import ConfigError, UnknownName
@@ -49,9 +50,8 @@ def test_a_name_is_loaded_from_its_reference(registry: Registry) -> None:
 
 
 def test_a_reference_needs_no_registration(registry: Registry) -> None:
-    import math
 
-    assert registry.load("math:sqrt") is math.sqrt
+    assert registry.load("numpy:sqrt") is numpy.sqrt
 
 
 def test_the_competition_folder_is_asked_for_references_first(registry: Registry) -> None:
@@ -65,7 +65,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(registry: Registry) -> None
         registry.check("dumb")
 
 
-@pytest.mark.parametrize("reference", ["gone", "json:nothing_here", "no_such_module:x"])
+@pytest.mark.parametrize("reference", ["gone", "numpy:nothing_here", "no_such_module:x"])
 def test_what_cannot_be_imported_is_refused(registry: Registry, reference: str) -> None:
     with pytest.raises(UnknownName, match="cannot be imported"):
         registry.load(reference)

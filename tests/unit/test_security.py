@@ -133,10 +133,21 @@ def test_code_from_outside_the_folder_is_not_run(tmp_path: Path, module: str) ->
     assert not (tmp_path / "boom").exists()
 
 
-@pytest.mark.parametrize("name", ["os:system", "subprocess:Popen", "builtins:exec", "os.path:join"])
+@pytest.mark.parametrize(
+    "name", ["os:system", "subprocess:Popen", "builtins:exec", "os.path:join", "json:x"]
+)
 def test_the_standard_library_is_no_model(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnknownName, match="standard library"):
         UserCode(tmp_path).resolve(name)
+
+
+def test_a_provider_of_the_standard_library_is_refused(
+    without_data: Callable[..., Competition], run_kit: Any
+) -> None:
+    root = without_data("rmse", provider="subprocess:call").root
+    done = run_kit("data", "-C", root, "--set", "competition.slug=/bin/true")
+    assert done.code == 1
+    assert "standard library" in done.err
 
 
 @pytest.mark.parametrize("key", ["train", "test", "sample_submission"])

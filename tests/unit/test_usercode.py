@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 
 from kit.errors import ConfigError, UnknownName, UserCodeError
@@ -27,9 +28,8 @@ def test_the_folder_wins_over_installed_packages(tmp_path: Path) -> None:
 
 
 def test_an_installed_package_is_found_without_a_file(tmp_path: Path) -> None:
-    import math
 
-    assert write(tmp_path).resolve("math:sqrt") is math.sqrt
+    assert write(tmp_path).resolve("numpy:sqrt") is numpy.sqrt
 
 
 def test_files_may_import_one_another(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_an_unknown_attribute_is_refused_with_the_nearest(tmp_path: Path) -> Non
         code.resolve("model:bild")
 
 
-@pytest.mark.parametrize("reference", ["nowhere:x", ":x", "json:nothing", "model:"])
+@pytest.mark.parametrize("reference", ["nowhere:x", ":x", "numpy:nothing", "model:"])
 def test_what_is_nowhere_is_refused_with_the_files_there_are(
     tmp_path: Path, reference: str
 ) -> None:
