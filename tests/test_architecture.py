@@ -18,7 +18,7 @@ import kit
 PACKAGE = Path(kit.__file__).parent
 MAX_MODULE, MAX_FUNCTION = 400, 60
 HEAVY = ("numpy", "pandas", "pyarrow", "scipy", "sklearn", "lightgbm", "tensorflow", "keras")
-HEAVY += ("kaggle", "rich", "joblib", "psutil", "optuna", "matplotlib", "tomlkit")
+HEAVY += ("kaggle", "rich", "joblib", "psutil", "optuna", "matplotlib", "tomlkit", "distributed")
 
 # Lowest first. A module imports its own layer and those below; the longest matching name counts.
 LAYERS = (

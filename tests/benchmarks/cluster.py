@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 MODEL = """
 import time
@@ -44,6 +45,7 @@ cv = {{ n_splits = {folds} }}
 models = {{ sleeps = {{ use = "model:build", recipe = "linear" }} }}
 execution = {{ on = "{address}" }}
 """
+_IDLE = 4.0  # seconds that say what client and scheduler take without any task
 UPLINK = 125e6  # bytes per second: 1 Gbit/s
 
 
@@ -104,11 +106,14 @@ def measure(root: Path, workers: int, folds: int) -> dict[str, float]:
         crew.wait(1.0)
     reading = time.perf_counter() - reading
     scheduler = psutil.Process(up.pid)
-    began, used = time.perf_counter(), time.process_time()
-    theirs = sum(scheduler.cpu_times()[:2])
+    rest = _cpu(scheduler)
+    time.sleep(_IDLE)
+    idle = [(after - before) / _IDLE for before, after in zip(rest, _cpu(scheduler), strict=True)]
+    began, before = time.perf_counter(), _cpu(scheduler)
     own = [sum(result.seconds.values()) for result in session.executor.run(tasks)]
-    wall, used = time.perf_counter() - began, time.process_time() - used
-    theirs = sum(scheduler.cpu_times()[:2]) - theirs
+    wall = time.perf_counter() - began
+    busy = [after - then for then, after in zip(before, _cpu(scheduler), strict=True)]
+    used, theirs = (max(0.0, all_ - wall * rate) for all_, rate in zip(busy, idle, strict=True))
     size = sum(path.stat().st_size for _, path in files_of(competition)[0].values())
     sent = max(crew.sent.values())
     crew.close()
@@ -127,6 +132,11 @@ def measure(root: Path, workers: int, folds: int) -> dict[str, float]:
         "bytes sent per worker": sent,
         "bytes of data": size,
     }
+
+
+def _cpu(scheduler: Any) -> tuple[float, float]:
+    """Seconds of processor time so far: of this process, and of the scheduler's."""
+    return time.process_time(), sum(scheduler.cpu_times()[:2])
 
 
 def simulate(
