@@ -65,7 +65,7 @@ TINY = {  # where it does not matter what is learned
 }
 PARAMS = {name: {"params": params} for name, params in SMALL.items()}
 NETWORKS, OPTIONAL = ("mlp", "realmlp", "tabm", "text"), ("xgboost",)
-ELSEWHERE = (  # they need images or series: test_images, test_series
+ELSEWHERE = (  # they need images or series: see test_images and test_series
     "cnn", "resnet", "finetune", "naive", "seasonal_naive", "lightgbm_change", "sequence",
 )  # fmt: skip
 
