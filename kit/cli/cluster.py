@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+from kit.cli.options import Directory, Json, Quiet, Set, Verbose, competition_or_none
 
 if TYPE_CHECKING:
     from kit.cli.output import Cell
@@ -53,6 +53,7 @@ def up(
     from kit.execution.link import started
 
     out = Output(json=json, quiet=quiet)
+    competition_or_none(directory, set_, out.remark)  # a wrong key is an error here as everywhere
     each = threads or max(1, (os.cpu_count() or 1) // workers)
     with started(workers, each, host, port) as address, suppress(KeyboardInterrupt):
         out.document({"address": address, "workers": workers, "threads": each})
@@ -80,6 +81,7 @@ def status(
     from kit.execution.link import connect, workers_of
 
     out = Output(json=json, quiet=quiet)
+    competition_or_none(directory, set_, out.remark)
     client = connect(address)
     try:
         found = workers_of(client)
