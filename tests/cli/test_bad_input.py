@@ -107,7 +107,7 @@ def nothing_written(competition: Competition) -> None:
         (f"{PARAMS}.feature_fraction=1.5", ["must be more than 0 and at most 1", "1.5"]),
         ("models.lightgbm.use=lihgtgbm", ["unknown model 'lihgtgbm'", "Did you mean 'lightgbm'?"]),
         ("models.lightgbm.use=model:build", ["'model:build' is neither in", "no .py file"]),
-        ("models.lightgbm.use=:build", ["':build' must be module:attribute"]),
+        ("models.lightgbm.use=:build", ["':build' is neither in"]),
         ("execution.executor=cloud", ["'cloud' is not known", "processes"]),
         ("files.train=trian.csv", ["trian.csv does not exist", "kit data"]),
         ("provider.name=locl", ["provider.name: unknown provider 'locl'", "mean 'local'?"]),
