@@ -43,6 +43,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         "leaderboard": ("leaderboard", "-C", root),
         "plugins": ("plugins", "-C", root),
         "doctor": ("doctor", "-C", root),
+        "gc": ("gc", "--dry-run", "-C", root),
         "portfolio": ("portfolio", "-C", root),
         "auto": ("auto", "linear", "extra_trees", "--budget", "10h", *SMALL, "-C", root),
         "fit": ("fit", "extra_trees", "--seeds", "2", "-C", root),

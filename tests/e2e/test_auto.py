@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -64,12 +65,15 @@ def test_models_that_fail_die_or_never_end_are_left_out_with_the_reason(
     competition: Competition, launch: Any
 ) -> None:
     models = ("lightgbm", "model:broken", "model:dying", "linear", "model:stubborn")
-    started = launch(competition, "auto", *models, "--budget", "60s", "--json")
+    started = launch(competition, "auto", *models, "--budget", "90s", "--json")
     assert started.wait() == 0, started.err
     told = json.loads(started.out)
     reasons = {each["model"]: each["reason"] for each in told["left_out"]}
     assert set(reasons) == BAD
-    assert reasons["model:stubborn"] == "its time was over"
+    # on a busy machine there may be no time to begin it
+    assert re.fullmatch(
+        r"its time was over|needs \d+ s or more, \d+ s are left", reasons["model:stubborn"]
+    )
     assert "no luck today" in reasons["model:broken"]
     assert "died" in reasons["model:dying"]
     assert {"lightgbm", "linear"} <= {run["model"] for run in told["runs"]}
@@ -113,7 +117,8 @@ def test_with_time_left_random_configurations_follow_and_the_budget_holds(
     assert names[0] in ("lightgbm", "lightgbm-shallow")
     assert {"lightgbm-r1", "catboost-r1"} <= set(names)
     assert "then, while there is time: random configurations" in started.err
-    assert all("-r" not in each["model"] for each in told["left_out"])
+    drawn = [each["reason"] for each in told["left_out"] if "-r" in each["model"]]
+    assert all(reason == "its time was over" for reason in drawn)  # those not begun are not listed
     assert validate(Path(told["submission"]), made) == []
 
 

@@ -26,7 +26,8 @@ LOADS = {
                     "models/adapter.py", "refit/saved.py"},  # saved.py: own runs only
     "pickle.Unpickler": {"images/torch_weights.py"},  # an allow-list of names
     "load_model": {"images/backbones.py", "models/neural/mlp.py",
-                   "models/neural/image_network.py", "models/catboost.py"},
+                   "models/neural/image_network.py", "models/neural/unet.py",
+                   "models/catboost.py"},
     "np.load": {"images/embeddings.py", "images/store.py", "export/proof.py",
                 "export/exportable.py", "models/neural/folds.py", "pretrained/store.py",
                 "refit/saved.py"},

@@ -114,7 +114,9 @@ class UNet(BaseEstimator):
         params = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**{**params, "filters": tuple(params["filters"])})
         keras = model._start()
-        model.network_ = keras.saving.load_model(folder / "network.keras", compile=False)
+        model.network_ = keras.saving.load_model(
+            folder / "network.keras", compile=False, safe_mode=True
+        )
         return model
 
     def _network(self, keras: Any, shape: tuple[int, ...]) -> Any:
