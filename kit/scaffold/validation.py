@@ -102,7 +102,9 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
     if choice.splitter == "time_blocks" and choice.split.block:
         why = "typical length of the test blocks: folds bridge the same gaps"
         inference.add("cv.block", choice.split.block, why)
-    short = list(short_list(rows.kinds.values()))
+    # a name or title beside a table does not make it a matter of texts
+    kinds = rows.kinds.values() if inference.template == "text" else ()
+    short = list(short_list(kinds))
     if choice.splitter in ("time_windows", "group_time") and choice.horizon:
         why = "length of the test period: folds look as far ahead"
         inference.add("cv.horizon", choice.horizon, why)
