@@ -163,7 +163,8 @@ def align(runs: Sequence[Run], context: FoldContext) -> Stack:
     oof = [_values(run.oof(), ids, names, f"{run.id}/oof.parquet") for run in runs]
     test = [_values(run.test(), data.test_ids, names, f"{run.id}/test.parquet") for run in runs]
     sealed = None
-    if len(rows := folds.sealed):
+    rows = folds.sealed
+    if len(rows) and all(run.record.get("holdout") for run in runs):  # imports have no such rows
         held = [(run.holdout(), f"{run.id}/holdout.parquet") for run in runs]
         sealed = np.stack([_values(frame, data.ids[rows], names, file) for frame, file in held])
     return Stack(
@@ -318,7 +319,7 @@ def _publish(
     names = prediction_columns(context.dataset.outputs)
     score = {**score_record(blended.nested, context.metric), "plain": blended.plain}
     used, chosen = blended.weights != 0, blended.chosen
-    decision, rows, y = blended.nested.decision, context.folds.sealed, context.dataset.y
+    decision, rows, y = blended.nested.decision, context.folds.sealed, context.dataset.truth
     held: dict[str, Any] = {}
     if blended.sealed is not None:
         held["holdout"] = holdout_record(context.metric, decision, y[rows], blended.sealed)

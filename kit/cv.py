@@ -27,7 +27,7 @@ from kit.execution.task import FoldTask, result_path
 from kit.folds import Folds
 from kit.metrics.transforms import transform_pair
 from kit.plan import Plan, make_plan
-from kit.runs import Run, ignore, list_runs, prediction_columns, publish
+from kit.runs import ALL_FOLDS, LAST_FOLD, Run, ignore, list_runs, prediction_columns, publish
 from kit.scoring import holdout_record, score_record
 from kit.session import Event, Session, code_files, run_facts
 
@@ -228,6 +228,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "given": {key: _plain(value) for key, value in plan.spec.params.items()},
         "overrides": session.competition.overrides_of(plan.model),
         "early_stopping": plan.early_stopping,
+        "new_rows": LAST_FOLD if folds.forward else ALL_FOLDS,
         "best_iterations": [result.best_iteration for result in results],
         "parents": [],
         "weights": None,

@@ -7,7 +7,7 @@ runs/
     curves.json    loss per iteration, by fold
     config.json    the whole configuration as it was, overrides applied
     oof.parquet    id | fold | pred   or   pred_<class>, pred_<target>
-    test.parquet   id | pred ...      mean over the folds
+    test.parquet   id | pred ...      mean over the folds; folds in time order: of the last
     holdout.parquet  the same for the sealed rows, with cv.holdout only
     code/          kit.toml, features.py, ... as they ran
     models/fold-0/ native formats, with --keep-models only
@@ -42,6 +42,9 @@ _SHAPES: dict[str, type] = {
     "seconds": dict, "weights": dict,
 }  # fmt: skip
 _IGNORE = "*\n"  # runs never belong into version control
+
+ALL_FOLDS, LAST_FOLD = "mean of the folds", "last fold"
+"""Whose models predict rows that were not validated: the value of "new_rows" in a record."""
 
 
 @dataclass(frozen=True)

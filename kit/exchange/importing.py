@@ -300,7 +300,7 @@ def _publish(
 ) -> Run:
     data, used = context.dataset, context.folds.fold >= 0
     fold, facts = context.folds.fold[used], exchanged.facts
-    fitted = fit_decision(context.metric, data.task, data.y[used], oof, fold)
+    fitted = fit_decision(context.metric, data.task, data.truth[used], oof, fold)
     record = {
         "hash": digest,
         "kind": "import",

@@ -214,9 +214,8 @@ def _write_code(competition: Competition, modules: tuple[str, ...], folder: Path
 
 def _write_models(source: Exportable, folder: Path) -> None:
     for run, models in source.folders.items():
-        for kind in ("fold-*", "seed-*"):
-            for fitted in sorted(models.glob(kind)):
-                shutil.copytree(fitted, folder / run / fitted.name, copy_function=_linked)
+        for fitted in models:
+            shutil.copytree(fitted, folder / run / fitted.name, copy_function=_linked)
     for run, values in source.references.items():
         np.save(folder / f"{run}.npy", values)
     write_json(folder / PLAN, json.loads(json.dumps(source.plan, default=list)))

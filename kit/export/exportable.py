@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,14 @@ from kit.errors import MissingDependency, RunError
 from kit.export.scan import reaches_out
 from kit.refit.members import Mixed, Single, refuse_changed, resolve, singles
 from kit.refit.rows import NewRows, RowFormat
-from kit.refit.saved import fitted_folders, plan_of, read_plan, refuse_foreign, transform_of
+from kit.refit.saved import (
+    fitted_folders,
+    new_row_folders,
+    plan_of,
+    read_plan,
+    refuse_foreign,
+    transform_of,
+)
 from kit.registry import MODELS
 from kit.runs import Run, prediction_columns
 from kit.usercode import UserCode
@@ -35,7 +43,7 @@ class Exportable:
     Attributes:
         run: the run.
         plan: how its models predict (see `kit.refit.saved.plan_of`).
-        folders: folder of the fitted models of each validated run in the plan, by its id.
+        folders: folders of the fitted models of each validated run in the plan, by its id.
         references: of blends of ranks: test predictions of their parts, ``(m, r, k)``, by id.
         rows: how rows are read.
         transform: scale on which the models are averaged.
@@ -45,7 +53,7 @@ class Exportable:
 
     run: Run
     plan: Mapping[str, Any]
-    folders: Mapping[str, Path]
+    folders: Mapping[str, list[Path]]
     references: Mapping[str, NDArray[np.float64]]
     rows: RowFormat
     transform: str
@@ -54,8 +62,8 @@ class Exportable:
 
     def size(self) -> int:
         """Bytes of the models."""
-        files = (p for folder in self.folders.values() for p in folder.rglob("*") if p.is_file())
-        return sum(path.stat().st_size for path in files)
+        folders = chain.from_iterable(self.folders.values())
+        return sum(p.stat().st_size for folder in folders for p in folder.rglob("*") if p.is_file())
 
 
 def exportable(competition: Competition, run: Run) -> Exportable:
@@ -74,8 +82,8 @@ def exportable(competition: Competition, run: Run) -> Exportable:
     if run.kind == "fit":
         refuse_foreign(run, competition)
         plan = read_plan(run.path / "models")
-        folders = {str(leaf["run"]): run.path / "models" / leaf["run"] for leaf in _leaves(plan)}
-        _refuse_unfitted(run, [name for name, folder in folders.items() if not _fitted(folder)])
+        names = [str(leaf["run"]) for leaf in _leaves(plan)]
+        folders = {name: fitted_folders(run.path / "models" / name) for name in names}
         references = {
             path.stem: np.load(path, allow_pickle=False)
             for path in (run.path / "models").glob("*.npy")
@@ -88,9 +96,9 @@ def exportable(competition: Competition, run: Run) -> Exportable:
             refuse_foreign(single.run, competition)
             if single.spec.pseudo_labels:
                 _refuse_transductive(single.run)
-        folders = {one.id: one.path / "models" for one in behind}
-        _refuse_unfitted(run, [name for name, folder in folders.items() if not _fitted(folder)])
+        folders = {one.id: new_row_folders(one) for one in behind}
         plan, references = plan_of(member), dict(_references(member))
+    _refuse_unfitted(run, [name for name, found in folders.items() if not found])
     uses = [str(leaf["use"]) for leaf in _leaves(plan)]
     notes = [n for one in behind for n in refuse_changed(one, competition, reader.digests, uses)]
     _refuse_models(run, uses)
@@ -115,10 +123,6 @@ def _leaves(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _leaves(part)
     if "use" in plan:
         yield plan
-
-
-def _fitted(folder: Path) -> bool:
-    return bool(fitted_folders(folder))
 
 
 def _references(member: Single | Mixed) -> Iterator[tuple[str, NDArray[np.float64]]]:

@@ -153,7 +153,7 @@ def _blended(session: Session, runs: Sequence[Run]) -> Array:
 def _draw(session: Session, pred: Array) -> _Draw:
     data, metric, folds = session.context.dataset, session.context.metric, session.context.folds
     used = folds.fold >= 0
-    y, fold = data.y[used], folds.fold[used]
+    y, fold = data.truth[used], folds.fold[used]
     groups = None if data.groups is None or folds.forward else pd.factorize(data.groups[used])[0]
     fitted = fit_decision(metric, data.task, y, pred, fold)
     score = float(score_record(fitted, metric)["value"])

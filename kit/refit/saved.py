@@ -24,7 +24,7 @@ from kit.metrics.transforms import transform_pair
 from kit.models.base import Model
 from kit.refit.members import Mixed, Single, spec_of
 from kit.refit.mixing import Mixing
-from kit.runs import Run
+from kit.runs import LAST_FOLD, Run
 from kit.settings import ModelSpec
 from kit.usercode import UserCode
 
@@ -164,7 +164,7 @@ def _from_runs(
         return Mixture(parts, member.mixing, reference)
     run = member.run
     refuse_foreign(run, competition)
-    folders = fitted_folders(run.path / "models")
+    folders = new_row_folders(run)
     if not folders:
         raise RunError(
             f"{run.id} kept no models.\n"
@@ -249,6 +249,14 @@ def _values(run: Run) -> Array:
 def fitted_folders(folder: Path) -> list[Path]:
     """Folders of single fitted models: one per fold, or one per seed."""
     return sorted(path for kind in ("fold-*", "seed-*") for path in folder.glob(kind))
+
+
+def new_row_folders(run: Run) -> list[Path]:
+    """Folders of the fold models whose mean predicts new rows, as it predicted the test rows."""
+    folders = fitted_folders(run.path / "models")
+    if run.record.get("new_rows") != LAST_FOLD or not folders:
+        return folders
+    return [max(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))]
 
 
 def read_plan(folder: Path) -> dict[str, Any]:

@@ -185,5 +185,5 @@ def _value(session: Session, results: Sequence[FoldResult]) -> float:
     oof: Any = np.full((len(data.ids), len(data.outputs)), np.nan)
     for result in results:
         oof[result.rows] = result.oof
-    fitted = fit_decision(metric, data.task, data.y, oof, folds.fold)
+    fitted = fit_decision(metric, data.task, data.truth, oof, folds.fold)
     return float(score_record(fitted, metric)["value"])

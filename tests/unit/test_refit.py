@@ -411,3 +411,20 @@ def test_rows_are_read_with_the_levels_and_dates_of_the_models(toy: Make) -> Non
         expected = session.context.dataset.X_test
     pd.testing.assert_frame_equal(X, expected)
     assert ids[0] == "r90"
+
+
+@pytest.mark.parametrize("splitter", ["kfold", "time_series"])
+def test_kept_models_predict_new_rows_as_they_did_test(
+    make_competition: Make, mixed: Mixed, tmp_path: Path, splitter: str
+) -> None:
+    """By the mean of all folds' models; where folds go forward, by that of the last."""
+    competition = make_competition(
+        *mixed,
+        columns={"kinds": {"c": "category", "d": "datetime"}, "time": "d"},
+        cv={"splitter": splitter, "n_splits": 3},
+        models=MODELS,
+    )
+    (run,) = validated(competition, "lightgbm", keep=True)
+    file, out = competition.raw / "test.csv", tmp_path / "o.csv"
+    predict_file(competition, run, file, out, proba=True)
+    assert pd.read_csv(out).iloc[:, 1].to_numpy() == pytest.approx(predicted(run), abs=1e-9)

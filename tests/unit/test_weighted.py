@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import root_mean_squared_error
 
 from kit.blend import blend
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.dataset import Dataset
 from kit.errors import ConfigError, DataError
+from kit.exchange import export_run, import_file
 from kit.metrics.base import UndefinedMetric, load_metric
 from kit.metrics.weighted import _FUNCTIONS, weighted
+from kit.permutation import prove
+from kit.plan import make_plan
 from kit.session import open_session
+from kit.tune.rescoring import _value
 
 Make = Callable[..., Competition]
 METRIC_PY = """
@@ -35,7 +42,9 @@ plain.greater_is_better = False
 """
 
 
-def competition(make: Make, metric: str = "rmse", weight: Any = None, name: str = "w") -> Any:
+def competition(
+    make: Make, metric: str = "rmse", weight: Any = None, name: str = "w", **cv: Any
+) -> Any:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"id": np.arange(150), "a": rng.normal(size=150)})
     frame["y"] = frame["a"] + rng.normal(size=150)
@@ -44,10 +53,11 @@ def competition(make: Make, metric: str = "rmse", weight: Any = None, name: str 
         train,
         frame[120:].drop(columns="y"),
         name=name,
+        competition={"slug": "w"},
         columns={"weight": "w", "kinds": {}},
         task={"type": "regression", "metric": metric, "classes": []},
         submission={"wants": "value"},
-        cv={"splitter": "kfold", "models": ["linear", "extra_trees"]},
+        cv={"splitter": "kfold", "models": ["linear", "extra_trees"], **cv},
         code={"metric.py": METRIC_PY},
     )
 
@@ -128,3 +138,29 @@ def test_rows_without_any_weight_have_no_score() -> None:
     metric = weighted(load_metric("mae", "regression"), "w", "regression")
     with pytest.raises(UndefinedMetric, match="weights are 0"):
         metric.score(np.zeros((3, 2)), np.ones((3, 1)))
+
+
+def test_weights_count_wherever_a_run_is_scored(make_competition: Make, tmp_path: Path) -> None:
+    """Sealed rows, other seeds' folds, blends, an import, permuted labels."""
+    made = competition(make_competition, holdout=0.2)
+    data = Dataset.read(made)
+    assert data.weight is not None
+    linear, trees = validated(made, "linear", "extra_trees")
+    with open_session(made) as session:
+        plan = replace(make_plan(session, "linear"), partial=tmp_path / "again")
+        results = list(session.executor.run(plan.tasks(range(plan.n_folds))))
+        assert _value(session, results) == pytest.approx(linear.score)
+    for run in (linear, blend(made, [linear.id, trees.id])):
+        held = run.holdout().set_index("id")["pred"]
+        rows = pd.Index(data.ids).get_indexer(held.index)
+        expected = root_mean_squared_error(data.y[rows], held, sample_weight=data.weight[rows])
+        assert run.record["holdout"]["score"] == pytest.approx(expected)
+    (score,) = prove(made, ["linear"]).scores
+    assert not score.beyond
+    export_run(linear, tmp_path / "linear.parquet")
+    other = competition(make_competition, holdout=0.2, name="other")
+    imported, _ = import_file(other, tmp_path / "linear.parquet")
+    assert imported.score == pytest.approx(linear.score)
+    (theirs,) = validated(other, "extra_trees")
+    mixed = blend(other, [imported.id, theirs.id])
+    assert "holdout" not in mixed.record  # what was imported knows no sealed rows
