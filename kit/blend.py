@@ -315,50 +315,29 @@ def _publish(
     method: str,
     digest: str,
 ) -> Run:
-    parents = [run.id for run in stack.runs]
-    names = prediction_columns(context.dataset.outputs)
-    score = {**score_record(blended.nested, context.metric), "plain": blended.plain}
-    used, chosen = blended.weights != 0, blended.chosen
-    decision, rows, y = blended.nested.decision, context.folds.sealed, context.dataset.truth
-    held: dict[str, Any] = {}
-    if blended.sealed is not None:
-        held["holdout"] = holdout_record(context.metric, decision, y[rows], blended.sealed)
-    cost = {
-        run.id: seconds_per_1000(run.record, len(stack.ids), len(stack.test_ids))
-        for run in stack.runs
-    }
+    data, rows = context.dataset, context.folds.sealed
     record = {
         "hash": digest,
         "kind": "blend",
         "model": "blend",
         **run_facts(competition, context),
-        "score": score,
-        **held,
-        "decision": decision.to_json(),
+        **_scores(context, stack, blended),
         "params": {"method": method},
         "overrides": competition.overrides,
-        "early_stopping": _worst([str(run.record["early_stopping"]) for run in stack.runs]),
-        "parents": parents,
-        "weights": dict(zip(parents, blended.weights.round(6).tolist(), strict=True)),
-        "blend": {
-            "chosen": chosen.method,
-            "compared": chosen.compared,
-            "complete": chosen.complete,
-            "correlation": correlations(parents, stack.oof, used),
-            "seconds_per_1000_rows": cost,
-        },
         "seconds": {},
     }
+    names = prediction_columns(data.outputs)
     oof = pd.DataFrame({"id": pd.Series(stack.ids, dtype="str"), "fold": stack.fold})
     test = pd.DataFrame({"id": pd.Series(stack.test_ids, dtype="str")})
     parts = {"oof": (oof, blended.oof), "test": (test, blended.test)}
     if blended.sealed is not None:
-        ids = pd.Series(context.dataset.ids[rows], dtype="str")
+        ids = pd.Series(data.ids[rows], dtype="str")
         parts["holdout"] = (pd.DataFrame({"id": ids}), blended.sealed)
     with tempfile.TemporaryDirectory() as folder:
         models = Path(folder) / "models"
         models.mkdir()
-        (models / FILE).write_text(json.dumps(to_json(chosen.combination)), encoding="utf-8")
+        combination = json.dumps(to_json(blended.chosen.combination))
+        (models / FILE).write_text(combination, encoding="utf-8")
         return publish(
             competition.runs,
             record,
@@ -370,6 +349,35 @@ def _publish(
             code=code_files(competition),
             models=models,
         )
+
+
+def _scores(context: FoldContext, stack: Stack, blended: Blend) -> dict[str, Any]:
+    """What a blend scored, and what it is made of."""
+    metric, rows = context.metric, context.folds.sealed
+    decision, chosen = blended.nested.decision, blended.chosen
+    parents = [run.id for run in stack.runs]
+    held: dict[str, Any] = {}
+    if blended.sealed is not None:
+        truth = context.dataset.truth[rows]
+        held["holdout"] = holdout_record(metric, decision, truth, blended.sealed)
+    return {
+        "score": {**score_record(blended.nested, metric), "plain": blended.plain},
+        **held,
+        "decision": decision.to_json(),
+        "early_stopping": _worst([str(run.record["early_stopping"]) for run in stack.runs]),
+        "parents": parents,
+        "weights": dict(zip(parents, blended.weights.round(6).tolist(), strict=True)),
+        "blend": {
+            "chosen": chosen.method,
+            "compared": chosen.compared,
+            "complete": chosen.complete,
+            "correlation": correlations(parents, stack.oof, blended.weights != 0),
+            "seconds_per_1000_rows": {
+                run.id: seconds_per_1000(run.record, len(stack.ids), len(stack.test_ids))
+                for run in stack.runs
+            },
+        },
+    }
 
 
 def _worst(ways: Sequence[str]) -> str:

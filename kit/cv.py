@@ -209,7 +209,6 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         holdout = {"holdout": holdout_record(metric, fitted.decision, data.truth[rows], sealed)}
     cut = sorted(result.fold for result in results if result.cut)
     record = {
-        # where time ran out other predictions came out than the plan alone decides
         "hash": _hash_of_cut(plan.hash, test) if cut else plan.hash,
         "plan": plan.hash,
         "cut": cut,
@@ -252,7 +251,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
 
 
 def _hash_of_cut(plan: str, test: NDArray[np.float64]) -> str:
-    """The hash of a run that the clock cut short: of its plan and of what it predicts."""
+    """Of a run that the clock cut short: its plan alone does not decide what it predicts."""
     return hashlib.sha256(plan.encode() + test.tobytes()).hexdigest()[:32]
 
 

@@ -15,33 +15,36 @@ if TYPE_CHECKING:
     from kit.permutation import Proof
 
 
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL",
+        help="With --null-labels: which models. Default: as kit cv.",
+    ),
+]
+Deep = Annotated[
+    bool,
+    typer.Option(
+        "--deep", help="Also what takes longer: drift, near-duplicates, hidden leaks, noise."
+    ),
+]
+NullLabels = Annotated[
+    bool,
+    typer.Option("--null-labels", help="Also train on permuted labels: the score must be chance."),
+]
+CheckBudget = Annotated[
+    str,
+    typer.Option(metavar="TIME", help="For --deep and for --null-labels each: 90s, 10m."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings, too (for CI).")]
+
+
 def check(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="With --null-labels: which models. Default: as kit cv.",
-        ),
-    ] = None,
-    deep: Annotated[
-        bool,
-        typer.Option(
-            "--deep", help="Also what takes longer: drift, near-duplicates, hidden leaks, noise."
-        ),
-    ] = False,
-    null_labels: Annotated[
-        bool,
-        typer.Option(
-            "--null-labels", help="Also train on permuted labels: the score must be chance."
-        ),
-    ] = False,
-    budget: Annotated[
-        str,
-        typer.Option(metavar="TIME", help="For --deep and for --null-labels each: 90s, 10m."),
-    ] = "2m",
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 on warnings, too (for CI).")
-    ] = False,
+    models: Models = None,
+    deep: Deep = False,
+    null_labels: NullLabels = False,
+    budget: CheckBudget = "2m",
+    strict: Strict = False,
     directory: Directory = None,
     set_: Set = None,
     json: Json = False,

@@ -9,6 +9,9 @@ import typer
 from kit.cli.options import Directory, Json, Quiet, Set, Verbose
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kit.cli.output import Cell, Output
     from kit.housekeeping import Leftover
 
 
@@ -34,7 +37,7 @@ def gc(
 
     Never a run, a receipt, or what another process has in work.
     """
-    from kit.cli.output import Output, size
+    from kit.cli.output import Output
     from kit.competition import Competition
     from kit.duration import parse_duration
     from kit.housekeeping import leftovers, remove
@@ -60,16 +63,18 @@ def gc(
     )
     for each in kept:
         out.remark(f"{each.path} stays: another process has it in work by now")
-    if gone:
-        root = competition.root
-        names = [
-            each.path.relative_to(root if each.path.is_relative_to(root) else root.parent)
-            for each in gone
-        ]
-        out.table(
-            ["", "what", "size"],
-            [[str(n), each.what, size(each.bytes)] for n, each in zip(names, gone, strict=True)],
-        )
-    done = "would go" if dry_run else "removed"
-    total = size(sum(each.bytes for each in gone))
-    out.say(f"{len(gone)} {done}, {total}." if gone else "There is nothing to remove.")
+    _show(out, gone, competition.root, "would go" if dry_run else "removed")
+
+
+def _show(out: Output, gone: list[Leftover], root: Path, done: str) -> None:
+    from kit.cli.output import size
+
+    if not gone:
+        out.say("There is nothing to remove.")
+        return
+    rows: list[list[Cell]] = []
+    for each in gone:
+        name = each.path.relative_to(root if each.path.is_relative_to(root) else root.parent)
+        rows.append([str(name), each.what, size(each.bytes)])
+    out.table(["", "what", "size"], rows)
+    out.say(f"{len(gone)} {done}, {size(sum(each.bytes for each in gone))}.")

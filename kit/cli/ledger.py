@@ -51,6 +51,7 @@ def ledger(
     from kit.competition import Competition
     from kit.errors import ConfigError
     from kit.ledger import ledger as read_ledger
+    from kit.ledger.forecast import forecast
     from kit.providers.base import load_provider
     from kit.runs import find_run
 
@@ -67,8 +68,6 @@ def ledger(
         for problem in book.problems:
             out.remark(f"kit: {problem}")
         if candidate is not None:
-            from kit.ledger.forecast import forecast
-
             limits = _limits(provider, out) if server["asked"] else None
             told = forecast(candidate, competition, book, limits)
             document["forecast"] = asdict(told)

@@ -109,8 +109,7 @@ def new(
     root = _place(_slug(competition), directory)
     if exist_ok and any((root / name).is_file() for name in (CONFIG_NAME, "settings.toml")):
         out.document({"root": str(root), "created": False})
-        out.say(f"{_short(root)} is already there; nothing was changed.")
-        return
+        return out.say(f"{_short(root)} is already there; nothing was changed.")
     flags: dict[str, Any] = {
         "train": train,
         "test": test,
@@ -125,7 +124,7 @@ def new(
         "splitter": splitter,
         "folds": folds,
     }
-    sealed = [] if holdout is None else [f"cv.holdout={holdout}"]
+    sealed = [f"cv.holdout={holdout}"] if holdout is not None else []
     overrides = _overrides([*(set_ or []), *sealed])
     spec = _provider(source, solution)
     provider = load_provider(root.name, spec, root)

@@ -142,7 +142,7 @@ def show(
     verbose: Verbose = False,
 ) -> None:
     """Show everything a run recorded, and how its models learned."""
-    from kit.cli.output import Output, score_format, spread_format
+    from kit.cli.output import Output
     from kit.competition import Competition
     from kit.curves import step_of, verdict
     from kit.runs import find_run
@@ -155,8 +155,25 @@ def show(
         learned = None if told is None else asdict(told)
         out.document({**run.record, "config": run.config, "learning": learned})
         return
-    record, score = run.record, run.record["score"]
+    record = run.record
     out.say(run.id)
+    out.table(["", ""], _facts(run))
+    if record.get("weights"):
+        out.say()
+        out.table(["weight", "run"], [[w, parent] for parent, w in record["weights"].items()])
+    if record.get("params"):
+        out.say()
+        out.table(["parameter", "value"], [[k, _plain(v)] for k, v in record["params"].items()])
+    if told is not None:
+        _say_learning(run, told, out)
+    out.say(f"\n{run.path}")
+
+
+def _facts(run: Run) -> list[list[Cell]]:
+    """What a run is and what it scored, a line each."""
+    from kit.cli.output import score_format, spread_format
+
+    record, score = run.record, run.record["score"]
     facts: list[list[Cell]] = [
         ["model", f"{run.model} ({run.kind})"],
         *([["scores of", record["score_of"]]] if run.kind == "fit" else []),
@@ -177,16 +194,7 @@ def show(
         gain = "" if default == score["oof"] else f", {score_format(default)} without"
         facts.append(["decision", f"{decision['kind']} {values}{gain}"])
     facts += [[key, _plain(record[key])] for key in _SHOWN_KEYS if _says(record.get(key))]
-    out.table(["", ""], facts)
-    if record.get("weights"):
-        out.say()
-        out.table(["weight", "run"], [[w, parent] for parent, w in record["weights"].items()])
-    if record.get("params"):
-        out.say()
-        out.table(["parameter", "value"], [[k, _plain(v)] for k, v in record["params"].items()])
-    if told is not None:
-        _say_learning(run, told, out)
-    out.say(f"\n{run.path}")
+    return facts
 
 
 def _write_curves(run: Run, png: Path | None, tensorboard: Path | None, out: Output) -> None:

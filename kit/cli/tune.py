@@ -12,65 +12,76 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kit.cli.output import Cell, Output
+    from kit.competition import Competition
     from kit.spaces import Axis
     from kit.tune.loop import Outcome, Told
 
 
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL...",
+        help="What to search: names as in kit cv. Several share one study.",
+    ),
+]
+Method = Annotated[
+    Literal["manual", "grid", "random", "bayes"],
+    typer.Option(
+        help="manual: the points of --try. grid: every combination of lists. random: drawn "
+        "from the space. bayes: drawn where earlier trials were good (TPE)."
+    ),
+]
+Trials = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Until the study has so many trials, those of earlier calls and of other "
+        "processes included. Default: 50; with --budget no limit.",
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="How long it may take in all: 90s, 10m, 1h."),
+]
+Points = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--try",
+        metavar="VALUES",
+        help='Try this first: "learning_rate=0.05,num_leaves=31". With --method grid lists: '
+        '"num_leaves=[15,31,63]". With several models add model=NAME. Repeatable.',
+    ),
+]
+StudyName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Name of the study. Default: made of the models and of what scores depend on.",
+    ),
+]
+ShowSpace = Annotated[
+    bool, typer.Option("--show-space", help="Show what would be searched, and stop.")
+]
+Apply = Annotated[
+    bool,
+    typer.Option(
+        "--apply",
+        help="Write the winner into kit.toml. Without --trials, --budget and --try nothing "
+        "more is searched.",
+    ),
+]
+
+
 def tune(
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MODEL...",
-            help="What to search: names as in kit cv. Several share one study.",
-        ),
-    ],
-    method: Annotated[
-        Literal["manual", "grid", "random", "bayes"],
-        typer.Option(
-            help="manual: the points of --try. grid: every combination of lists. random: drawn "
-            "from the space. bayes: drawn where earlier trials were good (TPE)."
-        ),
-    ] = "bayes",
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Until the study has so many trials, those of earlier calls and of other "
-            "processes included. Default: 50; with --budget no limit.",
-        ),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="How long it may take in all: 90s, 10m, 1h."),
-    ] = None,
-    points: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--try",
-            metavar="VALUES",
-            help='Try this first: "learning_rate=0.05,num_leaves=31". With --method grid lists: '
-            '"num_leaves=[15,31,63]". With several models add model=NAME. Repeatable.',
-        ),
-    ] = None,
-    study: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Name of the study. Default: made of the models and of what scores depend on.",
-        ),
-    ] = "",
-    show_space: Annotated[
-        bool, typer.Option("--show-space", help="Show what would be searched, and stop.")
-    ] = False,
-    apply: Annotated[
-        bool,
-        typer.Option(
-            "--apply",
-            help="Write the winner into kit.toml. Without --trials, --budget and --try nothing "
-            "more is searched.",
-        ),
-    ] = False,
+    models: Models,
+    method: Method = "bayes",
+    trials: Trials = None,
+    budget: Time = None,
+    points: Points = None,
+    study: StudyName = "",
+    show_space: ShowSpace = False,
+    apply: Apply = False,
     on: On = None,
     directory: Directory = None,
     set_: Set = None,
@@ -89,7 +100,6 @@ def tune(
     from kit.competition import Competition
     from kit.cv import check_models
     from kit.duration import parse_duration
-    from kit.errors import KitError
 
     out = Output(json=json, quiet=quiet)
     check_models(models)
@@ -104,7 +114,6 @@ def tune(
 
     if seconds is not None:
         seconds = max(1.0, seconds - Budget(seconds).spent)  # the imports count, too
-
     asked = Asked(
         models=models,
         method=method,
@@ -114,7 +123,14 @@ def tune(
         study=study,
         search=not apply or trials is not None or seconds is not None or bool(points),
     )
-    outcome = search(competition, asked, _told(out))
+    _tell(out, competition, search(competition, asked, _told(out)), apply=apply, verbose=verbose)
+
+
+def _tell(
+    out: Output, competition: Competition, outcome: Outcome, *, apply: bool, verbose: bool
+) -> None:
+    """Write the report, and the winner into `kit.toml` if asked to; show what was found."""
+    from kit.errors import KitError
     from kit.tune.report import importances, write_report
 
     weights = importances(outcome)

@@ -57,11 +57,6 @@ class ImageArray(ExtensionArray):
         """Of the positions."""
         return int(self.positions.nbytes)
 
-    @property
-    def shape_of_one(self) -> tuple[int, int, int]:
-        """Rows, columns and channels of an image."""
-        return (self.store.size, self.store.size, self.store.channels)
-
     def pixels(self, rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.uint8]:
         """``(n, size, size, channels)`` of some of the rows."""
         return self.store.take(self.positions[rows])

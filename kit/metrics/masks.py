@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,3 @@ def dice(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
         raise ValueError(f"masks must have the same shape, however: {true.shape}, {found.shape}")
     both = int(true.sum()) + int(found.sum())
     return 2 * int((true & found).sum()) / both if both else 1.0
-
-
-def mean_dice(truths: Iterable[NDArray[Any]], predicted: Iterable[NDArray[Any]]) -> float:
-    """Mean of `dice` over images, which may differ in size."""
-    return float(np.mean([dice(*pair) for pair in zip(truths, predicted, strict=True)]))

@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from kit.atomic import atomic_path
 from kit.competition import Competition
 from kit.errors import ConfigError
-from kit.metrics.base import load_metric
 from kit.refit.members import Mixed, Single, refuse_changed, resolve, singles
 from kit.refit.rows import NewRows
-from kit.refit.saved import load_predictor, uses_of
+from kit.refit.saved import load_predictor, transform_of, uses_of
 from kit.runs import Run, prediction_columns
 from kit.submission.building import written
 from kit.submission.shape import expected
-from kit.usercode import UserCode
 
 CHUNK = 50_000
 """Rows in memory at a time."""
@@ -70,11 +68,7 @@ def predict_file(
     """
     if out is not None and out.resolve() == file.resolve():
         raise ConfigError(f"--out names the file itself: {out}")
-    transform = load_metric(
-        run.record["metric"]["name"],
-        competition.settings.task.type,
-        UserCode(competition.root).resolve,
-    ).transform
+    transform = transform_of(run, competition)
     member = None if run.kind == "fit" else resolve(run, competition, transform)
     reader = NewRows(competition)
     notes = _checked(run, member, competition, reader.digests)

@@ -12,7 +12,7 @@ from kit.errors import KitError, RunError
 from kit.report.html import Content, Html, card, table, tag
 from kit.report.scores import TONES, badge, digits, learned
 from kit.report.svg import Plot, bars, legend, number, short, spread
-from kit.runs import Run, find_run, list_runs
+from kit.runs import Run, find_run
 
 _ALIKE = 16  # runs in a table of correlations
 _ROWS = 50_000  # rows a correlation is computed on
@@ -201,8 +201,3 @@ def history_card(runs: Sequence[Run]) -> Html:
     for k, run in enumerate(ordered):
         plot.dot(k + 1, float(np.clip(run.score, low, high)), "c0", run.id, 3)
     return card("Progress", plot.draw(), legend(("c0", "a run"), ("c2", "the best so far")))
-
-
-def all_runs(run: Run) -> list[Run]:
-    """Every run beside this one."""
-    return list_runs(run.path.parent)[0]

@@ -73,16 +73,7 @@ def create(
         provider.fetch(raw, progress)
         with _named_as_in(spec, root, raw):
             masks = infer_masks(raw, flags=flags, overrides=overrides or {}, template=template)
-            made = masks is None and make_tables(raw)
-            inference = masks or infer(
-                raw, hints=description.hints, flags=flags, overrides=overrides
-            )
-        if masks is None and flags.get("metric") is None:
-            inference.questions.extend(description.questions)
-        if made:
-            inference.ask(
-                "kit wrote train.csv and test.csv from the names of the images: look at them"
-            )
+            inference = masks or _inferred(raw, description, flags, overrides)
         source = template_path(template or inference.template)
         copy_template(source, folder, _facts(inference, description))
         if description.pages:
@@ -94,6 +85,22 @@ def create(
         write_manifest(raw, folder / "data" / "manifest.json")
     if isinstance(provider, Tidies):
         provider.tidy()
+    return inference
+
+
+def _inferred(
+    raw: Path,
+    description: Description,
+    flags: Mapping[str, Any],
+    overrides: Mapping[str, Any] | None,
+) -> Inference:
+    """What the files say, with the questions that are left."""
+    made = make_tables(raw)
+    inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
+    if flags.get("metric") is None:
+        inference.questions.extend(description.questions)
+    if made:
+        inference.ask("kit wrote train.csv and test.csv from the names of the images: look at them")
     return inference
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from kit.images.masks import decode, encode
-from kit.metrics.masks import mean_dice
+from kit.metrics.masks import dice
 
 pytestmark = [pytest.mark.neural, pytest.mark.filterwarnings("ignore")]  # tensorflow's own warnings
 
@@ -97,7 +97,7 @@ def test_from_files_to_a_submission_that_fits(
     assert submission["id"].tolist() == sample["id"].tolist()
     found = [decode(code, SIDES) for code in submission["rle_mask"]]
     truth = [picture(int(name))[1] for name in sample["id"]]
-    assert mean_dice(truth, found) > 0.8
+    assert np.mean([*map(dice, truth, found)]) > 0.8
 
     # a fold that is gone is computed again, the other one is not; the result is the same
     (folder,) = [path for path in (root / "runs").iterdir() if path.is_dir()]

@@ -23,6 +23,7 @@ from kit.config import Within
 from kit.images.backbones import Backbone
 from kit.images.column import ImageArray, ImageDtype, image_column
 from kit.models.base import Count, CountOrZero, Model, Penalty, Positive, Problem, Rows, describe
+from kit.models.neural.batches import batches
 from kit.models.neural.targets import Targets
 from kit.models.neural.training import head, kept_random_state, start
 
@@ -142,16 +143,16 @@ class ImageNetwork(Model):
             self.network_, loss = self._network(keras, X)
         optimizer = keras.optimizers.AdamW(self.learning_rate, weight_decay=self.weight_decay)
         self.network_.compile(optimizer=optimizer, loss=loss, jit_compile=False)
-        batches = self._batches(keras, X, y, shuffled=True)
+        rows = self._batches(keras, X, y, shuffled=True)
         held = None if valid is None else self._batches(keras, *valid, shuffled=False)
-        pace = paced(keras, self.learning_rate, len(batches) * self.epochs, problem.deadline)
+        pace = paced(keras, self.learning_rate, len(rows) * self.epochs, problem.deadline)
         callbacks = [pace]
         if held is not None and self.patience:
             callbacks.append(
                 keras.callbacks.EarlyStopping(patience=self.patience, restore_best_weights=True)
             )
         history = self.network_.fit(
-            batches,
+            rows,
             epochs=self.epochs,
             validation_data=held,
             callbacks=callbacks,
@@ -212,29 +213,13 @@ class ImageNetwork(Model):
                 yield [*(pixels[:, :, ::-1] for pixels in each), *rest]
 
     def _batches(self, keras: Any, X: pd.DataFrame, y: NDArray[Any], *, shuffled: bool) -> Any:
-        """Rows in batches, in another order every epoch; pixels are read when they are due."""
-        layout, size, seed = self.layout_, self.batch, self.problem_.seed
+        """Rows and target; pixels are read when they are due."""
         target = self._target(y)
 
-        class Batches(keras.utils.PyDataset):
-            def __init__(self) -> None:
-                super().__init__()
-                self.epoch = 0
-                self.on_epoch_end()
+        def take(rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Any, Any]:
+            return tuple(self.layout_.inputs(X.iloc[rows])), target[rows]
 
-            def __len__(self) -> int:
-                return -(-len(X) // size)
-
-            def __getitem__(self, number: int) -> tuple[Any, Any]:
-                rows = self.order[number * size : (number + 1) * size]
-                return tuple(layout.inputs(X.iloc[rows])), target[rows]
-
-            def on_epoch_end(self) -> None:
-                rng = np.random.default_rng([seed, self.epoch])
-                self.order = rng.permutation(len(X)) if shuffled else np.arange(len(X))
-                self.epoch += 1
-
-        return Batches()
+        return batches(keras, len(X), self.batch, self.problem_.seed, take, shuffled=shuffled)
 
     def _target(self, y: NDArray[Any]) -> NDArray[np.float32]:
         values = np.asarray(y, dtype=np.float64)

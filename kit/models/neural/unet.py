@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from kit.models.base import Problem
+from kit.models.neural.batches import batches
 from kit.models.neural.image_network import paced
 from kit.models.neural.training import kept_random_state, start
 
@@ -82,10 +83,10 @@ class UNet(BaseEstimator):
                 loss=dice_and_entropy,
                 jit_compile=False,
             )
-            batches = self._batches(keras, images, masks)
-            pace = paced(keras, self.learning_rate, len(batches) * self.epochs, None)
+            rows = self._batches(keras, images, masks)
+            pace = paced(keras, self.learning_rate, len(rows) * self.epochs, None)
             history = self.network_.fit(
-                batches, epochs=self.epochs, callbacks=[pace], verbose=0
+                rows, epochs=self.epochs, callbacks=[pace], verbose=0
             ).history
         self.curve_ = {"train": [float(loss) for loss in history["loss"]]}
         return self
@@ -137,33 +138,16 @@ class UNet(BaseEstimator):
         return keras.Model(images, layers.Conv2D(1, 1, activation="sigmoid")(x))
 
     def _batches(self, keras: Any, images: NDArray[np.uint8], masks: NDArray[Any]) -> Any:
-        """Images and masks in another order every epoch, some of both mirrored."""
-        size, seed, mirror = self.batch, self.seed, self.mirror
+        """Images and masks, some of both mirrored."""
 
-        class Batches(keras.utils.PyDataset):
-            def __init__(self) -> None:
-                super().__init__()
-                self.epoch = 0
-                self.on_epoch_end()
+        def take(rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Any, Any]:
+            pixels, target = images[rows], masks[rows].astype(np.float32)
+            turned = self.mirror & (rng.random(len(rows)) < 0.5)
+            pixels[turned] = pixels[turned, :, ::-1]
+            target[turned] = target[turned, :, ::-1]
+            return pixels, target[..., None]
 
-            def __len__(self) -> int:
-                return -(-len(images) // size)
-
-            def __getitem__(self, number: int) -> tuple[Any, Any]:
-                rows = self.order[number * size : (number + 1) * size]
-                pixels, target = images[rows], masks[rows].astype(np.float32)
-                turned = self.mirrored[rows]
-                pixels[turned] = pixels[turned, :, ::-1]
-                target[turned] = target[turned, :, ::-1]
-                return pixels, target[..., None]
-
-            def on_epoch_end(self) -> None:
-                rng = np.random.default_rng([seed, self.epoch])
-                self.order = rng.permutation(len(images))
-                self.mirrored = mirror & (rng.random(len(images)) < 0.5)
-                self.epoch += 1
-
-        return Batches()
+        return batches(keras, len(images), self.batch, self.seed, take)
 
     def _start(self) -> Any:
         problem = Problem(task="binary", n_outputs=1, seed=self.seed, threads=self.threads)
