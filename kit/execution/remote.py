@@ -70,14 +70,20 @@ class Answer:
     died: bool = False
 
 
+def code_digest(package: Path) -> str:
+    """Eight hex digits over the modules of a kit; its installed templates are not code."""
+    content = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        relative = path.relative_to(package)
+        if relative.parts[0] != "_templates":
+            content.update(relative.as_posix().encode() + path.read_bytes())
+    return content.hexdigest()[:8]
+
+
 def versions() -> dict[str, str]:
     """Versions of all that decides predictions; of kit also a digest of its code."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
-    content = hashlib.sha256()
-    folder = Path(kit.__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        content.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-    found["kit"] = f"{kit.__version__} (code {content.hexdigest()[:8]})"
+    found["kit"] = f"{kit.__version__} (code {code_digest(Path(kit.__file__).parent)})"
     for name in PACKAGES:
         try:
             found[name] = version(name)

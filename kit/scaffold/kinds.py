@@ -1,4 +1,4 @@
-"""What kind a column is, judged by its values; the kinds are those of `kit.competition`.
+"""What kind a column is, judged by its values; the kinds are those of `kit.settings`.
 
 Owns: the rules below, nothing else. The first that fits wins.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -230,3 +231,15 @@ def test_lost_workers_are_counted_per_fold(toy: Callable[..., Competition]) -> N
     (given_up,) = workers._again(first, "b")
     assert isinstance(given_up.error, ModelError)
     assert "fold 1: 3 workers died in it, the last at b" in str(given_up.error)
+
+
+def test_an_installed_kit_and_a_checkout_are_the_same_version(tmp_path: Path) -> None:
+    """The wheel carries the templates inside the package, a checkout beside it."""
+    installed = tmp_path / "kit"
+    shutil.copytree(Path(remote.__file__).parents[1], installed)
+    before = remote.code_digest(installed)
+    (installed / "_templates" / "tabular").mkdir(parents=True, exist_ok=True)
+    (installed / "_templates" / "tabular" / "features.py").write_text("x = 1\n")
+    assert remote.code_digest(installed) == before
+    (installed / "cv.py").write_text("x = 1\n")
+    assert remote.code_digest(installed) != before
