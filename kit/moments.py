@@ -16,6 +16,7 @@ _DATES = (
 )  # fmt: skip
 _TIMES = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p")
 _DAY_FIRST = ("%d/%m/", "%d-%m-%Y", "%d.%m.")
+_UTC = ("UTC", "GMT")  # what all are turned into anyway; no format has it
 _ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}(:\d{2}(:\d{2}([.,]\d+)?)?)?)?.{0,7}"
 
 
@@ -53,6 +54,8 @@ def _formats(few: pd.Series) -> list[str]:
 
 
 def _parsed(values: pd.Series, format_: str) -> pd.Series:
+    if values.head(100).str.endswith(_UTC).any():
+        values = values.str.replace(r"\s*(UTC|GMT)$", "", regex=True)
     moments = pd.to_datetime(values, format=format_, errors="coerce", utc=True)
     return pd.Series(moments).dt.tz_localize(None)
 

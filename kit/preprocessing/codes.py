@@ -17,8 +17,9 @@ class CodeParts(TransformerMixin, BaseEstimator):
     """Split code columns into runs of letters and runs of digits.
 
     Where most training values share one signature (letters, digits, letters, ...) every position
-    becomes a column: numbers for digits, a category for letters. Otherwise the first run of letters
-    and the last run of digits are taken. The length is kept in both cases.
+    becomes a column: numbers for digits, a category for letters. Where they are equally many
+    letters, every letter becomes one, beside the number of different letters. Otherwise the first
+    run of letters and the last run of digits are taken. The length is always kept.
 
     Shape:
         - Input: frame ``(n, d)`` of strings.
@@ -57,7 +58,8 @@ class CodeParts(TransformerMixin, BaseEstimator):
     def _split_column(self, column: pd.Series, signature: str) -> pd.DataFrame:
         """Split every different value once, then look the rows up."""
         codes, values = pd.factorize(column, use_na_sentinel=True)  # -1: missing
-        tokens = [*(_TOKEN.findall(value) for value in values), []]
+        lettered = signature.startswith("c")
+        tokens = [*(list(v) if lettered else _TOKEN.findall(v) for v in values), []]
         name, made = column.name, {}
         if signature:
             for position, kind in enumerate(signature):
@@ -69,25 +71,36 @@ class CodeParts(TransformerMixin, BaseEstimator):
             digits = [next((t for t in found[::-1] if t.isdigit()), None) for found in tokens]
             made[f"{name}_letters"] = _column(letters, "a")
             made[f"{name}_number"] = _column(digits, "1")
+        if lettered:
+            different = [*(len(set(value)) for value in values), np.nan]
+            made[f"{name}_different"] = pd.Series(different, dtype=np.float32)
         lengths = np.array([*(len(value) for value in values), np.nan], dtype=np.float32)
         made[f"{name}_length"] = pd.Series(lengths)
         return pd.DataFrame(made).take(codes).set_axis(column.index)
 
 
 def _signature(column: pd.Series) -> str:
-    """The usual shape, e.g. "a1a" for letters-digits-letters; "" where there is none (80 %)."""
+    """The usual shape, e.g. "a1a" for letters-digits-letters; "" where there is none (80 %).
+
+    "ccc" for values of three letters, all of them.
+    """
     counts = column.value_counts()
     shapes = ["".join("1" if t.isdigit() else "a" for t in _TOKEN.findall(v)) for v in counts.index]
     if not shapes:
         return ""
     shares = counts.groupby(np.array(shapes)).sum() / counts.sum()
     usual = str(shares.idxmax())
+    lengths = {len(value) for value in counts.index}
+    if usual == "a" and shares.max() == 1 and len(lengths) == 1 and lengths != {1}:
+        return "c" * lengths.pop()
     return usual if shares.max() >= 0.8 and 0 < len(usual) <= _MOST_PARTS else ""
 
 
 def _at(tokens: list[str], position: int, kind: str) -> str | None:
     if position >= len(tokens):
         return None
+    if kind == "c":
+        return tokens[position]
     return tokens[position] if tokens[position].isdigit() == (kind == "1") else None
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from kit.errors import ConfigError, DataError, nearest
 from kit.scaffold.facts import Inference, Wishes
-from kit.tables import TABLE_SUFFIXES, read_table, table_format
+from kit.scaffold.spelling import find_name
+from kit.tables import TABLE_SUFFIXES, read_header, read_table, table_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,35 +62,54 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
     Raises:
         ConfigError: none or several files could be meant; names them and the flag.
     """
-    tables = sorted(path for path in (*raw.glob("*"), *raw.glob("*/*")) if is_table(path))
+    tables = tables_in(raw)
     if not tables:
         raise ConfigError(
             f"{raw} holds no table ({', '.join(TABLE_SUFFIXES)}, or one of them in a zip).\n"
             "  Is it the folder with the competition's files?"
         )
-    samples = [path for path in tables if is_sample(path)]
-    rest = [path for path in tables if path not in samples]
-    trains = [path for path in rest if _TRAIN.search(_stem(path))]
-    tests = [path for path in rest if path not in trains and _TEST.search(_stem(path))]
+    called = by_name(tables)
 
-    def pick(role: str, candidates: list[Path], key: str) -> Path | None:
+    def pick(role: str, candidates: list[Path]) -> tuple[Path | None, str]:
         wish = wishes.get(role)
-        chosen = _named(raw, str(wish.value), wish.flag, tables) if wish else None
-        chosen = chosen or _choose(raw, role, candidates, tables)
-        if chosen is not None:
-            because = wish.because if wish else "by its name"
-            inference.add(f"files.{key}", chosen.relative_to(raw).as_posix(), because)
-        return chosen
+        if wish:
+            return _named(raw, str(wish.value), wish.flag, tables), wish.because
+        chosen = _choose(raw, role, candidates, tables)
+        return chosen, "by its name" if chosen in called[role] else "its columns are those of train"
 
-    train = pick("train", trains, "train")
-    test = pick("test", tests, "test")
-    sample = pick("sample", samples, "sample_submission")
+    sample, why_sample = pick("sample", called["sample"])
+    train, why_train = pick("train", _by_columns(called, tables, sample))
+    test, why_test = pick("test", _partner(called["test"], train))
     if train is None or test is None:
         raise AssertionError("unreachable: _choose raises for train and test")
+    inference.add("files.train", train.relative_to(raw).as_posix(), why_train)
+    inference.add("files.test", test.relative_to(raw).as_posix(), why_test)
     if sample is None:
         inference.add("files.sample_submission", "", "there is none", sure=False)
         inference.ask("there is no sample submission; name it with --sample if there is one")
+    else:
+        inference.add("files.sample_submission", sample.relative_to(raw).as_posix(), why_sample)
     return Found(train=train, test=test, sample=sample)
+
+
+def tables_in(raw: Path) -> list[Path]:
+    """The tables in `raw` and one level of folders below it."""
+    return sorted(path for path in (*raw.glob("*"), *raw.glob("*/*")) if is_table(path))
+
+
+def by_name(tables: Collection[Path]) -> dict[str, list[Path]]:
+    """The tables called sample, train and test; "labeledTrainData" counts where no name is plain.
+
+    >>> by_name([Path("labels.csv"), Path("Train.csv")])
+    {'sample': [], 'train': [PosixPath('Train.csv')], 'test': []}
+    """
+    found: dict[str, list[Path]] = {"sample": [path for path in tables if is_sample(path)]}
+    rest = [path for path in tables if path not in found["sample"]]
+    for role, plain in (("train", _TRAIN), ("test", _TEST)):
+        found[role] = [path for path in rest if plain.search(_stem(path))]
+        found[role] = found[role] or [path for path in rest if role in _stem(path)]
+        rest = [path for path in rest if path not in found[role]]
+    return found
 
 
 def is_sample(path: Path) -> bool:
@@ -97,10 +117,32 @@ def is_sample(path: Path) -> bool:
     return _SAMPLE.search(_stem(path)) is not None
 
 
-def has_train_table(raw: Path) -> bool:
-    """Whether some table in `raw`, or one level below it, is called train."""
-    tables = (path for path in (*raw.glob("*"), *raw.glob("*/*")) if is_table(path))
-    return any(_TRAIN.search(_stem(path)) for path in tables)
+def _by_columns(
+    called: dict[str, list[Path]], tables: list[Path], sample: Path | None
+) -> list[Path]:
+    """Candidates for train: those with a column to predict, where names say too little.
+
+    "labels.csv" may be the train table; of "train_transaction.csv" and "train_identity.csv" one
+    holds the target.
+    """
+    if sample is None or len(called["train"]) == 1:
+        return called["train"]
+    others = [path for path in tables if path not in (*called["sample"], *called["test"])]
+    candidates = called["train"] or others
+    header = [name.strip() for name in read_header(sample)]
+    for wanted in (header[1:], header[:1]):
+        having = [p for p in candidates if any(find_name(w, read_header(p)) for w in wanted)]
+        if having:
+            return having
+    return called["train"]
+
+
+def _partner(tests: list[Path], train: Path | None) -> list[Path]:
+    """Of several tests the one called as train is: "test_transaction" for "train_transaction"."""
+    if train is None or len(tests) < 2:
+        return tests
+    wanted = _stem(train).replace("train", "test")
+    return [path for path in tests if _stem(path) == wanted] or tests
 
 
 def read(path: Path, as_text: Collection[str]) -> pd.DataFrame:

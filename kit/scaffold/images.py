@@ -23,7 +23,7 @@ from kit.images.attach import pixel_columns
 from kit.images.backbones import LITE0, installed
 from kit.images.files import SUFFIXES, ImageFolder
 from kit.scaffold.facts import Inference
-from kit.scaffold.files import Tables, has_train_table
+from kit.scaffold.files import Tables, by_name, tables_in
 from kit.scaffold.roles import Ids
 from kit.tables import read_header
 
@@ -53,32 +53,49 @@ class _Place:
     share: float
 
 
-def make_tables(raw: Path) -> bool:
-    """Write `train.csv` and `test.csv` where there are images and no table says what they show.
+def make_tables(raw: Path) -> list[str]:
+    """Write the tables that are missing where images say what would be in them.
 
-    Classes are the folders below `train`, or the words that the names begin with (`cat.0.jpg`).
+    Without a table of train: `train.csv` and `test.csv`, the classes being the folders below
+    `train`, or the words that the names begin with (`cat.0.jpg`). Without a table of test:
+    `test.csv` with the ids of the sample submission, where these name images.
 
     Returns:
-        Whether they were written.
+        The names of the files written.
     """
-    if has_train_table(raw):
-        return False
-    names = _parts(ImageFolder(raw))
-    labels = _labels(names["train"])
-    if not labels or not names["test"]:
-        return False
-    sample = next(iter(sorted(raw.glob("*sub*.csv"))), None)
+    called = by_name(tables_in(raw))
+    if called["test"]:
+        return []
+    folder = ImageFolder(raw)
+    sample = next(iter(called["sample"]), None)
     header = read_header(sample) if sample is not None else ["id", "label"]
+    names = _parts(folder)
+    labels = {} if called["train"] else _labels(names["train"])
+    if labels and names["test"]:
+        return _write_both(raw, labels, names["test"], sample, header)
+    if sample is None or not folder.files:
+        return []
+    ids = pd.read_csv(sample, dtype="str", usecols=[header[0]])[header[0]]
+    if pattern_of(folder, ids, endings(folder), "test")[1] < _MOST:
+        return []
+    _write(raw / "test.csv", [header[0].strip()], ([one] for one in ids))
+    return ["test.csv"]
+
+
+def _write_both(
+    raw: Path, labels: dict[str, str], tests: list[str], sample: Path | None, header: list[str]
+) -> list[str]:
     key = header[0].strip()
     target = header[1].strip() if len(header) == 2 else "label"
     with_suffix = sample is not None and _ids_have_suffix(sample, header[0])
+    column = "file" if key.lower() != "file" else "image_file"
     rows = [
         [name if with_suffix and "/" not in name else _id(name, with_suffix), name]
-        for name in names["test"]
+        for name in tests
     ]
-    _write(raw / "train.csv", ["file", target], sorted(labels.items(), key=_natural))
-    _write(raw / "test.csv", [key, "file"], sorted(rows, key=lambda row: _natural(row[:1])))
-    return True
+    _write(raw / "train.csv", [column, target], sorted(labels.items(), key=_natural))
+    _write(raw / "test.csv", [key, column], sorted(rows, key=lambda row: _natural(row[:1])))
+    return ["train.csv", "test.csv"]
 
 
 def _id(name: str, with_suffix: bool) -> str:

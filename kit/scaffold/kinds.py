@@ -10,7 +10,7 @@ image      95 % of the values end like the names of images
 text       lists of items; several words per value, mostly different values
 id         unique per row without structure, or numbers that just count up: never a feature
 code       strings of letters, digits and separators such as "B/45/S", most with a digit, that
-           seldom come again
+           seldom come again; strings of equally many letters of a small alphabet ("ABDCA")
 category   everything else
 =========  =====================================================================================
 """
@@ -30,8 +30,11 @@ from kit.settings import Kind
 ROWS = 200_000  # judged rows; counts of distinct values and counters see all rows
 _MOST = 0.95
 _REPEATED = 5  # rows per value from which on a value itself can be learnt
+NAMED_ID = re.compile(r"(^|[_ ])(?i:id)$|[a-z]I[dD]$")
 _DATE_NAME = re.compile(r"date|day|time|yyyymmdd|(^|_)dt($|_)", re.IGNORECASE)
 _WORD = r"[^\W\d_]{2,}"
+_LETTERS = r"[A-Z]{2,64}|[a-z]{2,64}"
+_ALPHABET = 20  # letters at most: names drawn at random use them all
 _PARTS = r"[^\W_]+(?:[ /_.\-:#]+[^\W_]+)*\.?"
 
 
@@ -119,6 +122,7 @@ def _string(text: pd.Series, n_rows: int, name: str) -> Guess:
     guess = (
         _list(some, distinct / len(text), counted)
         or _text(some, distinct / len(text), counted)
+        or _letters(some, distinct, counted)
         or _string_id(some, distinct, len(text), n_rows)
         or _code(some, distinct, len(text), counted)
     )
@@ -155,6 +159,14 @@ def _text(some: pd.Series, differing: float, counted: str) -> Guess | None:
     if several and (differing > 0.5 or (differing > 0.1 and words >= 5)):
         return Guess(kind="text", because=f"{words:.1f} words per value, {counted}")
     return None
+
+
+def _letters(some: pd.Series, distinct: int, counted: str) -> Guess | None:
+    if distinct < max(50, len(some) / 2) or some.str.len().nunique() > 1:
+        return None
+    if not some.str.fullmatch(_LETTERS).all() or len(set("".join(some))) > _ALPHABET:
+        return None
+    return Guess(kind="code", because=f"a letter per place, such as {some.iloc[0]!r}; {counted}")
 
 
 def _string_id(some: pd.Series, distinct: int, n: int, n_rows: int) -> Guess | None:

@@ -15,6 +15,7 @@ from kit.portfolio import SHORT_SERIES, short_list
 from kit.registry import SPLITTERS
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
+from kit.scaffold.kinds import NAMED_ID
 from kit.scaffold.roles import Ids
 from kit.scaffold.series import find_series, note_series
 from kit.scaffold.spelling import find_name
@@ -242,10 +243,12 @@ def _note_folds(rows: Rows, choice: _Choice, wishes: Wishes, inference: Inferenc
 
 
 def new_groups(tables: Tables, kinds: Mapping[str, str], id_: str | None) -> list[str]:
-    """Columns of names whose values repeat in train and are all new in test."""
+    """Columns of names, or of numbers named like ids, that repeat in train and are new in test."""
     return [
-        name for name in _all_new(tables, kinds, id_) if kinds[name] in ("category", "code")
-    ]  # fmt: skip
+        name
+        for name in _all_new(tables, kinds, id_)
+        if kinds[name] in ("category", "code") or NAMED_ID.search(name)
+    ]
 
 
 def _all_new(tables: Tables, kinds: Mapping[str, str], id_: str | None) -> Iterator[str]:

@@ -100,7 +100,7 @@ def _inferred(
     if flags.get("metric") is None:
         inference.questions.extend(description.questions)
     if made:
-        inference.ask("kit wrote train.csv and test.csv from the names of the images: look at them")
+        inference.ask(f"kit wrote {' and '.join(made)} from the names of the images: look at them")
     return inference
 
 

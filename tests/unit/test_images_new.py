@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from kit.competition import Competition
+from kit.errors import ConfigError
 from kit.providers.local import LocalProvider
 from kit.scaffold.facts import Inference
 from kit.scaffold.write import create
@@ -97,6 +98,52 @@ def test_classes_by_folder_or_by_name(name: str, tmp_path: Path, source: Path) -
     assert any("kit wrote train.csv" in question for question in inference.questions)
     test = pd.read_csv(competition.raw / "test.csv")
     assert test.iloc[8].tolist() == [9, "test/9.png"]
+
+
+@pytest.mark.parametrize("name", ["train.csv", "labels.csv"])
+@pytest.mark.parametrize("suffix", [".png", ""])
+def test_the_sample_submission_names_the_test_images(
+    name: str, suffix: str, tmp_path: Path, source: Path
+) -> None:
+    for part, count in (("train", 30), ("test", 12)):
+        with zipfile.ZipFile(source / f"{part}.zip", "w") as archive:
+            for k in range(count):
+                archive.writestr(f"{part}/{part[0]}{k:02d}a.png", picture(k))
+    ids = [f"t{k:02d}a{suffix}" for k in range(30)]
+    pd.DataFrame({"id": ids, "y": [0, 1] * 15}).to_csv(source / name, index=False)
+    sample = pd.DataFrame({"id": ids[:12], "y": 0.5})
+    sample.to_csv(source / "sample_submission.csv", index=False)
+    competition, inference = made(tmp_path, source)
+    settings = competition.settings
+    assert (settings.files.train, settings.files.test) == (name, "test.csv")
+    assert pd.read_csv(competition.raw / "test.csv")["id"].tolist() == ids[:12]
+    tail = "" if suffix else ".png"
+    assert settings.images["image"].test == f"test/{{}}{tail}"
+    assert any("kit wrote test.csv" in question for question in inference.questions)
+
+
+def test_no_test_table_is_made_of_ids_that_name_no_images(tmp_path: Path, source: Path) -> None:
+    (source / "cover.png").write_bytes(picture(1))
+    pd.DataFrame({"id": range(30), "y": [0, 1] * 15}).to_csv(source / "train.csv", index=False)
+    sample = pd.DataFrame({"id": range(30, 40), "y": 0.5})
+    sample.to_csv(source / "sample_submission.csv", index=False)
+    with pytest.raises(ConfigError, match="--test FILE"):
+        made(tmp_path, source)
+
+
+def test_an_id_called_file_beside_class_folders(tmp_path: Path, source: Path) -> None:
+    for k in range(30):
+        path = source / "train" / ("oak", "elm")[k % 2] / f"{k}x.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(k))
+    (source / "test").mkdir()
+    for k in range(12):
+        (source / "test" / f"{k}y.png").write_bytes(picture(k))
+    sample = pd.DataFrame({"file": [f"{k}y.png" for k in range(12)], "species": "oak"})
+    sample.to_csv(source / "sample_submission.csv", index=False)
+    competition, _ = made(tmp_path, source)
+    assert competition.settings.columns.kinds == {"image_file": "image"}
+    assert competition.settings.columns.test_id == "file"
 
 
 @pytest.mark.parametrize(("top", "kind"), [(255, int), (16, float)])

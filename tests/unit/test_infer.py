@@ -657,3 +657,45 @@ def test_a_flag_is_taken_and_named(tmp_path: Path, flag: str) -> None:
     assert run(tmp_path, **many()).get(key) != value
     found = infer(tmp_path, hints={}, flags={flag: value})
     assert (found.get(key), because(found, key)) == (value, f"--{flag}")
+
+
+# --- files under other names ----------------------------------------------------------------------
+
+
+def as_files(tmp_path: Path, renamed: dict[str, str], **tables: Any) -> Inference:
+    """Infer from the tables of `plain` under other names."""
+    for name, columns in tables.items():
+        pd.DataFrame(columns).to_csv(tmp_path / renamed.get(name, f"{name}.csv"), index=False)
+    return infer(tmp_path, hints={}, flags={})
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "answers.csv", "labeledTrainData.csv"])
+def test_the_train_table_may_have_a_name_of_its_own(name: str, tmp_path: Path) -> None:
+    found = as_files(tmp_path, {"train": name, "test": "testData.csv"}, **plain(ZERO_ONE, 0))
+    assert (found.get("files.train"), found.get("files.test")) == (name, "testData.csv")
+
+
+def test_the_table_with_the_target_is_train_and_its_partner_test(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        frame = pd.DataFrame({"id": IDS, "device": "phone"})
+        frame.to_csv(tmp_path / f"{part}_identity.csv", index=False)
+    names = {part: f"{part}_transaction.csv" for part in ("train", "test")}
+    found = as_files(tmp_path, names, **plain(ZERO_ONE, 0))
+    assert found.get("files.train") == names["train"]
+    assert found.get("files.test") == names["test"]
+
+
+def test_two_tables_with_the_target_are_a_question(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    pd.DataFrame(tables["train"]).to_csv(tmp_path / "train_b.csv", index=False)
+    with pytest.raises(ConfigError, match=r"several files could be the train table"):
+        as_files(tmp_path, {"train": "train_a.csv"}, **tables)
+
+
+def test_numbers_named_like_ids_that_are_all_new_in_test_are_groups(tmp_path: Path) -> None:
+    tables = plain(X, 0.5, breath_id=np.arange(N) // 3)
+    tables["test"]["breath_id"] = 100 + np.arange(20) // 3
+    found = run(tmp_path, **tables)
+    assert found.get("columns.group") == "breath_id"
+    assert found.get("cv.splitter") == "group_kfold"
+    assert not asks(found, "--group")

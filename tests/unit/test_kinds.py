@@ -93,6 +93,16 @@ def test_words_with_few_digits_are_a_category_however_many() -> None:
     assert kind(words) == "category"
 
 
+def test_letters_by_place_are_codes_and_words_or_hashes_are_not() -> None:
+    def drawn(letters: str, length: int) -> list[str]:
+        return ["".join(RNG.choice(list(letters), length)) for _ in range(300)]
+
+    assert kind(drawn("ABCDEFGHIJKLMNOPQRST", 10)) == "code"
+    assert kind(drawn("acgt", 40)) == "code"
+    assert kind(drawn("abcdefghijklmnopqrstuvwxyz", 10)) == "id"
+    assert kind([w[: 6 + i % 3] for i, w in enumerate(drawn("ABCDE", 9))]) != "code"
+
+
 def test_whole_numbers_that_count_up_are_an_id() -> None:
     assert kind(np.arange(500, 600)) == "id"
     assert kind(np.sort(RNG.permutation(1000)[:300])) == "id"
@@ -112,6 +122,7 @@ def test_strings_without_structure_that_never_repeat_are_an_id() -> None:
         ("%Y-%m-%d", "ISO8601"),
         ("%Y-%m-%dT%H:%M:%S", "ISO8601"),
         ("%Y-%m-%d %H:%M:%S", "ISO8601"),
+        ("%Y-%m-%d %H:%M:%S UTC", "ISO8601"),
         ("%m/%d/%Y", "%m/%d/%Y"),
         ("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M"),
         ("%d.%m.%Y", "%d.%m.%Y"),

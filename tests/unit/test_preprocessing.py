@@ -246,6 +246,16 @@ def test_codes_without_a_signature_give_first_letters_and_last_number() -> None:
     assert np.isnan(found["c_number"][1])
 
 
+def test_codes_of_equally_many_letters_give_a_column_per_letter() -> None:
+    spelled = ["ABCA", "BBCD", "AACA"] * 10
+    fitted = CodeParts().fit(pd.DataFrame({"c": pd.Series(spelled, dtype="str")}))
+    new = pd.Series(["BBCD", "ZZ", None], dtype="str")
+    found = fitted.transform(pd.DataFrame({"c": new}))
+    assert list(found) == ["c_1", "c_2", "c_4", "c_different"]  # the third is always C
+    assert found["c_4"].tolist() == ["D", np.nan, np.nan]
+    assert found["c_different"].tolist()[:2] == [3, 1]
+
+
 def texts(*values: str | None) -> pd.DataFrame:
     return pd.DataFrame({"t": pd.Series(values, dtype="str")})
 
