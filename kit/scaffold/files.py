@@ -89,6 +89,7 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
         inference.ask("there is no sample submission; name it with --sample if there is one")
     else:
         inference.add("files.sample_submission", sample.relative_to(raw).as_posix(), why_sample)
+    _ask_about_others(raw, called, {_stem(train), _stem(test)}, tables, inference)
     return Found(train=train, test=test, sample=sample)
 
 
@@ -115,6 +116,26 @@ def by_name(tables: Collection[Path]) -> dict[str, list[Path]]:
 def is_sample(path: Path) -> bool:
     """Whether a table is called like a sample submission."""
     return _SAMPLE.search(_stem(path)) is not None
+
+
+def _ask_about_others(
+    raw: Path,
+    called: dict[str, list[Path]],
+    used: set[str],
+    tables: list[Path],
+    inference: Inference,
+) -> None:
+    """Name the tables that no model will see; other packings of a used one are none of them."""
+    others = [
+        path.relative_to(raw).as_posix()
+        for path in tables
+        if path not in called["sample"] and _stem(path) not in used
+    ]
+    if others:
+        shown = ", ".join(others[:8]) + (", ..." if len(others) > 8 else "")
+        inference.ask(
+            f"models see one table of train and one of test. Not used: {shown}. What helps in them, join it into copies of train and test in a folder for --from"
+        )
 
 
 def _by_columns(

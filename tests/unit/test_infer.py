@@ -683,6 +683,9 @@ def test_the_table_with_the_target_is_train_and_its_partner_test(tmp_path: Path)
     found = as_files(tmp_path, names, **plain(ZERO_ONE, 0))
     assert found.get("files.train") == names["train"]
     assert found.get("files.test") == names["test"]
+    assert asks(found, "Not used: test_identity.csv, train_identity.csv")
+    (tmp_path / "plain").mkdir()
+    assert not asks(run(tmp_path / "plain", **plain(ZERO_ONE, 0)), "Not used")
 
 
 def test_two_tables_with_the_target_are_a_question(tmp_path: Path) -> None:
