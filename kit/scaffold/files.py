@@ -134,7 +134,8 @@ def _ask_about_others(
     if others:
         shown = ", ".join(others[:8]) + (", ..." if len(others) > 8 else "")
         inference.ask(
-            f"models see one table of train and one of test. Not used: {shown}. What helps in them, join it into copies of train and test in a folder for --from"
+            f"models see one table of train and one of test. Not used: {shown}. What helps in "
+            "them, join it into copies of train and test in a folder for --from"
         )
 
 
