@@ -11,7 +11,7 @@ import hashlib
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,7 @@ def blend(
     negative: bool = False,
     seconds: float | None = None,
     context: FoldContext | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Run:
     """Blend runs and publish the result as a run with parents.
 
@@ -115,6 +116,7 @@ def blend(
         negative: weights below 0, for the method "hill".
         seconds: time for weights and choice; a blend that was cut short is made again next time.
         context: the competition's data and folds where they are read already.
+        tell: told of runs that cannot be used.
 
     Raises:
         FoldMismatch: the runs were validated on different folds.
@@ -123,7 +125,7 @@ def blend(
     """
     context = context or load_context(competition)
     check_method(method, context.metric, negative=negative)
-    runs = _chosen(competition, names) if names else _current(competition, context)
+    runs = _chosen(competition, names) if names else _current(competition, context, tell)
     stack = align(runs, context)
     way = f"{method} --negative" if negative else method
     digest = _hash(way, runs, context)
@@ -259,7 +261,9 @@ def _chosen(competition: Competition, names: Sequence[str]) -> list[Run]:
     return runs
 
 
-def _current(competition: Competition, context: FoldContext) -> list[Run]:
+def _current(
+    competition: Competition, context: FoldContext, tell: Callable[[str], None]
+) -> list[Run]:
     """Validated runs of the present data, features, folds and metric that can be read."""
     digests = {**context.dataset.digests, "folds": context.folds.digest}
     found: dict[str, Run] = {}
@@ -276,7 +280,9 @@ def _current(competition: Competition, context: FoldContext) -> list[Run]:
             continue
         try:
             run.oof(), run.test()
-        except RunError:
+        except RunError as error:
+            tell(f"{run.id} is left out: {str(error).splitlines()[0]}")
+            others["damaged predictions: kit doctor"] += 1
             continue
         found[run.hash] = run
     if len(found) < 2:

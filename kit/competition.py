@@ -147,7 +147,8 @@ class Competition:
             if (folder / CONFIG_NAME).is_file():
                 return cls.load(folder, overrides)
         known = sorted(_names(here))
-        raise NoCompetition(f"-C {where}: no {CONFIG_NAME} there. {nearest(str(where), known)}")
+        way = nearest(str(where), known) if known else "`kit new` makes a competition."
+        raise NoCompetition(f"-C {where}: no {CONFIG_NAME} there. {way}")
 
 
 def _names(here: Path) -> Iterator[str]:

@@ -29,7 +29,7 @@ from kit.metrics.transforms import transform_pair
 from kit.plan import Plan, make_plan
 from kit.runs import ALL_FOLDS, LAST_FOLD, Run, ignore, list_runs, prediction_columns, publish
 from kit.scoring import holdout_record, score_record
-from kit.session import Event, Session, code_files, run_facts
+from kit.session import Event, EventKind, Session, code_files, run_facts
 
 
 def cross_validate(session: Session, model: str, *, repeat: int = 0) -> Run | None:
@@ -143,7 +143,7 @@ def _finished(session: Session, plan: Plan) -> dict[int, FoldResult]:
             path.unlink(missing_ok=True)
             continue
         results[fold] = result
-        session.listen(Event(kind="resumed", model=plan.model, fold=fold, n_folds=plan.n_folds))
+        _tell(session, plan, result, len(results), "resumed")
     return results
 
 
@@ -172,12 +172,14 @@ def fold_score(context: FoldContext, result: FoldResult) -> float | None:
         return None
 
 
-def _tell(session: Session, plan: Plan, result: FoldResult, done: int) -> None:
+def _tell(
+    session: Session, plan: Plan, result: FoldResult, done: int, kind: EventKind = "fold"
+) -> None:
     seconds = sum(result.seconds.values())
     session.seconds_per_fold[plan.model] = seconds
     session.listen(
         Event(
-            kind="fold",
+            kind=kind,
             model=plan.model,
             fold=result.fold,
             n_folds=plan.n_folds,

@@ -270,7 +270,7 @@ def _confusion(
     """Counts ``(C, folds, true, predicted)`` of all thresholds from one histogram."""
     n_folds, n_bins = int(fold.max()) + 1, len(candidates) + 1
     passed = np.searchsorted(candidates, p, side="right")  # how many thresholds p reaches
-    flat = (fold.astype(np.int64) * 2 + y) * n_bins + passed
+    flat = (fold.astype(np.int64) * 2 + y.astype(np.int64)) * n_bins + passed
     histogram = np.bincount(flat, minlength=n_folds * 2 * n_bins).reshape(n_folds, 2, n_bins)
     below = histogram.cumsum(axis=2)  # predicted 0 at threshold c: reaches c thresholds or fewer
     negative = below[:, :, :-1]

@@ -6,6 +6,7 @@ receipts are looked at and never touched. Reads a few bytes per file, no tables.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -84,7 +85,13 @@ def disk_faults(folder: Path) -> Iterator[Fact]:
     except OSError:
         return  # not writable, which is said elsewhere
     try:
-        if not _renames(place):
+        try:
+            replaces = _renames(place)
+        except OSError as error:
+            problem = f"{error.strerror}: renames and locks could not be tried out"
+            yield Fact(name="disk", value=str(folder), problem=problem, serious=True)
+            return
+        if not replaces:
             yield Fact(
                 name="disk",
                 value=str(folder),
@@ -112,7 +119,9 @@ def _renames(place: Path) -> bool:
         (place / "folder").mkdir()
         os.rename(place / "folder", place / "renamed")
         return old.read_text() == "new" and not new.exists() and (place / "renamed").is_dir()
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # a full disk says nothing about its renames
         return False
 
 

@@ -9,10 +9,11 @@ from kit.errors import RunError
 from kit.runs import Run
 
 
-def best_run(runs: Sequence[Run]) -> tuple[Run, str]:
+def best_run(runs: Sequence[Run], folds: str = "") -> tuple[Run, str]:
     """The run to hand in, and why, in one sentence.
 
-    Only runs that can be compared with the newest one (same data, folds and metric) take part. The
+    Only runs that can be compared with the newest one (same data, folds and metric) take part;
+    where there are some, only those of the folds with the digest `folds`, which kit.toml makes. The
     best score wins; but the newest blend is taken where the best single run is not clearly better
     (by more than two standard errors of the paired fold differences): that run's lead is the luck
     of having been picked as the best of many.
@@ -25,6 +26,9 @@ def best_run(runs: Sequence[Run]) -> tuple[Run, str]:
     runs = [run for run in runs if run.kind != "fit"]
     if not runs:
         raise RunError("there are no runs yet. `kit cv` makes one.")
+    usual = [run for run in runs if run.folds == folds] or runs
+    aside = len(runs) - len(usual)
+    runs = usual
     newest = runs[-1].record
     same = [run for run in runs if _comparable(run, runs[-1])]
     up = bool(newest["metric"]["greater_is_better"])
@@ -34,6 +38,7 @@ def best_run(runs: Sequence[Run]) -> tuple[Run, str]:
         if len(same) > 1
         else "the only run that compares"
     )
+    why += f" ({aside} on other folds than kit.toml makes left out)" if aside else ""
     blends = [run for run in same if run.kind == "blend"]
     if best.kind == "blend" or not blends:
         return best, why

@@ -26,6 +26,8 @@ from kit.execution.task import FoldTask
 from kit.runs import Run
 from kit.usercode import UserCode
 
+EventKind = Literal["started", "resumed", "fold", "waiting", "done", "known", "stopped"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -35,7 +37,7 @@ class Event:
     there. None where the metric has no value on the fold's rows alone.
     """
 
-    kind: Literal["started", "resumed", "fold", "waiting", "done", "known", "stopped"]
+    kind: EventKind
     model: str
     fold: int = -1
     n_folds: int = 0

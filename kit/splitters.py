@@ -258,11 +258,16 @@ def _enough_members(strata: NDArray[np.int64], spec: CVSpec) -> None:
     counts = np.bincount(strata)
     few = [(code, int(m)) for code, m in enumerate(counts) if 0 < m < spec.n_splits]
     if few:
-        named = ", ".join(f"class {c + 1} of task.classes: {m}" for c, m in few[:3])
+        named = ", ".join(f"no. {c + 1} in task.classes: {m}" for c, m in few[:3])
+        fewest = min(m for _, m in few)
+        way = (
+            f"At most {fewest} folds (cv.n_splits)" if fewest > 1 else "No number of folds will do"
+        )
         raise DataError(
             f"cv.splitter = {spec.splitter!r} needs at least cv.n_splits = {spec.n_splits} rows "
             f"of every class. {counted(len(few), 'class has', 'classes have')} fewer: {named}.\n"
-            "  Use fewer folds (cv.n_splits) or cv.splitter = 'kfold'."
+            f"  {way}; cv.splitter = 'kfold' does not ask for it, and amounts that look like "
+            "classes want task.type = 'regression'."
         )
 
 

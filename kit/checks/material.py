@@ -26,6 +26,7 @@ from kit.features import read_features
 from kit.folds import Folds
 from kit.images.attach import Images
 from kit.kinds import assign_kinds, typed
+from kit.metrics.base import load_metric
 from kit.settings import Kind
 from kit.tables import read_table
 
@@ -181,6 +182,8 @@ class Material:
         if task.classes and not set(rows[target[0]].str.strip()) <= set(task.classes):
             return False
         self.y = encode_target(rows, target, task.type, task.classes, ids)
+        if ":" not in task.metric:
+            load_metric(task.metric, task.type).refuse(self.y)
         return True
 
     def _make_folds(self) -> bool:

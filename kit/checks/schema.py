@@ -82,15 +82,17 @@ def test_only(m: Material) -> Iterator[Evidence]:
 def other_types(m: Material) -> Iterator[Evidence]:
     """Columns that are numbers in one file and text in the other."""
     read_as_text = {name for name, kind in m.columns.kinds.items() if kind in AS_TEXT}
-    aside = {*m.columns.target, *m.columns.drop, m.columns.id, m.test_id, *read_as_text, *m.unfit}
+    aside = {*m.columns.target, *m.columns.drop, m.columns.id, m.test_id, *m.unfit}
     for name in m.train.columns:
         if name in aside or name not in m.test.columns:
             continue
         pair = [frame[name][~absent(frame[name])] for frame in (m.train, m.test)]
-        numeric = [pd.api.types.is_numeric_dtype(column) for column in pair]
+        numeric = [_numbers(column) for column in pair]
         if pair[0].empty or pair[1].empty or numeric[0] == numeric[1]:
             continue
         words = pair[numeric.index(False)]
+        if name in read_as_text and pair[1].astype("str").isin(set(pair[0].astype("str"))).any():
+            continue  # labels, some of which are spelled with digits
         odd = words[pd.to_numeric(words, errors="coerce").isna()].unique()
         if not len(odd) and m.columns.kinds.get(name) == "numeric":
             continue  # numbers, but for blank cells
@@ -101,6 +103,13 @@ def other_types(m: Material) -> Iterator[Evidence]:
             "id for {columns}",
             column=str(name),
         )
+
+
+def _numbers(column: pd.Series) -> bool:
+    """Whether a column holds numbers only, read as such or as text."""
+    return pd.api.types.is_numeric_dtype(column) or bool(
+        pd.to_numeric(column, errors="coerce").notna().all()
+    )
 
 
 def unfit_kinds(m: Material) -> Iterator[Evidence]:

@@ -65,12 +65,12 @@ def other_labels(m: Material) -> Iterator[Evidence]:
 
 
 def unusable(m: Material) -> Iterator[Evidence]:
-    """Targets that are no numbers where numbers are needed."""
+    """Targets that are no numbers where numbers are needed, or that the metric cannot score."""
     error = m.problems.get("target")
     if error is not None and not any((*one_value(m), *other_labels(m))):
         yield Evidence(
             text=str(error),
-            remedy="repair the train file, or change [task] type",
+            remedy="repair the train file, or change type or metric in [task]",
             columns=m.columns.target,
         )
 

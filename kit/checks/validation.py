@@ -92,7 +92,7 @@ def other_folds_file(m: Material) -> Iterator[Evidence]:
     try:
         found = Folds.load(path).digest
     except DataError as error:
-        found = str(error)
+        found = str(error).splitlines()[0]
     if found != m.folds.digest:
         yield Evidence(
             text=f"{FOLDS_NAME} holds other folds ({found}) than [cv] makes ({m.folds.digest})",

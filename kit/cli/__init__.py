@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from kit.errors import KitError
@@ -36,6 +37,8 @@ def _run() -> None:
     except SystemExit as error:
         if error.code == _INTERRUPTED:  # what typer makes of Ctrl-C
             _fail(_KEPT, "KeyboardInterrupt", _INTERRUPTED)
+        if error.code == _USAGE and "--json" in sys.argv:
+            _fail("wrong usage, as said above; --help shows what there is", "UsageError", _USAGE)
         raise
     except KitError as error:
         _fail(str(error), type(error).__name__, error.exit_code)
@@ -50,6 +53,8 @@ def _run() -> None:
         if os.environ.get("KIT_DEBUG"):
             raise
         where = f"{error.filename}: " if error.filename else ""
+        if error.errno == errno.ENOSPC and not where:
+            where = "writing the output: "
         hint = _NO_LOCKS if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP) else ""
         _fail(f"{where}{error.strerror or error}{hint}", type(error).__name__, 1)
     except Exception as error:
@@ -68,7 +73,7 @@ def _run() -> None:
         )
 
 
-_INTERRUPTED = 130
+_USAGE, _INTERRUPTED = 2, 130
 _NO_LOCKS = (
     ".\n  Is it a network disk? `kit doctor` tries the locks and renames that kit needs; a local "
     "disk has both."
@@ -79,9 +84,13 @@ _KEPT = "interrupted; what was finished is kept, and the same command goes on fr
 def _fail(message: str, kind: str, code: int) -> None:
     if os.environ.get("KIT_DEBUG") and code != _INTERRUPTED:
         raise
-    if "--json" in sys.argv:
-        document = {"error": {"type": kind, "message": message, "exit_code": code}}
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-    sys.stderr.write(f"kit: {message}\n")
-    sys.stdout.flush()
+    with suppress(OSError):  # the terminal or the disk behind stderr may be gone, too
+        sys.stderr.write(f"kit: {message}\n")
+    try:
+        if "--json" in sys.argv:
+            document = {"error": {"type": kind, "message": message, "exit_code": code}}
+            sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    except OSError:  # full or closed: what is left in its buffer must not fail once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

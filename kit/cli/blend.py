@@ -49,7 +49,7 @@ def blend(
 
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
-    run = blend_runs(competition, names or [], method, negative=negative)
+    run = blend_runs(competition, names or [], method, negative=negative, tell=out.remark)
     out.document(dict(run.record))
     parents = [find_run(competition.runs, parent) for parent in run.record["parents"]]
     _say_members(out, run, parents)

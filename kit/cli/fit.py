@@ -37,18 +37,14 @@ def fit(
     run: no row is left to score the new models on.
     """
     from kit.cli.output import Output
+    from kit.cli.submit import best
     from kit.competition import Competition
     from kit.refit.final import refit
-    from kit.runs import find_run, list_runs
-    from kit.selection import best_run
+    from kit.runs import find_run
 
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
-    if name:
-        run = find_run(competition.runs, name)
-    else:
-        run, why = best_run(list_runs(competition.runs)[0])
-        out.remark(f"{run.id}: {why}")
+    run = find_run(competition.runs, name) if name else best(competition, out)
     threads = competition.settings.execution.threads or os.cpu_count() or 1
     fitted = refit(competition, run, seeds=seeds, threads=threads, tell=out.remark)
     out.document(dict(fitted.record))

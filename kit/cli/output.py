@@ -203,8 +203,8 @@ def _fold_bars(models: Sequence[str], score: Callable[[float], str]) -> Iterator
         MofNCompleteColumn(),
         TextColumn("{task.fields[score]}", style="bold"),
         TimeElapsedColumn(),
-        TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("left"),
         TextColumn("{task.fields[note]}", style="dim"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
@@ -218,12 +218,13 @@ def _fold_bars(models: Sequence[str], score: Callable[[float], str]) -> Iterator
             if event.kind == "started":
                 bars.start_task(task)
                 bars.update(task, total=event.n_folds, completed=event.done)
-            elif event.kind == "fold":
+            elif event.kind in ("resumed", "fold"):
                 if event.score is not None:
                     seen[event.model].append(event.score)
                     mean = sum(seen[event.model]) / len(seen[event.model])
                     bars.update(task, score=score(mean))
-                bars.update(task, completed=event.done)
+                note = "some folds from an earlier call" if event.kind == "resumed" else ""
+                bars.update(task, completed=event.done, note=note)
             elif event.kind == "known":
                 bars.start_task(task)
                 bars.update(task, total=1, completed=1, note="already there")

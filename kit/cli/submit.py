@@ -85,12 +85,21 @@ def submit(
 
 
 def _run(competition: Competition, name: str | None, out: Output) -> Run:
-    from kit.runs import find_run, list_runs
+    from kit.runs import find_run
+
+    return find_run(competition.runs, name) if name else best(competition, out)
+
+
+def best(competition: Competition, out: Output) -> Run:
+    """The best run, and a remark that says why."""
+    from kit.execution.context import FOLDS_NAME
+    from kit.folds import Folds
+    from kit.runs import list_runs
     from kit.selection import best_run
 
-    if name:
-        return find_run(competition.runs, name)
-    run, why = best_run(list_runs(competition.runs)[0])
+    shared = competition.root / FOLDS_NAME
+    folds = Folds.load(shared).digest if shared.is_file() else ""
+    run, why = best_run(list_runs(competition.runs)[0], folds)
     out.remark(f"{run.id}: {why}")
     return run
 

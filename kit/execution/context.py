@@ -50,9 +50,10 @@ def load_context(competition: Competition) -> FoldContext:
     metric = load_metric(settings.task.metric, settings.task.type, code.resolve)
     if ":" in settings.task.metric:
         metric = _guarded(metric, code)
+    dataset = Dataset.read(competition)
+    metric.refuse(dataset.y)
     if settings.columns.weight is not None:
         metric = weighted(metric, settings.columns.weight, settings.task.type)
-    dataset = Dataset.read(competition)
     return FoldContext(
         dataset=dataset, folds=load_folds(competition, dataset), metric=metric, code=code
     )
@@ -136,8 +137,10 @@ def share_folds(competition: Competition, folds: Folds) -> None:
     if path.is_file():
         try:
             found = Folds.load(path).digest
-        except DataError:
-            found = "unreadable"
+        except DataError as error:
+            raise DataError(
+                f"{error}\n  Or move it away: then kit makes the folds that kit.toml asks for."
+            ) from error
         if found == folds.digest:
             return
         with suppress(FileNotFoundError):  # a second kit moved it just now

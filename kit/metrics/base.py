@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -110,6 +111,20 @@ class Metric:
         if truth.ndim == 2 and self.averaged:
             return self._mean_over_columns(truth, prediction)
         return self._value(truth, prediction)
+
+    def refuse(self, y_true: NDArray[Any]) -> None:
+        """Refuse a target that the metric cannot score, before anything is trained on it.
+
+        Args:
+            y_true: truth ``(n,)`` or ``(n, t)`` of a task of numbers; others are left alone.
+
+        Raises:
+            DataError: what is wrong with it, e.g. negative values for `rmsle`.
+        """
+        if self.needs != "value" or self.code or self.weighted:
+            return
+        with suppress(UndefinedMetric):  # a fold or a constant column: said where it is met
+            self.score(y_true, y_true.reshape(len(y_true), -1))
 
     def loss(self, y_true: ArrayLike, pred: ArrayLike) -> float:
         """The score, turned so that less is better."""

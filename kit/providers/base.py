@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from kit.registry import PROVIDERS
 from kit.settings import ProviderSpec
+
+if TYPE_CHECKING:
+    from kit.competition import Competition
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(file name, bytes of it done, all bytes of it)``."""
@@ -231,6 +234,14 @@ class Tidies(Protocol):
 
     def tidy(self) -> None:
         """Remove what is kept for another try."""
+
+
+@runtime_checkable
+class Verifies(Protocol):
+    """A provider that can tell at once whether it will be able to grade."""
+
+    def verify(self, competition: Competition) -> list[str]:
+        """Remarks for the user; raises `ProviderError` where nothing could be graded."""
 
 
 def notes_of(provider: object) -> list[str]:

@@ -88,6 +88,36 @@ def grade(submission: pd.DataFrame, solution: pd.DataFrame, rules: Rules) -> Gra
     return Grade(public=scores.get(_PUBLIC), private=scores.get(_PRIVATE))
 
 
+def check_solution(solution: pd.DataFrame, sample: pd.Series | None, rules: Rules) -> list[str]:
+    """Whether a solution can grade submissions, before one is handed in.
+
+    Args:
+        solution: its cells as text.
+        sample: the ids of the sample submission as text, where there is one.
+        rules: task, metric and columns.
+
+    Returns:
+        A remark where rows of the sample submission are not graded.
+
+    Raises:
+        ProviderError: columns, ids or cells of the solution do not fit.
+    """
+    key = _id_column(solution, rules)
+    _answers(solution, rules)
+    if sample is None:
+        return []
+    known = sample.isin(set(solution[key]))
+    if not known.any():
+        raise ProviderError(
+            f"no id of the sample submission (first: {sample.iloc[0]!r}) is in the solution's "
+            f"{key!r} (first: {solution[key].iloc[0]!r})"
+        )
+    left = int((~known).sum())
+    return [f"the solution has {known.sum()} of {len(sample)} rows; {left} are not graded"] * bool(
+        left
+    )
+
+
 def _parts(solution: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     if USAGE not in solution:
         import numpy as np
@@ -145,9 +175,10 @@ def _answers(solution: pd.DataFrame, rules: Rules) -> NDArray[Any]:
     columns = list(rules.target if as_train else _columns(rules))
     absent = [name for name in columns if name not in solution]
     if absent:
+        ways = dict.fromkeys(str(list(names)) for names in (rules.target, _columns(rules)))
         raise ProviderError(
-            f"the solution must have the columns {list(rules.target)} or "
-            f"{list(_columns(rules))}. Received: {list(solution.columns)}"
+            f"the solution must have the columns {' or '.join(ways)}. "
+            f"Received: {list(solution.columns)}"
         )
     if rules.task.type in ("binary", "multiclass"):
         if len(columns) == 1:

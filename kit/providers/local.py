@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit.competition import Competition
 from kit.errors import ProviderError, SubmissionError
@@ -15,6 +16,11 @@ from kit.providers.manifest import files_below
 from kit.providers.record import Record
 from kit.providers.unpacking import Member, take, unpack
 from kit.settings import ProviderSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kit.providers.grading import Rules
 
 
 class LocalProvider:
@@ -57,23 +63,9 @@ class LocalProvider:
             return self.record.add(
                 status="complete", file_name=path.name, message=f"{message} {ungraded}".strip()
             )
-        from kit.providers.grading import Grade, Rules, grade, read_cells
-        from kit.usercode import UserCode
+        from kit.providers.grading import Grade, grade, read_cells
 
-        solution = self._path(self.spec.solution)
-        if not solution.is_file():
-            raise ProviderError(
-                f"provider.solution is not a file: {solution}.\n"
-                "  Correct it in kit.toml, or remove it: then nothing is graded."
-            )
-        settings = Competition.load(self.root).settings
-        rules = Rules(
-            task=settings.task,
-            submission=settings.submission,
-            target=settings.columns.target,
-            local=UserCode(self.root).resolve,
-        )
-        answers = read_cells(solution)
+        answers, rules = self._answers(Competition.load(self.root))
         try:
             result, error = grade(read_cells(path), answers, rules), ""
         except SubmissionError as problem:
@@ -86,6 +78,24 @@ class LocalProvider:
             private=result.private,
             error=error,
         )
+
+    def verify(self, competition: Competition) -> list[str]:
+        """Remarks on a solution that does not grade every row.
+
+        Args:
+            competition: as `kit new` has just written it, maybe not in its place yet.
+
+        Raises:
+            ProviderError: the solution does not fit the competition.
+        """
+        if not self.spec.solution:
+            return []
+        from kit.providers.grading import check_solution, read_cells
+
+        answers, rules = self._answers(competition)
+        sample = competition.settings.files.sample_submission
+        ids = read_cells(competition.raw / sample)[rules.submission.id] if sample else None
+        return check_solution(answers, ids, rules)
 
     def submissions(self) -> list[Submitted]:
         """Everything handed in so far, newest first."""
@@ -115,6 +125,25 @@ class LocalProvider:
             for rank, (score, entry) in enumerate(scored, start=1)
         ]
 
+    def _answers(self, competition: Competition) -> tuple[pd.DataFrame, Rules]:
+        """The solution's cells, and the rules to grade by."""
+        from kit.providers.grading import Rules, read_cells
+        from kit.usercode import UserCode
+
+        solution = self._path(self.spec.solution)
+        if not solution.is_file():
+            raise ProviderError(
+                f"provider.solution is not a file: {solution}.\n"
+                "  Correct it in kit.toml, or remove it: then nothing is graded."
+            )
+        settings = competition.settings
+        return read_cells(solution), Rules(
+            task=settings.task,
+            submission=settings.submission,
+            target=settings.columns.target,
+            local=UserCode(competition.root).resolve,
+        )
+
     def _path(self, text: str) -> Path:
         return (self.root / Path(text).expanduser()).resolve()
 
@@ -133,7 +162,11 @@ class LocalProvider:
                 f"and {root}.\n  Move the files elsewhere; kit copies them into data/raw."
             )
         if source.is_file() and not zipfile.is_zipfile(source):
-            raise ProviderError(f"the source must be a folder or a zip. Received: {source}")
+            torn = source.suffix.lower() == ".zip"
+            way = "It is named like a zip, but broken: get it again" if torn else "Unpack it first"
+            raise ProviderError(
+                f"the source must be a folder or a zip. Received: {source}.\n  {way}."
+            )
         return source
 
     def _members(self, source: Path) -> list[Member]:

@@ -134,5 +134,7 @@ def _kind(train: pd.Series, test: pd.Series, name: str) -> Guess:
     """The kind by train, unless train's numbers are strings in test."""
     numeric = pd.api.types.is_numeric_dtype
     if numeric(train) and not numeric(test) and test.notna().any() and not train.isna().all():
-        return guess_kind(pd.concat([train.astype("str"), test.astype("str")]), name)
+        guess = guess_kind(pd.concat([train.astype("str"), test.astype("str")]), name)
+        because = f"numbers in train, in test not: {test.dropna().iloc[0]!r}; {guess.because}"
+        return Guess(kind=guess.kind, because=because, sure=False)
     return guess_kind(train if train.notna().any() else test, name)

@@ -237,6 +237,12 @@ def _ask_about_ids(sample: pd.DataFrame, tables: Tables, ids: Ids, inference: In
         )
     if not ids.test:
         return
+    twice = int(tables.test[ids.test].duplicated().sum())
+    if twice:
+        inference.ask(
+            f"test's {ids.test!r} repeats in {counted(twice, 'row', 'rows')}, so it says not which "
+            "row is which; if another column is the id: --id NAME"
+        )
     short = round((1 - _share(tables.test[ids.test], column)) * len(tables.test))
     if short and short < len(tables.test):
         inference.ask(
@@ -293,6 +299,9 @@ def _targets_by_files(
     if classes is not None:
         name, pairs = classes
         because = f"the sample submission's columns are named after the classes of {name!r}"
+        absent = {*pairs.values()} - {*train[name].dropna().astype("str").str.strip()}
+        if absent:
+            inference.ask(f"no row of train is of the class {', '.join(sorted(absent))}")
         return Targets(names=(name,), columns=tuple(columns), classes=pairs), because, True
     if len(columns) == 1:
         name, because = _close(columns[0], only)
@@ -328,6 +337,9 @@ def _class_columns(
         pairs = match_classes(columns, map(str, values))
         if pairs is not None and len(pairs) == len(values):
             return name, pairs
+        spelled = [column.strip() for column in columns]
+        if len(values) > 1 and set(map(str, values)) < set(spelled):  # some are not in train
+            return name, dict(zip(columns, spelled, strict=True))
     return None
 
 

@@ -22,6 +22,7 @@ from kit.settings import TaskType, Wants
 
 _CLASSES_OF_INTEGERS = 20
 _ROWS_PER_CLASS = 10
+_STRAY = 0.05  # of the rows at most are words among numbers
 _CLASSIFICATION = ("binary", "multiclass")
 
 
@@ -145,6 +146,7 @@ def _task_of_one(evidence: Evidence, inference: Inference) -> tuple[str, str, bo
     if found == 2:
         return "binary", f"{look.name!r} takes two values", True
     if look.numbers is None:
+        _refuse_stray(look)
         if found > 0.5 * sum(look.counts):
             inference.ask(
                 f"the target {look.name!r} holds {found} different words in {sum(look.counts)} "
@@ -165,6 +167,19 @@ def _task_of_one(evidence: Evidence, inference: Inference) -> tuple[str, str, bo
     return "regression", f"{look.name!r} takes {found} different numbers", not few
 
 
+def _refuse_stray(look: TargetLook) -> None:
+    """Numbers with decimals and a few words among them, such as "inf", are no classes."""
+    stray = [label for label in look.labels if number(label) is None]
+    rows = sum(n for label, n in zip(look.labels, look.counts, strict=True) if label in stray)
+    decimals = any((number(label) or 0) % 1 for label in look.labels)
+    if decimals and rows <= _STRAY * sum(look.counts):
+        raise ConfigError(
+            f"the target {look.name!r} holds numbers, however in {counted(rows, 'row', 'rows')} "
+            f"{', '.join(map(repr, stray[:3]))}.\n  Mend or take out these rows of train, or say "
+            "--task multiclass if all of them are names."
+        )
+
+
 def _check_numbers(looks: Sequence[TargetLook]) -> None:
     bad = [look for look in looks if look.numbers is None and not look.zero_one]
     if bad:
@@ -182,6 +197,9 @@ def _classes(task: str, evidence: Evidence, wishes: Wishes) -> tuple[tuple[str, 
         return tuple(map(str, asked)), "--set"
     labels = evidence.looks[0].labels
     columns = evidence.targets.columns
+    absent = sorted({*evidence.targets.classes.values()} - {*labels})
+    if absent:
+        return (*labels, *absent), "the values in train, then what only the sample submission has"
     because = "the second one is the positive class" if task == "binary" else "the values in train"
     if len(labels) == 2 and len(columns) == 1 and normal(columns[0]) == normal(labels[0]):
         labels = (labels[1], labels[0])  # the submission column is named after the positive class

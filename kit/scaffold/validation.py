@@ -98,6 +98,11 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
     if wish is not None:
         SPLITTERS.check(str(wish.value))
         choice = replace(choice, splitter=str(wish.value), because=wish.because, most=_MORE_FOLDS)
+        for role in ("group", "time"):
+            if role in choice.splitter and inference.get(f"columns.{role}") is None:
+                inference.ask(
+                    f"{wish.flag} {wish.value} needs --{role} COLUMN, else kit cv refuses it"
+                )
     inference.add("cv.splitter", choice.splitter, choice.because)
     _note_folds(rows, choice, wishes, inference)
     if choice.splitter == "time_blocks" and choice.split.block:

@@ -19,7 +19,7 @@ from typing import Any
 from kit.atomic import disk_errors, token
 from kit.competition import CONFIG_NAME, Competition
 from kit.errors import ConfigError, KitError, ProviderError
-from kit.providers.base import Description, Progress, Provider, Tidies
+from kit.providers.base import Description, Progress, Provider, Tidies, Verifies
 from kit.providers.manifest import write_manifest
 from kit.scaffold.host import PAGES_NAME, fact_lines, pages_text, plain
 from kit.scaffold.images import make_tables
@@ -81,7 +81,9 @@ def create(
         if masks is None:
             text = render(inference, description, spec)
             (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
-            Competition.load(folder)  # what kit writes kit must be able to read
+            written = Competition.load(folder)  # what kit writes kit must be able to read
+            if isinstance(provider, Verifies):
+                inference.questions.extend(provider.verify(written))
         write_manifest(raw, folder / "data" / "manifest.json")
     if isinstance(provider, Tidies):
         provider.tidy()

@@ -168,13 +168,13 @@ def test_a_blend_of_one_run_or_of_none_is_refused(
     refused(run_kit("blend", "-C", competition.root), "0 found", "kit cv")
 
 
-def test_a_damaged_folds_file_is_set_aside(
+def test_a_damaged_folds_file_is_refused(
     run_kit: Any, competition: Competition, three: dict[str, Path]
 ) -> None:
     truncate(competition.root / "folds.parquet")
-    assert run_kit("cv", "linear", "-q", "-C", competition.root).code == 0
-    assert (competition.root / "folds-unreadable.parquet").is_file()
-    truncate(competition.root / "folds.parquet")
+    again = run_kit("cv", "linear", "-q", "-C", competition.root)
+    refused(again, "folds.parquet is not a readable parquet file", "move it away")
+    refused(run_kit("submit", "--dry-run", "-C", competition.root), "not a readable parquet file")
     shared = run_kit("cv", "-C", competition.root, "--set", "cv.splitter=file")
     refused(shared, "folds.parquet is not a readable parquet file")
 
@@ -269,3 +269,24 @@ def test_a_folder_without_a_record_is_no_run(
     assert listed.code == 0
     assert listed.err == "kit: foo: has no run.json: not a run, left out\n"
     assert all(model in listed.out for model in three)
+
+
+def test_a_damaged_run_is_left_out_of_a_blend_aloud(
+    run_kit: Any, competition: Competition, three: dict[str, Path]
+) -> None:
+    truncate(three["linear"] / "oof.parquet")
+    outcome = run_kit("blend", "-C", competition.root)
+    assert outcome.code == 0
+    assert f"{three['linear'].name} is left out" in outcome.err
+    truncate(three["lightgbm"] / "oof.parquet")
+    refused(run_kit("blend", "-C", competition.root), "1 found", "2 with damaged predictions")
+
+
+def test_without_a_name_the_folds_of_kit_toml_decide(
+    run_kit: Any, competition: Competition, three: dict[str, Path]
+) -> None:
+    other = run_kit("cv", "linear", "-q", "--folds", "2", "-C", competition.root)
+    assert other.code == 0
+    outcome = run_kit("submit", "--dry-run", "-C", competition.root)
+    assert "1 on other folds than kit.toml makes left out" in outcome.err
+    assert any(path.name in outcome.err for path in three.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import subprocess
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
@@ -187,3 +188,20 @@ def test_a_bug_is_one_document_that_says_so(run_kit: Any, monkeypatch: pytest.Mo
     shown = run_kit("plugins", "--json")
     assert shown.code == 1
     assert "bug in kit" in _only(shown.out)["error"]["message"]
+
+
+def test_wrong_usage_is_a_document_too(run_kit: Any) -> None:
+    outcome = run_kit("cv", "--bogus", "--json")
+    assert outcome.code == 2
+    assert json.loads(outcome.out)["error"]["type"] == "UsageError"
+    assert "--bogus" in outcome.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_full_disk_behind_stdout_is_one_sentence(flags: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "kit", "plugins", *flags]
+        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert found.returncode == 1
+    assert found.stderr.splitlines()[-1] == "kit: writing the output: No space left on device"

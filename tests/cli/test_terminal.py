@@ -135,7 +135,7 @@ def test_bar_shows_model_folds_score_and_time_left_in_colours(
 ) -> None:
     terminal = start("cv", "linear")
     assert terminal.wait() == 0, terminal.text
-    bar = rf"^ +linear +━+ +3/3 +0\.\d{{5}} +{_LEFT} +left +{_LEFT}"
+    bar = rf"^ +linear +━+ +3/3 +0\.\d{{5}} +{_LEFT} +{_LEFT} +left"
     assert re.search(bar, terminal.text, re.MULTILINE)
     assert "  fold 1 of 3" not in terminal.text
     assert re.search(r"\x1b\[[\d;]+m━", terminal.raw)
@@ -196,7 +196,7 @@ def test_ctrl_c_ends_with_130_and_one_line_while_the_bar_says_what_is_left(
     start: Callable[..., Terminal], competition: Competition
 ) -> None:
     terminal = start("cv", "model:slow")
-    seen = rf"model:slow +\S+ +2/3 +0\.\d{{5}} +{_LEFT} +left +0:00:0[1-9]"
+    seen = rf"model:slow +\S+ +2/3 +0\.\d{{5}} +{_LEFT} +0:00:0[1-9] +left"
     terminal.read_until(lambda: re.search(seen, terminal.text))
     terminal.press(_CTRL_C)
     assert terminal.wait() == 130

@@ -15,7 +15,7 @@ from PIL import Image
 from kit.checks import Finding, Report, check
 from kit.checks.catalogue import CATALOGUE
 from kit.competition import Competition
-from kit.errors import ConfigError
+from kit.errors import ConfigError, DataError
 from kit.execution.context import load_context
 from kit.providers.base import load_provider
 from kit.providers.sample import _SETS
@@ -676,3 +676,29 @@ def test_large_data_are_sampled_and_said_so(make_competition: Make) -> None:
     result = report(make_competition, files)
     assert result.findings == ()
     assert result.sampled == "single columns against the target: 20000 of 21000 rows"
+
+
+def test_a_target_that_the_metric_cannot_score_is_found(
+    make_competition: Callable[..., Competition],
+) -> None:
+    frame = pd.DataFrame({"id": range(40), "a": np.arange(40) % 7, "y": np.arange(40) - 1.5})
+    task = {"type": "regression", "metric": "rmsle", "classes": []}
+    competition = make_competition(
+        frame, frame.drop(columns="y"), task=task, submission={"wants": "value", "columns": ["y"]},
+        cv={"splitter": "kfold", "n_splits": 3, "models": ["linear"]},
+    )  # fmt: skip
+    found = [each for each in check(competition).findings if each.code == "KIT024"]
+    assert "2 rows are negative" in found[0].evidence
+    with pytest.raises(DataError, match="2 rows are negative"):
+        load_context(competition)
+
+
+def test_numbers_in_one_file_and_words_in_the_other_whatever_the_kind(
+    make_competition: Callable[..., Competition],
+) -> None:
+    frame = pd.DataFrame({"id": range(40), "a": range(40), "kg": np.arange(40) / 4})
+    test = frame.assign(id=frame["id"] + 40, kg=frame["kg"].map("{} kg".format))
+    competition = make_competition(
+        frame.assign(y=[0, 1] * 20), test, columns={"kinds": {"kg": "category"}}
+    )
+    assert [f.columns for f in check(competition).findings if f.code == "KIT005"] == [("kg",)]

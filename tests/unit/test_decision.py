@@ -259,3 +259,16 @@ def test_decision_does_not_depend_on_the_order_of_rows() -> None:
 )
 def test_default_decision_fits_the_task(task: str, columns: int, decision: Decision) -> None:
     assert default_decision(task, columns) == decision  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "balanced_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "mcc"]
+)
+def test_label_metrics_take_multilabel_truth_as_the_data_has_it(name: str) -> None:
+    rng = np.random.default_rng(0)
+    truth = (rng.random((200, 3)) < 0.3).astype(np.float64)  # floats: `Dataset.y` of this task
+    pred = np.clip(truth * 0.5 + rng.random((200, 3)) * 0.5, 0, 1)
+    found = fit_decision(
+        load_metric(name, "multilabel"), "multilabel", truth, pred, np.arange(200) % 4
+    )
+    assert np.isfinite(found.score)

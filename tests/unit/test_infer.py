@@ -702,3 +702,38 @@ def test_numbers_named_like_ids_that_are_all_new_in_test_are_groups(tmp_path: Pa
     assert found.get("columns.group") == "breath_id"
     assert found.get("cv.splitter") == "group_kfold"
     assert not asks(found, "--group")
+
+
+def test_a_class_that_only_the_sample_submission_has(tmp_path: Path) -> None:
+    tables = plain(["cat", "dog"] * (N // 2), 0)
+    tables["sample_submission"] = {"id": TEST_IDS, "cat": 0.5, "dog": 0.5, "fox": 0}
+    found = run(tmp_path, **tables)
+    assert found.get("task.classes") == ["cat", "dog", "fox"]
+    assert asks(found, "no row of train is of the class fox")
+
+
+def test_a_stray_word_among_decimals_is_refused_rather_than_made_a_class(tmp_path: Path) -> None:
+    target = X.astype("str").astype("object")
+    target[3] = "inf"
+    with pytest.raises(ConfigError, match=r"in 1 row 'inf'"):
+        run(tmp_path, **plain(target, 0.5))
+
+
+def test_numbers_in_train_and_words_in_test_are_marked(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0, weight=X)
+    tables["test"]["weight"] = [f"{x:.3f} kg" for x in X_TEST]
+    found = run(tmp_path, **tables)
+    item = next(item for item in found.values if item.key == "columns.kinds.weight")
+    assert "in test not" in item.because
+    assert not item.sure
+
+
+def test_a_splitter_without_its_column_and_test_ids_that_repeat_are_questions(
+    tmp_path: Path,
+) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["test"]["id"] = [*TEST_IDS[:-1], TEST_IDS[0]]
+    tables["sample_submission"]["id"] = TEST_IDS
+    found = run(tmp_path, {"splitter": "group_kfold"}, **tables)
+    assert asks(found, "needs a column: --group") or asks(found, "needs --group COLUMN")
+    assert asks(found, "test's 'id' repeats in 1 row")

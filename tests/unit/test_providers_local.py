@@ -9,6 +9,7 @@ from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from kit.errors import ConfigError, DiskFull, ProviderError
@@ -368,3 +369,27 @@ def test_source_folder_may_vanish_after_the_fetch(tmp_path: Path) -> None:
     taker.fetch(tmp_path / "raw", quiet)
     shutil.rmtree(source)
     assert "source" in taker.describe().about
+
+
+@pytest.mark.parametrize(
+    ("solution", "reason"),
+    [("id,z\n", "must have the columns"), ("id,y\n", "no id of the sample submission")],
+)
+def test_a_solution_that_cannot_grade_is_refused_by_kit_new(
+    solution: str, reason: str, tmp_path: Path, run_kit: Any
+) -> None:
+    source = tmp_path / "files"
+    source.mkdir()
+    frame = pd.DataFrame({"id": range(60), "x": range(60), "y": [0, 1] * 30})
+    frame[:40].to_csv(source / "train.csv", index=False)
+    frame[40:].drop(columns="y").to_csv(source / "test.csv", index=False)
+    frame[40:][["id", "y"]].to_csv(source / "sample_submission.csv", index=False)
+    answers = tmp_path / "answers.csv"
+    new = ("new", "c", "--from", source, "--solution", answers, "-C", tmp_path)
+    answers.write_text(solution + "900,1\n901,0\n")
+    outcome = run_kit(*new)
+    assert (outcome.code, reason in outcome.err) == (3, True)
+    assert not (tmp_path / "c").exists()
+    frame[45:][["id", "y"]].to_csv(answers, index=False)
+    outcome = run_kit(*new)
+    assert "the solution has 15 of 20 rows; 5 are not graded" in outcome.out

@@ -196,9 +196,9 @@ def test_several_numeric_targets_cannot_be_stratified() -> None:
 def test_class_with_too_few_members_is_named() -> None:
     y = np.zeros(50, dtype=int)
     y[:3] = 1
-    with pytest.raises(DataError, match=r"class 2 of task\.classes: 3") as error:
+    with pytest.raises(DataError, match=r"no\. 2 in task\.classes: 3") as error:
         split("stratified_kfold", y)
-    assert "fewer folds" in str(error.value)
+    assert "At most 3 folds" in str(error.value)
     assert "'kfold'" in str(error.value)
 
 
