@@ -115,7 +115,8 @@ class SubmissionSpec:
     """What the submission file holds besides the id column.
 
     `columns` are the sample submission's columns after the id. With one probability column per
-    class `columns` and `classes` run in parallel: `classes[i]` is the class of `columns[i]`.
+    class `columns` and `classes` run in parallel: `classes[i]` is the class of `columns[i]`,
+    "" for one that no training row has.
     `labels` is how the classes (in the order of `task.classes`) are spelled in the submission;
     empty: as in the train file.
     """

@@ -241,11 +241,13 @@ def is_negative(submission: SubmissionSpec, task: TaskSpec) -> bool:
 def column_order(names: Sequence[str], submission: SubmissionSpec, noun: str) -> list[int]:
     """For each class (or target) the position of its column among the submission's columns.
 
+    A column whose class is "" is that of a class no training row has.
+
     Raises:
         ConfigError: neither `submission.classes` nor the columns' own names say which is which.
     """
     spelled = submission.classes or submission.columns or tuple(names)
-    if sorted(names) != sorted(spelled):
+    if sorted(names) != sorted(filter(None, spelled)):
         raise ConfigError(
             f"submission.classes must name the {noun} of every submission column.\n"
             f"  Received: {list(spelled)[:10]}, however the {noun} names are {list(names)[:10]}.\n"

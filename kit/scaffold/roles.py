@@ -299,9 +299,10 @@ def _targets_by_files(
     if classes is not None:
         name, pairs = classes
         because = f"the sample submission's columns are named after the classes of {name!r}"
-        absent = {*pairs.values()} - {*train[name].dropna().astype("str").str.strip()}
+        absent = [column for column, label in pairs.items() if not label]
         if absent:
-            inference.ask(f"no row of train is of the class {', '.join(sorted(absent))}")
+            shown = ", ".join(map(repr, absent[:5]))
+            inference.ask(f"no row of train is of the class of {shown}: kit hands in 0 there")
         return Targets(names=(name,), columns=tuple(columns), classes=pairs), because, True
     if len(columns) == 1:
         name, because = _close(columns[0], only)
@@ -339,7 +340,11 @@ def _class_columns(
             return name, pairs
         spelled = [column.strip() for column in columns]
         if len(values) > 1 and set(map(str, values)) < set(spelled):  # some are not in train
-            return name, dict(zip(columns, spelled, strict=True))
+            known = set(map(str, values))
+            return name, {
+                c: label if label in known else ""
+                for c, label in zip(columns, spelled, strict=True)
+            }
     return None
 
 

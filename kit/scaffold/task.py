@@ -197,9 +197,6 @@ def _classes(task: str, evidence: Evidence, wishes: Wishes) -> tuple[tuple[str, 
         return tuple(map(str, asked)), "--set"
     labels = evidence.looks[0].labels
     columns = evidence.targets.columns
-    absent = sorted({*evidence.targets.classes.values()} - {*labels})
-    if absent:
-        return (*labels, *absent), "the values in train, then what only the sample submission has"
     because = "the second one is the positive class" if task == "binary" else "the values in train"
     if len(labels) == 2 and len(columns) == 1 and normal(columns[0]) == normal(labels[0]):
         labels = (labels[1], labels[0])  # the submission column is named after the positive class

@@ -193,7 +193,8 @@ def _cells(
     values = values / values.sum(axis=1, keepdims=True)
     order = column_order(task.classes, submission, "class")
     names = submission.columns or task.classes
-    return {names[column]: values[:, code] for code, column in enumerate(order)}
+    cells = {name: np.zeros(len(values)) for name in names}  # of a class that train lacks: 0
+    return cells | {names[column]: values[:, code] for code, column in enumerate(order)}
 
 
 def _by_target(values: NDArray[Any], competition: Competition) -> dict[str, NDArray[Any]]:

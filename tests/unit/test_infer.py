@@ -708,8 +708,9 @@ def test_a_class_that_only_the_sample_submission_has(tmp_path: Path) -> None:
     tables = plain(["cat", "dog"] * (N // 2), 0)
     tables["sample_submission"] = {"id": TEST_IDS, "cat": 0.5, "dog": 0.5, "fox": 0}
     found = run(tmp_path, **tables)
-    assert found.get("task.classes") == ["cat", "dog", "fox"]
-    assert asks(found, "no row of train is of the class fox")
+    assert found.get("task.classes") == ["cat", "dog"]
+    assert found.get("submission.classes") == ["cat", "dog", ""]
+    assert asks(found, "no row of train is of the class of 'fox'")
 
 
 def test_a_stray_word_among_decimals_is_refused_rather_than_made_a_class(tmp_path: Path) -> None:

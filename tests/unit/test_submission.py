@@ -180,6 +180,15 @@ def test_class_columns_are_mapped_by_name_and_rows_sum_to_one(tmp_path: Path) ->
     assert validate(path, where) == []
 
 
+def test_a_column_of_a_class_that_no_training_row_has_is_zero(tmp_path: Path) -> None:
+    facts = MULTI.replace('"a1", "b1"]\nclasses', '"a1", "b1", "d1"]\nclasses')
+    facts = facts.replace('classes = ["c1", "a1", "b1"]', 'classes = ["c1", "a1", "b1", ""]')
+    where = competition(tmp_path, facts, "key,c1,a1,b1,d1\na,0,0,0,1\nb,0,0,0,1\nc,0,0,0,1\n")
+    path = build(run_of(where, np.ones((3, 3)) / 3, outputs=("b1", "a1", "c1")), where)
+    assert pd.read_csv(path)["d1"].tolist() == [0, 0, 0]
+    assert validate(path, where) == []
+
+
 def test_one_probability_column_is_the_positive_class_unless_it_names_the_other(
     tmp_path: Path,
 ) -> None:
