@@ -25,6 +25,10 @@ SLOW_SECONDS = 2.0
 """Quicker features are made again each time: reading them back would not be faster."""
 
 
+class NoFeatures(DataError):
+    """All columns are ids, targets or dropped ones."""
+
+
 def read_features(
     competition: Competition, train: pd.DataFrame, test: pd.DataFrame, data: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -60,7 +64,7 @@ def read_features(
     if absent:
         raise DataError(f"features.py makes columns for train that test lacks: {absent[:5]}")
     if not names:
-        raise DataError("no feature column is left; look at columns.drop and columns.kinds")
+        raise NoFeatures("no feature column is left; look at columns.drop and columns.kinds")
     return train[names], test[names]
 
 

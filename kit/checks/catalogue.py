@@ -137,7 +137,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("KIT206", "ids tell the target", "warning", _LEARN, hidden.ids, deep=True),
     Check("KIT207", "files tell the target", "warning", _LEARN, hidden.files, deep=True),
     Check("KIT211", "features.py looks at other rows", "error", _FEATURES, code.not_row_by_row),
-    Check("KIT212", "features.py fails", "error", _TABLES, code.failing),
+    Check("KIT212", "no features can be made", "error", _TABLES, code.failing),
     Check("KIT213", "features.py is not repeatable", "error", _FEATURES, code.not_repeatable),
     Check("KIT301", "folds cannot be made", "error", _TABLES, validation.no_folds),
     Check("KIT302", "groups in two folds", "error", _FOLDS, validation.split_groups),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.errors import KitError
-from kit.features import apply_features
+from kit.features import NoFeatures, apply_features
 from kit.usercode import HINT, UserCode
 
 _MOST_ROWS = 200_000
@@ -28,9 +28,13 @@ Function = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def failing(m: Material) -> Iterator[Evidence]:
-    """`features.py` raises, or leaves nothing to learn from."""
+    """`features.py` raises, or nothing is left to learn from."""
     error = m.problems.get("features")
-    if error is not None:
+    if error is None:
+        return
+    if isinstance(error, NoFeatures):
+        yield Evidence(text=_reason(error), remedy="a model needs one column to learn from")
+    else:
         yield Evidence(text=_reason(error), remedy=f"mend features.py. {HINT.strip()}")
 
 
