@@ -26,7 +26,8 @@ from kit.export.bundle import Bundle
 from kit.export.names import names_of
 from kit.export.publishing import Published, Push
 from kit.export.ready import Exported
-from kit.providers.base import Limits, Submitted
+from kit.providers.base import Attempt, Limits, Submitted
+from kit.providers.marks import attempt_mark, content_mark
 from kit.providers.publishing import LostAnswer, Pushed, State, Written
 from kit.runs import publish
 from kit.submission.receipts import read_receipts
@@ -52,6 +53,7 @@ class Fake:
     sent: list[Submitted] = field(default_factory=list)
     left: int | None = 5
     status: str = "pending"
+    user: str = "ann"
 
     def _call(self, name: str, effect: Callable[[], None] = lambda: None) -> None:
         if name != "kernel_state":  # asked as often as it takes
@@ -64,7 +66,7 @@ class Fake:
             raise fault
 
     def account(self) -> str:
-        return "ann"
+        return self.user
 
     def dataset_version(self, dataset: str) -> int | None:
         return self.datasets or None
@@ -103,6 +105,12 @@ class Fake:
     def submissions(self) -> list[Submitted]:
         self.calls.append("submissions")
         return self.sent
+
+    def same(self, content: str) -> list[Submitted]:
+        return [one for one in self.sent if content_mark(content) in one.message]
+
+    def attempt(self, content: str) -> Attempt:
+        return Attempt(account=self.user, mark=attempt_mark(content))
 
     def submit_kernel(self, kernel: str, version: int, file: str, message: str) -> Submitted:
         one = Submitted(
@@ -222,7 +230,7 @@ def test_what_never_arrived_is_sent_by_the_next_call_after_looking(
         push()
     assert fake.times(step) == 1
     if step == "submit_kernel":
-        with pytest.raises(ProviderError, match="--again looks once more"):
+        with pytest.raises(SubmissionError, match="--again looks once more"):
             push()
         assert fake.times(step) == 1
     push(again=step == "submit_kernel")
@@ -230,12 +238,13 @@ def test_what_never_arrived_is_sent_by_the_next_call_after_looking(
     assert len(fake.sent) == 1
     if step == "submit_kernel":
         assert fake.calls.index("submissions") < len(fake.calls) - 1
-        assert len(read_receipts(competition.submissions)[0]) == 1
+        lost, made = sorted(read_receipts(competition.submissions)[0], key=lambda r: r.status)[::-1]
+        assert (lost.status, made.status) == ("sent", "pending")
 
 
 @pytest.mark.parametrize("step", ["put_dataset", "push_kernel", "submit_kernel"])
 def test_what_arrived_after_all_is_found_by_the_next_call(
-    push: Callable[..., Published], fake: Fake, step: str
+    push: Callable[..., Published], fake: Fake, competition: Competition, step: str
 ) -> None:
     """The process dies between sending and the answer: what the server has says what happened."""
     fake.faults[step] = [KeyboardInterrupt()]  # type: ignore[list-item]
@@ -246,27 +255,26 @@ def test_what_arrived_after_all_is_found_by_the_next_call(
     elif step == "push_kernel":
         fake.kernels += 1
     else:
-        mark = json.loads((_folder(push, fake) / "push.json").read_text())["digest"][:10]
+        (receipt,) = read_receipts(competition.submissions)[0]
         fake.sent.append(
-            Submitted(ref="1", status="pending", created="", message=f"x [kit {mark} v1]")
+            Submitted(ref="1", status="pending", created="", message=f"x {receipt.mark}")
         )
     push()
     assert fake.times(step) == 1
     assert (fake.datasets, fake.kernels, len(fake.sent)) == (4, 1, 1)
 
 
-def _folder(push: Any, fake: Fake) -> Path:
-    return fake.file.parent.parent
-
-
 @pytest.mark.parametrize("step", ["put_dataset", "push_kernel", "submit_kernel"])
 def test_a_refusal_ends_it_and_the_next_call_may_try_again(
     push: Callable[..., Published], fake: Fake, competition: Competition, step: str
 ) -> None:
-    fake.faults[step] = [ProviderError("no")]
-    with pytest.raises(ProviderError, match=r"^no$") as caught:
+    fake.faults[step] = [RefusedError("no")]
+    with pytest.raises(RefusedError, match=r"^no\b") as caught:
         push()
     assert caught.value.exit_code == 3
+    if step != "submit_kernel":
+        place = "datasets/ann/toy-models;" if step == "put_dataset" else "code/ann/toy-models-inf"
+        assert f"Look at https://www.kaggle.com/{place}" in str(caught.value)
     assert read_receipts(competition.submissions)[0] == []
     push()
     assert fake.times(step) == 2
@@ -412,11 +420,14 @@ def test_a_bundle_that_is_not_ready_or_has_no_owner_is_not_pushed(
         push(bundle=bundle)
 
 
+@pytest.mark.parametrize("content", ["{", "", "[]"])
 def test_a_damaged_journal_stops_before_anything_is_sent(
-    push: Callable[..., Published], fake: Fake, made: Exported
+    push: Callable[..., Published], fake: Fake, competition: Competition, content: str
 ) -> None:
-    (made.bundle.folder / "push.json").write_text("{")
-    with pytest.raises(KitError, match="not known what was sent"):
+    path = competition.submissions / "push" / "ann--toy-models.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(KitError, match="not known what was uploaded"):
         push()
     assert fake.calls == []
 
@@ -425,4 +436,4 @@ def test_text_of_the_server_is_shown_plainly(push: Callable[..., Published], fak
     fake.error = "\x1b[31mbad\x1b[0m\r\nnews\x07 \x1b]0;title\x07[bold]here[/bold]"
     with pytest.raises(ProviderError) as caught:
         push()
-    assert str(caught.value).endswith("inference: bad news [bold]here[/bold]")
+    assert str(caught.value).splitlines()[0].endswith("inference: bad news [bold]here[/bold]")

@@ -156,9 +156,10 @@ def test_from_an_empty_folder_to_the_ledger(
         "submission.csv")["y"], rtol=0, atol=1e-6,
     )  # fmt: skip
     assert handed.description.startswith("first try [kit ")
-    assert handed.description.endswith(" v1]")
     (receipt,) = receipts()
     assert (receipt["ref"], receipt["provider"]) == (str(handed.ref), "kaggle")
+    assert handed.description.endswith(receipt["mark"])
+    assert receipt["kernel"] == f"{KERNEL}, version 1"
     done = run_kit("ledger", "-C", "toy")
     assert (done.code, "0.71234" in done.out, "first try" in done.out) == (0, True, True)
     assert "[kit" not in done.out
@@ -303,7 +304,7 @@ def test_a_failing_kernel_is_told_with_its_message_and_pushed_anew(
     kaggle.runs = works
     done = publish()
     assert done.code == 0, done.err
-    assert kaggle.submissions[0].description.endswith(" v2]")
+    assert receipts()[0]["kernel"].endswith("version 2")
 
 
 def test_another_output_than_the_proof_s_is_not_submitted(
@@ -358,7 +359,7 @@ def test_an_answer_that_stays_lost_is_found_by_the_next_call(
     (receipt,) = receipts()
     assert receipt["status"] == "sent"
     done = publish()
-    assert (done.code, "with --again looks once more" in done.err) == (3, True)
+    assert (done.code, "with --again looks once more" in done.err) == (1, True)
     kaggle.hidden.clear()
     done = publish("--again")
     assert done.code == 0, done.err
@@ -385,13 +386,12 @@ def test_a_new_version_is_waited_for_until_kaggle_counts_it(
     config.write_text(config.read_text() + "# changed\n")
     shutil.rmtree(next(Path("toy/exports").glob("*-linear-*")))
     kaggle.dataset_looks = 5
-    done = publish("--file", "submission.csv", "-m", "second")
+    done = publish("-m", "second", "--again")
     assert done.code == 0, done.err
     assert len(kaggle.datasets[DATASET].versions) == len(kaggle.kernels[KERNEL]) == 2
     assert "waiting until Kaggle shows the dataset" in done.err
-    assert json.loads(next(Path("toy/exports").glob("*/push.json")).read_text())["dataset"] == {
-        "version": 2
-    }
+    journal = json.loads(Path("toy/submissions/push/ann--toy-models.json").read_text())
+    assert journal["dataset"] == {"version": 2}
 
 
 def test_a_lost_answer_of_a_dataset_that_is_being_unpacked_is_not_sent_again(
@@ -402,7 +402,7 @@ def test_a_lost_answer_of_a_dataset_that_is_being_unpacked_is_not_sent_again(
     config.write_text(config.read_text() + "# changed\n")
     kaggle.dataset_looks = 5
     kaggle.fault("CreateDatasetVersion", "lost")
-    done = publish("-m", "second")
+    done = publish("-m", "second", "--again")
     assert done.code == 0, done.err
     assert "the answer was lost" in done.err
     assert len(kaggle.calls("CreateDatasetVersion")) == 1

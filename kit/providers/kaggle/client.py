@@ -23,7 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from kit import __version__
 from kit.errors import AuthError, ProviderError
 from kit.providers.kaggle.credentials import HOW, Credential, Search, search
-from kit.providers.kaggle.refusals import Failure, asked_wait, explained, of_body
+from kit.providers.kaggle.refusals import Failure, asked_wait, explained, of_body, unowned
 from kit.providers.kaggle.text import redacted
 
 USER_AGENT = f"kit/{__version__}"
@@ -174,7 +174,7 @@ class Client:
             try:
                 return self._once(name, reads, fields)
             except Failure as failure:
-                if failure.status == 401:
+                if failure.status == 401 and not unowned(failure, method):
                     self._next_credential(failure)
                     tries -= 1
                     continue

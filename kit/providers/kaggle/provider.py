@@ -102,8 +102,8 @@ class KaggleProvider:
         """The user name of the credentials in use."""
         return self.client.account()
 
-    def attempt(self, sha256: str) -> Attempt:
-        """A new attempt to hand in a file with this SHA-256.
+    def attempt(self, content: str) -> Attempt:
+        """A new attempt to hand in this content.
 
         Raises:
             AuthError: a credential was refused, and what is left may be of another account.
@@ -112,7 +112,7 @@ class KaggleProvider:
 
         account = self.client.account()
         self.client.must_be_sure()
-        return Attempt(account=account, mark=attempt_mark(sha256))
+        return Attempt(account=account, mark=attempt_mark(content))
 
     def submit(self, path: Path, message: str) -> Submitted:
         """Upload a validated file and make one submission of it.
@@ -137,11 +137,11 @@ class KaggleProvider:
         deadline = self._known_deadline() if found else ""
         return [dated(entry, deadline) for entry in found]
 
-    def same(self, sha256: str) -> list[Submitted]:
-        """Submissions of a file with this SHA-256, by their marks."""
-        from kit.providers.marks import file_mark
+    def same(self, content: str) -> list[Submitted]:
+        """Submissions of this content, by their marks."""
+        from kit.providers.marks import content_mark
 
-        mark = file_mark(sha256)
+        mark = content_mark(content)
         return [entry for entry in self.submissions() if mark in entry.message]
 
     def limits(self, *, kernel: bool = False) -> Limits:

@@ -20,7 +20,7 @@ from kit.providers.kaggle.reading import items, submitted
 from kit.providers.kaggle.refusals import SITE
 from kit.providers.kaggle.text import line
 from kit.providers.kaggle.uploads import upload
-from kit.providers.marks import attempt_mark, file_mark, mark_in, unmarked
+from kit.providers.marks import attempt_mark, content_mark, mark_in, unmarked
 
 _PAGE = 200
 _MOST_PAGES = 50
@@ -61,7 +61,7 @@ def hand_in(client: Client, path: Path, message: str) -> Submitted:
     """
     digest = sha256(path)
     mark = f"[kit {mark_in(message)}]"
-    if mark.startswith(file_mark(digest)):
+    if mark.startswith(content_mark(digest)):
         message = unmarked(message)
     else:
         mark = attempt_mark(digest)
