@@ -25,9 +25,10 @@ from kit.errors import (
     ProviderError,
     QuotaError,
     RefusedError,
+    RunError,
 )
 from kit.providers.base import Limits, Provider, Submitted
-from kit.runs import Run
+from kit.runs import Run, find_run
 from kit.submission.building import build, left_out
 from kit.submission.checking import validate
 from kit.submission.claiming import Desk, answered, claimed, complete, earlier, find, told
@@ -113,12 +114,13 @@ def draft(
     Args:
         competition: whose `submissions` folder will take it.
         path: the file; of a kernel what it wrote for the public test rows.
-        run: what it was made of; None: a file made elsewhere.
+        run: what it was made of; None: a file made elsewhere, or a copy of a run's.
         message: the description, without a mark.
         notes: what is unusual about it.
         provider: who takes it; "": that of `kit.toml`.
         kernel: what is handed in instead of the file, "user/slug, version 3".
     """
+    run = run or _run_of(competition, path)
     facts = _of_run(run) if run else _of_competition(competition)
     inside = path.resolve().is_relative_to(competition.root)
     file = path.resolve().relative_to(competition.root) if inside else path.resolve()
@@ -132,6 +134,17 @@ def draft(
         notes=tuple(notes),
         **facts,
     )
+
+
+def _run_of(competition: Competition, path: Path) -> Run | None:
+    """The run whose submission file this is, or is a copy of."""
+    size = path.stat().st_size
+    for built in sorted(competition.submissions.glob("*.csv")):
+        same = built.stat().st_size == size and (competition.runs / built.stem).is_dir()
+        if same and sha256(built) == sha256(path):
+            with suppress(RunError):
+                return find_run(competition.runs, built.stem)
+    return None
 
 
 def _of_run(run: Run) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def test_a_refusal_without_a_word_need_not_be_kaggle_s(
     [
         ({"notebooks_only": True}, "takes notebooks only"),
         ({"disabled": True}, "takes no submissions"),
-        ({"file_name": "answer.csv"}, "kit submit --file answer.csv"),
+        ({"file_name": "answer.csv"}, r'Set provider\.file = "answer\.csv" in kit\.toml'),
         ({"entered": False}, "does not take part"),
     ],
 )

@@ -34,12 +34,13 @@ class KaggleProvider:
 
     Args:
         slug: the competition's short name; `spec.source` beats it.
-        spec: `source`: the name on Kaggle, where the folder is called otherwise.
+        spec: `source`: the name on Kaggle, where the folder is called otherwise; `file`: the name
+            that submissions get.
         root: the competition's folder.
     """
 
     def __init__(self, slug: str, spec: ProviderSpec, root: Path) -> None:
-        self.slug = spec.source or slug
+        self.slug, self.file = spec.source or slug, spec.file
         self.root = root
         self._deadline: str | None = None  # None: not asked yet
         self._private = False  # whether `leaderboard` gave the private board
@@ -126,7 +127,7 @@ class KaggleProvider:
         from kit.providers.kaggle.reading import dated
         from kit.providers.kaggle.submitting import hand_in
 
-        return dated(hand_in(self.client, path, message), self._known_deadline())
+        return dated(hand_in(self.client, path, message, self.file), self._known_deadline())
 
     def submissions(self) -> list[Submitted]:
         """All submissions of the team, newest first, wherever they were made."""

@@ -209,8 +209,10 @@ class _Rule:
 
 def _named(words: str, slug: str) -> str:
     found = re.search(r'named ["“]?([\w.\-]+)', words)
-    name = found.group(1) if found else "as the competition asks"
-    return f"Copy the file under the name {name}, then `kit submit --file {name}`."
+    name = found.group(1) if found else "NAME.csv"
+    return (
+        f'Set provider.file = "{name}" in kit.toml, then the same command: it is sent by that name.'
+    )
 
 
 def _unknown(**how: Any) -> _Rule:
