@@ -325,8 +325,9 @@ def test_a_failed_kernel_is_told_with_its_reason_and_pushed_anew_next_time(
     push: Callable[..., Published], fake: Fake
 ) -> None:
     fake.kernel_states = [WAIT, State(status="failed", reason="Out of memory")]
-    with pytest.raises(ProviderError, match="version 1 failed on Kaggle: Out of memory"):
+    with pytest.raises(ProviderError, match="version 1 failed on Kaggle: Out of memory") as told:
         push()
+    assert "sends it once more, as a new version" in str(told.value)
     fake.kernel_states = [DONE]
     assert push().kernel_version == 2
     assert fake.times("put_dataset") == 1
@@ -380,9 +381,12 @@ def test_a_version_of_somebody_else_is_not_submitted(
 ) -> None:
     push(submit=False)
     fake.kernels += 1
-    with pytest.raises(ProviderError, match="has version 2 by now, 1 was pushed from here"):
+    with pytest.raises(ProviderError, match="has version 2 by now, 1 was pushed from here") as told:
         push()
+    assert "the same command again pushes this bundle once more" in str(told.value)
     assert fake.sent == []
+    assert push().kernel_version == 3
+    assert len(fake.sent) == 1
 
 
 @pytest.mark.parametrize(
@@ -399,9 +403,12 @@ def test_another_output_than_the_proof_s_is_not_submitted(
 ) -> None:
     fake.file = tmp_path / "submission.csv"
     fake.file.write_text(content)
-    with pytest.raises(SubmissionError, match=reason):
+    with pytest.raises(SubmissionError, match=reason) as told:
         push()
+    assert "the same command again pushes a new version" in str(told.value)
     assert fake.sent == []
+    fake.file.write_text("id,y\na,0.25\nb,0.75\n")
+    assert (push().kernel_version, len(fake.sent)) == (2, 1)
 
 
 def test_output_within_the_tolerance_is_the_same(
@@ -413,12 +420,18 @@ def test_output_within_the_tolerance_is_the_same(
 
 
 def test_a_missing_output_file_is_said(
-    push: Callable[..., Published], fake: Fake, tmp_path: Path
+    push: Callable[..., Published], fake: Fake, made: Exported, tmp_path: Path
 ) -> None:
     fake.file = tmp_path / "log.txt"
     fake.file.write_text("x")
-    with pytest.raises(SubmissionError, match=r"wrote no submission\.csv; it wrote log\.txt"):
+    with pytest.raises(
+        SubmissionError, match=r"wrote no submission\.csv; it wrote log\.txt"
+    ) as told:
         push()
+    for way in ("Is --file the name", "Look at https://www.kaggle.com/code/ann/toy-models-inf"):
+        assert way in str(told.value)
+    fake.file = made.bundle.folder / "proof" / "submission.csv"
+    assert (push().kernel_version, len(fake.sent)) == (2, 1)
 
 
 def test_no_submission_is_left(push: Callable[..., Published], fake: Fake) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from loopback_answers import Refusal
 from loopback_server import Server
 from loopback_types import Naps, Patient
 from loopback_workshop import Files, Session
@@ -365,6 +366,55 @@ def test_an_answer_that_stays_lost_is_found_by_the_next_call(
     assert done.code == 0, done.err
     assert "submitted before" in done.err
     assert len(kaggle.submissions) == len(kaggle.calls("CreateCodeSubmission")) == 1
+
+
+def test_after_a_lost_answer_nothing_that_happens_here_sends_it_again(
+    publish: Callable[..., Any], kaggle: Server, run_kit: RunKit
+) -> None:
+    """Another bundle, no exports, no receipts: each time the same run is about to be submitted."""
+    kaggle.fault("CreateCodeSubmission", "lost", action=lambda: kaggle.hidden.update(
+        50_000_000 + n for n in range(1000)))  # fmt: skip
+    assert publish().code == 3
+    config = Path("toy/kit.toml")
+    config.write_text(config.read_text() + "# changed\n")
+    shutil.rmtree("toy/exports")
+    assert run_kit("gc", "--older-than", "0s", "-C", "toy").code == 0
+    done = publish()
+    assert (done.code, "with --again looks once more" in done.err) == (1, True), done.err
+    kaggle.hidden.clear()
+    shutil.rmtree("toy/submissions")
+    done = publish()
+    assert (done.code, "handed in before, elsewhere" in done.err) == (1, True), done.err
+    for call in ("CreateCodeSubmission", "CreateDataset", "SaveKernel"):
+        assert len(kaggle.calls(call)) == 1
+    assert len(kaggle.submissions) == 1
+
+
+@pytest.mark.parametrize("shape", ["gateway", "bare"])
+def test_a_refusal_of_what_was_made_all_the_same_is_found_out(
+    publish: Callable[..., Any], kaggle: Server, shape: Any
+) -> None:
+    real = kaggle.CreateCodeSubmission
+
+    def made_and_refused(body: Any, user: str) -> Any:
+        real(body, user)
+        kaggle.shape = shape
+        raise Refusal(403, "Blocked by the gateway")
+
+    kaggle.CreateCodeSubmission = made_and_refused  # type: ignore[method-assign]
+    done = publish()
+    assert done.code == 0, done.err
+    assert [each["ref"] for each in receipts()] == [str(kaggle.submissions[0].ref)]
+
+
+def test_is_it_worth_a_slot_is_told_for_kernels_too(
+    publish: Callable[..., Any], kaggle: Server, run: Run, run_kit: RunKit
+) -> None:
+    done = run_kit("ledger", "--run", run.id, "-C", "toy")
+    assert (done.code, "5 left today" in done.out) == (0, True), done
+    assert "not known:" not in done.err
+    done = publish()
+    assert (done.code, "Worth a submission" in done.err) == (0, True), done.err
 
 
 @pytest.mark.parametrize("call", ["CreateDataset", "SaveKernel"])

@@ -465,17 +465,18 @@ def made_run(make_run: Any) -> str:
     return str(run.id)
 
 
-@pytest.mark.parametrize("proxy", ["http://", "http://:3128", "http://user:word@:3128", "://x"])
+@pytest.mark.parametrize("free", ["", "127.0.0.1"], ids=["Kaggle", "its storage"])
+@pytest.mark.parametrize("proxy", ["http://", ":3128", "http://user:word@", "http://."])
 def test_a_proxy_without_a_host_is_named(
-    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch, proxy: str
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch, proxy: str, free: str
 ) -> None:
     made(run_kit)
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, proxy)
-    monkeypatch.setenv("NO_PROXY", "")
-    done = handed_in(run_kit)
-    assert done.code == 3
-    assert "the connection to Kaggle cannot be set up" in done.err
-    assert "HTTPS_PROXY" in done.err
-    assert "word" not in done.err
+    monkeypatch.setenv("NO_PROXY", free)
+    for done in (handed_in(run_kit), run_kit("data", "--force", "-C", "toy")):
+        assert done.code == 3
+        assert "the connection to Kaggle cannot be set up" in done.err
+        assert "HTTPS_PROXY" in done.err
+        assert "word" not in done.err
     assert (receipts(), toy.submissions) == ([], [])
