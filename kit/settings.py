@@ -277,17 +277,19 @@ def blamed(written: Mapping[str, Any], flags: Iterable[str], message: str) -> li
     return found
 
 
+def _check_provider(provider: ProviderSpec) -> None:
+    try:
+        PROVIDERS.check(provider.name)
+    except ConfigError as error:
+        raise type(error)(f"provider.name: {error}") from None
+    if provider.file != PureWindowsPath(provider.file).name:
+        raise ConfigError(f"provider.file must be a plain file name. Received: {provider.file!r}")
+
+
 def _check(settings: Settings) -> None:
     """Contradictions that types cannot express."""
     columns, task, submission = settings.columns, settings.task, settings.submission
-    try:
-        PROVIDERS.check(settings.provider.name)
-    except ConfigError as error:
-        raise type(error)(f"provider.name: {error}") from None
-    if settings.provider.file != PureWindowsPath(settings.provider.file).name:
-        raise ConfigError(
-            f"provider.file must be a plain file name. Received: {settings.provider.file!r}"
-        )
+    _check_provider(settings.provider)
     for key, name in asdict(settings.files).items():
         path = PureWindowsPath(name)  # knows both separators
         if path.anchor or ".." in path.parts:

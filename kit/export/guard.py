@@ -26,8 +26,7 @@ class Guard:
     Args:
         settings: "log": file that takes one line per refusal, and per program that is started;
             "denied" and "allowed": folders whose files must not or may be opened, the longest that
-            fits decides; "read_only": a
-            folder nothing is written to.
+            fits decides; "read_only": a folder nothing is written to.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
