@@ -22,6 +22,7 @@ from kit.runs import Run, publish
 if TYPE_CHECKING:
     import pandas as pd
 
+offline.go(wanted="slow" not in sys.argv)  # `-m slow` installs kit with pip
 OFFLINE = Path(offline.__file__).parent
 
 # Before numpy, scikit-learn or LightGBM load an OpenMP runtime: two busy test processes with two
@@ -42,11 +43,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 NO_PROXY_THERE = "http://127.0.0.1:9"  # the port "discard": nobody listens
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Leave the network before any thread or worker starts; `-m slow` installs kit with pip."""
-    offline.go(wanted=config.option.markexpr != "slow")
 
 
 @dataclass(frozen=True)

@@ -85,9 +85,9 @@ def test_a_child_process_that_leaves_the_machine_is_stopped(
 
 RAW = """
 import _socket, errno
-with_socket = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+raw = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
 try:
-    with_socket.connect(("93.184.216.34", 443))
+    raw.connect(("93.184.216.34", 443))
 except OSError as error:
     print(errno.errorcode[error.errno])
 """
@@ -158,10 +158,12 @@ def test_sockets_of_the_file_system_and_loopback_are_allowed(tmp_path: Path) -> 
 
 def test_a_suite_that_must_be_offline_and_is_not_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFLINE_REQUIRED", "1")
-    monkeypatch.setattr(offline, "leave", lambda: False)
-    with pytest.raises(pytest.exit.Exception, match="can reach the network"):
-        offline.go()
-    monkeypatch.setattr(offline, "leave", lambda: True)
+    for wanted, can in ((True, False), (False, True)):
+        monkeypatch.delenv(offline.LEFT)
+        monkeypatch.setattr(offline, "leave", lambda can=can: can)
+        with pytest.raises(pytest.exit.Exception, match="can reach the network"):
+            offline.go(wanted=wanted)
+    monkeypatch.setenv(offline.LEFT, "1")
     offline.go()
 
 

@@ -17,22 +17,24 @@ from pathlib import Path
 import pytest
 
 LEFT = "OFFLINE_NAMESPACE"
-"""Set in the environment once the suite has left; workers inherit both."""
+"""In the environment: "1" once the suite has left; workers inherit both."""
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
 _SET_FLAGS, _UP = 0x8914, 0x1 | 0x40  # SIOCSIFFLAGS; IFF_UP | IFF_RUNNING
 
 
 def go(*, wanted: bool = True) -> None:
-    """Leave if wanted; end the run where the network stays and OFFLINE_REQUIRED is set."""
-    left = wanted and leave()
-    if os.environ.get("OFFLINE_REQUIRED") and not left:
+    """Leave if wanted, once; end the run where the network stays and OFFLINE_REQUIRED is set.
+
+    To be called before anything starts a thread: threads cannot be taken along.
+    """
+    if LEFT not in os.environ:  # a worker is where its parent is
+        os.environ[LEFT] = "1" if wanted and leave() else ""
+    if os.environ.get("OFFLINE_REQUIRED") and not os.environ[LEFT]:
         pytest.exit("the tests can reach the network, and OFFLINE_REQUIRED is set", 1)
 
 
 def leave() -> bool:
     """Leave, if that works here; tried in a child first, since there is no way back."""
-    if os.environ.get(LEFT):
-        return True
     if not hasattr(os, "fork") or not Path("/proc/self/uid_map").exists():
         return False
     child = os.fork()
@@ -50,7 +52,6 @@ def leave() -> bool:
         _leave()
     except OSError:  # a thread is running already
         return False
-    os.environ[LEFT] = "1"
     return True
 
 
