@@ -38,7 +38,14 @@ Slug = Annotated[
     str | None,
     typer.Option("--competition", metavar="SLUG", help="On Kaggle. Default: that of kit.toml."),
 ]
-File = Annotated[str, typer.Option("--file", help="Name of the submission file that is demanded.")]
+File = Annotated[
+    str | None,
+    typer.Option(
+        "--file",
+        metavar="NAME",
+        help="The submission file that is demanded. Default: provider.file, or submission.csv.",
+    ),
+]
 HiddenRows = Annotated[
     int | None,
     typer.Option("--hidden-rows", help="Rows of the hidden test file, to tell the time."),
@@ -75,7 +82,7 @@ def export(
     id_: Id = None,
     out_folder: OutFolder = None,
     slug: Slug = None,
-    file: File = "submission.csv",
+    file: File = None,
     hidden_rows: HiddenRows = None,
     hours: Hours = 9.0,
     image: Image = None,
@@ -149,7 +156,7 @@ def _refuse_combinations(to: str, *, push: bool, submit: bool, again: bool, wait
 
 
 def _names(
-    competition: Competition, id_: str | None, slug: str | None, file: str, *, push: bool
+    competition: Competition, id_: str | None, slug: str | None, file: str | None, *, push: bool
 ) -> Names:
     """Who and what it is called on Kaggle."""
     from kit.errors import ConfigError
@@ -157,7 +164,8 @@ def _names(
 
     source = competition.settings.provider
     known = source.source if source.name == "kaggle" else ""  # elsewhere it is a path
-    names = names_of(competition.slug, id_, slug or known or None, file)
+    wanted = file or source.file or "submission.csv"
+    names = names_of(competition.slug, id_, slug or known or None, wanted)
     if push and not names.complete:
         raise ConfigError("--push needs --id USER/SLUG, with your name on Kaggle")
     return names

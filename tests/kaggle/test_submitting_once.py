@@ -465,8 +465,15 @@ def made_run(make_run: Any) -> str:
     return str(run.id)
 
 
-@pytest.mark.parametrize("free", ["", "127.0.0.1"], ids=["Kaggle", "its storage"])
-@pytest.mark.parametrize("proxy", ["http://", ":3128", "http://user:word@", "http://."])
+@pytest.mark.parametrize(
+    ("proxy", "free"),  # without a proxy for Kaggle itself, its storage is asked through it
+    [
+        (":3128", ""),
+        ("http://user:word@", ""),
+        ("http://user:word@", "127.0.0.1"),
+        ("http://.", ""),
+    ],
+)
 def test_a_proxy_without_a_host_is_named(
     toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch, proxy: str, free: str
 ) -> None:
