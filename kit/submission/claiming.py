@@ -44,17 +44,26 @@ class HandedInBefore(SubmissionError):
 @contextmanager
 def exclusive(lock: Path, error: KitError) -> Iterator[None]:
     """Hold a lock that ends with the process; raise `error` where another process has it."""
-    held = _acquired(lock, error)
+    with _door(lock.parent):
+        held = _acquired(lock, error)
     try:
         yield
     finally:
-        _free(held)
+        with _door(lock.parent):
+            _free(held)
+
+
+def _door(folder: Path) -> Any:
+    """The lock under which others are taken and removed: else one may be got that is gone."""
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".lock")
 
 
 def _acquired(lock: Path, error: KitError) -> Any:
     from filelock import FileLock, Timeout
 
-    lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)
     try:
         held.acquire(timeout=0)
@@ -86,15 +95,12 @@ def claimed(
     Raises:
         SubmissionError: another process is sending it, or see `refuse_known`.
     """
-    from filelock import FileLock
-
     folder = competition.submissions
-    folder.mkdir(parents=True, exist_ok=True)
     busy = SubmissionError(
         "another `kit submit` is sending the same content right now.\n"
         "  Wait until it is done; `kit ledger` shows what became of it."
     )
-    with FileLock(folder / ".lock"):  # two at once: the second sees the first's trace
+    with _door(folder):  # two at once: the second sees the first's trace
         sending = _acquired(folder / f".{receipt.content[:12]}.lock", busy)
         try:
             damaged = refuse_known(competition, receipt, desk, again=again)
@@ -106,7 +112,8 @@ def claimed(
     try:
         yield claim
     finally:
-        _free(sending)
+        with _door(folder):
+            _free(sending)
 
 
 def _written(folder: Path, receipt: Receipt, desk: Desk) -> Receipt:

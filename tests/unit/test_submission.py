@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 
 from kit.competition import Competition
 from kit.decision import Decision
@@ -29,7 +30,7 @@ from kit.errors import (
 from kit.providers.base import Limits, Submitted
 from kit.runs import Run, prediction_columns, publish
 from kit.settings import ProviderSpec
-from kit.submission import build, read_receipts, refresh, sending, submit, validate
+from kit.submission import build, claiming, read_receipts, refresh, sending, submit, validate
 
 IDS = ("a", "b", "c")
 
@@ -600,6 +601,29 @@ def test_a_receipt_that_cannot_be_read_may_be_of_the_same_content(
     (where.submissions / "old.json").unlink()
     with pytest.raises(SubmissionError, match="handed in before"):
         submit(where, run, server)
+
+
+def test_a_lock_is_taken_and_removed_behind_another(
+    where: Competition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one that was opened before and locked after its removal would shut nobody out."""
+    seen = []
+
+    def behind(real: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(*args: Any) -> Any:
+            with pytest.raises(Timeout):
+                FileLock(where.submissions / ".lock").acquire(timeout=0)
+            seen.append(real.__name__)
+            return real(*args)
+
+        return checked
+
+    for name in ("_acquired", "_free"):
+        monkeypatch.setattr(claiming, name, behind(getattr(claiming, name)))
+    submit(where, run_of(where, [[1], [2], [3]]), Server())
+    with claiming.exclusive(where.submissions / ".0123456789ab.lock", SubmissionError("busy")):
+        pass
+    assert seen == ["_acquired", "_free"] * 2
 
 
 @pytest.mark.parametrize("name", [".answer.csv", "..csv", f"{'ä' * 123}.csv"])
