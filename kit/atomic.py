@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from kit.errors import DiskFull
 
+_SHORT = 200  # bytes of a name, of the 255 that disks take
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -59,7 +60,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         DiskFull: the block or the rename ran out of space; the temporary file is removed.
     """
-    temporary = path.with_name(f".{path.name}.{token()}.part")
+    short = os.fsencode(path.name)[:_SHORT].decode(errors="ignore")  # there is more to come
+    temporary = path.with_name(f".{short}.{token()}.part")
     try:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -98,6 +98,10 @@ class NothingSent(KeyboardInterrupt):
     """Ctrl-C at a moment when nothing can have been handed in yet: no trace of it is needed."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C at a moment when the user must know what became of something; the message says."""
+
+
 def counted(number: int, one: str, many: str) -> str:
     """A number and what it counts.
 

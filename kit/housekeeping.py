@@ -35,9 +35,9 @@ _DAY = 86_400.0
 # below the competition's folder; `*` is one name. Only names that carry a token count.
 _ASIDE = (
     ".*.part", "data/.*", "data/raw/.*.part", "runs/.tmp/*", "runs/.partial/fit-*",
-    "runs/.partial/*/.*.part", "runs/.*.part", "submissions/.*.part", "reports/.*.part",
-    "tune/.*.part", ".cache/rerun-*", ".cache/null-labels-*", ".cache/.*", ".cache/*/.*",
-    "exports/.*", "exports/*/.*", ".sample/.*.part", ".local/.*.part",
+    "runs/.partial/*/.*.part", "runs/.*.part", "submissions/.*.part", "submissions/push/.*.part",
+    "reports/.*.part", "tune/.*.part", ".cache/rerun-*", ".cache/null-labels-*", ".cache/.*",
+    ".cache/*/.*", "exports/.*", "exports/*/.*", ".sample/.*.part", ".local/.*.part",
 )  # fmt: skip
 
 

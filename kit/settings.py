@@ -38,12 +38,14 @@ class ProviderSpec:
     """Who hands out the data and takes the submissions.
 
     `source` is the provider's own address (a path for `local`, a name for `sample`); `solution` a
-    file with the hidden answers, read by `local` only when it grades.
+    file with the hidden answers, read by `local` only when it grades; `file` the name under which
+    `kaggle` gets a submission, where the competition demands one (empty: the file's own).
     """
 
     name: str = "local"
     source: str = ""
     solution: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,13 +278,19 @@ def blamed(written: Mapping[str, Any], flags: Iterable[str], message: str) -> li
     return found
 
 
+def _check_provider(provider: ProviderSpec) -> None:
+    try:
+        PROVIDERS.check(provider.name)
+    except ConfigError as error:
+        raise type(error)(f"provider.name: {error}") from None
+    if provider.file != PureWindowsPath(provider.file).name:
+        raise ConfigError(f"provider.file must be a plain file name. Received: {provider.file!r}")
+
+
 def _check(settings: Settings) -> None:
     """Contradictions that types cannot express."""
     columns, task, submission = settings.columns, settings.task, settings.submission
-    try:
-        PROVIDERS.check(settings.provider.name)
-    except ConfigError as error:
-        raise type(error)(f"provider.name: {error}") from None
+    _check_provider(settings.provider)
     for key, name in asdict(settings.files).items():
         path = PureWindowsPath(name)  # knows both separators
         if path.anchor or ".." in path.parts:

@@ -7,11 +7,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import offline
 import pytest
 
 from kit.cli import main
@@ -20,6 +21,9 @@ from kit.runs import Run, publish
 
 if TYPE_CHECKING:
     import pandas as pd
+
+offline.go(wanted="slow" not in sys.argv)  # `-m slow` installs kit with pip
+OFFLINE = Path(offline.__file__).parent
 
 # Before numpy, scikit-learn or LightGBM load an OpenMP runtime: two busy test processes with two
 # threads each spin against one another for minutes.
@@ -57,7 +61,9 @@ def clean_environment(
 ) -> None:
     """No settings of the developer's leak in; HOME is empty.
 
-    Child processes are out of reach of `no_network`: their way out is a proxy that nobody runs.
+    Child processes are out of reach of `no_network`. They are in the suite's network namespace
+    where there are such, have an audit hook if they are Python (`tests/offline`), and know a proxy
+    that nobody runs.
     """
     for name in list(os.environ):
         if name.startswith(("KAGGLE", "KIT_")) or name.lower().endswith("_proxy"):
@@ -65,8 +71,21 @@ def clean_environment(
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, NO_PROXY_THERE)
     monkeypatch.setenv("NO_PROXY", ",".join(sorted(_LOOPBACK)))
+    monkeypatch.setenv("PYTHONPATH", str(OFFLINE), prepend=os.pathsep)
     monkeypatch.setenv("KIT_PLUGINS", "0")
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(autouse=True)
+def offline_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Fail the test where a Python that it started tried to reach something else than loopback."""
+    log = tmp_path_factory.getbasetemp() / f"offline-{os.getpid()}"
+    log.unlink(missing_ok=True)
+    monkeypatch.setenv("OFFLINE_LOG", str(log))
+    yield log
+    offline.check(log)
 
 
 @pytest.fixture(autouse=True)

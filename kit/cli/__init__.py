@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from kit.errors import KitError
+from kit.errors import Interrupted, KitError
 
 
 def main() -> None:
@@ -36,14 +36,14 @@ def _run() -> None:
         app(prog_name="kit")
     except SystemExit as error:
         if error.code == _INTERRUPTED:  # what typer makes of Ctrl-C
-            _fail(_KEPT, "KeyboardInterrupt", _INTERRUPTED)
+            _fail(_interruption(error), "KeyboardInterrupt", _INTERRUPTED)
         if error.code == _USAGE and "--json" in sys.argv:
             _fail("wrong usage, as said above; --help shows what there is", "UsageError", _USAGE)
         raise
     except KitError as error:
         _fail(str(error), type(error).__name__, error.exit_code)
-    except KeyboardInterrupt:
-        _fail(_KEPT, "KeyboardInterrupt", _INTERRUPTED)
+    except KeyboardInterrupt as error:
+        _fail(_interruption(error), "KeyboardInterrupt", _INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
@@ -79,6 +79,15 @@ _NO_LOCKS = (
     "disk has both."
 )
 _KEPT = "interrupted; what was finished is kept, and the same command goes on from there"
+
+
+def _interruption(error: BaseException | None) -> str:
+    """What Ctrl-C means where it came; typer hides the exception behind its own."""
+    while error is not None:
+        if isinstance(error, Interrupted):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return _KEPT
 
 
 def _fail(message: str, kind: str, code: int) -> None:

@@ -38,7 +38,14 @@ Slug = Annotated[
     str | None,
     typer.Option("--competition", metavar="SLUG", help="On Kaggle. Default: that of kit.toml."),
 ]
-File = Annotated[str, typer.Option("--file", help="Name of the submission file that is demanded.")]
+File = Annotated[
+    str | None,
+    typer.Option(
+        "--file",
+        metavar="NAME",
+        help="The submission file that is demanded. Default: provider.file, or submission.csv.",
+    ),
+]
 HiddenRows = Annotated[
     int | None,
     typer.Option("--hidden-rows", help="Rows of the hidden test file, to tell the time."),
@@ -63,7 +70,7 @@ DoPush = Annotated[
 ]
 Submit = Annotated[bool, typer.Option("--submit", help="With --push: submit that version then.")]
 Again = Annotated[
-    bool, typer.Option("--again", help="With --submit: once more, where the answer was lost.")
+    bool, typer.Option("--again", help="With --submit: although the run was submitted before.")
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="With --submit: wait for the score.")]
 Message = Annotated[str, typer.Option("-m", "--message", help="Description.")]
@@ -75,7 +82,7 @@ def export(
     id_: Id = None,
     out_folder: OutFolder = None,
     slug: Slug = None,
-    file: File = "submission.csv",
+    file: File = None,
     hidden_rows: HiddenRows = None,
     hours: Hours = 9.0,
     image: Image = None,
@@ -99,10 +106,11 @@ def export(
     The bundle is tried here first, without network and in a clean environment; what it predicts
     must be what the run predicted.
     """
+    from kit.cli.ledger import before_submit
     from kit.cli.output import Output
     from kit.competition import Competition
     from kit.export.publishing import Push
-    from kit.export.ready import Wishes
+    from kit.export.ready import Wishes, alone
     from kit.export.ready import export as make
     from kit.runs import find_run
 
@@ -116,13 +124,17 @@ def export(
         names=names, out=out_folder, proof=proof, hidden_rows=hidden_rows, hours=hours,
         image=image, wheels=wheels, python=python, gpu=gpu,
     )  # fmt: skip
-    made = make(competition, find_run(competition.runs, name), wishes, out.remark)
-    _show(made, out)
-    if provider is None or publisher is None or not made.ready:
-        _made(made, name, out)
-        return
-    going = Push(competition, made, publisher, hours=hours, tell=out.remark)
-    done = going.run(submit=submit, message=message, again=again)
+    run = find_run(competition.runs, name)
+    with alone(competition, run, wishes):
+        made = make(competition, run, wishes, out.remark)
+        _show(made, out)
+        if provider is None or publisher is None or not made.ready:
+            _made(made, name, out)
+            return
+        if submit:
+            before_submit(competition, run, out)
+        going = Push(competition, made, publisher, hours=hours, tell=out.remark)
+        done = going.run(submit=submit, message=message, again=again)
     if wait and done.submitted is not None:
         with out.notes(provider):
             scored = _scored(competition, provider, done.submitted, out)
@@ -138,13 +150,13 @@ def _refuse_combinations(to: str, *, push: bool, submit: bool, again: bool, wait
     if submit and not push:
         raise ConfigError("--submit needs --push: what is submitted must have run on Kaggle")
     if again and not submit:
-        raise ConfigError("--again needs --submit: it says that one may be sent once more")
+        raise ConfigError("--again needs --submit: it says that a run may be submitted once more")
     if wait and not submit:
         raise ConfigError("--wait needs --submit: what is waited for is the score")
 
 
 def _names(
-    competition: Competition, id_: str | None, slug: str | None, file: str, *, push: bool
+    competition: Competition, id_: str | None, slug: str | None, file: str | None, *, push: bool
 ) -> Names:
     """Who and what it is called on Kaggle."""
     from kit.errors import ConfigError
@@ -152,7 +164,8 @@ def _names(
 
     source = competition.settings.provider
     known = source.source if source.name == "kaggle" else ""  # elsewhere it is a path
-    names = names_of(competition.slug, id_, slug or known or None, file)
+    wanted = file or source.file or "submission.csv"
+    names = names_of(competition.slug, id_, slug or known or None, wanted)
     if push and not names.complete:
         raise ConfigError("--push needs --id USER/SLUG, with your name on Kaggle")
     return names
@@ -261,7 +274,7 @@ def _published(done: Published, made: Exported, name: str, out: Output) -> None:
             **made.to_json(),
             "dataset_version": done.dataset_version,
             "kernel_version": done.kernel_version,
-            "output": str(done.output),
+            "output": str(done.output) if done.output else None,
             "submission": None
             if sent is None
             else {

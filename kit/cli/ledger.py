@@ -142,9 +142,10 @@ def _contest(provider: Provider, out: Output) -> Contest:
 
 def _limits(provider: Provider, out: Output) -> Limits | None:
     from kit.errors import ProviderError
+    from kit.providers.publishing import Publishes
 
-    try:
-        return provider.limits()
+    try:  # what is left is the same for files and for kernels, of which either may be refused
+        return (provider.publisher() if isinstance(provider, Publishes) else provider).limits()
     except ProviderError as error:
         out.remark(f"kit: submissions left are not known: {str(error).splitlines()[0]}")
         return None

@@ -105,7 +105,22 @@ def best(competition: Competition, out: Output) -> Run:
 
 
 def waited(competition: Competition, provider: Provider, receipt: Receipt, out: Output) -> Receipt:
-    """Look for the score, less and less often; what is handed in stays whatever happens here."""
+    """Look for the score, less and less often; what is handed in stays whatever happens here.
+
+    Raises:
+        Interrupted: Ctrl-C.
+    """
+    from kit.errors import Interrupted
+
+    try:
+        return _waited(competition, provider, receipt, out)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(
+            f"interrupted; the submission {receipt.ref} stays, and `kit ledger` shows its score"
+        ) from stop
+
+
+def _waited(competition: Competition, provider: Provider, receipt: Receipt, out: Output) -> Receipt:
     from kit.errors import AuthError, ProviderError
     from kit.submission import refresh
 

@@ -1,7 +1,8 @@
-"""Is what a kernel wrote what the proof wrote, and would it be accepted?"""
+"""What comes back from Kaggle: is it what the proof wrote, and how is it shown?"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,9 @@ def _differing(ours: pd.Series, theirs: pd.Series) -> int:
         allowed = TOLERANCE * np.abs(numbers[0]).max()
         return int((np.abs(numbers[0] - numbers[1]) > allowed).sum())
     return int((ours.to_numpy() != theirs.to_numpy()).sum())
+
+
+def plain(text: str) -> str:
+    """Text of a server as one plain line: no escape sequences, no control characters."""
+    text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)", "", text)
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:500]

@@ -1,7 +1,9 @@
 """Run a script as Kaggle would: no network, a read-only input folder, nothing of the author's.
 
 Started as ``python -I guard.py SETTINGS SCRIPT``; standard library only. An audit hook refuses
-and writes down every attempt, so that code which swallows the refusal is found out as well.
+and writes down every attempt, so that code which swallows the refusal is found out as well. It does
+not follow other programs, nor C code that asks the system itself: programs are written down, and
+for both there is the network namespace around it all, where the system allows one.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import sys
 from typing import Any
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1", "", None}
+_PROGRAMS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -21,9 +24,9 @@ class Guard:
     """The hook.
 
     Args:
-        settings: "log": file that takes one line per refusal; "denied" and "allowed": folders
-            whose files must not or may be opened, the longest that fits decides; "read_only": a
-            folder nothing is written to.
+        settings: "log": file that takes one line per refusal, and per program that is started;
+            "denied" and "allowed": folders whose files must not or may be opened, the longest that
+            fits decides; "read_only": a folder nothing is written to.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -45,6 +48,8 @@ class Guard:
             host = host.decode(errors="replace") if isinstance(host, bytes) else host
             if host not in LOOPBACK:
                 self._refuse("network", f"{event} {host}", errno.ENETUNREACH)
+        elif event in _PROGRAMS:  # libraries ask for the number of cores that way
+            self._note("program", os.fsdecode(arguments[0] or "?"))
 
     def _open(self, path: Any, flags: Any) -> None:
         if isinstance(path, int) or path is None:
@@ -59,8 +64,11 @@ class Guard:
             self._refuse("file", full, errno.ENOENT)
 
     def _refuse(self, kind: str, what: str, code: int) -> None:
-        os.write(self.log, f"{kind} {what!r}\n".encode())
+        self._note(kind, what)
         raise OSError(code, f"{os.strerror(code)} (refused by the proof of kit export)", what)
+
+    def _note(self, kind: str, what: str) -> None:
+        os.write(self.log, f"{kind} {what!r}\n".encode())
 
 
 def inside(path: str, folder: str) -> bool:

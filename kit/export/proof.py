@@ -111,7 +111,7 @@ def prove(
         layout = _lay_out(competition, bundle, workspace, wheels=python is not None)
         prefix, network = _without_network() if namespace is not False else ([], "")
         started = time.perf_counter()
-        _run_script(
+        programs = _run_script(
             [*prefix, str(python or sys.executable)], bundle, competition, workspace, timeout
         )
         seconds = time.perf_counter() - started
@@ -133,8 +133,17 @@ def prove(
         predict_seconds=report["seconds"]["predict"],
         row_seconds=report["seconds"]["per_row"],
         packages=report["packages"],
-        notes=tuple(report["notes"]),
+        notes=(*report["notes"], *([] if network else _unseen(programs))),
     )
+
+
+def _unseen(programs: list[str]) -> list[str]:
+    if not programs:
+        return []
+    return [
+        f"it started other programs ({', '.join(programs[:3])}), and whether these use the network "
+        "was not seen: this machine has no network namespaces"
+    ]
 
 
 def _lay_out(competition: Competition, bundle: Bundle, workspace: Path, *, wheels: bool) -> Path:
@@ -183,7 +192,8 @@ def _without_network() -> tuple[list[str], str]:
 
 def _run_script(
     python: list[str], bundle: Bundle, competition: Competition, workspace: Path, timeout: float
-) -> None:
+) -> list[str]:
+    """Run it; returns the other programs that it started."""
     log = workspace / "refused"
     guard = Path(__file__).with_name("guard.py")
     settings = json.dumps(_rules(competition, workspace, log, Path(python[-1]).parents[1]))
@@ -205,12 +215,14 @@ def _run_script(
         output.seek(0)
         last = output.read().strip().splitlines()[-_SHOWN:]
     told = "".join(f"\n    {line}" for line in last)
-    if log.is_file() and (refused := log.read_text(encoding="utf-8").splitlines()):
-        raise RunError(_reached(sorted(set(refused))))
+    lines = sorted(set(log.read_text(encoding="utf-8").splitlines() if log.is_file() else ()))
+    if refused := [line for line in lines if not line.startswith("program")]:
+        raise RunError(_reached(refused))
     if code is None:
         raise RunError(f"the bundle was ended after {timeout:.0f} s in a clean environment:{told}")
     if code:
         raise RunError(f"the bundle does not run in a clean environment (exit code {code}):{told}")
+    return [line.partition(" ")[2] for line in lines]
 
 
 def _reached(refused: list[str]) -> str:

@@ -1,31 +1,32 @@
 """Upload the dataset, push the kernel, check what came out of it, submit that version. Once each.
 
 What talks to Kaggle is a provider's `Publisher`; the order of things, and what counts as a failure,
-is here. What was sent is written down before and after, in ``push.json`` beside the bundle. An
+is here. What was uploaded is in a `Journal`, what was submitted in a receipt, as for a file. An
 answer that was lost is looked for; nothing is sent a second time without having looked.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from kit.atomic import sha256, token, write_json
+from kit.atomic import token
 from kit.competition import Competition
 from kit.errors import AuthError, ProviderError, QuotaError, RefusedError, RunError, SubmissionError
-from kit.export.bundle import BUNDLE
-from kit.export.checking import check_output
-from kit.export.ready import JOURNAL, OUTPUT, Exported
-from kit.export.receipt import answered, claim, may_repeat
+from kit.export.checking import check_output, plain
+from kit.export.journal import Journal
+from kit.export.ready import OUTPUT, Exported
 from kit.providers.base import Submitted
-from kit.providers.marks import kernel_mark
+from kit.providers.marks import mark_in
 from kit.providers.publishing import LostAnswer, Publisher, State
+from kit.runs import find_run
+from kit.submission.claiming import HandedInBefore, as_submitted, refuse_known
+from kit.submission.receipts import Receipt
+from kit.submission.sending import draft, hand_in
 
 Tell = Callable[[str], None]
 T = TypeVar("T")
@@ -36,6 +37,7 @@ _SHOWN_HOURS = 0.25  # until a pushed kernel is in the list
 _LOOKS = 3  # for a version whose answer was lost: lists lag behind
 _FAILURES = 5  # of the server in a row, while waiting
 _LONGEST = 400  # characters of a description; a server that cuts it must not cut off the mark
+_SITE = "https://www.kaggle.com"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +46,14 @@ class Published:
 
     Attributes:
         dataset_version, kernel_version: numbers.
-        output: the submission file that the kernel wrote, fetched and checked.
+        output: the submission file that the kernel wrote, fetched and checked; None: it was
+            submitted by an earlier call, and is not here any more.
         submitted: what the server said to the submission; None: nothing was submitted.
     """
 
     dataset_version: int
     kernel_version: int
-    output: Path
+    output: Path | None
     submitted: Submitted | None = None
 
 
@@ -86,20 +89,47 @@ class Push:
         self.competition, self.exported, self.publisher = competition, exported, publisher
         self.hours, self.tell, self.sleep = hours, tell, sleep
         self.bundle, self.names = exported.bundle, exported.bundle.names
-        self.journal = self._read()
+        self.journal = Journal(competition, self.bundle)
 
     def run(self, *, submit: bool, message: str = "", again: bool = False) -> Published:
         """Go as far as asked; what an earlier call has done is not done again.
 
         Args:
             submit: whether to submit the version once its output is checked.
-            message: the description; the bundle's digest is added, to find it again.
-            again: submit once more where the answer was lost and the list shows nothing.
+            message: the description; a mark is added, to find it again.
+            again: submit although the run was submitted before; what got no answer is looked for
+                first all the same.
 
         Raises:
             ProviderError: refused, failed, or not finished in time.
-            SubmissionError: the kernel's output is not what the proof wrote.
+            SubmissionError: the kernel's output is not what the proof wrote, or the run was
+                submitted before, or may have been.
+            RunError: another process is pushing this kernel.
         """
+        with self.journal.opened():
+            known = self._known(again) if submit else None
+            return known or self._pushed(submit, message, again)
+
+    def _known(self, again: bool) -> Published | None:
+        """What an earlier call submitted of this bundle; refuses before anything is pushed."""
+        proof = self.bundle.folder / "proof" / self.names.file
+        try:
+            refuse_known(self.competition, self._draft(proof, 0, ""), self.publisher, again=again)
+        except HandedInBefore as before:
+            versions = [self.journal[step].get("version") for step in ("dataset", "kernel")]
+            if None in versions:  # of another bundle, or from another machine
+                raise
+            self.tell(f"  this run was submitted before, as {before.submitted.ref}")
+            output = self.bundle.folder / OUTPUT / self.names.file
+            return Published(
+                dataset_version=int(versions[0] or 0),
+                kernel_version=int(versions[1] or 0),
+                output=output if output.is_file() else None,
+                submitted=before.submitted,
+            )
+        return None
+
+    def _pushed(self, submit: bool, message: str, again: bool) -> Published:
         names = self.names
         dataset = self._once("dataset", self._dataset_version, self._put_dataset, _DATASET_HOURS)
         self._wait(
@@ -117,9 +147,11 @@ class Push:
         )
         newest = self.publisher.kernel_version(names.kernel)
         if newest != kernel:
+            self.journal["kernel"] = {}
             raise ProviderError(
                 f"{names.kernel} has version {newest} by now, {kernel} was pushed from here: "
                 "somebody else pushed one. Nothing was submitted."
+                + self._way("kernel", "pushes this bundle once more, as a newer version")
             )
         output = self._output(kernel)
         submitted = self._submit(kernel, output, message, again) if submit else None
@@ -143,7 +175,7 @@ class Push:
         pushed = self.publisher.push_kernel(self.bundle.kernel)
         if pushed.error:
             why = plain(pushed.error)
-            raise ProviderError(f"Kaggle refused the kernel {self.names.kernel}: {why}")
+            raise RefusedError(f"Kaggle refused the kernel {self.names.kernel}: {why}")
         left_out = [
             plain(f"{kind} {', '.join(refs)}") for kind, refs in pushed.invalid.items() if refs
         ]
@@ -159,7 +191,7 @@ class Push:
         self, step: str, look: Callable[[], int], send: Callable[[], int | None], hours: float
     ) -> int:
         """Send unless it was sent; the version that came of it, which may take hours to be seen."""
-        entry = self.journal.get(step, {})
+        entry = self.journal[step]
         if "version" in entry:
             return int(entry["version"])
         if "before" in entry:  # sent by a call that never learned what became of it
@@ -170,7 +202,7 @@ class Push:
             if found is not None:
                 return self._done(step, found)
         before = look()
-        self._write(step, {"before": before})
+        self.journal[step] = {"before": before}
         try:
             version = send()
         except LostAnswer as error:
@@ -181,11 +213,13 @@ class Push:
                     f"the answer to the {step} was lost and no new version is there: {error}\n"
                     "  The same command again looks once more, and only then sends again."
                 ) from error
-        except ProviderError:
-            self._write(step, {})  # refused: nothing is on its way
-            raise
+        except ProviderError as error:
+            self.journal[step] = {}  # refused: nothing is on its way
+            if "\n" in str(error):  # it says itself what to do
+                raise
+            raise type(error)(f"{error}{self._way(step, 'sends it once more')}") from error
         if version is None:
-            self._write(step, {"before": before, "taken": True})
+            self.journal[step] = {"before": before, "taken": True}
             version = self._shown(step, look, before, hours)
         return self._done(step, version)
 
@@ -194,7 +228,7 @@ class Push:
         waited, pause = 0.0, _FIRST
         while (found := self._asked(look)) <= before:
             if waited > hours * 3600:
-                self._write(step, {})
+                self.journal[step] = {}
                 raise ProviderError(
                     f"Kaggle took the {step} and shows no new version of it after {hours:g} h.\n"
                     "  Look at it on Kaggle; the same command again sends it once more."
@@ -211,9 +245,8 @@ class Push:
             return
         state = self._asked(lambda: self.publisher.dataset_state(self.names.dataset))
         if state.status == "failed":
-            self._write(step, {})
-            why = plain(state.reason) or "?"
-            raise ProviderError(f"the dataset {self.names.dataset} failed on Kaggle: {why}")
+            self.journal[step] = {}
+            raise self._failed(step, f"the dataset {self.names.dataset}", state)
 
     def _found(self, step: str, look: Callable[[], int], before: int, hours: float) -> int | None:
         """The version of what may have arrived; a dataset that is being unpacked has none yet."""
@@ -221,7 +254,7 @@ class Push:
         if found is None and step == "dataset" and before:
             state = self.publisher.dataset_state(self.names.dataset)
             if state.status == "waiting":
-                self._write(step, {"before": before, "taken": True})
+                self.journal[step] = {"before": before, "taken": True}
                 return self._shown(step, look, before, hours)
         return found
 
@@ -248,8 +281,19 @@ class Push:
             self.sleep(pause)
             waited, pause = waited + pause, min(pause * 1.5, _LAST)
         if found.status == "failed":
-            self._write(step, {})  # the next push must be a new version
-            raise ProviderError(f"{what} failed on Kaggle: {plain(found.reason) or '?'}")
+            self.journal[step] = {}  # the next push must be a new version
+            raise self._failed(step, what, found)
+
+    def _failed(self, step: str, what: str, state: State) -> ProviderError:
+        why = f"{what} failed on Kaggle: {plain(state.reason) or 'no reason given'}"
+        return ProviderError(why + self._way(step, "sends it once more, as a new version"))
+
+    def _way(self, step: str, does: str) -> str:
+        """The next step, where one went wrong on Kaggle."""
+        place = (
+            f"datasets/{self.names.dataset}" if step == "dataset" else f"code/{self.names.kernel}"
+        )
+        return f"\n  Look at {_SITE}/{place}; the same command again {does}."
 
     def _asked(self, question: Callable[[], T]) -> T:
         """An answer while waiting: one that fails to come is asked for again, hours may pass.
@@ -278,34 +322,24 @@ class Push:
             if written.path is None:
                 names = plain(", ".join(sorted(written.names)[:5])) or "nothing"
                 raise SubmissionError(
-                    f"{self.names.kernel} wrote no {self.names.file}; it wrote {names}"
+                    f"{self.names.kernel} wrote no {self.names.file}; it wrote {names}.\n"
+                    "  Is --file the name that the competition demands?"
                 )
             proof = self.bundle.folder / "proof" / self.names.file
             check_output(written.path, proof, self.competition)
             final = self.bundle.folder / OUTPUT / self.names.file
             final.parent.mkdir(exist_ok=True)
             shutil.move(written.path, final)
+        except SubmissionError as error:  # that version will never write anything else
+            self.journal["kernel"] = {}
+            way = self._way("kernel", "pushes a new version, and asks that")
+            raise SubmissionError(f"{error}{way}") from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return final
 
     def _submit(self, version: int, output: Path, message: str, again: bool) -> Submitted:
-        """Submit once; the description carries a mark by which the submission is found again."""
-        run = str(self.bundle.facts()["record"]["run"])
-        mark = kernel_mark(self._digest, version)
-        entry = self.journal.get("submission", {})
-        if entry:
-            known = self._marked(mark)
-            if known is not None:
-                self.tell("  this version was submitted before")
-                self._write("submission", {"ref": known.ref})
-                return known
-            if "ref" in entry:
-                raise ProviderError(
-                    f"submission {entry['ref']} was made from here and is not in the list; look at "
-                    "the competition's page. Nothing was sent again."
-                )
-            may_repeat(entry, self.publisher.account(), again)
+        """Submit once, by the same claim as a file (`kit.submission.sending.hand_in`)."""
         limits = self.publisher.limits()
         if limits.note:
             self.tell(f"  {plain(limits.note)}")
@@ -315,70 +349,50 @@ class Push:
                 f"no submission is left today, so nothing was submitted.{when}\n  The kernel "
                 "stays; the same command then submits it."
             )
-        text = f"{plain(message or run)[:_LONGEST]} {mark}"
-        receipt = claim(self.competition, run, output, text)
-        self._write("submission", {"sent": True, "account": self.publisher.account()})
-        try:
-            answer = self.publisher.submit_kernel(self.names.kernel, version, self.names.file, text)
-        except LostAnswer as error:
-            found = self._marked(mark)
-            if found is None:
-                raise ProviderError(
-                    f"the answer to the submission was lost: {error}\n  It is not in the list yet. "
-                    "The same command again looks once more, and sends nothing without --again."
-                ) from error
-            answer = found
-        except ProviderError:
-            self._write("submission", {})
-            if receipt.path is not None:
-                receipt.path.unlink(missing_ok=True)
-            raise
-        self._write("submission", {"ref": answer.ref})
-        answered(receipt, answer)
-        return answer
+        kernel, file = self.names.kernel, self.names.file
+        answers: list[Submitted] = []
 
-    def _marked(self, mark: str) -> Submitted | None:
+        def send(text: str) -> Submitted:
+            try:
+                answer = self.publisher.submit_kernel(kernel, version, file, text)
+            except LostAnswer as error:
+                answer = self._marked(mark_in(text), error)
+            answers.append(answer)
+            return answer
+
+        receipt = self._draft(output, version, message)
+        try:
+            done = hand_in(self.competition, receipt, self.publisher, send, again=again)
+        except HandedInBefore as before:  # meanwhile, or from another machine
+            self.tell(f"  {before}")
+            return before.submitted
+        return answers[0] if answers else as_submitted(done)
+
+    def _marked(self, mark: str, lost: LostAnswer) -> Submitted:
+        """The submission whose answer was lost; raises where the list does not show it."""
         for attempt in range(_LOOKS):
             if attempt:
                 self.sleep(_FIRST)
             for one in self.publisher.submissions():
-                if mark in one.message:
+                if mark_in(one.message) == mark:
                     return one
-        return None
+        raise ProviderError(
+            f"the answer to the submission was lost: {lost}\n  It is not in the list yet. "
+            "The same command again looks once more, and sends nothing without --again."
+        ) from lost
 
-    @property
-    def _path(self) -> Path:
-        return self.bundle.folder / JOURNAL
-
-    @property
-    def _digest(self) -> str:
-        """Of the whole bundle, script and wheels as well."""
-        script = sha256(self.bundle.script)
-        return sha256(self.bundle.dataset / BUNDLE)[:32] + script[:8]
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            journal = json.loads(self._path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise RunError(
-                f"{self._path} is damaged, so that it is not known what was sent: {error}\n"
-                "  Look at Kaggle, then delete the file."
-            ) from error
-        same = journal.pop("digest", "") == self._digest
-        return journal if same else {}
-
-    def _write(self, step: str, entry: dict[str, Any]) -> None:
-        self.journal[step] = entry
-        write_json(self._path, {"digest": self._digest, **self.journal})
+    def _draft(self, output: Path, version: int, message: str) -> Receipt:
+        run = find_run(self.competition.runs, str(self.bundle.facts()["record"]["run"]))
+        return draft(
+            self.competition,
+            output,
+            run,
+            plain(message or run.id)[:_LONGEST],
+            ("handed in as a version of a kernel; the hidden rows are predicted on Kaggle",),
+            provider="kaggle",
+            kernel=f"{self.names.kernel}, version {version}",
+        )
 
     def _done(self, step: str, version: int) -> int:
-        self._write(step, {"version": version})
+        self.journal[step] = {"version": version}
         return version
-
-
-def plain(text: str) -> str:
-    """Text of a server as one plain line: no escape sequences, no control characters."""
-    text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)", "", text)
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:500]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,13 @@ from kit.export.proof import Proof, prove
 from kit.export.rehearsal import impossible, rehearse
 from kit.export.wheels import Wheels, collect, count, lacking, read_image
 from kit.runs import Run, ignore
+from kit.submission.claiming import exclusive
 
 Tell = Callable[[str], None]
 PROOF = "proof.json"
 """The verdict, beside the two folders."""
-JOURNAL, OUTPUT = "push.json", "output"
-CARRIED = (JOURNAL, OUTPUT)
-"""What `kit.export.publishing` keeps there."""
+OUTPUT = "output"
+"""What the kernel wrote on Kaggle; `kit.export.publishing` puts it there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ def export(
     python = wishes.python or this_python()
     if wishes.out is None:
         ignore(competition.root / "exports")
-    final = (wishes.out or competition.root / "exports" / run.id).resolve()
+    final = _final(competition, run, wishes)
     _refuse_place(final)
     aside = final.with_name(f".{final.name}.{token()}.part")
     try:
@@ -150,6 +151,24 @@ def export(
     _replace(aside, final)
     moved = Bundle(folder=final, names=bundle.names, digest=bundle.digest)
     return Exported(**{**vars(exported), "bundle": moved})
+
+
+@contextmanager
+def alone(competition: Competition, run: Run, wishes: Wishes) -> Iterator[None]:
+    """Keep others from exporting into the same folder, from the first file to the last upload.
+
+    Raises:
+        RunError: another process is at it.
+    """
+    folder = _final(competition, run, wishes)
+    busy = RunError(f"another `kit export` is at work on {folder}.\n  Wait until it is done.")
+    digits = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    with exclusive(competition.submissions / f".{digits}.lock", busy):
+        yield
+
+
+def _final(competition: Competition, run: Run, wishes: Wishes) -> Path:
+    return (wishes.out or competition.root / "exports" / run.id).resolve()
 
 
 def _refuse_wishes(wishes: Wishes) -> None:
@@ -277,9 +296,8 @@ def _replace(aside: Path, final: Path) -> None:
     """Put a finished folder under its name; an earlier export of that name makes room."""
     old = aside.with_suffix(".old")
     if final.exists():
-        for name in CARRIED:  # what was sent is remembered, and still true of the same content
-            with suppress(FileNotFoundError):
-                shutil.move(final / name, aside / name)
+        with suppress(FileNotFoundError):
+            os.rename(final / OUTPUT, aside / OUTPUT)
         os.rename(final, old)
     os.rename(aside, final)
     shutil.rmtree(old, ignore_errors=True)

@@ -1,5 +1,6 @@
-"""What the competition's own code does that cannot work where it will run: files, the network.
+"""What the competition's own code does that cannot work where it will run.
 
+Files, the network, other programs (which may use both, out of reach of the audit hook of `guard`).
 A look at the source before anything is built. What it overlooks, the proof finds: there the code
 runs without the competition's folder and without a network.
 """
@@ -7,6 +8,7 @@ runs without the competition's folder and without a network.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,10 +23,12 @@ _NETWORK = {
     "aiohttp", "boto3", "ftplib", "http", "httpx", "huggingface_hub", "kaggle", "kagglehub",
     "requests", "smtplib", "socket", "urllib3", "urllib.request",
 }  # fmt: skip
+_PROGRAMS = {"subprocess", "pty"}
+_OF_OS = re.compile(r"os\.(system|popen|startfile|(exec|posix_spawn|spawn)\w*)$")
 
 
 def reaches_out(code: UserCode, modules: Iterable[str]) -> list[str]:
-    """One sentence for each place that reads a file or imports something of the network.
+    """One sentence for each place that reads a file, uses the network or starts a program.
 
     Args:
         code: the competition's code.
@@ -47,9 +51,14 @@ def _places(path: Path, tree: ast.Module) -> Iterator[str]:
             continue
         if isinstance(node, ast.Call) and _reads(node.func):
             yield f"{path.name}:{node.lineno} reads a file: {ast.unparse(node)[:60]}"
+        if isinstance(node, ast.Attribute) and _OF_OS.match(ast.unparse(node)):
+            yield f"{path.name}:{node.lineno} starts another program: {ast.unparse(node)}"
         for name in _imported(node):
             if name in _NETWORK or name.split(".")[0] in _NETWORK:
                 yield f"{path.name}:{getattr(node, 'lineno', 0)} uses the network: imports {name}"
+            elif name in _PROGRAMS or _OF_OS.match(name):
+                line = getattr(node, "lineno", 0)
+                yield f"{path.name}:{line} starts another program: imports {name}"
 
 
 def _reads(function: ast.expr) -> bool:

@@ -144,7 +144,7 @@ def _same_mark(receipt: Receipt, listed: Submitted) -> bool:
     if _other_attempt(receipt, listed):
         return False
     theirs = marks(listed.message)
-    return bool(theirs & marks(receipt.message)) or any(
+    return bool(theirs & (marks(receipt.message) | marks(receipt.mark))) or any(
         receipt.sha256.startswith(mark) for mark in theirs
     )
 

@@ -190,10 +190,10 @@ def contest(provider: Provider) -> Contest:
 
 @runtime_checkable
 class Recognises(Protocol):
-    """A provider that can tell which submissions hold the same content."""
+    """What can tell which submissions hold the same content (`Receipt.content`, 64 hex digits)."""
 
-    def same(self, sha256: str) -> list[Submitted]:
-        """Submissions of a file with this SHA-256, newest first, whoever of the team sent them."""
+    def same(self, content: str) -> list[Submitted]:
+        """Submissions of this content, newest first, whoever of the team sent them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,10 +211,10 @@ class Attempt:
 
 @runtime_checkable
 class Attributes(Protocol):
-    """A provider whose list tells which attempt a submission came of."""
+    """What has a list that tells which attempt a submission came of."""
 
-    def attempt(self, sha256: str) -> Attempt:
-        """A new attempt to hand in a file with this SHA-256; nothing is sent by that."""
+    def attempt(self, content: str) -> Attempt:
+        """A new attempt to hand in this content; nothing is sent by that."""
 
     def account(self) -> str:
         """Whose submissions `Provider.submissions` lists now."""

@@ -1,7 +1,7 @@
 """Marks in the descriptions of submissions: how kit finds its own again. Standard library only.
 
-A file's is ``[kit 3f9a2c41b07e-5d1c]``: the first digits of its SHA-256, and some of the attempt. A
-kernel's is ``[kit 3f9a2c41b0 v2]``: the first digits of the bundle's digest, and the version.
+One is ``[kit 3f9a2c41b07e-5d1c]``: the first digits of what is handed in (`Receipt.content`: of a
+file its SHA-256), and some of the attempt. An earlier kit marked kernels ``[kit 3f9a2c41b0 v2]``.
 """
 
 from __future__ import annotations
@@ -9,23 +9,18 @@ from __future__ import annotations
 import re
 import secrets
 
-_FILE, _BUNDLE = 12, 10  # digits
+_DIGITS = 12
 _MARK = re.compile(r"\s*\[kit ([0-9a-f]{12}-[0-9a-f]{4}|[0-9a-f]{10} v[0-9]+)\]$")
 
 
-def file_mark(digest: str) -> str:
-    """What every submission of a file with this SHA-256 carries, up to the attempt."""
-    return f"[kit {digest[:_FILE]}-"
+def content_mark(digest: str) -> str:
+    """What every submission of this content carries, up to the attempt."""
+    return f"[kit {digest[:_DIGITS]}-"
 
 
 def attempt_mark(digest: str) -> str:
-    """A new mark for one attempt to hand in a file with this SHA-256."""
-    return f"{file_mark(digest)}{secrets.token_hex(2)}]"
-
-
-def kernel_mark(digest: str, version: int) -> str:
-    """The mark of a version of a kernel, made of the bundle with this digest."""
-    return f"[kit {digest[:_BUNDLE]} v{version}]"
+    """A new mark for one attempt to hand in this content."""
+    return f"{content_mark(digest)}{secrets.token_hex(2)}]"
 
 
 def mark_in(message: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from kit.errors import ProviderError
-from kit.providers.base import Limits, Submitted
+from kit.providers.base import Attempt, Limits, Submitted
 
 
 class LostAnswer(ProviderError):
@@ -91,6 +91,12 @@ class Publisher(Protocol):
 
     def submissions(self) -> list[Submitted]:
         """All submissions so far, newest first."""
+
+    def same(self, content: str) -> list[Submitted]:
+        """Submissions of the same content (`Receipt.content`), by their marks."""
+
+    def attempt(self, content: str) -> Attempt:
+        """A new attempt to submit this content; nothing is sent by that."""
 
     def submit_kernel(self, kernel: str, version: int, file: str, message: str) -> Submitted:
         """Submit the output file of a version."""

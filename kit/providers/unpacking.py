@@ -29,6 +29,8 @@ _CHUNK = 1 << 20
 _TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0xFEFF}
 # Deflate cannot pack tighter than 1032:1; tables, even constant ones, stay far below
 _MAX_RATIO, _RATIO_FROM = 500, 16 << 20
+_MOST_MEMBERS = 5_000_000  # the largest collections of images have half of it
+_LONGEST = 255  # bytes of a name, on nearly every disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +79,10 @@ def safe_members(
 
     Raises:
         ProviderError: a member would leave the destination, is a link, encrypted or a bomb, or two
-            members would become the same file on a disk that ignores case.
+            members would become the same file on a disk that ignores case; or all of it is a bomb.
     """
-    infos = [info for info in archive.infolist() if not info.is_dir()]
+    # not `is_dir`, which fails for an empty name
+    infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
     for info in infos:
         fault = _fault(info)
         if fault:
@@ -87,6 +90,7 @@ def safe_members(
                 f"{source}: the member {info.filename!r} {fault}; nothing was unpacked.\n"
                 "  If you trust the file, unpack it yourself and name the folder."
             )
+    _refuse_bomb(infos, source)
     infos = [info for info in infos if not _hidden(info.filename)]
     if not infos:
         raise ProviderError(f"{source} holds no files (hidden ones do not count)")
@@ -97,6 +101,20 @@ def safe_members(
         Member(name=name, size=info.file_size, open=lambda info=info: archive.open(info))  # type: ignore[misc]
         for name, info in zip(names, infos, strict=True)
     ]
+
+
+def _refuse_bomb(infos: Sequence[zipfile.ZipInfo], source: Path) -> None:
+    """Refuse what many small members come to; their packed bytes may be the same ones each time."""
+    if len(infos) > _MOST_MEMBERS:
+        raise ProviderError(
+            f"{source} lists {len(infos):,} files, {_MOST_MEMBERS:,} may be; nothing was unpacked."
+        )
+    size, packed = sum(info.file_size for info in infos), source.stat().st_size
+    if size > _RATIO_FROM and size / max(packed, 1) > _MAX_RATIO:
+        raise ProviderError(
+            f"{source} claims to unpack to {size:,} bytes from {packed:,}; nothing was unpacked.\n"
+            "  If you trust the file, unpack it yourself and name the folder."
+        )
 
 
 def _fault(info: zipfile.ZipInfo) -> str:
@@ -118,6 +136,10 @@ def _fault(info: zipfile.ZipInfo) -> str:
 def name_fault(name: str) -> str:
     """Why a name with `/` must not become a path, or an empty string."""
     parts = name.replace("\\", "/").split("/")
+    if not PurePosixPath(name).parts:
+        return "names no file"
+    if any(len(part.encode(errors="surrogatepass")) > _LONGEST for part in parts):
+        return f"has a part of more than {_LONGEST} bytes"
     if name.startswith(("/", "\\")) or ":" in parts[0] or "\\" in name:
         return "has an absolute or a Windows path"
     if ".." in parts:

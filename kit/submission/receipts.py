@@ -8,7 +8,9 @@ never came. Standard library only.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ class Receipt:
         run, run_hash: the run it was built from, None for a file given by path.
         cv: ``{"value", "oof", "mean", "std", "folds"}`` of that run, leaderboard units.
         metric, greater_is_better: what the scores are.
+        kernel: "user/slug, version 3" where that was handed in, and `file` is what it wrote for the
+            public test rows; "" for a file.
         account: who handed it in, and
         mark: what its description ends with there; both "" where the provider has no such thing.
         ref: the server's name for the submission.
@@ -51,6 +55,7 @@ class Receipt:
     cv: dict[str, Any] | None = None
     metric: str = ""
     greater_is_better: bool = True
+    kernel: str = ""
     account: str = ""
     mark: str = ""
     ref: str = ""
@@ -60,6 +65,17 @@ class Receipt:
     error: str = ""
     notes: tuple[str, ...] = ()
     path: Path | None = dataclasses.field(default=None, compare=False)
+
+    @property
+    def content(self) -> str:
+        """What is handed in, as 64 hex digits, by which it is known again.
+
+        Of a file its SHA-256. What a kernel writes for the hidden rows nobody sees, and for the
+        public ones it may differ in the last bit; what counts is the run, which it predicts with.
+        """
+        if not self.kernel:
+            return self.sha256
+        return hashlib.sha256(f"kernel of run {self.run_hash}".encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """The document as it is stored."""
@@ -90,7 +106,7 @@ def read_receipts(folder: Path) -> tuple[list[Receipt], list[str]]:
     """All receipts, newest first, and a sentence for each file that cannot be used."""
     receipts, problems = [], []
     for path in sorted(folder.glob("*.json")):
-        if path.name.startswith("."):
+        if path.name.startswith("._"):  # what macOS leaves beside files on foreign disks
             continue
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -110,7 +126,11 @@ def write_receipt(receipt: Receipt) -> Receipt:
 
 
 def free_path(folder: Path, stem: str) -> Path:
-    """``<stem>.json``, or ``<stem>-2.json`` where an earlier submission has that name."""
+    """``<stem>.json``, or ``<stem>-2.json`` where an earlier submission has that name.
+
+    Dots in front and the end of a very long stem are left off.
+    """
+    stem = os.fsencode(stem.lstrip("."))[:150].decode(errors="ignore") or "file"
     number = 1
     while True:
         path = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")

@@ -1,36 +1,38 @@
 """Hand a file in, once: check, look whether it was sent before, leave a trace, send, remember.
 
-This is the only module that calls `Provider.submit`.
+Every submission, of a file (`submit`) or of a kernel's version (`kit.export.publishing`), goes
+through `hand_in`; nothing else calls `Provider.submit` or `Publisher.submit_kernel`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kit.atomic import sha256
 from kit.competition import Competition
 from kit.errors import (
+    AuthError,
+    DiskFull,
+    Interrupted,
     KitError,
     NothingSent,
     ProviderError,
     QuotaError,
     RefusedError,
-    SubmissionError,
+    RunError,
 )
-from kit.providers.base import Attributes, Limits, Provider, Recognises, Submitted
-from kit.providers.marks import mark_in
-from kit.runs import Run
+from kit.providers.base import Limits, Provider, Submitted
+from kit.runs import Run, find_run
 from kit.submission.building import build, left_out
 from kit.submission.checking import validate
-from kit.submission.receipts import Receipt, free_path, read_receipts, write_receipt
-
-_CLOCKS = timedelta(minutes=5)  # how far the server's clock may be behind ours
+from kit.submission.claiming import Desk, answered, claimed, complete, earlier, find, told
+from kit.submission.receipts import Receipt, read_receipts, write_receipt
 
 
 def submit(
@@ -67,12 +69,13 @@ def submit(
     run = run_or_file if isinstance(run_or_file, Run) else None
     path = build(run_or_file, competition) if isinstance(run_or_file, Run) else run_or_file
     notes = [*validate(path, competition), *(left_out(run, competition) if run else ())]
-    receipt = _draft(competition, path, run, message or (run.id if run else path.name), notes)
+    receipt = draft(competition, path, run, message or (run.id if run else path.name), notes)
     if dry_run:
         return _dry(competition, receipt)
     _tell_left(_checked_limits(provider), tell)
-    with _claimed(competition, receipt, provider, again) as receipt:
-        return _send(path, receipt, provider)
+    return hand_in(
+        competition, receipt, provider, lambda text: provider.submit(path, text), again=again
+    )
 
 
 def refresh(competition: Competition, provider: Provider) -> list[Receipt]:
@@ -88,18 +91,36 @@ def refresh(competition: Competition, provider: Provider) -> list[Receipt]:
     listed = provider.submissions()
     changed = []
     for receipt in waiting:
-        found = _find(receipt, listed, receipts, provider)
-        answered = _answered(receipt, found) if found else receipt
-        if answered != receipt:
-            changed.append(write_receipt(answered))
+        found = find(receipt, listed, receipts, provider)
+        if found and answered(receipt, found) != receipt:
+            changed.append(complete(receipt, found))
             # no other receipt may have the same answer
-            receipts = [changed[-1] if each.path == answered.path else each for each in receipts]
+            receipts = [changed[-1] if each.path == receipt.path else each for each in receipts]
     return changed
 
 
-def _draft(
-    competition: Competition, path: Path, run: Run | None, message: str, notes: Sequence[str]
+def draft(
+    competition: Competition,
+    path: Path,
+    run: Run | None,
+    message: str,
+    notes: Sequence[str] = (),
+    *,
+    provider: str = "",
+    kernel: str = "",
 ) -> Receipt:
+    """The receipt of an attempt, as far as it is known before.
+
+    Args:
+        competition: whose `submissions` folder will take it.
+        path: the file; of a kernel what it wrote for the public test rows.
+        run: what it was made of; None: a file made elsewhere, or a copy of a run's.
+        message: the description, without a mark.
+        notes: what is unusual about it.
+        provider: who takes it; "": that of `kit.toml`.
+        kernel: what is handed in instead of the file, "user/slug, version 3".
+    """
+    run = run or _run_of(competition, path)
     facts = _of_run(run) if run else _of_competition(competition)
     inside = path.resolve().is_relative_to(competition.root)
     file = path.resolve().relative_to(competition.root) if inside else path.resolve()
@@ -108,10 +129,22 @@ def _draft(
         sha256=sha256(path),
         message=message,
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        provider=competition.settings.provider.name,
+        provider=provider or competition.settings.provider.name,
+        kernel=kernel,
         notes=tuple(notes),
         **facts,
     )
+
+
+def _run_of(competition: Competition, path: Path) -> Run | None:
+    """The run whose submission file this is, or is a copy of."""
+    size = path.stat().st_size
+    for built in sorted(competition.submissions.glob("*.csv")):
+        same = built.stat().st_size == size and (competition.runs / built.stem).is_dir()
+        if same and sha256(built) == sha256(path):
+            with suppress(RunError):
+                return find_run(competition.runs, built.stem)
+    return None
 
 
 def _of_run(run: Run) -> dict[str, Any]:
@@ -143,8 +176,8 @@ def _of_competition(competition: Competition) -> dict[str, Any]:
 
 
 def _dry(competition: Competition, receipt: Receipt) -> Receipt:
-    earlier = _earlier(competition, receipt)
-    notes = [f"the same content was handed in before: {_told(e)}" for e in earlier[:1]]
+    known = earlier(read_receipts(competition.submissions)[0], receipt)
+    notes = [f"the same content was handed in before: {told(each)}" for each in known[:1]]
     return replace(receipt, status="dry-run", notes=(*receipt.notes, *notes))
 
 
@@ -166,198 +199,79 @@ def _tell_left(limits: Limits, tell: Callable[[str], None]) -> None:
         tell(f"{limits.left_today} submission{plural} left today, this one included{when}")
 
 
-@contextmanager
-def _claimed(
-    competition: Competition, receipt: Receipt, provider: Provider, again: bool
-) -> Iterator[Receipt]:
-    """The trace of an attempt; while it lasts, nobody else here can send the same content.
+def hand_in(
+    competition: Competition,
+    receipt: Receipt,
+    desk: Desk,
+    send: Callable[[str], Submitted],
+    *,
+    again: bool = False,
+) -> Receipt:
+    """Claim, send once, and write the receipt: the one way to a submission, file or kernel.
 
-    The lock ends with the process: a trace without an answer and without the lock is of a process
-    that was stopped.
+    Args:
+        competition: whose `submissions` folder takes the receipt.
+        receipt: the attempt, see `draft`.
+        desk: where it is handed in; asked for what is there already.
+        send: hands it in with this description, once.
+        again: send although the same content was sent before.
+
+    Raises:
+        SubmissionError: it was handed in before, or may have been; nothing was sent.
+        RefusedError: the server said no, and does not list it.
+        ProviderError: it is not known whether it arrived; the receipt stays, with status "sent".
+        DiskFull: it was handed in, and the receipt could not be completed.
+        Interrupted: Ctrl-C while it was sent; the receipt stays.
     """
-    from filelock import FileLock, Timeout
-
-    folder = competition.submissions
-    folder.mkdir(parents=True, exist_ok=True)
-    sending = FileLock(folder / f".{receipt.sha256[:12]}.lock")
-    with FileLock(folder / ".lock"):  # two `kit submit` at once: the second sees the first's trace
+    with claimed(competition, receipt, desk, again) as claim:
         try:
-            sending.acquire(timeout=0)
-        except Timeout as error:
-            raise SubmissionError(
-                "another `kit submit` is sending the same content right now.\n"
-                "  Wait until it is done; `kit ledger` shows what became of it."
-            ) from error
-        try:
-            claimed = _claim(competition, receipt, provider, again)
-        except BaseException:
-            _free(sending)
+            submitted = send(f"{claim.message} {claim.mark}".strip())
+        except (AuthError, NothingSent):
+            _drop(claim)  # refused at the door: nothing was handed in
             raise
-    try:
-        yield claimed
-    finally:
-        _free(sending)
+        except RefusedError as refused:
+            found = _after_all(claim, desk, refused)
+            if found is None:
+                _drop(claim)
+                raise
+            submitted = found
+        except KitError as error:
+            # whether it arrived is not known; the trace stays so that nothing is sent twice unasked
+            _note(claim, error)
+            raise
+        except KeyboardInterrupt as stop:
+            raise Interrupted(
+                "interrupted while handing in, so that it may have arrived; `kit ledger` shows it. "
+                "The same command looks first, and sends nothing twice"
+            ) from stop
+        return complete(claim, submitted)
 
 
-def _free(lock: Any) -> None:
-    Path(lock.lock_file).unlink(missing_ok=True)
-    lock.release()
+def _after_all(claim: Receipt, desk: Desk, refused: RefusedError) -> Submitted | None:
+    """What the server has of an attempt that was refused: not every refusal is the server's own.
 
-
-def _claim(competition: Competition, receipt: Receipt, provider: Provider, again: bool) -> Receipt:
-    """Leave the trace of an attempt, unless the same content was sent before."""
-    folder = competition.submissions
-    receipts, damaged = read_receipts(folder)
-    earlier = _earlier(competition, receipt)
-    if earlier and not again:
-        raise SubmissionError(_refusal(earlier[0], receipts, provider))
-    for lost in earlier:
-        if lost.status == "sent":
-            known, words = _judged(lost, receipts, provider)
-            if known:
-                raise SubmissionError(words)
-    if not again:
-        _refuse_known(receipt, provider)
-    if isinstance(provider, Attributes):
-        attempt = provider.attempt(receipt.sha256)
-        receipt = replace(receipt, account=attempt.account, mark=attempt.mark)
-    stem = Path(receipt.file).stem
-    notes = (*receipt.notes, *(f"{problem}; not compared with this file" for problem in damaged))
-    return write_receipt(replace(receipt, notes=notes, path=free_path(folder, stem)))
-
-
-def _earlier(competition: Competition, receipt: Receipt) -> list[Receipt]:
-    """Submissions of the same content that the server has, or may have."""
-    receipts, _ = read_receipts(competition.submissions)
-    return [r for r in receipts if r.sha256 == receipt.sha256 and r.status != "error"]
-
-
-def _refuse_known(receipt: Receipt, provider: Provider) -> None:
-    """Refuse what the server has of the same content, sent from another machine or by the team."""
-    if not isinstance(provider, Recognises):
-        return
-    known = [entry for entry in provider.same(receipt.sha256) if entry.status != "error"]
-    if known:
-        first = known[0]
-        score = "" if first.public is None else f", public {first.public:.6g}"
-        raise SubmissionError(
-            f"the same content was handed in before, elsewhere: {first.file_name} by "
-            f"{first.submitted_by or 'the team'} at {first.created} (ref {first.ref!r}{score}).\n"
-            "  `kit submit --again` sends it once more."
-        )
-
-
-def _refusal(earlier: Receipt, receipts: Sequence[Receipt], provider: Provider) -> str:
-    if earlier.status != "sent":
-        return (
-            f"the same content was handed in before: {_told(earlier)}.\n"
-            "  `kit submit --again` sends it once more."
-        )
-    known, words = _judged(earlier, receipts, provider)
-    if known:
-        return words
-    return (
-        f"{words}\n  Lists can be late: look at the server first. `kit submit --again` looks once "
-        "more, and sends it where it is still not listed."
-    )
-
-
-def _judged(lost: Receipt, receipts: Sequence[Receipt], provider: Provider) -> tuple[bool, str]:
-    """Whether anything speaks against sending once more what got no answer, and what is known."""
-    reason = f" ({lost.error})" if lost.error else ""
-    what = f"{lost.file} was sent at {lost.created} and no answer came{reason}."
-    try:
-        found = _find(lost, provider.submissions(), receipts, provider)
-        account = provider.account() if isinstance(provider, Attributes) else ""
-    except ProviderError as error:
-        return True, (
-            f"{what}\n  The server cannot be asked whether it arrived: {error}\n"
-            "  Run the same command again later: it looks first and sends nothing twice."
-        )
-    if found is not None:
-        write_receipt(_answered(lost, found))
-        return True, f"{what}\n  It did arrive, as {found.ref!r}; the receipt now says so."
-    if lost.account and account and lost.account != account:
-        return True, (
-            f"{what}\n  It was sent as {lost.account!r}, and the server is asked as {account!r}, "
-            f"who may not see it.\n  Use the credentials of {lost.account!r} again, or delete "
-            f"{lost.path} once you know that it did not arrive."
-        )
-    return False, f"{what}\n  The server lists no such submission."
-
-
-def _told(receipt: Receipt) -> str:
-    score = "" if receipt.public is None else f", public {receipt.public:.6g}"
-    name = receipt.run or receipt.file
-    return f"{name} at {receipt.created} (ref {receipt.ref!r}, {receipt.status}{score})"
-
-
-def _send(path: Path, receipt: Receipt, provider: Provider) -> Receipt:
-    try:
-        submitted = provider.submit(path, f"{receipt.message} {receipt.mark}".strip())
-    except (RefusedError, NothingSent):
-        if receipt.path is not None:
-            receipt.path.unlink(missing_ok=True)  # refused at the door: nothing was handed in
-        raise
-    except KitError as error:
-        # whether it arrived is not known; the trace stays so that nothing is sent twice unasked
-        write_receipt(replace(receipt, error=str(error).splitlines()[0]))
-        raise
-    return write_receipt(_answered(receipt, submitted))
-
-
-def _answered(receipt: Receipt, submitted: Submitted) -> Receipt:
-    notes = receipt.notes
-    if submitted.status == "complete" and submitted.public is None:
-        notes = (*notes, f"no score came back: {submitted.message}")
-    return replace(
-        receipt,
-        ref=submitted.ref,
-        status=submitted.status,
-        public=submitted.public,
-        private=submitted.private,
-        error=submitted.error,
-        notes=notes,
-    )
-
-
-def _find(
-    receipt: Receipt, listed: Sequence[Submitted], receipts: Sequence[Receipt], provider: Provider
-) -> Submitted | None:
-    """The server's entry for a receipt: by its ref, or by its mark.
-
-    Else by its content and time where the server can tell, or by file name, message and time.
+    Raises:
+        ProviderError: the server cannot be asked; the receipt stays.
     """
-    if receipt.ref:
-        return next((entry for entry in listed if entry.ref == receipt.ref), None)
-    mark = _mark(receipt)
-    if mark:
-        return next((entry for entry in listed if mark_in(entry.message) == mark), None)
-    claimed = {other.ref for other in receipts}
-    since = _moment(receipt.created) - _CLOCKS
-    if isinstance(provider, Recognises):  # a receipt of a kit that did not note the mark
-        others = {_mark(other) for other in receipts}
-        same = [
-            entry
-            for entry in provider.same(receipt.sha256)
-            if entry.ref not in claimed
-            and mark_in(entry.message) not in others
-            and _moment(entry.created) >= since
-        ]
-        return min(same, key=lambda entry: _moment(entry.created), default=None)
-    for entry in sorted(listed, key=lambda entry: _moment(entry.created)):
-        same_file = entry.file_name == Path(receipt.file).name
-        same_file = same_file and entry.message.startswith(receipt.message)  # it may add to it
-        if same_file and entry.ref not in claimed and _moment(entry.created) >= since:
-            return entry
-    return None
+    if not claim.mark:
+        return None  # nothing to find it by
+    try:
+        return find(claim, desk.submissions(), (), desk)
+    except ProviderError as error:
+        _note(claim, refused)
+        raise ProviderError(
+            f"{refused}\n  Whether a submission was made of it all the same cannot be asked now "
+            f"({str(error).splitlines()[0]}); the same command looks first, and sends nothing "
+            "twice."
+        ) from error
 
 
-def _mark(receipt: Receipt) -> str:
-    """What stands in the mark of this attempt; that of a kernel is part of the message."""
-    return mark_in(receipt.mark) or mark_in(receipt.message)
+def _drop(claim: Receipt) -> None:
+    if claim.path is not None:
+        claim.path.unlink(missing_ok=True)
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _note(claim: Receipt, error: KitError) -> None:
+    """Write down why no answer came; a disk that is full must not hide the reason."""
+    with suppress(DiskFull, OSError):
+        write_receipt(replace(claim, error=str(error).splitlines()[0]))

@@ -107,7 +107,8 @@ def test_workers_with_other_versions_are_named_before_work_starts(
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: lightgbm\nVersion: 0.1\n")
     competition = toy("versions")
     client = connect(cluster.address)
-    known = len(client.nthreads())
+    while (known := len(client.nthreads())) < 2:  # those of the fixture may still be starting
+        time.sleep(0.1)
     process = cluster.add(path=tmp_path / "site")
     while len(client.nthreads()) == known:
         time.sleep(0.1)

@@ -36,7 +36,8 @@ def test_both_versions_of_the_client_are_tried_and_the_tests_are_told_which() ->
     assert [row["client"] for row in matrix] == ["2.2.4", "2.2.5"]
     last = JOBS["kaggle"]["steps"][-1]
     assert last["run"].endswith("pytest tests/kaggle")
-    assert last["env"] == {"CLIENT_UNDER_TEST": "${{ matrix.client }}"}
+    assert last["env"] == {"CLIENT_UNDER_TEST": "${{ matrix.client }}", "OFFLINE_REQUIRED": 1}
+    assert "unprivileged_userns=0" in JOBS["kaggle"]["steps"][-2]["run"]
 
 
 def test_extras_of_the_workflow_exist() -> None:

@@ -150,11 +150,15 @@ def test_network_is_refused_by_the_hook_alone(
     competition = toy()
     (run,) = kept(competition, "linear")
     made = exported(competition, run)
+    script, check = made.bundle.script, "    check_python(bundle)"
+    source = script.read_text()
+    starts = 'import subprocess; subprocess.run(["true"])'
+    script.write_text(source.replace(check, f"    {starts}\n{check}", 1))
     proof = proven(competition, run, made, namespace=False)
     assert proof.network == "sockets refused by an audit hook"
+    assert "it started other programs ('true'), and whether" in proof.notes[-1]
     call = 'import urllib.request; urllib.request.urlopen("http://example.invalid")'
-    script = made.bundle.script
-    script.write_text(script.read_text().replace("    check_python(bundle)", f"    {call}", 1))
+    script.write_text(source.replace(check, f"    {call}", 1))
     with pytest.raises(RunError, match=r"socket\.getaddrinfo example\.invalid"):
         proven(competition, run, made, namespace=False)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kit.cli.export import _names
 from kit.errors import ConfigError
 from kit.export.names import PLACEHOLDER, dataset_metadata, kernel_metadata, names_of
 
@@ -103,3 +105,14 @@ def test_the_official_client_takes_the_kernel(tmp_path: Path) -> None:
     assert request.enable_internet is False
     assert request.dataset_data_sources == ["ann/titanic-models"]
     assert request.competition_data_sources == ["titanic"]
+
+
+@pytest.mark.parametrize(
+    ("given", "setting", "wanted"),
+    [(None, "", "submission.csv"), (None, "answer.csv", "answer.csv"), ("b.csv", "a.csv", "b.csv")],
+)
+def test_the_name_that_is_demanded_is_a_flag_or_a_setting(
+    make_competition: Any, mixed: Any, given: str | None, setting: str, wanted: str
+) -> None:
+    competition = make_competition(*mixed, provider={"name": "kaggle", "file": setting})
+    assert _names(competition, "ann/toy-models", None, given, push=False).file == wanted

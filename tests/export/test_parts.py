@@ -26,6 +26,16 @@ from kit.usercode import UserCode
         ("from pathlib import Path\nt = Path('x').read_text()\n", "features.py:2 reads a file"),
         ("import requests\n", "features.py:1 uses the network: imports requests"),
         ("from urllib import request\n", "imports urllib.request"),
+        (
+            "import subprocess as s\ns.run(['curl'])\n",
+            "features.py:1 starts another program: imports subprocess",
+        ),
+        ("from subprocess import run\nrun(['curl'])\n", "program: imports subprocess"),
+        ("import os\nos.system('curl')\n", "features.py:2 starts another program: os.system"),
+        ("import os\nos.execvp('curl', [])\n", "starts another program: os.execvp"),
+        ("import os\nos.posix_spawn('curl', [], {})\n", "another program: os.posix_spawn"),
+        ("from os import spawnlp\n", "another program: imports os.spawnlp"),
+        ("import pty\npty.spawn('curl')\n", "starts another program: imports pty"),
     ],
 )
 def test_code_that_reaches_out_is_seen(tmp_path: Path, source: str, found: str) -> None:
@@ -229,6 +239,22 @@ def test_guard_refuses(guard: Guard, event: str, arguments: Any, code: int, tmp_
 def test_guard_lets_pass(guard: Guard, event: str, arguments: Any, tmp_path: Path) -> None:
     guard(event, arguments)
     assert (tmp_path / "log").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("event", "arguments"),
+    [
+        ("subprocess.Popen", ("/usr/bin/curl", ["curl"], None, None)),
+        ("os.posix_spawn", ("/usr/bin/curl", ["curl"], {})),
+        ("os.exec", (b"/usr/bin/curl", ["curl"], None)),
+        ("os.system", ("/usr/bin/curl",)),
+    ],
+)
+def test_guard_writes_down_the_programs_it_cannot_follow(
+    guard: Guard, event: str, arguments: Any, tmp_path: Path
+) -> None:
+    guard(event, arguments)
+    assert (tmp_path / "log").read_text() == "program '/usr/bin/curl'\n"
 
 
 def test_platforms_are_those_of_kaggle() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +15,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from kit.atomic import machine
 from kit.competition import Competition
 from kit.errors import (
     AuthError,
+    Interrupted,
     KitError,
     ProviderError,
     QuotaError,
@@ -22,16 +27,20 @@ from kit.errors import (
     RunError,
     SubmissionError,
 )
+from kit.export import ready
 from kit.export.bundle import Bundle
-from kit.export.names import names_of
+from kit.export.names import Names, names_of
 from kit.export.publishing import Published, Push
 from kit.export.ready import Exported
-from kit.providers.base import Limits, Submitted
+from kit.housekeeping import leftovers, remove
+from kit.providers.base import Attempt, Limits, Submitted
+from kit.providers.marks import attempt_mark, content_mark
 from kit.providers.publishing import LostAnswer, Pushed, State, Written
-from kit.runs import publish
+from kit.runs import find_run, publish
 from kit.submission.receipts import read_receipts
 
 Make = Callable[..., Competition]
+OTHER = names_of("toy", "ann/other-models", "toy", "submission.csv")
 WAIT, DONE = State(status="waiting"), State(status="done")
 
 
@@ -52,6 +61,10 @@ class Fake:
     sent: list[Submitted] = field(default_factory=list)
     left: int | None = 5
     status: str = "pending"
+    user: str = "ann"
+    late: bool = False  # whether the list shows nothing yet
+    lists: bool = True
+    contents: list[str] = field(default_factory=list)  # it was asked for
 
     def _call(self, name: str, effect: Callable[[], None] = lambda: None) -> None:
         if name != "kernel_state":  # asked as often as it takes
@@ -64,7 +77,7 @@ class Fake:
             raise fault
 
     def account(self) -> str:
-        return "ann"
+        return self.user
 
     def dataset_version(self, dataset: str) -> int | None:
         return self.datasets or None
@@ -102,14 +115,26 @@ class Fake:
 
     def submissions(self) -> list[Submitted]:
         self.calls.append("submissions")
-        return self.sent
+        return self._listed()
+
+    def same(self, content: str) -> list[Submitted]:
+        self.contents.append(content)
+        return [one for one in self._listed() if content_mark(content) in one.message]
+
+    def _listed(self) -> list[Submitted]:
+        if not self.lists:
+            raise ProviderError("HTTP 503")
+        return [] if self.late else self.sent
+
+    def attempt(self, content: str) -> Attempt:
+        return Attempt(account=self.user, mark=attempt_mark(content))
 
     def submit_kernel(self, kernel: str, version: int, file: str, message: str) -> Submitted:
         one = Submitted(
             ref=f"{len(self.sent) + 1}", status=self.status, created="", message=message
         )
         self._call("submit_kernel", lambda: self.sent.append(one))
-        assert (kernel, version, file) == ("ann/toy-models-inference", self.kernels, self.file.name)
+        assert (version <= self.kernels, file) == (True, self.file.name)
         return one
 
     def times(self, name: str) -> int:
@@ -155,7 +180,12 @@ def fake(made: Exported) -> Fake:
 def push(competition: Competition, made: Exported, fake: Fake) -> Callable[..., Published]:
     """``push(submit=True)``: as a new process would do it."""
 
-    def go(submit: bool = True, again: bool = False, **changes: Any) -> Published:
+    def go(
+        submit: bool = True, again: bool = False, names: Names | None = None, **changes: Any
+    ) -> Published:
+        if names is not None:
+            bundle = Bundle(folder=made.bundle.folder, names=names, digest=made.bundle.digest)
+            changes = {**changes, "bundle": bundle}
         exported = Exported(**{**vars(made), **changes})
         going = Push(competition, exported, fake, hours=9.0, sleep=lambda s: None)
         return going.run(submit=submit, again=again)
@@ -222,7 +252,7 @@ def test_what_never_arrived_is_sent_by_the_next_call_after_looking(
         push()
     assert fake.times(step) == 1
     if step == "submit_kernel":
-        with pytest.raises(ProviderError, match="--again looks once more"):
+        with pytest.raises(SubmissionError, match="--again looks once more"):
             push()
         assert fake.times(step) == 1
     push(again=step == "submit_kernel")
@@ -230,12 +260,13 @@ def test_what_never_arrived_is_sent_by_the_next_call_after_looking(
     assert len(fake.sent) == 1
     if step == "submit_kernel":
         assert fake.calls.index("submissions") < len(fake.calls) - 1
-        assert len(read_receipts(competition.submissions)[0]) == 1
+        lost, made = sorted(read_receipts(competition.submissions)[0], key=lambda r: r.status)[::-1]
+        assert (lost.status, made.status) == ("sent", "pending")
 
 
 @pytest.mark.parametrize("step", ["put_dataset", "push_kernel", "submit_kernel"])
 def test_what_arrived_after_all_is_found_by_the_next_call(
-    push: Callable[..., Published], fake: Fake, step: str
+    push: Callable[..., Published], fake: Fake, competition: Competition, step: str
 ) -> None:
     """The process dies between sending and the answer: what the server has says what happened."""
     fake.faults[step] = [KeyboardInterrupt()]  # type: ignore[list-item]
@@ -246,27 +277,26 @@ def test_what_arrived_after_all_is_found_by_the_next_call(
     elif step == "push_kernel":
         fake.kernels += 1
     else:
-        mark = json.loads((_folder(push, fake) / "push.json").read_text())["digest"][:10]
+        (receipt,) = read_receipts(competition.submissions)[0]
         fake.sent.append(
-            Submitted(ref="1", status="pending", created="", message=f"x [kit {mark} v1]")
+            Submitted(ref="1", status="pending", created="", message=f"x {receipt.mark}")
         )
     push()
     assert fake.times(step) == 1
     assert (fake.datasets, fake.kernels, len(fake.sent)) == (4, 1, 1)
 
 
-def _folder(push: Any, fake: Fake) -> Path:
-    return fake.file.parent.parent
-
-
 @pytest.mark.parametrize("step", ["put_dataset", "push_kernel", "submit_kernel"])
 def test_a_refusal_ends_it_and_the_next_call_may_try_again(
     push: Callable[..., Published], fake: Fake, competition: Competition, step: str
 ) -> None:
-    fake.faults[step] = [ProviderError("no")]
-    with pytest.raises(ProviderError, match=r"^no$") as caught:
+    fake.faults[step] = [RefusedError("no")]
+    with pytest.raises(RefusedError, match=r"^no\b") as caught:
         push()
     assert caught.value.exit_code == 3
+    if step != "submit_kernel":
+        place = "datasets/ann/toy-models;" if step == "put_dataset" else "code/ann/toy-models-inf"
+        assert f"Look at https://www.kaggle.com/{place}" in str(caught.value)
     assert read_receipts(competition.submissions)[0] == []
     push()
     assert fake.times(step) == 2
@@ -295,8 +325,9 @@ def test_a_failed_kernel_is_told_with_its_reason_and_pushed_anew_next_time(
     push: Callable[..., Published], fake: Fake
 ) -> None:
     fake.kernel_states = [WAIT, State(status="failed", reason="Out of memory")]
-    with pytest.raises(ProviderError, match="version 1 failed on Kaggle: Out of memory"):
+    with pytest.raises(ProviderError, match="version 1 failed on Kaggle: Out of memory") as told:
         push()
+    assert "sends it once more, as a new version" in str(told.value)
     fake.kernel_states = [DONE]
     assert push().kernel_version == 2
     assert fake.times("put_dataset") == 1
@@ -350,9 +381,12 @@ def test_a_version_of_somebody_else_is_not_submitted(
 ) -> None:
     push(submit=False)
     fake.kernels += 1
-    with pytest.raises(ProviderError, match="has version 2 by now, 1 was pushed from here"):
+    with pytest.raises(ProviderError, match="has version 2 by now, 1 was pushed from here") as told:
         push()
+    assert "the same command again pushes this bundle once more" in str(told.value)
     assert fake.sent == []
+    assert push().kernel_version == 3
+    assert len(fake.sent) == 1
 
 
 @pytest.mark.parametrize(
@@ -369,9 +403,12 @@ def test_another_output_than_the_proof_s_is_not_submitted(
 ) -> None:
     fake.file = tmp_path / "submission.csv"
     fake.file.write_text(content)
-    with pytest.raises(SubmissionError, match=reason):
+    with pytest.raises(SubmissionError, match=reason) as told:
         push()
+    assert "the same command again pushes a new version" in str(told.value)
     assert fake.sent == []
+    fake.file.write_text("id,y\na,0.25\nb,0.75\n")
+    assert (push().kernel_version, len(fake.sent)) == (2, 1)
 
 
 def test_output_within_the_tolerance_is_the_same(
@@ -383,12 +420,18 @@ def test_output_within_the_tolerance_is_the_same(
 
 
 def test_a_missing_output_file_is_said(
-    push: Callable[..., Published], fake: Fake, tmp_path: Path
+    push: Callable[..., Published], fake: Fake, made: Exported, tmp_path: Path
 ) -> None:
     fake.file = tmp_path / "log.txt"
     fake.file.write_text("x")
-    with pytest.raises(SubmissionError, match=r"wrote no submission\.csv; it wrote log\.txt"):
+    with pytest.raises(
+        SubmissionError, match=r"wrote no submission\.csv; it wrote log\.txt"
+    ) as told:
         push()
+    for way in ("Is --file the name", "Look at https://www.kaggle.com/code/ann/toy-models-inf"):
+        assert way in str(told.value)
+    fake.file = made.bundle.folder / "proof" / "submission.csv"
+    assert (push().kernel_version, len(fake.sent)) == (2, 1)
 
 
 def test_no_submission_is_left(push: Callable[..., Published], fake: Fake) -> None:
@@ -412,11 +455,14 @@ def test_a_bundle_that_is_not_ready_or_has_no_owner_is_not_pushed(
         push(bundle=bundle)
 
 
+@pytest.mark.parametrize("content", ["{", "", "[]"])
 def test_a_damaged_journal_stops_before_anything_is_sent(
-    push: Callable[..., Published], fake: Fake, made: Exported
+    push: Callable[..., Published], fake: Fake, competition: Competition, content: str
 ) -> None:
-    (made.bundle.folder / "push.json").write_text("{")
-    with pytest.raises(KitError, match="not known what was sent"):
+    path = competition.submissions / "push" / "ann--toy-models.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(KitError, match="not known what was uploaded"):
         push()
     assert fake.calls == []
 
@@ -425,4 +471,188 @@ def test_text_of_the_server_is_shown_plainly(push: Callable[..., Published], fak
     fake.error = "\x1b[31mbad\x1b[0m\r\nnews\x07 \x1b]0;title\x07[bold]here[/bold]"
     with pytest.raises(ProviderError) as caught:
         push()
-    assert str(caught.value).endswith("inference: bad news [bold]here[/bold]")
+    assert str(caught.value).splitlines()[0].endswith("inference: bad news [bold]here[/bold]")
+
+
+# -- never twice, whatever becomes of the bundle, its folder and the journal
+
+
+def lost(push: Callable[..., Published], fake: Fake) -> None:
+    """The submission arrives, its answer does not, and the list is late."""
+    fake.faults["submit_kernel"] = [LostAnswer("connection reset")]
+    fake.late = True
+    with pytest.raises(ProviderError, match="was lost"):
+        push()
+    assert len(fake.sent) == 1
+
+
+def changed(made: Exported, competition: Competition) -> None:
+    made.bundle.script.write_text("pass  # as a comment in kit.toml does it\n")
+
+
+def without_journal(made: Exported, competition: Competition) -> None:
+    shutil.rmtree(competition.submissions / "push")
+
+
+def elsewhere(made: Exported, competition: Competition) -> None:
+    changed(made, competition)
+    shutil.rmtree(made.bundle.folder / "output", ignore_errors=True)
+
+
+def other_bits(made: Exported, competition: Competition) -> None:
+    """As a proof on another machine writes it."""
+    changed(made, competition)
+    proof = made.bundle.folder / "proof" / "submission.csv"
+    proof.write_text(proof.read_text().replace("0.25", "0.25000001"))
+
+
+@pytest.mark.parametrize("happens", [changed, without_journal, elsewhere, other_bits])
+def test_after_a_lost_answer_no_other_bundle_of_the_run_is_submitted(
+    push: Callable[..., Published], fake: Fake, made: Exported, competition: Competition,
+    happens: Callable[..., None],
+) -> None:  # fmt: skip
+    lost(push, fake)
+    happens(made, competition)
+    with pytest.raises(SubmissionError, match="with --again looks once more"):
+        push()
+    fake.late = False
+    with pytest.raises(SubmissionError, match="It did arrive, as '1'"):
+        push(again=True)
+    for _ in range(2):
+        with pytest.raises(SubmissionError, match="handed in before"):
+            push()
+    assert (len(fake.sent), fake.times("submit_kernel")) == (1, 1)
+    assert fake.times("put_dataset") == fake.times("push_kernel") == 1, "refused before"
+    push(again=True)
+    assert len(fake.sent) == 2, "now it is meant"
+
+
+def test_the_server_s_list_is_asked_where_nothing_is_known_here(
+    push: Callable[..., Published], fake: Fake, competition: Competition
+) -> None:
+    push()
+    shutil.rmtree(competition.submissions)
+    with pytest.raises(SubmissionError, match="handed in before, elsewhere"):
+        push()
+    fake.lists = False
+    with pytest.raises(ProviderError, match="HTTP 503"):
+        push()
+    assert (len(fake.sent), fake.times("put_dataset")) == (1, 1)
+
+
+def test_what_somebody_else_submitted_meanwhile_is_not_submitted_again(
+    push: Callable[..., Published], fake: Fake, competition: Competition
+) -> None:
+    """While the kernel ran, from another machine."""
+    push(submit=False)
+    fake.faults["kernel_output"] = [None]
+    real = fake.kernel_output
+
+    def output(*args: Any) -> Written:
+        digest = fake.contents[0]
+        fake.sent.append(Submitted(ref="9", status="pending", created="",
+                                   message=f"x {attempt_mark(digest)}"))  # fmt: skip
+        return real(*args)
+
+    fake.kernel_output = output  # type: ignore[method-assign]
+    done = push()
+    assert done.submitted is not None
+    assert (done.submitted.ref, fake.times("submit_kernel")) == ("9", 0)
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_a_kill_while_a_new_export_takes_its_place_forgets_nothing(
+    push: Callable[..., Published], fake: Fake, made: Exported, competition: Competition,
+    monkeypatch: pytest.MonkeyPatch, moment: int,
+) -> None:  # fmt: skip
+    lost(push, fake)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    final = made.bundle.folder
+    aside = final.with_name(f".{final.name}.{machine()}-{dead.pid:x}-abcdef.part")
+    shutil.copytree(final, aside, ignore=shutil.ignore_patterns("output"))
+    renamed = iter(range(10))
+    real = os.rename
+
+    def killed(*paths: Any) -> None:
+        if next(renamed) == moment:
+            raise KeyboardInterrupt
+        real(*paths)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ready.os, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ready._replace(aside, final)
+    spare = competition.root / "spare"
+    shutil.copytree(aside if aside.exists() else final, spare)
+    for each in leftovers(competition, 0.0):
+        remove(each)
+    shutil.rmtree(final, ignore_errors=True)
+    shutil.move(spare, final)
+    with pytest.raises(SubmissionError, match="with --again looks once more"):
+        push()
+    fake.late = False
+    assert push(again=True).kernel_version == 1
+    assert fake.times("put_dataset") == fake.times("submit_kernel") == len(fake.sent) == 1
+
+
+def test_two_at_once_push_and_submit_once(push: Callable[..., Published], fake: Fake) -> None:
+    real, refused = fake.submit_kernel, []
+
+    def meanwhile(*args: Any) -> Submitted:
+        for change in ({}, {"again": True}, {"again": True, "names": OTHER}):
+            with pytest.raises((RunError, SubmissionError)) as caught:
+                push(**change)
+            refused.append(str(caught.value).splitlines()[0])
+        return real(*args)
+
+    fake.submit_kernel = meanwhile  # type: ignore[method-assign]
+    push()
+    busy = "another `kit export` is pushing ann/toy-models-inference right now."
+    assert refused == [busy, busy, "another `kit submit` is sending the same content right now."]
+    assert fake.times("submit_kernel") == len(fake.sent) == 1
+
+
+def test_two_exports_into_one_folder_do_not_mix(made: Exported, competition: Competition) -> None:
+    run = find_run(competition.runs, made.bundle.folder.name)
+    wishes = ready.Wishes(names=made.bundle.names)
+    same = ready.Wishes(names=OTHER, out=made.bundle.folder)
+    with ready.alone(competition, run, wishes):
+        for other in (wishes, same):
+            with (
+                pytest.raises(RunError, match="another `kit export` is at work on"),
+                ready.alone(competition, run, other),
+            ):
+                raise AssertionError("both are at work")
+    with ready.alone(competition, run, same):
+        pass
+
+
+def test_ctrl_c_while_it_is_submitted_is_looked_for(
+    push: Callable[..., Published], fake: Fake, competition: Competition
+) -> None:
+    fake.faults["submit_kernel"] = [KeyboardInterrupt()]  # type: ignore[list-item]
+    with pytest.raises(Interrupted, match="`kit ledger` shows it"):
+        push()
+    with pytest.raises(SubmissionError, match="with --again looks once more"):
+        push()
+    assert [each.status for each in read_receipts(competition.submissions)[0]] == ["sent"]
+
+
+def test_a_refusal_of_what_was_made_all_the_same_is_found_out(
+    push: Callable[..., Published], fake: Fake, competition: Competition
+) -> None:
+    real = fake.submit_kernel
+
+    def made_and_refused(*args: Any) -> Submitted:
+        real(*args)
+        raise RefusedError("blocked by the gateway")
+
+    fake.submit_kernel = made_and_refused  # type: ignore[method-assign]
+    done = push()
+    assert done.submitted is not None
+    assert (done.submitted.ref, len(fake.sent)) == ("1", 1)
+    (receipt,) = read_receipts(competition.submissions)[0]
+    assert receipt.status == "pending"
+    push()
+    assert len(fake.sent) == 1

@@ -38,7 +38,7 @@ REFUSALS = [
      "from Notebooks.", RefusedError, ("takes notebooks only", "kit export RUN --to kaggle")),
     (400, "CreateSubmission", 'Submission not allowed:  Submission files must be named '
      '"submission.csv" for this Competition.', RefusedError,
-     ("wrong name", "kit submit --file submission.csv")),
+     ("wrong name", 'Set provider.file = "submission.csv" in kit.toml')),
     (400, "CreateSubmission", "Submission not allowed:  Submissions have been disabled for this "
      "competition.", RefusedError, ("takes no submissions", "competitions/toy")),
     (400, "CreateSubmission", "Submission not allowed:  The deadline has passed.", RefusedError,
@@ -73,7 +73,7 @@ def test_several_reasons_in_one_message_give_all_next_steps() -> None:
     )
     found = explained(Failure(how="answer", status=400, message=words), "CreateSubmission", "toy")
     assert isinstance(found, QuotaError)
-    assert "kit submit --file s.csv" in str(found)
+    assert 'Set provider.file = "s.csv" in kit.toml' in str(found)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

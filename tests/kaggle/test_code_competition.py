@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from loopback_answers import Refusal
 from loopback_server import Server
 from loopback_types import Naps, Patient
 from loopback_workshop import Files, Session
@@ -26,7 +27,7 @@ from kit.export import publishing, ready
 from kit.export.proof import Proof
 from kit.export.publishing import Push
 from kit.export.wheels import canonical
-from kit.runs import Run
+from kit.runs import Run, find_run
 from kit.session import open_session
 
 RunKit = Any
@@ -81,16 +82,22 @@ def sample(test: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def run(
-    kaggle: Server, make_competition: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Run:
-    """A run of "toy" whose models were kept; the proof is taken on trust."""
-    train, test = frames()
-    competition = make_competition(
-        train, test, name="toy", sample=sample(test), provider={"name": "kaggle"}
-    )
-    with open_session(competition, keep_models=True) as session:
-        found = cross_validate(session, "linear")
-    assert found is not None
+    kaggle: Server, make_competition: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:  # fmt: skip
+    """A run of "toy" whose models were kept, computed once; the proof is taken on trust."""
+    computed = tmp_path_factory.getbasetemp() / "toy-with-a-run"
+    if not computed.exists():
+        train, test = frames()
+        competition = make_competition(
+            train, test, name="toy", sample=sample(test), provider={"name": "kaggle"}
+        )
+        with open_session(competition, keep_models=True) as session:
+            assert cross_validate(session, "linear") is not None
+        shutil.copytree(competition.root, computed)
+    else:
+        shutil.copytree(computed, tmp_path / "toy")
+    found = find_run(tmp_path / "toy" / "runs", "last")
 
     def prove(competition: Competition, run: Run, bundle: Any, *, timeout: float) -> Proof:
         test = run.test()
@@ -156,9 +163,10 @@ def test_from_an_empty_folder_to_the_ledger(
         "submission.csv")["y"], rtol=0, atol=1e-6,
     )  # fmt: skip
     assert handed.description.startswith("first try [kit ")
-    assert handed.description.endswith(" v1]")
     (receipt,) = receipts()
     assert (receipt["ref"], receipt["provider"]) == (str(handed.ref), "kaggle")
+    assert handed.description.endswith(receipt["mark"])
+    assert receipt["kernel"] == f"{KERNEL}, version 1"
     done = run_kit("ledger", "-C", "toy")
     assert (done.code, "0.71234" in done.out, "first try" in done.out) == (0, True, True)
     assert "[kit" not in done.out
@@ -303,7 +311,7 @@ def test_a_failing_kernel_is_told_with_its_message_and_pushed_anew(
     kaggle.runs = works
     done = publish()
     assert done.code == 0, done.err
-    assert kaggle.submissions[0].description.endswith(" v2]")
+    assert receipts()[0]["kernel"].endswith("version 2")
 
 
 def test_another_output_than_the_proof_s_is_not_submitted(
@@ -358,12 +366,61 @@ def test_an_answer_that_stays_lost_is_found_by_the_next_call(
     (receipt,) = receipts()
     assert receipt["status"] == "sent"
     done = publish()
-    assert (done.code, "with --again looks once more" in done.err) == (3, True)
+    assert (done.code, "with --again looks once more" in done.err) == (1, True)
     kaggle.hidden.clear()
     done = publish("--again")
     assert done.code == 0, done.err
     assert "submitted before" in done.err
     assert len(kaggle.submissions) == len(kaggle.calls("CreateCodeSubmission")) == 1
+
+
+def test_after_a_lost_answer_nothing_that_happens_here_sends_it_again(
+    publish: Callable[..., Any], kaggle: Server, run_kit: RunKit
+) -> None:
+    """Another bundle, no exports, no receipts: each time the same run is about to be submitted."""
+    kaggle.fault("CreateCodeSubmission", "lost", action=lambda: kaggle.hidden.update(
+        50_000_000 + n for n in range(1000)))  # fmt: skip
+    assert publish().code == 3
+    config = Path("toy/kit.toml")
+    config.write_text(config.read_text() + "# changed\n")
+    shutil.rmtree("toy/exports")
+    assert run_kit("gc", "--older-than", "0s", "-C", "toy").code == 0
+    done = publish()
+    assert (done.code, "with --again looks once more" in done.err) == (1, True), done.err
+    kaggle.hidden.clear()
+    shutil.rmtree("toy/submissions")
+    done = publish()
+    assert (done.code, "handed in before, elsewhere" in done.err) == (1, True), done.err
+    for call in ("CreateCodeSubmission", "CreateDataset", "SaveKernel"):
+        assert len(kaggle.calls(call)) == 1
+    assert len(kaggle.submissions) == 1
+
+
+@pytest.mark.parametrize("shape", ["gateway", "bare"])
+def test_a_refusal_of_what_was_made_all_the_same_is_found_out(
+    publish: Callable[..., Any], kaggle: Server, shape: Any
+) -> None:
+    real = kaggle.CreateCodeSubmission
+
+    def made_and_refused(body: Any, user: str) -> Any:
+        real(body, user)
+        kaggle.shape = shape
+        raise Refusal(403, "Blocked by the gateway")
+
+    kaggle.CreateCodeSubmission = made_and_refused  # type: ignore[method-assign]
+    done = publish()
+    assert done.code == 0, done.err
+    assert [each["ref"] for each in receipts()] == [str(kaggle.submissions[0].ref)]
+
+
+def test_is_it_worth_a_slot_is_told_for_kernels_too(
+    publish: Callable[..., Any], kaggle: Server, run: Run, run_kit: RunKit
+) -> None:
+    done = run_kit("ledger", "--run", run.id, "-C", "toy")
+    assert (done.code, "5 left today" in done.out) == (0, True), done
+    assert "not known:" not in done.err
+    done = publish()
+    assert (done.code, "Worth a submission" in done.err) == (0, True), done.err
 
 
 @pytest.mark.parametrize("call", ["CreateDataset", "SaveKernel"])
@@ -385,13 +442,12 @@ def test_a_new_version_is_waited_for_until_kaggle_counts_it(
     config.write_text(config.read_text() + "# changed\n")
     shutil.rmtree(next(Path("toy/exports").glob("*-linear-*")))
     kaggle.dataset_looks = 5
-    done = publish("--file", "submission.csv", "-m", "second")
+    done = publish("-m", "second", "--again")
     assert done.code == 0, done.err
     assert len(kaggle.datasets[DATASET].versions) == len(kaggle.kernels[KERNEL]) == 2
     assert "waiting until Kaggle shows the dataset" in done.err
-    assert json.loads(next(Path("toy/exports").glob("*/push.json")).read_text())["dataset"] == {
-        "version": 2
-    }
+    journal = json.loads(Path("toy/submissions/push/ann--toy-models.json").read_text())
+    assert journal["dataset"] == {"version": 2}
 
 
 def test_a_lost_answer_of_a_dataset_that_is_being_unpacked_is_not_sent_again(
@@ -402,7 +458,7 @@ def test_a_lost_answer_of_a_dataset_that_is_being_unpacked_is_not_sent_again(
     config.write_text(config.read_text() + "# changed\n")
     kaggle.dataset_looks = 5
     kaggle.fault("CreateDatasetVersion", "lost")
-    done = publish("-m", "second")
+    done = publish("-m", "second", "--again")
     assert done.code == 0, done.err
     assert "the answer was lost" in done.err
     assert len(kaggle.calls("CreateDatasetVersion")) == 1

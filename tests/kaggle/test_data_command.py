@@ -381,7 +381,8 @@ def test_a_file_costs_one_look_at_the_list(toy: Server, run_kit: RunKit) -> None
     ("answer", "told"),
     [
         ({"directories": [{"name": "d"}]}, "does not end"),
-        ({"files": [], "directories": [{"name": "d"}, {"name": ""}]}, "has an empty part"),
+        ({"files": [], "directories": [{"name": "d"}, {"name": ""}]}, "names no file"),
+        ({"files": [], "directories": [{"name": "d"}, {"name": "a//b"}]}, "has an empty part"),
         ({"directories": [{"name": "d"}], "nextPageToken": "same"}, "does not end"),
         ({"directories": [{"name": "d\x85\u202e"}]}, "characters"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import re
 import zipfile
 from collections import namedtuple
 from dataclasses import replace
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback_server import Server
+from loopback_server import Server, _Answers
 from loopback_types import Naps, Patient
 from loopback_world import zipped
 
 from kit.atomic import sha256
 from kit.errors import DiskFull, KitError, ProviderError, RefusedError
-from kit.providers.kaggle import KaggleProvider
+from kit.providers.kaggle import KaggleProvider, files
 from kit.providers.kaggle import download as module
 from kit.providers.kaggle.download import stored_of
 
@@ -222,6 +223,69 @@ def test_an_object_that_changes_between_two_parts_is_noticed(
     provider.fetch(raw, quiet)
     assert below(raw) == competition.files
     assert len(server.calls("GET")) == 2, "the second answer is the whole new object"
+
+
+@pytest.mark.parametrize("fault", ["offset", "object", "no range"])
+def test_a_part_that_is_not_the_rest_is_not_appended(
+    server: Server, provider: KaggleProvider, raw: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """206 from another place, or of another object of the same size; If-Range is not looked at."""
+    server.checksums = ()  # only the answer itself tells
+    competition = server.add("toy", files=dict(FILES))
+    real_start, real_headers = _Answers._start, _Answers._object_headers
+    asked: list[int] = []
+
+    def start(self: Any, etag: str, size: int) -> tuple[int, int]:
+        found = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        asked.append(int(found.group(1)) if found else 0)
+        if len(asked) != 2:
+            return real_start(self, etag, size)
+        return asked[1] + (7 if fault == "offset" else 0), 206
+
+    def headers(self: Any, content: Any) -> dict[str, str]:
+        said = real_headers(self, content)
+        if len(asked) == 1 and fault == "object":
+            said["ETag"] = '"another"'
+        return said
+
+    monkeypatch.setattr(_Answers, "_start", start)
+    monkeypatch.setattr(_Answers, "_object_headers", headers)
+    if fault == "no range":
+        real = _Answers.send_header
+        monkeypatch.setattr(_Answers, "send_header", lambda self, name, value: (
+            None if name == "Content-Range" else real(self, name, value)))  # fmt: skip
+    server.fault("GET", "cut", after=5_000)
+    provider.fetch(raw, quiet)
+    assert below(raw) == competition.files
+    assert asked == [0, 5_000, 0], "nothing of the foreign part was kept"
+
+
+@pytest.mark.parametrize("shorter", [False, True])
+def test_a_part_that_is_whole_is_used_if_the_object_is_still_as_long(
+    server: Server, provider: KaggleProvider, raw: Path, monkeypatch: pytest.MonkeyPatch,
+    shorter: bool,
+) -> None:  # fmt: skip
+    """The process died between the last byte and the unpacking: the server answers 416."""
+    competition = server.add("toy", files=dict(FILES))
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "unpack", killed)
+        with pytest.raises(KeyboardInterrupt):
+            provider.fetch(raw, quiet)
+    if shorter:
+        competition.files["train.csv"] = b"id\n"
+        monkeypatch.setattr(  # If-Range is not looked at
+            _Answers, "_start",
+            lambda self, etag, size: (0, 416 if "Range" in self.headers else 200),
+        )  # fmt: skip
+    provider.fetch(raw, quiet)
+    assert below(raw) == competition.files
+    sent = [request.headers.get("Range") for request in server.calls("GET")]
+    assert sent[1] == f"bytes={len(zipped(FILES))}-"
+    assert sent[2:] == ([None] if shorter else [])
 
 
 def test_a_server_without_ranges_starts_again(

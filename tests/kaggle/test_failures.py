@@ -312,7 +312,7 @@ SUBMIT = {
         breaks=refuses("CreateSubmission", 400, f"{NOT}This competition only accepts Submissions "
                        "from Notebooks."), told="`kit export RUN --to kaggle`",
     ),
-    "wrong file name": Row(breaks=has(file_name="x.csv"), told="`kit submit --file x.csv`"),
+    "wrong file name": Row(breaks=has(file_name="x.csv"), told='Set provider.file = "x.csv"'),
     "disabled": Row(breaks=has(disabled=True), told="takes no submissions"),
     "deadline over": Row(
         breaks=refuses("CreateSubmission", 400, f"{NOT}The deadline has passed."),

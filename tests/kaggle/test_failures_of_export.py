@@ -102,7 +102,7 @@ ROWS = {
     "answer lost, list away": Row(breaks=list_away, told="", left=1, made=1),
     "reset at the submission": Row(
         breaks=fails("CreateCodeSubmission", "drop", times=9), told="sends nothing without --again",
-        left=1, once_more=3, in_all=0,
+        left=1, once_more=1, in_all=0,
     ),
     "two sessions run already": Row(
         breaks=has(refuses="Maximum batch GPU session count of 2 reached."),
@@ -127,7 +127,7 @@ ROWS = {
     ),
     "kernel stops": Row(breaks=has(runs=stops), told="Notebook Timeout Exceeded"),
     "output under names that lead away": Row(
-        breaks=writes_nothing_of_use, told="wrote no submission.csv", code=1, once_more=1, in_all=0
+        breaks=writes_nothing_of_use, told="wrote no submission.csv", code=1
     ),
 }  # fmt: skip
 

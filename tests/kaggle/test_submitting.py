@@ -14,7 +14,7 @@ from kit.atomic import sha256
 from kit.errors import ProviderError, QuotaError, RefusedError
 from kit.providers.kaggle import KaggleProvider
 from kit.providers.kaggle.client import Patience
-from kit.providers.marks import file_mark, unmarked
+from kit.providers.marks import content_mark, unmarked
 from kit.settings import ProviderSpec
 
 CONTENT = b"".join(b"%d,0.5\n" % n for n in range(50_000))
@@ -63,8 +63,8 @@ def test_a_teammate_s_submission_of_the_same_content_is_known(
     server.add("toy")
     server.accounts["bob"] = "1" * 32
     server.teams = {"ann": "us", "bob": "us", "eve": "them"}
-    server.hand_in("toy", "x.csv", CONTENT, f"bob {file_mark(sha256(file))}0000]", "bob")
-    server.hand_in("toy", "x.csv", CONTENT, f"eve {file_mark(sha256(file))}0001]", "eve")
+    server.hand_in("toy", "x.csv", CONTENT, f"bob {content_mark(sha256(file))}0000]", "bob")
+    server.hand_in("toy", "x.csv", CONTENT, f"eve {content_mark(sha256(file))}0001]", "eve")
     assert [entry.submitted_by for entry in provider.same(sha256(file))] == ["bob"]
 
 
@@ -162,14 +162,28 @@ def test_no_answer_and_no_list_is_not_known(
     assert len(server.submissions) == 1
 
 
-@pytest.mark.parametrize("shape", ["gateway", "flat", "bare"])
+@pytest.mark.parametrize("shape", ["gateway", "flat"])
 def test_a_refusal_is_a_refusal_whatever_its_shape(
     server: Server, provider: KaggleProvider, file: Path, shape: Any
 ) -> None:
     server.shape = shape
     server.add("toy", daily=0)
-    with pytest.raises(QuotaError if shape != "bare" else RefusedError):
+    with pytest.raises(QuotaError):
         provider.submit(file, "")
+    assert len(server.calls("CreateSubmission")) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429])
+def test_a_refusal_without_a_word_need_not_be_kaggle_s(
+    server: Server, provider: KaggleProvider, file: Path, status: int
+) -> None:
+    """A proxy may say no after the submission was made."""
+    server.add("toy")
+    server.shape = "bare"
+    server.fault("CreateSubmission", "status", status=status)
+    with pytest.raises(ProviderError, match="not Kaggle's own") as caught:
+        provider.submit(file, "")
+    assert not isinstance(caught.value, RefusedError), "the receipt stays"
     assert len(server.calls("CreateSubmission")) == 1
 
 
@@ -178,7 +192,7 @@ def test_a_refusal_is_a_refusal_whatever_its_shape(
     [
         ({"notebooks_only": True}, "takes notebooks only"),
         ({"disabled": True}, "takes no submissions"),
-        ({"file_name": "answer.csv"}, "kit submit --file answer.csv"),
+        ({"file_name": "answer.csv"}, r'Set provider\.file = "answer\.csv" in kit\.toml'),
         ({"entered": False}, "does not take part"),
     ],
 )

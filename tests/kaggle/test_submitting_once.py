@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import kagglesdk.kaggle_env as environment
 import loopback_server
+import pandas as pd
 import pytest
 from filelock import FileLock
+from loopback_answers import Refusal
 from loopback_server import Server
 from test_loop import handed_in, made, tables, toy
 
+from kit import atomic
 from kit.atomic import sha256
 from kit.competition import Competition
 from kit.providers.base import load_provider
@@ -355,3 +360,130 @@ def test_nothing_is_sent_for_a_file_that_is_not_there(toy: Server, run_kit: RunK
     assert (done.code, "there is no file none.csv" in done.err) == (1, True), done.err
     assert len(toy.requests) == asked
     assert receipts() == []
+
+
+# -- a refusal that is not the server's own, a full disk, a name that is asked for
+
+
+@pytest.mark.parametrize("shape", ["gateway", "bare"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_refusal_of_what_was_made_all_the_same_is_found_out(
+    toy: Server, run_kit: RunKit, shape: Any, listed: bool
+) -> None:
+    made(run_kit)
+    toy.shape = shape
+    real = toy.CreateSubmission
+
+    def made_and_refused(body: Any, user: str) -> Any:
+        real(body, user)
+        if not listed:
+            toy.fault("ListSubmissions", "status", status=503, times=99)
+        raise Refusal(403, "Blocked by the gateway")
+
+    toy.CreateSubmission = made_and_refused  # type: ignore[method-assign]
+    done = handed_in(run_kit)
+    assert done.code == (0 if listed else 3), done.err
+    (receipt,) = receipts()
+    assert receipt["status"] == ("complete" if listed else "sent")
+    toy.faults.clear()
+    done = again(run_kit)
+    assert (done.code, len(toy.submissions)) == (1, 1), done.err
+    assert ("handed in before" if listed else "It did arrive") in done.err
+
+
+def test_a_disk_that_is_full_after_the_submission_does_not_hide_it(
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(run_kit)
+    real = atomic.os.replace
+
+    def full(source: Any, target: Any) -> None:
+        if toy.submissions and str(target).endswith("answer.json"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.os, "replace", full)
+        done = handed_in(run_kit)
+    ref = str(toy.submissions[0].ref)
+    assert done.code == 1
+    assert f"the submission is made (ref '{ref}')" in done.err
+    assert "Nothing needs to be handed in again" in done.err
+    assert [each["status"] for each in receipts()] == ["sent"]
+    done = again(run_kit)
+    assert (done.code, len(toy.submissions)) == (1, 1)
+    assert receipts()[0]["ref"] == ref
+
+
+def test_ctrl_c_while_waiting_names_the_way_to_the_score(
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(run_kit)
+    toy.competitions["toy"].polls = 10**6
+
+    def stopped(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kit.cli.submit.time.sleep", stopped)
+    done = handed_in(run_kit)
+    assert done.code == 130
+    assert f"the submission {toy.submissions[0].ref} stays, and `kit ledger` shows" in done.err
+    assert "the same command goes on" not in done.err
+    done = again(run_kit)
+    assert (done.code, "`kit ledger` shows its score" in done.err) == (1, True), done.err
+
+
+def test_a_name_that_is_demanded_is_a_setting_and_keeps_run_and_cv(
+    toy: Server, run_kit: RunKit, make_run: Any
+) -> None:
+    made(run_kit)
+    toy.competitions["toy"].file_name = "submission.csv"
+    run = made_run(make_run)
+    done = run_kit("submit", "-C", "toy")
+    assert done.code == 3
+    assert 'Set provider.file = "submission.csv" in kit.toml' in done.err
+    done = run_kit("submit", "-C", "toy", "--set", "provider.file=submission.csv")
+    assert done.code == 0, done.err
+    assert [each.name for each in toy.submissions] == ["submission.csv"]
+    assert (receipts()[0]["run"], receipts()[0]["cv"]["value"]) == (run, pytest.approx(0.85))
+    done = run_kit("submit", "-C", "toy", "--set", "provider.file=a/b.csv", "--again")
+    assert (done.code, "provider.file must be a plain file name" in done.err) == (1, True)
+
+
+def test_a_copy_of_a_run_s_file_is_the_run_s(toy: Server, run_kit: RunKit, make_run: Any) -> None:
+    made(run_kit)
+    run = made_run(make_run)
+    assert run_kit("submit", "-C", "toy", "--dry-run").code == 0
+    copy = Path(shutil.copy(f"toy/submissions/{run}.csv", "submission.csv"))
+    assert run_kit("submit", "-C", "toy", "--file", copy).code == 0
+    assert (receipts()[0]["run"], receipts()[0]["cv"]["value"]) == (run, pytest.approx(0.85))
+
+
+def made_run(make_run: Any) -> str:
+    ids = pd.read_csv("toy/data/raw/test.csv", index_col="id").index
+    run = make_run(Path("toy/runs"), "linear", [0.8, 0.9], test=pd.Series(0.25, index=ids))
+    return str(run.id)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "free"),  # without a proxy for Kaggle itself, its storage is asked through it
+    [
+        (":3128", ""),
+        ("http://user:word@", ""),
+        ("http://user:word@", "127.0.0.1"),
+        ("http://.", ""),
+    ],
+)
+def test_a_proxy_without_a_host_is_named(
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch, proxy: str, free: str
+) -> None:
+    made(run_kit)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    monkeypatch.setenv("NO_PROXY", free)
+    for done in (handed_in(run_kit), run_kit("data", "--force", "-C", "toy")):
+        assert done.code == 3
+        assert "the connection to Kaggle cannot be set up" in done.err
+        assert "HTTPS_PROXY" in done.err
+        assert "word" not in done.err
+    assert (receipts(), toy.submissions) == ([], [])

@@ -127,6 +127,37 @@ def test_bomb_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     assert not (tmp_path / "raw").exists()
 
 
+def test_bomb_in_many_pieces_is_refused(tmp_path: Path) -> None:
+    piece = bytes(8 << 20)  # each is below what a single file may be packed to
+    with pytest.raises(ProviderError, match="claims to unpack to 67,108,864 bytes from"):
+        fetch_zip(tmp_path, {f"{n}.csv": piece for n in range(8)})
+    assert not (tmp_path / "raw").exists()
+
+
+def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kit.providers.unpacking._MOST_MEMBERS", 3)
+    assert fetch_zip(tmp_path, {f"{n}.csv": b"" for n in range(3)})
+    with pytest.raises(ProviderError, match="lists 4 files, 3 may be"):
+        fetch_zip(tmp_path, {f"{n}.csv": b"" for n in range(4)})
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("", "names no file"), (".", "names no file"), (f"a/{'é' * 128}", "more than 255 bytes")],
+)
+def test_member_without_a_usable_name_is_refused(name: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(ProviderError, match=told):
+        fetch_zip(tmp_path, {"x.csv": b"0", name: b"1"})
+    assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.parametrize("name", [f"{'x' * 240}.csv", f"{'é' * 120}.csv"])
+def test_member_with_a_long_name_arrives(name: str, tmp_path: Path) -> None:
+    fetch_zip(tmp_path, {name: b"1", "x.csv": b"0"})
+    assert (tmp_path / "raw" / name).read_bytes() == b"1"
+    assert len(list((tmp_path / "raw").iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     "names", [("Train.csv", "train.csv"), ("é.csv", "e\u0301.csv"), ("a", "a/b.csv"), ("A", "a/b")]
 )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 
 from kit.competition import Competition
 from kit.decision import Decision
@@ -29,7 +30,7 @@ from kit.errors import (
 from kit.providers.base import Limits, Submitted
 from kit.runs import Run, prediction_columns, publish
 from kit.settings import ProviderSpec
-from kit.submission import build, read_receipts, refresh, sending, submit, validate
+from kit.submission import build, claiming, read_receipts, refresh, sending, submit, validate
 
 IDS = ("a", "b", "c")
 
@@ -593,11 +594,61 @@ def test_of_two_submits_at_once_one_sends(
     assert len(server.received) == 1
 
 
-def test_damaged_receipt_is_named_and_does_not_stop_a_submission(where: Competition) -> None:
+@pytest.mark.parametrize("content", ["", '{"schema": 1', '{"schema": 99}'])
+def test_a_receipt_that_cannot_be_read_may_be_of_the_same_content(
+    where: Competition, content: str
+) -> None:
     where.submissions.mkdir()
-    (where.submissions / "old.json").write_text('{"schema": 1')
-    receipt = submit(where, run_of(where, [[1], [2], [3]]), Server())
+    (where.submissions / "old.json").write_text(content)
+    server, run = Server(), run_of(where, [[1], [2], [3]])
+    with pytest.raises(SubmissionError, match=r"cannot be told: old\.json is damaged") as caught:
+        submit(where, run, server)
+    assert f"mend or delete {where.submissions / 'old.json'}" in str(caught.value)
+    assert server.received == []
+    receipt = submit(where, run, server, again=True)
     assert "old.json is damaged" in receipt.notes[0]
+    (where.submissions / "old.json").unlink()
+    with pytest.raises(SubmissionError, match="handed in before"):
+        submit(where, run, server)
+
+
+def test_a_lock_is_taken_and_removed_behind_another(
+    where: Competition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one that was opened before and locked after its removal would shut nobody out."""
+    seen = []
+
+    def behind(real: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(*args: Any) -> Any:
+            with pytest.raises(Timeout):
+                FileLock(where.submissions / ".lock").acquire(timeout=0)
+            seen.append(real.__name__)
+            return real(*args)
+
+        return checked
+
+    for name in ("_acquired", "_free"):
+        monkeypatch.setattr(claiming, name, behind(getattr(claiming, name)))
+    submit(where, run_of(where, [[1], [2], [3]]), Server())
+    with claiming.exclusive(where.submissions / ".0123456789ab.lock", SubmissionError("busy")):
+        pass
+    assert seen == ["_acquired", "_free"] * 2
+
+
+@pytest.mark.parametrize("name", [".answer.csv", "..csv", f"{'ä' * 123}.csv"])
+def test_the_receipt_of_a_file_with_an_odd_name_is_found_again(
+    where: Competition, name: str
+) -> None:
+    file = build(run_of(where, [[1], [2], [3]]), where).rename(where.root / name)
+    server = Server()
+    submit(where, file, server)
+    with pytest.raises(SubmissionError, match="handed in before"):
+        submit(where, file, server)
+    (path,) = where.submissions.glob("[!.]*.json")
+    path.rename(path.with_name(f".{path.name}"))  # where an earlier kit put it
+    with pytest.raises(SubmissionError, match="handed in before"):
+        submit(where, file, server)
+    assert len(server.received) == 1
 
 
 def test_local_provider_takes_a_run_from_predictions_to_score(where: Competition) -> None:

@@ -23,7 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from kit import __version__
 from kit.errors import AuthError, ProviderError
 from kit.providers.kaggle.credentials import HOW, Credential, Search, search
-from kit.providers.kaggle.refusals import Failure, asked_wait, explained, of_body
+from kit.providers.kaggle.refusals import Failure, asked_wait, explained, of_body, unowned
 from kit.providers.kaggle.text import redacted
 
 USER_AGENT = f"kit/{__version__}"
@@ -174,7 +174,7 @@ class Client:
             try:
                 return self._once(name, reads, fields)
             except Failure as failure:
-                if failure.status == 401:
+                if failure.status == 401 and not unowned(failure, method):
                     self._next_credential(failure)
                     tries -= 1
                     continue
@@ -314,6 +314,15 @@ def _request(name: str, fields: dict[str, Any]) -> tuple[str, Any]:
     return full, request
 
 
+MISSHAPEN = (ValueError, KeyError, TypeError, AttributeError)
+"""What `requests` and urllib3 raise for the address of a proxy without a usable host."""
+
+
+def misshapen() -> Failure:
+    """The failure for it; their words would show the address, and a password in it."""
+    return Failure(how="setup", message="an address is none, that of the proxy most likely")
+
+
 class failures:
     """Turn what `requests` and the SDK raise into `Failure`.
 
@@ -329,10 +338,10 @@ class failures:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         answer = self._session.answer
-        if isinstance(error, (ValueError, KeyError, TypeError, AttributeError)) and (
-            answer is not None and answer.status_code >= 400
-        ):
+        if isinstance(error, MISSHAPEN) and (answer is not None and answer.status_code >= 400):
             raise failure_in(answer) from error
+        if isinstance(error, MISSHAPEN) and not isinstance(error, OSError) and answer is None:
+            raise misshapen() from error
         if isinstance(error, (OSError, ValueError, KeyError, TypeError, AttributeError)):
             raise failure_of(error) from error  # requests' own are a kind of OSError
 

@@ -29,7 +29,14 @@ import urllib3
 
 from kit.atomic import disk_errors, write_json
 from kit.errors import ProviderError
-from kit.providers.kaggle.client import USER_AGENT, Patience, failure_in, failure_of
+from kit.providers.kaggle.client import (
+    MISSHAPEN,
+    USER_AGENT,
+    Patience,
+    failure_in,
+    failure_of,
+    misshapen,
+)
 from kit.providers.kaggle.refusals import Failure, explained
 from kit.providers.kaggle.text import line
 
@@ -301,6 +308,8 @@ def _get(
         )
     except requests.RequestException as error:
         raise failure_of(error) from error
+    except MISSHAPEN as error:
+        raise misshapen() from error
 
 
 def _pieces(response: requests.Response) -> Any:

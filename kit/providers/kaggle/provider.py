@@ -34,12 +34,13 @@ class KaggleProvider:
 
     Args:
         slug: the competition's short name; `spec.source` beats it.
-        spec: `source`: the name on Kaggle, where the folder is called otherwise.
+        spec: `source`: the name on Kaggle, where the folder is called otherwise; `file`: the name
+            that submissions get.
         root: the competition's folder.
     """
 
     def __init__(self, slug: str, spec: ProviderSpec, root: Path) -> None:
-        self.slug = spec.source or slug
+        self.slug, self.file = spec.source or slug, spec.file
         self.root = root
         self._deadline: str | None = None  # None: not asked yet
         self._private = False  # whether `leaderboard` gave the private board
@@ -102,8 +103,8 @@ class KaggleProvider:
         """The user name of the credentials in use."""
         return self.client.account()
 
-    def attempt(self, sha256: str) -> Attempt:
-        """A new attempt to hand in a file with this SHA-256.
+    def attempt(self, content: str) -> Attempt:
+        """A new attempt to hand in this content.
 
         Raises:
             AuthError: a credential was refused, and what is left may be of another account.
@@ -112,7 +113,7 @@ class KaggleProvider:
 
         account = self.client.account()
         self.client.must_be_sure()
-        return Attempt(account=account, mark=attempt_mark(sha256))
+        return Attempt(account=account, mark=attempt_mark(content))
 
     def submit(self, path: Path, message: str) -> Submitted:
         """Upload a validated file and make one submission of it.
@@ -126,7 +127,7 @@ class KaggleProvider:
         from kit.providers.kaggle.reading import dated
         from kit.providers.kaggle.submitting import hand_in
 
-        return dated(hand_in(self.client, path, message), self._known_deadline())
+        return dated(hand_in(self.client, path, message, self.file), self._known_deadline())
 
     def submissions(self) -> list[Submitted]:
         """All submissions of the team, newest first, wherever they were made."""
@@ -137,11 +138,11 @@ class KaggleProvider:
         deadline = self._known_deadline() if found else ""
         return [dated(entry, deadline) for entry in found]
 
-    def same(self, sha256: str) -> list[Submitted]:
-        """Submissions of a file with this SHA-256, by their marks."""
-        from kit.providers.marks import file_mark
+    def same(self, content: str) -> list[Submitted]:
+        """Submissions of this content, by their marks."""
+        from kit.providers.marks import content_mark
 
-        mark = file_mark(sha256)
+        mark = content_mark(content)
         return [entry for entry in self.submissions() if mark in entry.message]
 
     def limits(self, *, kernel: bool = False) -> Limits:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import ConfigError, ProviderError, RefusedError
-from kit.providers.base import Limits, Submitted
+from kit.providers.base import Attempt, Limits, Submitted
 from kit.providers.kaggle.archives import archived
 from kit.providers.kaggle.client import Client
 from kit.providers.kaggle.download import Order, download
@@ -229,6 +229,14 @@ class KagglePublisher:
     def submissions(self) -> list[Submitted]:
         """All submissions of the team, newest first."""
         return self.provider.submissions()
+
+    def same(self, content: str) -> list[Submitted]:
+        """Submissions of this content, by their marks."""
+        return self.provider.same(content)
+
+    def attempt(self, content: str) -> Attempt:
+        """A new attempt to submit this content; see `KaggleProvider.attempt`."""
+        return self.provider.attempt(content)
 
     def submit_kernel(self, kernel: str, version: int, file: str, message: str) -> Submitted:
         """Submit the output of a version, once.

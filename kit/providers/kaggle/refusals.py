@@ -19,6 +19,7 @@ from kit.providers.kaggle.text import redacted
 
 SITE = "https://www.kaggle.com"
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+_MAKES = {"CreateSubmission", "CreateCodeSubmission"}  # what must not be made twice
 _UNSURE = {408, 425, 499}  # of a gateway that waited: what is behind it may have done the work
 
 
@@ -33,6 +34,7 @@ class Failure(Exception):
         message: the server's words, or those of the network library.
         reason: the code beside the words ("RulesAcceptanceRequired").
         retry_after: seconds the server asks for.
+        own: whether an error answer has the shape of Kaggle's.
     """
 
     how: Literal["answer", "unreached", "lost", "foreign", "setup"]
@@ -40,6 +42,7 @@ class Failure(Exception):
     message: str = ""
     reason: str = ""
     retry_after: float | None = None
+    own: bool = True
 
     @property
     def passing(self) -> bool:
@@ -51,7 +54,7 @@ def of_body(status: int, document: Any, retry_after: float | None) -> Failure:
     """Read an error body: ``{"error": {"message"}}``, ``{"message"}``, or no JSON (None)."""
     if not isinstance(document, dict):
         how: Literal["answer", "foreign"] = "answer" if document is None else "foreign"
-        return Failure(how=how, status=status, retry_after=retry_after)
+        return Failure(how=how, status=status, retry_after=retry_after, own=False)
     inner = document.get("error")
     inner = inner if isinstance(inner, dict) else document
     details = inner.get("details")
@@ -63,7 +66,12 @@ def of_body(status: int, document: Any, retry_after: float | None) -> Failure:
     reason = str(inner.get("reason") or (reasons[0] if reasons else ""))
     message = redacted(inner.get("message"))
     return Failure(
-        how="answer", status=status, message=message, reason=reason, retry_after=retry_after
+        how="answer",
+        status=status,
+        message=message,
+        reason=reason,
+        retry_after=retry_after,
+        own=not {"code", "message", "status"}.isdisjoint(inner),
     )
 
 
@@ -98,6 +106,11 @@ def explained(failure: Failure, call: str, slug: str) -> ProviderError:
     """
     if failure.how != "answer":
         return _network(failure, call)
+    if unowned(failure, call):
+        return ProviderError(
+            f"the answer to {call} is not Kaggle's own (HTTP {failure.status}), so "
+            "that it may have been carried out.\n  A proxy on the way? Try from another network."
+        )
     if failure.status == 429:
         return RefusedError(
             f"Kaggle asks to slow down ({_said(failure, 'too many requests')}).\n"
@@ -109,6 +122,15 @@ def explained(failure: Failure, call: str, slug: str) -> ProviderError:
             "  Its state is shown at https://www.kaggle-status.com; try again later."
         )
     return _refusal(failure, call, slug)
+
+
+def unowned(failure: Failure, call: str) -> bool:
+    """Whether a submission was refused by an answer that need not be Kaggle's.
+
+    What stands in between (a proxy, a gateway) may say no after the work was done behind it.
+    """
+    foreign = failure.how == "answer" and not failure.own
+    return call in _MAKES and foreign and 400 <= failure.status < 500
 
 
 def _network(failure: Failure, call: str) -> ProviderError:
@@ -187,8 +209,10 @@ class _Rule:
 
 def _named(words: str, slug: str) -> str:
     found = re.search(r'named ["“]?([\w.\-]+)', words)
-    name = found.group(1) if found else "as the competition asks"
-    return f"Copy the file under the name {name}, then `kit submit --file {name}`."
+    name = found.group(1) if found else "NAME.csv"
+    return (
+        f'Set provider.file = "{name}" in kit.toml, then the same command: it is sent by that name.'
+    )
 
 
 def _unknown(**how: Any) -> _Rule:

@@ -20,7 +20,7 @@ from kit.providers.kaggle.reading import items, submitted
 from kit.providers.kaggle.refusals import SITE
 from kit.providers.kaggle.text import line
 from kit.providers.kaggle.uploads import upload
-from kit.providers.marks import attempt_mark, file_mark, mark_in, unmarked
+from kit.providers.marks import attempt_mark, content_mark, mark_in, unmarked
 
 _PAGE = 200
 _MOST_PAGES = 50
@@ -45,13 +45,14 @@ def listed(client: Client) -> Iterator[Submitted]:
             return
 
 
-def hand_in(client: Client, path: Path, message: str) -> Submitted:
+def hand_in(client: Client, path: Path, message: str, name: str = "") -> Submitted:
     """Upload a file and create one submission of it.
 
     Args:
         client: who hands it in.
         path: the file.
         message: the description; it may end with the mark of this attempt, else one is made.
+        name: what it is called there; "": as here.
 
     Raises:
         NothingSent: Ctrl-C during the upload.
@@ -61,13 +62,13 @@ def hand_in(client: Client, path: Path, message: str) -> Submitted:
     """
     digest = sha256(path)
     mark = f"[kit {mark_in(message)}]"
-    if mark.startswith(file_mark(digest)):
+    if mark.startswith(content_mark(digest)):
         message = unmarked(message)
     else:
         mark = attempt_mark(digest)
     description = f"{line(message, LONGEST)} {mark}".strip()
     try:
-        token = _upload(client, path)
+        token = _upload(client, path, name or path.name)
     except KeyboardInterrupt as stop:  # an upload hands nothing in
         raise NothingSent from stop
     try:
@@ -86,7 +87,7 @@ def hand_in(client: Client, path: Path, message: str) -> Submitted:
     if ref in ("", "0"):
         said = line(answer.get("message")) or "no reason given"
         return _resolved(client, mark, ProviderError(f"Kaggle made no submission: {said}."))
-    return read_back(client, ref, path.name, description)
+    return read_back(client, ref, name or path.name, description)
 
 
 def _resolved(client: Client, mark: str, error: ProviderError) -> Submitted:
@@ -143,7 +144,7 @@ def read_back(client: Client, ref: str, file: str, message: str) -> Submitted:
     return made
 
 
-def _upload(client: Client, path: Path) -> str:
+def _upload(client: Client, path: Path, name: str) -> str:
     """Put the file into Kaggle's storage; returns its token. Nothing is handed in by that."""
 
     def start() -> Any:
@@ -152,7 +153,7 @@ def _upload(client: Client, path: Path) -> str:
             competition_name=client.slug,
             content_length=path.stat().st_size,
             last_modified_epoch_seconds=int(path.stat().st_mtime),
-            file_name=path.name,
+            file_name=name,
         )
 
     return upload(

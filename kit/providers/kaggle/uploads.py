@@ -14,7 +14,15 @@ from typing import Any
 import requests
 
 from kit.errors import ProviderError, RefusedError
-from kit.providers.kaggle.client import USER_AGENT, Client, Patience, failure_in, failure_of
+from kit.providers.kaggle.client import (
+    MISSHAPEN,
+    USER_AGENT,
+    Client,
+    Patience,
+    failure_in,
+    failure_of,
+    misshapen,
+)
 from kit.providers.kaggle.refusals import Failure, explained
 
 _SESSIONS = 2  # uploads from the start before kit gives up
@@ -137,3 +145,5 @@ def _request(
         if not isinstance(error, requests.RequestException) and error.errno is not None:
             raise  # the file cannot be read
         raise failure_of(error) from error
+    except MISSHAPEN as error:
+        raise misshapen() from error
