@@ -118,7 +118,7 @@ ERRORS = {
     "unknown blend method": (("blend", "--method", "vote"), 1, "ConfigError"),
     "unknown kind of plugin": (("plugins", "modles"), 1, "ConfigError"),
     "bad duration": (("cv", "linear", "--budget", "soon"), 1, "ConfigError"),
-    "handed in before": (("submit",), 1, "SubmissionError"),
+    "handed in before": (("submit",), 1, "HandedInBefore"),
     "no such file": (("submit", "--file", "nowhere.csv"), 1, "SubmissionError"),
     "no models kept": (("predict", "linear", "data/raw/test.csv"), 1, "RunError"),
     "no such rows": (("predict", "extra_trees-fit", "nowhere.csv"), 1, "DataError"),
