@@ -38,9 +38,10 @@ class Rerun:
 
     Attributes:
         run: the run, by id.
-        equal: whether every out-of-fold and test prediction has the same bits.
-        oof, test: largest difference; None where the rows or columns are others.
-        rows: predictions compared, of both parts.
+        equal: whether every out-of-fold, test and holdout prediction has the same bits.
+        oof, test, holdout: largest difference; None where the rows or columns are others. Without
+            sealed rows there is no difference in them.
+        rows: predictions compared, of all parts.
         seconds: recorded and now, of fit and predict together.
         differs: what is not as it was, a sentence each: where to look when `equal` is false.
         notes: what else to know.
@@ -50,6 +51,7 @@ class Rerun:
     equal: bool
     oof: float | None
     test: float | None
+    holdout: float | None
     rows: int
     seconds: tuple[float, float]
     differs: tuple[str, ...]
@@ -78,14 +80,16 @@ def rerun(competition: Competition, run: Run, listen: Listener = lambda event: N
         except ConfigError as error:
             raise RunError(f"{run.path / 'config.json'}: {error}") from error
         made = _cv(again, run, listen) if run.kind == "cv" else _blend(again, run, competition)
-        oof = _distance(run.oof(), made.oof())
-        test = _distance(run.test(), made.test())
+        parts = ("oof", "test", *(("holdout",) if run.record.get("holdout") else ()))
+        kept = {part: getattr(run, part)() for part in parts}
+        off = {part: _distance(frame, getattr(made, part)()) for part, frame in kept.items()}
         return Rerun(
             run=run.id,
-            equal=oof == 0.0 and test == 0.0,
-            oof=oof,
-            test=test,
-            rows=len(run.oof()) + len(run.test()),
+            equal=all(distance == 0.0 for distance in off.values()),
+            oof=off["oof"],
+            test=off["test"],
+            holdout=off.get("holdout", 0.0),
+            rows=sum(map(len, kept.values())),
             seconds=(_seconds(run), _seconds(made)),
             differs=tuple(_differences(run, made)),
             notes=tuple(_notes(competition, run)),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import json
 import os
 import signal
 import sys
+import threading
 from typing import NoReturn
 
 from kit.errors import KitError
@@ -16,16 +18,29 @@ def main() -> None:
     """Entry point of `kit`: run a command, turn errors into one message and an exit code."""
     # waiting OpenMP threads sleep instead of spinning: two fits on two cores do not collapse
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before, hook = signal.signal(signal.SIGTERM, _interrupt), sys.unraisablehook
+    sys.unraisablehook = _unraisable
     try:
         _run()
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     """A request to end is as good as Ctrl-C: workers are stopped, finished folds kept."""
     raise KeyboardInterrupt
+
+
+def _unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Interrupt again, where Python dropped the interruption.
+
+    It does so where an exception has nowhere to go: in `__del__` and in callbacks of libraries.
+    """
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        threading.Timer(0.02, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _run() -> None:

@@ -44,7 +44,9 @@ def worst_card(truth: Truth, dataset: Dataset, columns: Sequence[str] = ()) -> H
 
 
 def _cell(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else short(str(value), 24)
+    if isinstance(value, float):
+        return "–" if np.isnan(value) else f"{value:.6g}"
+    return short(str(value), 24)
 
 
 def _true(truth: Truth, at: int) -> str:
