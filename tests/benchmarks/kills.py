@@ -211,7 +211,7 @@ def predictions(run: object) -> bytes:
 def prepare(
     base: Path, wanted: list[str]
 ) -> tuple[dict[str, Path | None], dict[str, float], dict[str, bytes]]:
-    """Competitions to start in, how long each command takes, and undisturbed predictions by hash."""
+    """Competitions to start in, how long each command takes, undisturbed predictions by hash."""
     from kit.runs import list_runs
 
     base.mkdir()
