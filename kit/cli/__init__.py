@@ -65,7 +65,7 @@ def _run() -> None:
         if os.environ.get("KIT_DEBUG"):
             raise
         where = f"{error.filename}: " if error.filename else ""
-        hint = _NO_LOCKS if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP) else ""
+        hint = _HINTS.get(error.errno or 0, "")
         _fail(f"{where}{error.strerror or error}{hint}", type(error).__name__, 1)
     except Exception as error:
         if os.environ.get("KIT_DEBUG"):
@@ -88,6 +88,12 @@ _NO_LOCKS = (
     ".\n  Is it a network disk? `kit doctor` tries the locks and renames that kit needs; a local "
     "disk has both."
 )
+_HINTS = {
+    errno.ENOLCK: _NO_LOCKS,
+    errno.EOPNOTSUPP: _NO_LOCKS,
+    errno.EROFS: ".\n  What computes writes into the competition's folder: copy it to where that "
+    "is allowed. `kit runs`, `show` and `ledger` only read.",
+}
 _KEPT = "interrupted; what was finished is kept, and the same command goes on from there"
 
 

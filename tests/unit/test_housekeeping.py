@@ -183,7 +183,7 @@ def test_doctor_mends_and_says_so(competition: Competition, run_kit: Any, dead: 
     lock = competition.runs / ".partial" / f"{'d' * 32}.lock"
     lock.touch()
     before = run_kit("doctor", "-C", competition.root)
-    assert before.out.count("--fix") == 4
+    assert before.out.count("--fix") == 3  # a lock that nobody holds is nothing wrong
     assert torn.exists()
     done = run_kit("doctor", "--fix", "-C", competition.root)
     assert (competition.raw / "train.csv").read_text() == "id,y\n"
