@@ -196,6 +196,9 @@ def _differences(run: Run, made: Run) -> Iterator[str]:
         new = _version(name)
         if old != new:
             yield f"package {name}: {old}, now {new}"
+    if before.get("device", "") != now.get("device", ""):
+        old, new = before.get("device") or "a processor", now.get("device") or "a processor"
+        yield f"device: {old}, now {new}; they round differently"
     if run.metric != made.metric:
         yield f"metric: {run.metric[0]}, now {made.metric[0]}, or its code"
     if run.hash != made.hash and before.get("kit") == kit.__version__:
@@ -210,7 +213,12 @@ def _version(name: str) -> str:
 
 
 def _notes(competition: Competition, run: Run) -> Iterator[str]:
-    """What the present folder has that the run does not use."""
+    """What limits the proof, and what the present folder has that the run does not use."""
+    if device := run.record.get("device"):
+        yield (
+            f"its networks were fitted on {device}: the same bits are promised on this model of "
+            "GPU, its driver and libraries alone"
+        )
     try:
         now = code_files(competition)
     except (KitError, OSError):

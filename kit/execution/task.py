@@ -25,6 +25,7 @@ from kit.execution.context import FoldContext
 from kit.execution.prepared import Prepared
 from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
+from kit.keras import accelerator
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import recipe
@@ -166,6 +167,7 @@ class _Fold:
             peak_memory_mb=peak_memory_mb(),
             best_iteration=model.best_iteration_,
             curve=model.curve_,
+            device="" if family_of(model) in ("tree", "linear") else accelerator(),
             cut=model.cut_,
         )
 
