@@ -193,10 +193,11 @@ def test_several_numeric_targets_cannot_be_stratified() -> None:
     assert split("kfold", np.zeros((10, 2)), "multitarget").n_splits == 5
 
 
-def test_class_with_too_few_members_is_named() -> None:
+@pytest.mark.parametrize("members", [1, 3, 4])
+def test_class_with_too_few_members_is_named(members: int) -> None:
     y = np.zeros(50, dtype=int)
-    y[:3] = 1
-    with pytest.raises(DataError, match=r"class 2 of task\.classes: 3") as error:
+    y[:members] = 1
+    with pytest.raises(DataError, match=rf"class 2 of task\.classes: {members}") as error:
         split("stratified_kfold", y)
     assert "fewer folds" in str(error.value)
     assert "'kfold'" in str(error.value)
