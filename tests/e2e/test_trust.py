@@ -208,13 +208,15 @@ def test_a_disk_without_locks_or_to_be_read_only_is_named(
     assert "bug in kit" not in done.err
 
 
+# root may mount in a namespace of its own; others need one in which they are root
+UNSHARE = ("unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c")
+
+
 def _read_only_mounts() -> bool:
     if sys.platform != "linux" or shutil.which("unshare") is None:
         return False
     mount = "mount --bind /mnt /mnt && mount -o remount,ro,bind /mnt"
-    return (
-        subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True).returncode == 0
-    )
+    return subprocess.run([*UNSHARE, mount], capture_output=True).returncode == 0
 
 
 @pytest.mark.slow
@@ -238,9 +240,7 @@ def test_a_read_only_folder_gets_one_sentence(toy: Any, run_kit: Any, tmp_path: 
             f"mount -o remount,ro,bind {competition.root} && "
             f"{sys.executable} -m kit {command} -C {competition.root}"
         )
-        done = subprocess.run(
-            ["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True
-        )
+        done = subprocess.run([*UNSHARE, script], capture_output=True, text=True)
         said[command] = (done.returncode, done.stdout + done.stderr)
     assert [said[c][0] for c in ("runs", "show linear", "gc")] == [0, 0, 0], said
     for command in ("cv lightgbm", "submit --dry-run"):
