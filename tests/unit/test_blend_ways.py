@@ -283,6 +283,11 @@ def test_calibration_helps_unsure_members_and_stays_within_bounds(kind: Any) -> 
     right = replace(level, oof=np.stack([level.y[:, None] * 0.98 + 0.01] * 2))  # runs away
     fitted = Calibration(kind).refine(right, Greedy().fit(right))
     assert 0.25 <= fitted.numbers[0] <= 4.0
+    assert len(fitted.numbers) == (1 if kind == "temperature" else 2)
+    wild = np.random.default_rng(1).choice([0.001, 0.999], (2, 3000, 1))  # sure, and knows nothing
+    lost = replace(level, oof=wild)
+    flat = Calibration(kind).refine(lost, Greedy().fit(lost))
+    assert flat.numbers[0] == pytest.approx(0.25, abs=0.01)
 
 
 @pytest.mark.parametrize("kind", ["temperature", "platt", "isotonic"])
