@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from kit.atomic import disk_errors
+from kit.blas import ordered_sums
 from kit.config import convert
 from kit.dataset import Dataset
 from kit.errors import KitError, ModelError, UserCodeError
@@ -88,10 +89,11 @@ def run_folds(task: FoldTask, context: FoldContext) -> list[FoldResult]:
     """
     where = f"model {task.model!r}, fold {', '.join(str(fold + 1) for fold in task.folds)}"
     try:
-        if task.early_stopping == "cross" and len(task.folds) > 1:
-            results = _fit_together(task, context)
-        else:
-            results = [_fit_one(task, fold, context) for fold in task.folds]
+        with ordered_sums():
+            if task.early_stopping == "cross" and len(task.folds) > 1:
+                results = _fit_together(task, context)
+            else:
+                results = [_fit_one(task, fold, context) for fold in task.folds]
     except UserCodeError as error:
         raise UserCodeError(f"{where}: {error}") from error
     except KitError:
