@@ -19,7 +19,7 @@ from kit.blending.fit import METHODS, combine, greedy_search
 from kit.blending.level import Level
 from kit.blending.nested import block_of
 from kit.blending.objective import area, make_objective
-from kit.blending.pool import Pool
+from kit.blending.pool import Pool, Pooled
 from kit.blending.saved import from_json, to_json
 from kit.blending.search import greedy_weights, hill_weights
 from kit.blending.weighted import Combination, Greedy, Weighted, ranks
@@ -265,6 +265,13 @@ class Sharpened:
 
     def predict(self, members: Array, fold: NDArray[Any] | None = None) -> Array:
         return probabilities(1242.0 * logits(self.base.predict(members, fold)))
+
+
+@pytest.mark.parametrize(("raw", "shown"), [([0.5, 1.5], [0.25, 0.75]), ([1.0, -1.0], [0.5, -0.5])])
+def test_weights_of_a_pool_are_shown_as_shares(raw: Any, shown: Any) -> None:
+    """Where they nearly cancel out, as shares of their sizes."""
+    level = example("log_loss", "binary")
+    assert Pooled(np.array(raw), level.scale, 0.0).weights.tolist() == shown
 
 
 def test_a_harmful_calibration_is_refused() -> None:
