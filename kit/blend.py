@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import kit
+from kit.blas import ordered_sums
 from kit.blending.choice import Chosen
 from kit.blending.cost import correlations, seconds_per_1000
 from kit.blending.fit import METHODS, check_method, combine, greedy_search
@@ -219,8 +220,9 @@ def fit_blend(
         DataError: predictions are not finite.
     """
     level = Level(metric=metric, task=task, oof=stack.oof, y=stack.y, fold=stack.fold)
-    chosen = combine(level, method, negative=negative, seconds=seconds)
-    mixed = chosen.combination.predict(stack.oof, stack.fold)
+    with ordered_sums():
+        chosen = combine(level, method, negative=negative, seconds=seconds)
+        mixed = chosen.combination.predict(stack.oof, stack.fold)
     decided = fit_decision(metric, task, stack.y, mixed, stack.fold)
     nested = fit_decision(metric, task, stack.y, chosen.honest, stack.fold)
     return Blend(

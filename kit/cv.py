@@ -238,6 +238,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
             for key in ("fit", "predict")
         },
         "peak_memory_mb": max(result.peak_memory_mb for result in results),
+        "device": ", ".join(sorted({result.device for result in results if result.device})),
         "resumed": sorted(result.fold for result in results if result.resumed),
     }
     models = plan.partial / "models"

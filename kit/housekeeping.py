@@ -14,6 +14,7 @@ known in three ways: a lock that is held (partial results of a run), the process
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -219,7 +220,7 @@ def _age(path: Path) -> float:
 
 @contextmanager
 def _free(lock: Path | None) -> Iterator[bool]:
-    """Hold a lock; False where somebody else does."""
+    """Hold a lock; False where somebody else does, or where nothing may be written."""
     if lock is None:
         yield True
         return
@@ -227,6 +228,11 @@ def _free(lock: Path | None) -> Iterator[bool]:
     try:
         held.acquire(timeout=0)
     except Timeout:
+        yield False
+        return
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            raise
         yield False
         return
     try:

@@ -47,6 +47,29 @@ def _repeatable(backend: str) -> None:
         import_module("torch").use_deterministic_algorithms(True, warn_only=True)
 
 
+def accelerator() -> str:
+    """Name of the GPU on which networks of this process compute.
+
+    Returns:
+        "" where there is none, or Keras was not needed.
+    """
+    keras = sys.modules.get("keras")
+    backend = keras.backend.backend() if keras else ""
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        details = tf.config.experimental.get_device_details(found[0]) if found else {}
+        return str(details.get("device_name", "GPU")) if found else ""
+    if backend == "jax":
+        device = import_module("jax").devices()[0]
+        return str(device.device_kind) if device.platform == "gpu" else ""
+    if backend == "torch":
+        cuda = import_module("torch").cuda
+        return str(cuda.get_device_name(0)) if cuda.is_available() else ""
+    return ""
+
+
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
     """TensorFlow's C++ greets on file descriptor 2 before any setting can stop it."""

@@ -51,6 +51,7 @@ def examine(competition: Competition) -> list[Fact]:
         *(
             _fact("leftover", _name(competition, each.path), each.what, mends=True)
             for each in _safe(competition)
+            if each.lock != each.path  # every finished run leaves a lock file: nothing is wrong
         ),
     ]
 

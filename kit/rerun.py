@@ -38,9 +38,10 @@ class Rerun:
 
     Attributes:
         run: the run, by id.
-        equal: whether every out-of-fold and test prediction has the same bits.
-        oof, test: largest difference; None where the rows or columns are others.
-        rows: predictions compared, of both parts.
+        equal: whether every out-of-fold, test and holdout prediction has the same bits.
+        oof, test, holdout: largest difference; None where the rows or columns are others. Without
+            sealed rows there is no difference in them.
+        rows: predictions compared, of all parts.
         seconds: recorded and now, of fit and predict together.
         differs: what is not as it was, a sentence each: where to look when `equal` is false.
         notes: what else to know.
@@ -50,6 +51,7 @@ class Rerun:
     equal: bool
     oof: float | None
     test: float | None
+    holdout: float | None
     rows: int
     seconds: tuple[float, float]
     differs: tuple[str, ...]
@@ -78,14 +80,16 @@ def rerun(competition: Competition, run: Run, listen: Listener = lambda event: N
         except ConfigError as error:
             raise RunError(f"{run.path / 'config.json'}: {error}") from error
         made = _cv(again, run, listen) if run.kind == "cv" else _blend(again, run, competition)
-        oof = _distance(run.oof(), made.oof())
-        test = _distance(run.test(), made.test())
+        parts = ("oof", "test", *(("holdout",) if run.record.get("holdout") else ()))
+        kept = {part: getattr(run, part)() for part in parts}
+        off = {part: _distance(frame, getattr(made, part)()) for part, frame in kept.items()}
         return Rerun(
             run=run.id,
-            equal=oof == 0.0 and test == 0.0,
-            oof=oof,
-            test=test,
-            rows=len(run.oof()) + len(run.test()),
+            equal=all(distance == 0.0 for distance in off.values()),
+            oof=off["oof"],
+            test=off["test"],
+            holdout=off.get("holdout", 0.0),
+            rows=sum(map(len, kept.values())),
             seconds=(_seconds(run), _seconds(made)),
             differs=tuple(_differences(run, made)),
             notes=tuple(_notes(competition, run)),
@@ -192,6 +196,9 @@ def _differences(run: Run, made: Run) -> Iterator[str]:
         new = _version(name)
         if old != new:
             yield f"package {name}: {old}, now {new}"
+    if before.get("device", "") != now.get("device", ""):
+        old, new = before.get("device") or "a processor", now.get("device") or "a processor"
+        yield f"device: {old}, now {new}; they round differently"
     if run.metric != made.metric:
         yield f"metric: {run.metric[0]}, now {made.metric[0]}, or its code"
     if run.hash != made.hash and before.get("kit") == kit.__version__:
@@ -206,7 +213,12 @@ def _version(name: str) -> str:
 
 
 def _notes(competition: Competition, run: Run) -> Iterator[str]:
-    """What the present folder has that the run does not use."""
+    """What limits the proof, and what the present folder has that the run does not use."""
+    if device := run.record.get("device"):
+        yield (
+            f"its networks were fitted on {device}: the same bits are promised on this model of "
+            "GPU, its driver and libraries alone"
+        )
     try:
         now = code_files(competition)
     except (KitError, OSError):

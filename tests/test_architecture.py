@@ -27,6 +27,7 @@ LAYERS = (
         "config",
         "registry",
         "atomic",
+        "blas",
         "duration",
         "moments",
         "steps",

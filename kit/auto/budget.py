@@ -8,14 +8,24 @@ import psutil
 
 _ENDING = 1.5  # seconds for the last files, for ending the workers and for leaving Python
 _BLENDING = 0.04  # share of the budget that blending may take ...
+_STARTING = 60.0  # seconds: longer takes no start of kit
 _LONGEST_BLEND = 60.0  # ... and its limit in seconds
+
+
+def _running() -> float:
+    """Seconds since this process was started; the only look at the clock that can be set.
+
+    More than a start takes is a clock that jumped, or a process that did other things before.
+    """
+    running = time.time() - psutil.Process().create_time()
+    return running if 0 <= running <= _STARTING else 0.0
 
 
 class Budget:
     """A deadline.
 
     Args:
-        seconds: from the start of this process to its end.
+        seconds: from the start of this process to its end; from now where it began long ago.
 
     Attributes:
         end: `time.monotonic()` at which the process should be gone.
@@ -23,8 +33,7 @@ class Budget:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        running = max(0.0, time.time() - psutil.Process().create_time())
-        self._started = time.monotonic() - running
+        self._started = time.monotonic() - _running()
         self.end = self._started + seconds
         self._measured = 0.0
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import json
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from typing import NoReturn
 
@@ -17,16 +19,29 @@ def main() -> None:
     """Entry point of `kit`: run a command, turn errors into one message and an exit code."""
     # waiting OpenMP threads sleep instead of spinning: two fits on two cores do not collapse
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before, hook = signal.signal(signal.SIGTERM, _interrupt), sys.unraisablehook
+    sys.unraisablehook = _unraisable
     try:
         _run()
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     """A request to end is as good as Ctrl-C: workers are stopped, finished folds kept."""
     raise KeyboardInterrupt
+
+
+def _unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Interrupt again, where Python dropped the interruption.
+
+    It does so where an exception has nowhere to go: in `__del__` and in callbacks of libraries.
+    """
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        threading.Timer(0.02, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _run() -> None:
@@ -55,7 +70,7 @@ def _run() -> None:
         where = f"{error.filename}: " if error.filename else ""
         if error.errno == errno.ENOSPC and not where:
             where = "writing the output: "
-        hint = _NO_LOCKS if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP) else ""
+        hint = _HINTS.get(error.errno or 0, "")
         _fail(f"{where}{error.strerror or error}{hint}", type(error).__name__, 1)
     except Exception as error:
         if os.environ.get("KIT_DEBUG"):
@@ -78,6 +93,12 @@ _NO_LOCKS = (
     ".\n  Is it a network disk? `kit doctor` tries the locks and renames that kit needs; a local "
     "disk has both."
 )
+_HINTS = {
+    errno.ENOLCK: _NO_LOCKS,
+    errno.EOPNOTSUPP: _NO_LOCKS,
+    errno.EROFS: ".\n  What computes writes into the competition's folder: copy it to where that "
+    "is allowed. `kit runs`, `show` and `ledger` only read.",
+}
 _KEPT = "interrupted; what was finished is kept, and the same command goes on from there"
 
 

@@ -28,6 +28,7 @@ from kit.cli import (
     system,
     tune,
 )
+from kit.cli.options import RUNS_CODE
 
 app = typer.Typer(
     name="kit",
@@ -36,6 +37,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     add_completion=True,
+)
+
+_OF_YOURS = frozenset(
+    {"check", "cv", "tune", "blend", "auto", "submit", "fit", "predict", "export", "report"}
 )
 
 for name, command in (
@@ -62,7 +67,7 @@ for name, command in (
     ("doctor", system.doctor),
     ("gc", gc.gc),
 ):
-    app.command(name)(command)
+    app.command(name, epilog=RUNS_CODE if name in _OF_YOURS else None)(command)
 app.add_typer(oof.app, name="oof")
 app.add_typer(cluster.app, name="cluster")
 

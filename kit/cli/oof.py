@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kit.cli.options import Directory, Json, Quiet, Set, Verbose
+from kit.cli.options import RUNS_CODE, Directory, Json, Quiet, Set, Verbose
 
 app = typer.Typer(
     help="Exchange out-of-fold predictions with a team mate or a notebook.",
@@ -49,7 +49,7 @@ def export(
     out.next(f"kit oof import {file.name}, on the other side")
 
 
-@app.command("import")
+@app.command("import", epilog=RUNS_CODE)
 def import_(
     file: Annotated[
         Path,

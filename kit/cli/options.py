@@ -12,6 +12,9 @@ import typer
 if TYPE_CHECKING:
     from kit.competition import Competition
 
+RUNS_CODE = "Runs Python files of the competition's folder (features.py, model.py, ...)."
+"""Stands below the help of every command that does."""
+
 Directory = Annotated[
     Path | None,
     typer.Option(

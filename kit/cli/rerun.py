@@ -43,7 +43,9 @@ def rerun(
             out.say("Though these have changed since:")
     else:
         out.say(f"{run.id}: NOT the same.")
-        for part, off in (("out-of-fold", found.oof), ("test", found.test)):
+        parts = [("out-of-fold", found.oof), ("test", found.test)]
+        parts += [("holdout", found.holdout)] if found.holdout != 0.0 else []
+        for part, off in parts:
             told = "other rows or columns" if off is None else f"largest difference {off:.3g}"
             out.say(f"  {part} predictions: {told}")
         if not found.differs:

@@ -248,7 +248,7 @@ def _says(value: Any) -> bool:
 
 _SHOWN_KEYS = (
     "task", "transductive", "seed", "early_stopping", "best_iterations", "overrides", "seconds",
-    "peak_memory_mb", "resumed", "digests", "kit", "created", "hash",
+    "peak_memory_mb", "device", "resumed", "digests", "kit", "created", "hash",
 )  # fmt: skip
 
 

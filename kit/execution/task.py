@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from kit.atomic import disk_errors
+from kit.blas import ordered_sums
 from kit.config import convert
 from kit.dataset import Dataset
 from kit.errors import KitError, ModelError, UserCodeError
@@ -25,6 +26,7 @@ from kit.execution.context import FoldContext
 from kit.execution.prepared import Prepared
 from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
+from kit.keras import accelerator
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import recipe
@@ -87,10 +89,11 @@ def run_folds(task: FoldTask, context: FoldContext) -> list[FoldResult]:
     """
     where = f"model {task.model!r}, fold {', '.join(str(fold + 1) for fold in task.folds)}"
     try:
-        if task.early_stopping == "cross" and len(task.folds) > 1:
-            results = _fit_together(task, context)
-        else:
-            results = [_fit_one(task, fold, context) for fold in task.folds]
+        with ordered_sums():
+            if task.early_stopping == "cross" and len(task.folds) > 1:
+                results = _fit_together(task, context)
+            else:
+                results = [_fit_one(task, fold, context) for fold in task.folds]
     except UserCodeError as error:
         raise UserCodeError(f"{where}: {error}") from error
     except KitError:
@@ -166,6 +169,7 @@ class _Fold:
             peak_memory_mb=peak_memory_mb(),
             best_iteration=model.best_iteration_,
             curve=model.curve_,
+            device="" if family_of(model) in ("tree", "linear") else accelerator(),
             cut=model.cut_,
         )
 

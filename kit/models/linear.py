@@ -14,8 +14,8 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
-from threadpoolctl import threadpool_limits
 
+from kit.blas import ordered_sums
 from kit.config import Within
 from kit.models.base import Count, Model, Positive, Problem, Rows
 from kit.models.ratios import log_count_ratios, multiplied
@@ -48,7 +48,7 @@ class Linear(Model):
     def fit(self, X: Any, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None) -> Self:
         """Choose the penalty and fit."""
         self.problem_ = problem
-        with threadpool_limits(problem.threads), warnings.catch_warnings():
+        with ordered_sums(problem.threads), warnings.catch_warnings():
             # a weak penalty may need more steps than it is worth; the search sees the result
             warnings.simplefilter("ignore", ConvergenceWarning)
             if not problem.classification:
@@ -65,7 +65,7 @@ class Linear(Model):
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Probabilities or values."""
         problem = self.problem_
-        with threadpool_limits(problem.threads):
+        with ordered_sums(problem.threads):
             if not problem.classification:
                 values = np.asarray(self.fitted_[0].predict(X), dtype=np.float64)
                 return values.reshape(-1, problem.n_outputs)

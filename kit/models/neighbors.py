@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits
 
+from kit.blas import ordered_sums
 from kit.models.base import Count, Model, Problem, Rows
 
 _CHOICES = (3, 5, 8, 12, 20, 32, 50, 80, 120)
@@ -59,7 +59,7 @@ class KNN(Model):
         self.stretch_ = _relevance(rows, self.values_)
         rows *= self.stretch_
         self.index_ = NearestNeighbors(n_jobs=1).fit(rows)
-        with threadpool_limits(problem.threads):
+        with ordered_sums(problem.threads):
             best, self.prior_ = self._best(rows, problem)
             self.k_ = self.k or best
         return self
@@ -67,7 +67,7 @@ class KNN(Model):
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Weighted means of the neighbours."""
         rows = _points(X) * self.stretch_
-        with threadpool_limits(self.problem_.threads):
+        with ordered_sums(self.problem_.threads):
             found = [
                 self.index_.kneighbors(rows[start : start + _CHUNK], self.k_)
                 for start in range(0, len(rows), _CHUNK)

@@ -116,6 +116,8 @@ def _read(path: Path) -> tuple[Manifest, bool]:
     """The files of a manifest, and whether it is whole (those without the word are)."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
+        if int(document.get("schema", 1)) > SCHEMA:
+            raise DataError(f"{path}: written by a newer kit; update kit")
         files: Manifest = {
             name: {"bytes": int(fact["bytes"]), "sha256": str(fact["sha256"])}
             for name, fact in document["files"].items()

@@ -39,8 +39,10 @@ class Record:
             return []
         try:
             document = json.loads(self.path.read_text(encoding="utf-8"))
+            if int(document.get("schema", 1)) > SCHEMA:
+                raise ProviderError(f"{self.path}: written by a newer kit; update kit")
             return [Submitted(**entry) for entry in reversed(document["submissions"])]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ProviderError(
                 f"{self.path} is damaged ({error}).\n"
                 "  It holds the scores of earlier submissions; move it away to start afresh."

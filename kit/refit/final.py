@@ -22,6 +22,7 @@ from sklearn.base import clone
 
 import kit
 from kit.atomic import disk_errors, token
+from kit.blas import ordered_sums
 from kit.competition import Competition
 from kit.errors import ConfigError, KitError, ModelError, RunError
 from kit.execution.context import FoldContext, load_context
@@ -169,8 +170,9 @@ class _Fits:
             deviation=context.metric.deviation,
         )
         try:
-            X = steps.fit_transform(data.X, y)
-            with _reported(member.spec.use, context.code):
+            with ordered_sums():
+                X = steps.fit_transform(data.X, y)
+            with ordered_sums(), _reported(member.spec.use, context.code):
                 model = fit_all(unfitted, X, y, problem, run.record, context.folds.fold)
                 if not member.spec.pseudo_labels:
                     return steps, model

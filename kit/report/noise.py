@@ -62,6 +62,21 @@ def noise_band(
     known = recall(competition)[1].public_share
     share = GUESSED_SHARE if known is None else known
     rows = round(share * n_test)
+    ends = chance(truth, center, rows, seed)
+    if ends is None:
+        return None
+    return Band(
+        low=ends[0],
+        high=ends[1],
+        rows=rows,
+        share=share,
+        guessed=known is None,
+        grouped=competition.settings.columns.group is not None,
+    )
+
+
+def chance(truth: Truth, center: float, rows: int, seed: int = 0) -> tuple[float, float] | None:
+    """Where 95 of 100 scores on so many other rows would lie; None as for `noise_band`."""
     if truth.metric is None or rows < 1 or len(truth.y) < 2:
         return None
     drawn = min(rows, _MOST_ROWS)
@@ -76,18 +91,13 @@ def noise_band(
     if len(scores) < draws // 2:
         return None
     off = (np.quantile(scores, _SIDES) - np.mean(scores)) * np.sqrt(drawn / rows)
-    ends = [center + float(each) for each in off]
+    low, high = (center + float(each) for each in off)
     best = _perfect(truth)
-    if best is not None:  # no score is better than that of the truth itself
-        ends = [min(e, best) if truth.metric.greater_is_better else max(e, best) for e in ends]
-    return Band(
-        low=ends[0],
-        high=ends[1],
-        rows=rows,
-        share=share,
-        guessed=known is None,
-        grouped=competition.settings.columns.group is not None,
-    )
+    if best is None:
+        return low, high
+    # no score is better than that of the truth itself
+    up = truth.metric.greater_is_better
+    return (min(low, best), min(high, best)) if up else (max(low, best), max(high, best))
 
 
 def _perfect(truth: Truth) -> float | None:

@@ -36,6 +36,7 @@ from kit.report.scores import (
     cost_card,
     digits,
     fold_card,
+    holdout_card,
     learned,
     learning_card,
     parameters_card,
@@ -78,7 +79,7 @@ def run_page(
         part(
             "Score",
             fold_card(material, band, book),
-            stack(score_card(material), cost_card(run)),
+            stack(score_card(material), holdout_card(material), cost_card(run)),
             id_="score",
         ),
         part("Model", curves, parameters_card(run, wide=not curves), id_="model"),

@@ -34,7 +34,8 @@ def worst_card(truth: Truth, dataset: Dataset, columns: Sequence[str] = ()) -> H
         fold = str(int(truth.fold[at]) + 1)
         told = (_true(truth, at), _predicted(truth, at), number(float(losses[at])))
         rows.append([short(str(truth.ids[at]), 32), fold, *told, *cells])
-    headers = ["id", "fold", "true", "predicted", "loss", *shown]
+    named = [tag("span", short(name, 24), title=name) for name in shown]
+    headers = ["id", "fold", "true", "predicted", "loss", *named]
     kind = "absolute error" if truth.task in ("regression", "multitarget") else "log loss"
     if truth.metric is not None and truth.metric.transform != "none" and kind != "log loss":
         kind += f" on the scale of {truth.metric.name}"
@@ -44,7 +45,9 @@ def worst_card(truth: Truth, dataset: Dataset, columns: Sequence[str] = ()) -> H
 
 
 def _cell(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else short(str(value), 24)
+    if isinstance(value, float):
+        return "–" if np.isnan(value) else f"{value:.6g}"
+    return short(str(value), 24)
 
 
 def _true(truth: Truth, at: int) -> str:

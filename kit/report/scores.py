@@ -12,7 +12,7 @@ from kit.errors import RunError
 from kit.ledger.book import Ledger
 from kit.report.html import Content, Html, card, facts, muted, tag
 from kit.report.material import Material
-from kit.report.noise import Band
+from kit.report.noise import Band, chance
 from kit.report.svg import Plot, bars, legend, number, short, spread
 from kit.runs import Run
 
@@ -113,6 +113,42 @@ def score_card(material: Material) -> Html:
     if record.get("kind") == "fit":
         rows.append(("scores of", ", ".join(record.get("parents", ()))))
     return card("Score", facts(rows))
+
+
+def holdout_card(material: Material) -> Html:
+    """The score on the sealed rows beside what cross-validation lets expect there.
+
+    The only place of a report that shows it: nothing is ranked by it.
+    """
+    held = material.run.record.get("holdout")
+    if not held:
+        return Html("")
+    run, rows, score = material.run, int(held["rows"]), held["score"]
+    told: list[tuple[Content, Content]] = [
+        (f"{material.metric}, sealed", digits(score, like=run.score)),
+        ("cross-validated", digits(run.score)),
+        ("sealed rows", f"{rows:,}"),
+    ]
+    ends = None if material.truth is None else chance(material.truth, run.score, rows)
+    if ends is not None:
+        told.append(("by chance", f"{digits(ends[0])} to {digits(ends[1])}, 95 of 100 times"))
+        if score is not None:
+            told.append(("verdict", _kept(score, ends, up=material.up)))
+    return card(
+        "Sealed holdout",
+        facts(told),
+        note="Nothing was trained, stopped, blended or chosen by these rows. That ends when you "
+        "choose among runs by this number.",
+    )
+
+
+def _kept(score: float, ends: tuple[float, float], *, up: bool) -> Html:
+    """Whether the sealed rows keep what the folds promise."""
+    worse = score < ends[0] if up else score > ends[1]
+    if worse:
+        return badge("worse than chance explains: the folds are optimistic", "warn")
+    inside = ends[0] <= score <= ends[1]
+    return badge("as promised" if inside else "better than promised", "good" if inside else "info")
 
 
 def learned(run: Run) -> Verdict | None:

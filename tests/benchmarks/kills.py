@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "new": ("new", "iris", "--from", "sample"),
     "data": ("data", "--force"),
     "cv": ("cv", "lightgbm"),
-    "auto": ("auto", "linear", "lightgbm", "--budget", "15s"),
+    "auto": ("auto", "linear", "lightgbm", "--budget", "30s"),
     "blend": ("blend",),
     "submit": ("submit", "-m", "once"),
 }
@@ -96,8 +96,9 @@ class Round:
     def folds(self) -> dict[str, set[str]]:
         """Finished folds of runs that are not, by hash."""
         found: dict[str, set[str]] = {}
-        for path in (self.root / "runs" / ".partial").glob("*/fold-*.parquet"):
-            found.setdefault(path.parent.name, set()).add(path.name)
+        with suppress(FileNotFoundError):  # the folder goes while it is read: its run is published
+            for path in (self.root / "runs" / ".partial").glob("*/fold-*.parquet"):
+                found.setdefault(path.parent.name, set()).add(path.name)
         return found
 
     def runs(self) -> dict[str, Path]:
@@ -164,6 +165,8 @@ class Round:
                 self.call(*COMMANDS[self.command][:-1], "90s")
             elif not said or "kit: " in said.splitlines()[-1]:
                 raise Lost(f"does not work again: {said[-1500:]}")
+            if self.command == "auto" and not list((self.root / "submissions").glob("*.csv")):
+                raise Lost(f"no submission file: {said[-800:]}")
             if self.command == "cv":
                 expected = sum(map(len, kept.values())) if not self.published_before else 0
                 if said.count("is there from an earlier call") != expected:
@@ -188,7 +191,7 @@ class Round:
         if problems:
             raise Lost("; ".join(problems))
         for run in runs:
-            if predictions(run) != reference.get(run.model, predictions(run)):
+            if predictions(run) != reference.get(run.hash, predictions(run)):
                 raise Lost(f"{run.id} has other predictions than without the kill")
         left = [p for p in self.base.rglob("*") if p.name.endswith(".part") or ".new-" in p.name]
         left += [*(self.root / "runs").glob(".tmp/*"), *self.root.glob(".cache/rerun-*")]
@@ -208,11 +211,12 @@ def predictions(run: object) -> bytes:
 def prepare(
     base: Path, wanted: list[str]
 ) -> tuple[dict[str, Path | None], dict[str, float], dict[str, bytes]]:
-    """Competitions to start in, how long each command takes, and undisturbed predictions."""
+    """Competitions to start in, how long each command takes, undisturbed predictions by hash."""
     from kit.runs import list_runs
 
     base.mkdir()
     usual, ready = {}, {}
+    reference: dict[str, bytes] = {}
     first = Round(base, "new", None)
     for command in COMMANDS:
         if command != "new":
@@ -228,6 +232,9 @@ def prepare(
         if command != "auto" or "auto" in wanted:
             first.call(*COMMANDS[command])
         usual[command] = time.monotonic() - began
+        if command != "new":
+            runs, _ = list_runs(first.root / "runs")
+            reference |= {run.hash: predictions(run) for run in runs}
         if command == "new":
             with (first.root / "kit.toml").open("a") as file:
                 file.write(CONFIG)
@@ -236,8 +243,6 @@ def prepare(
             shutil.copytree(ready["auto"], first.root, symlinks=True)
         if command in wanted:
             print(f"{command:7s} undisturbed {usual[command]:.1f} s", flush=True)
-    runs, _ = list_runs(first.root / "runs")
-    reference = {run.model: predictions(run) for run in runs if run.kind == "cv"}
     shutil.rmtree(ready["auto"] / "runs")  # auto computes it all
     return ready, usual, reference
 

@@ -231,6 +231,22 @@ def test_damaged_submission_record_is_named(tmp_path: Path) -> None:
         provider.submissions()
 
 
+def test_records_of_a_newer_kit_are_not_guessed_at(tmp_path: Path) -> None:
+    provider = sample("iris", tmp_path)
+    (tmp_path / ".sample").mkdir()
+    record = tmp_path / ".sample" / "submissions.json"
+    record.write_text('{"schema": 2, "submissions": []}')
+    with pytest.raises(ProviderError, match="written by a newer kit; update kit"):
+        provider.submissions()
+    record.write_text("[]")
+    with pytest.raises(ProviderError, match="is damaged"):
+        provider.submissions()
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text('{"schema": 2, "files": {}}')
+    with pytest.raises(DataError, match="written by a newer kit; update kit"):
+        compare(tmp_path, manifest)
+
+
 def test_kaggle_without_credentials_says_how_to_get_them(tmp_path: Path) -> None:
     provider = load_provider("titanic", ProviderSpec(name="kaggle"), tmp_path / "titanic")
     steps = (

@@ -96,6 +96,20 @@ def test_contract_finds_a_forward_splitter_that_trains_on_the_future() -> None:
         check_splitter(backward, SPEC)
 
 
+def test_contract_finds_a_gap_that_is_a_day_too_short() -> None:
+    away = []
+
+    def near(y: Any, groups: Any, time: Any, spec: CVSpec) -> Any:
+        before = (time.max() - time).dt.days.to_numpy()  # the latest day is validated
+        purged = (before > 0) & (before < 3)
+        away.append(int(before[before >= 3].min()))
+        return np.where(before == 0, 0, -1), purged[:, None]
+
+    check_splitter(near, replace(SPEC, gap="2D"))
+    with pytest.raises(ConfigError, match=rf"the nearest is {away[0]} days away"):
+        check_splitter(near, replace(SPEC, gap=f"{away[0]}D"))
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -63,6 +63,20 @@ def test_an_interrupt_in_a_fold_ends_with_one_line_and_keeps_the_finished_folds(
     assert not runs(competition)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_python_drops_comes_again(toy: Any, launch: Any, number: int) -> None:
+    """In `__del__` no exception can be raised: Python prints it and goes on."""
+    dropped = (
+        "import os, time, kit.runs\n"
+        f"class Last:\n    def __del__(self):\n        os.kill(os.getpid(), {number:d})\n"
+        "def work(*_):\n    last = Last()\n    del last\n    time.sleep(20)\n"
+        "kit.runs.list_runs = work\n"
+    )
+    started = launch(toy(n=60), "runs", before=dropped)
+    assert started.wait() == 130
+    assert started.err.startswith("kit: interrupted")
+
+
 def test_ctrl_c_with_processes_leaves_no_process_behind(
     toy: Any, launch: Any, wait_until: Wait
 ) -> None:

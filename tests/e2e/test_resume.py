@@ -150,12 +150,15 @@ def test_a_truncated_fold_is_refitted_and_the_others_are_kept(
     expect_same(whole, torn)
 
 
-def test_folds_in_processes_and_here_are_bit_identical(toy: Any, launch: Any) -> None:
+def test_folds_in_processes_and_here_with_more_or_fewer_threads_are_bit_identical(
+    toy: Any, launch: Any
+) -> None:
     models = ["lightgbm", "linear", "extra_trees"]
     tables: dict[str, Any] = {"models": {"extra_trees": {"params": {"n_estimators": 20}}}}
     here, there = toy("here", n=300, **tables), toy("there", n=300, **tables)
-    assert launch(here, "cv", *models).wait() == 0
-    flags = ["--set", "execution.executor=processes", "--set", "execution.workers=2"]
+    assert launch(here, "cv", *models, "--set", "execution.threads=1").wait() == 0
+    settings = ("executor=processes", "workers=2", "threads=2")
+    flags = [part for each in settings for part in ("--set", f"execution.{each}")]
     processes = launch(there, "cv", *models, *flags)
     assert processes.wait() == 0, processes.err
     runs = {c.root.name: sorted(c.runs.glob("2*"), key=_model) for c in (here, there)}

@@ -155,6 +155,30 @@ def test_a_clock_that_jumps_damages_nothing(
     assert [run.test() is not None for run in runs] == [True] * 4
 
 
+LEAPS = """
+import itertools, time
+real, leaps = time.time, itertools.cycle((0.0, 4e8, -4e8))
+time.time = lambda: real() + next(leaps)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", ["auto linear --budget 60s", "tune linear --trials 2 --budget 60s"]
+)
+def test_a_clock_that_is_set_while_kit_works_takes_no_time_away(
+    toy: Any, launch: Any, command: str
+) -> None:
+    """A leap of twelve years there and back with each look at the clock."""
+    competition = toy(n=200)
+    done = launch(competition, *command.split(), before=LEAPS)
+    assert done.wait() == 0, done.err
+    runs, problems = list_runs(competition.runs)
+    assert problems == []
+    assert runs
+    assert not any(run.record.get("cut") for run in runs)
+
+
 @pytest.mark.parametrize("command", ["check", "cv linear", "runs", "submit --dry-run", "gc"])
 def test_a_newer_kit_toml_is_named(toy: Any, run_kit: Any, command: str) -> None:
     competition = toy(n=60)
@@ -165,9 +189,12 @@ def test_a_newer_kit_toml_is_named(toy: Any, run_kit: Any, command: str) -> None
     assert "A newer kit may have written it" in done.err
 
 
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_disk_without_locks_is_named(
-    toy: Any, run_kit: Any, monkeypatch: pytest.MonkeyPatch, number: int
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [(errno.ENOLCK, "kit doctor"), (errno.EOPNOTSUPP, "kit doctor"), (errno.EROFS, "copy it to")],
+)
+def test_a_disk_without_locks_or_to_be_read_only_is_named(
+    toy: Any, run_kit: Any, monkeypatch: pytest.MonkeyPatch, number: int, hint: str
 ) -> None:
     competition = toy(n=60)
 
@@ -177,17 +204,19 @@ def test_a_disk_without_locks_is_named(
     monkeypatch.setattr("fcntl.flock", flock)
     done = run_kit("cv", "linear", "-C", competition.root)
     assert done.code == 1
-    assert "kit doctor" in done.err
+    assert hint in done.err
     assert "bug in kit" not in done.err
+
+
+# root may mount in a namespace of its own; others need one in which they are root
+UNSHARE = ("unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c")
 
 
 def _read_only_mounts() -> bool:
     if sys.platform != "linux" or shutil.which("unshare") is None:
         return False
     mount = "mount --bind /mnt /mnt && mount -o remount,ro,bind /mnt"
-    return (
-        subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True).returncode == 0
-    )
+    return subprocess.run([*UNSHARE, mount], capture_output=True).returncode == 0
 
 
 @pytest.mark.slow
@@ -211,14 +240,13 @@ def test_a_read_only_folder_gets_one_sentence(toy: Any, run_kit: Any, tmp_path: 
             f"mount -o remount,ro,bind {competition.root} && "
             f"{sys.executable} -m kit {command} -C {competition.root}"
         )
-        done = subprocess.run(
-            ["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True
-        )
+        done = subprocess.run([*UNSHARE, script], capture_output=True, text=True)
         said[command] = (done.returncode, done.stdout + done.stderr)
     assert [said[c][0] for c in ("runs", "show linear", "gc")] == [0, 0, 0], said
     for command in ("cv lightgbm", "submit --dry-run"):
         assert said[command][0] == 1, said[command]
         assert "Read-only" in said[command][1]
+        assert "copy it to where that" in said[command][1]
     assert "not writable" in said["doctor --fix"][1]
     assert not [c for c, (_, text) in said.items() if "Traceback" in text or "bug in kit" in text]
 

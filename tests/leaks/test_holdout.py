@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from kit.cv import cross_validate
 from kit.errors import ConfigError, DataError
 from kit.execution.context import load_context
 from kit.folds import SEALED, Folds
+from kit.report import report_competition, report_run
+from kit.rerun import rerun
 from kit.runs import Run
 from kit.selection import best_run
 from kit.session import open_session
@@ -163,6 +166,48 @@ def test_every_run_shows_its_sealed_score(make_competition: Make, run_kit: Any) 
     assert "sealed rows" in shown
     assert f"({len(load_context(competition).folds.sealed)} rows" in shown
     assert f"{run.record['holdout']['score']:.2f}" in shown
+
+
+def page(competition: Competition, run: Run | None = None) -> str:
+    path = report_run(competition, run) if run else report_competition(competition)
+    return re.sub(r"<[^>]+>", "|", path.read_text(encoding="utf-8"))
+
+
+def test_a_report_shows_the_sealed_score_once_and_says_whether_the_promise_was_kept(
+    make_competition: Make,
+) -> None:
+    competition = sealed(make_competition, *frames())
+    (run,) = validated(competition, "linear")
+    rows = len(load_context(competition).folds.sealed)
+    text = page(competition, run)
+    assert text.count("Sealed holdout") == 1
+    assert text.count(f"|{run.record['holdout']['score']:.5f}|") == 1
+    assert f"|{rows}|" in text
+    assert "as promised" in text
+    assert "Sealed holdout" not in page(competition)  # where runs are beside each other
+    run.record["holdout"]["score"] = 0.05  # type: ignore[index]
+    assert "worse than chance explains" in page(competition, run)
+    run.record["holdout"]["score"] = None  # type: ignore[index]
+    assert "verdict" not in page(competition, run)
+
+
+def test_without_sealed_rows_no_report_speaks_of_them(make_competition: Make) -> None:
+    competition = sealed(make_competition, *frames(), cv={"holdout": 0.0})
+    (run,) = validated(competition, "linear")
+    assert "Sealed holdout" not in page(competition, run)
+
+
+def test_a_rerun_compares_the_sealed_rows_too(make_competition: Make) -> None:
+    competition = sealed(make_competition, *frames())
+    (run,) = validated(competition, "linear")
+    same = rerun(competition, run)
+    assert (same.equal, same.holdout, same.rows) == (True, 0.0, N + N_TEST)
+    path = run.path / "holdout.parquet"
+    frame = pd.read_parquet(path)
+    frame.assign(pred=frame["pred"] + 1e-6).to_parquet(path)
+    off = rerun(competition, run)
+    assert not off.equal
+    assert off.holdout == pytest.approx(1e-6)
 
 
 def test_a_group_that_is_sealed_in_part_is_found(make_competition: Make) -> None:

@@ -32,6 +32,18 @@ def test_the_budget_counts_from_the_start_of_the_process(monkeypatch: pytest.Mon
     assert 60 < budget.end - time.monotonic() < 70.1
 
 
+@pytest.mark.parametrize("leap", [4e8, -4e8])
+def test_a_clock_that_is_set_takes_nothing_of_the_budget(
+    leap: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + leap)
+    budget = Budget(100)
+    assert budget.spent < 5
+    monkeypatch.setattr(time, "time", lambda: real() - leap)
+    assert budget.spent < 5
+
+
 def test_publishing_that_took_long_is_kept_back_for_the_end() -> None:
     budget = Budget(100_000)
     before = budget.work_end

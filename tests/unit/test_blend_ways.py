@@ -19,7 +19,7 @@ from kit.blending.fit import METHODS, combine, greedy_search
 from kit.blending.level import Level
 from kit.blending.nested import block_of
 from kit.blending.objective import area, make_objective
-from kit.blending.pool import Pool
+from kit.blending.pool import Pool, Pooled
 from kit.blending.saved import from_json, to_json
 from kit.blending.search import greedy_weights, hill_weights
 from kit.blending.weighted import Combination, Greedy, Weighted, ranks
@@ -267,6 +267,13 @@ class Sharpened:
         return probabilities(1242.0 * logits(self.base.predict(members, fold)))
 
 
+@pytest.mark.parametrize(("raw", "shown"), [([0.5, 1.5], [0.25, 0.75]), ([1.0, -1.0], [0.5, -0.5])])
+def test_weights_of_a_pool_are_shown_as_shares(raw: Any, shown: Any) -> None:
+    """Where they nearly cancel out, as shares of their sizes."""
+    level = example("log_loss", "binary")
+    assert Pooled(np.array(raw), level.scale, 0.0).weights.tolist() == shown
+
+
 def test_a_harmful_calibration_is_refused() -> None:
     found = choose(example("log_loss", "binary"), Greedy(), [Runaway()])
     assert found.method == "greedy"
@@ -283,6 +290,11 @@ def test_calibration_helps_unsure_members_and_stays_within_bounds(kind: Any) -> 
     right = replace(level, oof=np.stack([level.y[:, None] * 0.98 + 0.01] * 2))  # runs away
     fitted = Calibration(kind).refine(right, Greedy().fit(right))
     assert 0.25 <= fitted.numbers[0] <= 4.0
+    assert len(fitted.numbers) == (1 if kind == "temperature" else 2)
+    wild = np.random.default_rng(1).choice([0.001, 0.999], (2, 3000, 1))  # sure, and knows nothing
+    lost = replace(level, oof=wild)
+    flat = Calibration(kind).refine(lost, Greedy().fit(lost))
+    assert flat.numbers[0] == pytest.approx(0.25, abs=0.01)
 
 
 @pytest.mark.parametrize("kind", ["temperature", "platt", "isotonic"])

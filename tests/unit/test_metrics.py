@@ -11,6 +11,7 @@ import pytest
 
 from kit.errors import ConfigError, DataError, UnknownName
 from kit.metrics import Metric, UndefinedMetric, load_metric
+from kit.metrics.transforms import transform_pair
 from kit.settings import TaskType
 
 # binary: 3 of 5 right, 2 hits, 1 false alarm, 1 miss
@@ -46,6 +47,12 @@ def test_quadratic_kappa_counts_distance_even_where_a_grade_is_absent() -> None:
     near = score("quadratic_kappa", "multiclass", [0, 0, 3, 3], [0, 1, 3, 3])
     far = score("quadratic_kappa", "multiclass", [0, 0, 3, 3], [0, 3, 3, 3])
     assert near > far
+
+
+def test_quadratic_kappa_of_predictions_that_lack_the_highest_grade() -> None:
+    # observed 2/4, expected (3 + 1 + 2*4 + 2*3) / 16
+    found = score("quadratic_kappa", "multiclass", [0, 1, 2, 2], [0, 1, 1, 1])
+    assert found == pytest.approx(1 - 0.5 / 1.125)
 
 
 def test_roc_auc_counts_pairs_in_the_right_order() -> None:
@@ -209,6 +216,38 @@ def test_probabilities_outside_0_and_1_are_refused() -> None:
         score("log_loss", "binary", [0, 1], [[-0.2], [1.3]])
 
 
+def test_one_probability_above_1_is_refused() -> None:
+    with pytest.raises(DataError, match="between 0 and 1"):
+        score("log_loss", "binary", [0, 1], [[0.2], [1.3]])
+
+
+def test_probabilities_of_one_column_that_leave_0_and_1_by_rounding_are_cut_there() -> None:
+    assert score("brier", "binary", [0, 1], [[-1e-9], [1 + 1e-9]]) == 0.0
+
+
+def test_whole_numbers_that_are_stored_as_floats_are_labels() -> None:
+    assert score("accuracy", "binary", [0, 1], [0.0, 1.0]) == 1.0
+
+
+def test_smape_of_small_values_counts() -> None:
+    assert score("smape", "regression", [0.1], [[0.3]]) == pytest.approx(200 * 0.2 / 0.4)
+
+
+@pytest.mark.parametrize("task", ["regression", "multitarget"])
+@pytest.mark.parametrize("name", ["log1p", "signed_log", "none"])
+def test_a_scale_and_its_way_back_are_inverse(name: str, task: str) -> None:
+    link, unlink = transform_pair(name, task)
+    values = np.array([0.0, 0.5, 3.0, 1e6, *([] if name == "log1p" else [-2.0])])
+    np.testing.assert_allclose(unlink(link(values)), values, rtol=1e-12)
+    expected = {"log1p": np.log(4), "signed_log": np.log(4), "none": 3.0}
+    assert link(values)[2] == pytest.approx(expected[name])
+
+
+def test_classes_have_no_scale_and_log1p_ends_at_0() -> None:
+    assert transform_pair("log1p", "binary")[0](np.array([3.0]))[0] == 3.0
+    assert transform_pair("log1p", "regression")[1](np.array([-1.0]))[0] == 0.0
+
+
 def test_label_metric_refuses_probabilities() -> None:
     with pytest.raises(DataError, match="must be labels"):
         score("accuracy", "binary", [0, 1], [[0.2], [0.7]])
@@ -232,6 +271,7 @@ def test_better_follows_the_direction_and_puts_nan_last() -> None:
     assert auc.better(0.9, 0.8)
     assert not auc.better(0.8, 0.8)
     assert rmse.better(0.8, 0.9)
+    assert not rmse.better(0.8, 0.8)
     assert rmse.better(0.9, math.nan)
     assert not rmse.better(math.nan, 0.9)
     assert not rmse.better(math.nan, math.nan)
@@ -282,6 +322,7 @@ def test_own_function_becomes_a_metric(weighted: Any) -> None:
     assert (metric.needs, metric.tasks) == ("value", ("regression",))
     assert metric.description == "Errors of large values count more."
     assert metric.score(np.array([1.0, 3.0]), np.array([[2.0], [3.0]])) == 1 / 4
+    assert metric.averaged
 
 
 def test_own_function_gets_probabilities_for_classification(weighted: Any) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.errors import RunError
 from kit.exchange import export_run, import_file
+from kit.keras import accelerator
 from kit.rerun import rerun
 from kit.runs import Run
 from kit.session import open_session
@@ -191,3 +194,44 @@ def test_the_record_of_the_run_is_left_as_it_was(competition: Competition) -> No
     before = json.loads((run.path / "run.json").read_text())
     rerun(competition, run)
     assert json.loads((run.path / "run.json").read_text()) == before
+
+
+def test_a_run_of_a_gpu_says_so_and_what_the_proof_is_worth(
+    competition: Competition, monkeypatch: pytest.MonkeyPatch, run_kit: Any
+) -> None:
+    monkeypatch.setattr("kit.execution.task.accelerator", lambda: "Test GPU")
+    assert validated(competition, "linear").record["device"] == ""  # it computes on the processor
+    run = validated(competition, "knn")
+    assert run.record["device"] == "Test GPU"
+    assert "Test GPU" in run_kit("show", "knn", "-C", competition.root).out
+    there = rerun(competition, run)
+    assert there.differs == ()
+    assert "this model of GPU" in " ".join(there.notes)
+    monkeypatch.setattr("kit.execution.task.accelerator", lambda: "")
+    assert "device: Test GPU, now a processor" in " ".join(rerun(competition, run).differs)
+
+
+def test_the_gpu_is_asked_of_the_backend_and_only_where_keras_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fake(backend: str, **modules: Any) -> str:
+        for name, module in modules.items():
+            monkeypatch.setitem(sys.modules, name, module)
+        keras = SimpleNamespace(backend=SimpleNamespace(backend=lambda: backend))
+        monkeypatch.setitem(sys.modules, "keras", keras)
+        return accelerator()
+
+    details = SimpleNamespace(get_device_details=lambda gpu: {"device_name": f"tf {gpu}"})
+    for found, name in ((["a"], "tf a"), ([], "")):
+        config = SimpleNamespace(list_physical_devices=lambda kind, f=found: f,
+                                 experimental=details)  # fmt: skip
+        assert fake("tensorflow", tensorflow=SimpleNamespace(config=config)) == name
+    for platform, name in (("gpu", "jax b"), ("cpu", "")):
+        device = SimpleNamespace(platform=platform, device_kind="jax b")
+        assert fake("jax", jax=SimpleNamespace(devices=lambda d=device: [d])) == name
+    for there, name in ((True, "torch c"), (False, "")):
+        cuda = SimpleNamespace(is_available=lambda t=there: t,
+                               get_device_name=lambda k: "torch c")  # fmt: skip
+        assert fake("torch", torch=SimpleNamespace(cuda=cuda)) == name
+    monkeypatch.delitem(sys.modules, "keras")
+    assert accelerator() == ""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import ast
 import json
 import pickle
-import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pytest
+import typer
 
 import kit
+from kit.cli.app import app
 from kit.competition import Competition
+from kit.cv import cross_validate
 from kit.errors import KitError, RunError, UnknownName
 from kit.refit.saved import Scale, load_plan, refuse_foreign
+from kit.session import open_session
 from kit.usercode import UserCode
 
 PACKAGE = Path(kit.__file__).parent
@@ -34,6 +38,7 @@ LOADS = {
 }  # fmt: skip
 
 
+@cache
 def calls() -> list[tuple[str, str, ast.Call]]:
     return [
         (path.relative_to(PACKAGE).as_posix(), ast.unparse(node.func), node)
@@ -206,6 +211,78 @@ def test_looking_at_a_run_does_not_run_its_code(
         assert not boom.exists(), command
 
 
-def test_help_says_which_commands_run_stored_code() -> None:
-    text = (PACKAGE / "cli" / "rerun.py").read_text()
-    assert re.search(r"Runs the Python files that the run kept", text)
+COMMANDS = (
+    "data", "check", "cv linear", "tune linear --trials 2", "blend", "auto linear --budget 5s",
+    "submit linear --dry-run", "fit linear", "predict linear data/raw/test.csv", "export linear",
+    "runs", "show linear", "diff linear extra_trees", "report", "rerun linear", "ledger",
+    "leaderboard", "portfolio", "plugins", "doctor --fix", "gc", "oof export linear out.csv",
+    "oof import mine.csv", "new other --from data/raw", "cluster status 127.0.0.1:9",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A competition with runs, whose files all leave a mark when they are run."""
+    root = tmp_path_factory.mktemp("marked")
+    lines = "\n".join(f"r{k},{k * 7 % 11},{k % 2}" for k in range(40))
+    raw = root / "data" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train.csv").write_text(f"id,a,y\n{lines}\n")
+    (raw / "test.csv").write_text("id,a\nt1,3\nt2,8\n")
+    (raw / "sample_submission.csv").write_text("id,y\nt1,0.5\nt2,0.5\n")
+    (root / "kit.toml").write_text(
+        'schema = 1\n[competition]\nslug = "marked"\n[provider]\nname = "local"\n'
+        'source = "data/raw"\n[files]\ntrain = "train.csv"\ntest = "test.csv"\n'
+        'sample_submission = "sample_submission.csv"\n[columns]\nid = "id"\ntarget = "y"\n'
+        '[task]\ntype = "binary"\nmetric = "metric:score"\nclasses = ["0", "1"]\n'
+        '[submission]\nid = "id"\nwants = "probability"\ncolumns = ["y"]\n'
+        '[cv]\nsplitter = "kfold"\nn_splits = 2\n[execution]\nthreads = 1\n'
+    )
+    codes = {
+        "features.py": "def features(df):\n    return df\n",
+        "metric.py": "def score(y_true, y_pred):\n    return abs(y_true - y_pred).mean()\n"
+        "score.greater_is_better = False\nscore.needs = 'proba'\n",
+    }
+    for name, code in codes.items():
+        (root / name).write_text(code)
+    with open_session(Competition.load(root)) as session:
+        for model in ("linear", "extra_trees"):
+            cross_validate(session, model)
+    mark = f"open({str(root / 'mark')!r}, 'w').close()\n"
+    for name, code in codes.items():
+        (root / name).write_text(mark + code)
+    (root / "model.py").write_text(mark)
+    (root / "mine.csv").write_text("id,fold,pred\nr1,0,0.5\n")
+    return root
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_code_of_the_folder_runs_only_by_commands_that_say_so(
+    command: str, marked: Path, run_kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = command.split()
+    name = " ".join(words[:2]) if words[0] in ("oof", "cluster") else words[0]
+    says = "Python files" in run_kit(*name.split(), "--help").out
+    if not says:
+        monkeypatch.chdir(marked)
+        run_kit(*words)
+        assert not (marked / "mark").exists()
+    runs_code = {"check", "cv", "tune", "blend", "auto", "submit", "fit", "predict", "export",
+                 "report", "rerun", "oof import"}  # fmt: skip
+    assert says == (name in runs_code)
+
+
+def test_every_command_is_in_that_list() -> None:
+    known = {" ".join(c.split()[:2]) if c.startswith(("oof", "cluster")) else c.split()[0]
+             for c in COMMANDS}  # fmt: skip
+    tree = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    found = {f"{n} {s}".strip() for n, c in tree.items() for s in getattr(c, "commands", {"": c})}
+    assert found - known == {"cluster up"}  # it serves until it is interrupted
+
+
+def test_the_mark_is_left_by_a_command_that_says_so(
+    marked: Path, run_kit: Any, tmp_path: Path
+) -> None:
+    run_kit("check", "-C", marked)
+    assert (marked / "mark").exists()
+    (marked / "mark").unlink()

@@ -67,6 +67,18 @@ def test_a_gap_keeps_its_rows_out_of_the_training_of_that_fold_only(gap: str) ->
     assert made.digest != folds("time_windows", horizon="10D").digest
 
 
+@pytest.mark.parametrize("gap", [1.0, 2.5])
+def test_rows_near_any_scored_time_are_purged(gap: float) -> None:
+    """As counted pair by pair; the last block is a single time."""
+    time = np.random.default_rng(3).permutation(np.repeat(np.arange(61.0), 2))
+    made = folds("time_blocks", pd.Series(time), block="3", gap=str(gap), n_splits=3)
+    for k in range(3):
+        scored = time[made.valid(k)]
+        near = np.abs(time[:, None] - scored[None, :]).min(axis=1) <= gap
+        expected = np.flatnonzero((made.fold != k) & ~near)
+        np.testing.assert_array_equal(made.train(k), expected)
+
+
 def test_blocks_keep_the_gap_on_both_sides() -> None:
     made = folds("time_blocks", block="20D", gap="3D", n_splits=2)
     for k in range(2):

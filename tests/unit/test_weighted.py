@@ -67,6 +67,17 @@ def validated(made: Competition, *models: str) -> list[Any]:
         return [cross_validate(session, model) for model in models]
 
 
+@pytest.mark.parametrize(
+    ("name", "y", "pred", "expected"),
+    [("smape", 0.1, 0.3, 100.0), ("rmsle", 0.2, 0.2, 0.0), ("rmsle", 0.0, -3.0, 0.0)],
+)
+def test_small_and_negative_values_count_as_without_weights(
+    name: str, y: float, pred: float, expected: float
+) -> None:
+    heavy = weighted(load_metric(name, "regression"), "w", "regression")
+    assert heavy.score(np.array([[y, 2.0]]), np.array([[pred]])) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("name", _FUNCTIONS)
 def test_a_weight_of_two_is_a_row_twice_and_of_zero_none(name: str) -> None:
     task = (
