@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,19 @@ from kit.settings import TaskType
 
 Rows = tuple[Any, NDArray[Any]]
 """Features and target of some rows."""
+
+
+class RowWeights(NamedTuple):
+    """How much each row counts: positive, with a mean of 1.
+
+    Attributes:
+        train: of the rows to learn from. ``(n,)``
+        valid: of the rows to stop on, where there are some.
+    """
+
+    train: NDArray[np.float64]
+    valid: NDArray[np.float64] | None = None
+
 
 # What a hyper-parameter may be; in the annotation of a constructor it is checked before any fit.
 Count = Annotated[int, Within(1)]
@@ -68,12 +82,16 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldRows:
-    """One fold as its own recipe prepared it: rows to learn from, rows it will be scored on."""
+    """One fold as its own recipe prepared it: rows to learn from, rows it will be scored on.
+
+    `weight` says how much the rows count; None: all the same.
+    """
 
     X: Any
     y: NDArray[Any]
     X_valid: Any
     y_valid: NDArray[Any]
+    weight: RowWeights | None = None
 
 
 class Model(BaseEstimator):
@@ -99,7 +117,20 @@ class Model(BaseEstimator):
     curve_: Mapping[str, list[float]] = {}
     cut_: bool = False
 
-    def fit(self, X: Any, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None) -> Self:
+    @property
+    def takes_weights(self) -> bool:
+        """Whether rows may count differently: whether `fit` has a parameter `weight`."""
+        return "weight" in signature(self.fit).parameters
+
+    def fit(
+        self,
+        X: Any,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
+    ) -> Self:
         """Learn from rows that a recipe has prepared.
 
         Args:
@@ -107,6 +138,8 @@ class Model(BaseEstimator):
             y: class codes ``(n,)``, numbers ``(n,)`` or ``(n, n_outputs)``.
             problem: what is learned.
             valid: other rows to stop on; None: train to the end.
+            weight: how much rows count, in what is learned and in where to stop; None: all the
+                same. It is given only where `kit.toml` names a column of weights.
         """
         raise NotImplementedError
 

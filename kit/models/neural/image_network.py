@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 from kit.config import Within
 from kit.images.backbones import Backbone
 from kit.images.column import ImageArray, ImageDtype, image_column
-from kit.models.base import Count, CountOrZero, Model, Penalty, Positive, Problem, Rows, describe
+from kit.models.base import (
+    Count,
+    CountOrZero,
+    Model,
+    Penalty,
+    Positive,
+    Problem,
+    Rows,
+    RowWeights,
+    describe,
+)
 from kit.models.neural.batches import batches
 from kit.models.neural.targets import Targets
 from kit.models.neural.training import head, kept_random_state, start
@@ -92,14 +102,20 @@ class ImageNetwork(Model):
         return self.size or stored
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Train; with `valid` the best epoch's weights are kept."""
         self.problem_ = problem
         self.layout_ = Layout.of(X)
         self.targets_ = Targets.of(y, problem, clamp=False)
         with kept_random_state():
-            self._train(X, y, valid)
+            self._train(X, y, valid, weight or RowWeights(np.ones(len(y))))
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
@@ -137,14 +153,18 @@ class ImageNetwork(Model):
         model.network_ = keras.saving.load_model(folder / "network.keras", safe_mode=True)
         return model
 
-    def _train(self, X: pd.DataFrame, y: NDArray[Any], valid: Rows | None) -> None:
+    def _train(
+        self, X: pd.DataFrame, y: NDArray[Any], valid: Rows | None, weight: RowWeights
+    ) -> None:
         keras, problem = start(self.problem_), self.problem_
         with _precision(keras, self.precision):
             self.network_, loss = self._network(keras, X)
         optimizer = keras.optimizers.AdamW(self.learning_rate, weight_decay=self.weight_decay)
         self.network_.compile(optimizer=optimizer, loss=loss, jit_compile=False)
-        rows = self._batches(keras, X, y, shuffled=True)
-        held = None if valid is None else self._batches(keras, *valid, shuffled=False)
+        rows, held = self._batches(keras, X, y, weight.train, shuffled=True), None
+        if valid is not None:
+            heavy = np.ones(len(valid[1])) if weight.valid is None else weight.valid
+            held = self._batches(keras, *valid, heavy, shuffled=False)
         pace = paced(keras, self.learning_rate, len(rows) * self.epochs, problem.deadline)
         callbacks = [pace]
         if held is not None and self.patience:
@@ -212,12 +232,20 @@ class ImageNetwork(Model):
             if self.views > 1 and all(self._mirrors(pixels.shape[-1]) for pixels in each):
                 yield [*(pixels[:, :, ::-1] for pixels in each), *rest]
 
-    def _batches(self, keras: Any, X: pd.DataFrame, y: NDArray[Any], *, shuffled: bool) -> Any:
-        """Rows and target; pixels are read when they are due."""
-        target = self._target(y)
+    def _batches(
+        self,
+        keras: Any,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        weight: NDArray[np.float64],
+        *,
+        shuffled: bool,
+    ) -> Any:
+        """Rows, target and weight; pixels are read when they are due."""
+        target, heavy = self._target(y), weight.astype(np.float32)
 
-        def take(rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Any, Any]:
-            return tuple(self.layout_.inputs(X.iloc[rows])), target[rows]
+        def take(rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Any, ...]:
+            return tuple(self.layout_.inputs(X.iloc[rows])), target[rows], heavy[rows]
 
         return batches(keras, len(X), self.batch, self.problem_.seed, take, shuffled=shuffled)
 

@@ -15,7 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.config import Within
-from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive, Problem, Rows
+from kit.models.base import (
+    Count,
+    CountOrZero,
+    Dropped,
+    Penalty,
+    Positive,
+    Problem,
+    Rows,
+    RowWeights,
+)
 from kit.models.neural.mlp import MLP
 
 _PAST = "past__"
@@ -79,7 +88,13 @@ class Sequence(MLP):
         self.steps = steps
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Train on the distance from each row's own mean, on its own scale."""
         self.problem_ = problem
@@ -89,7 +104,7 @@ class Sequence(MLP):
         self.spread_ = float(np.std(y)) or 1.0
         if valid is not None:
             valid = (valid[0], self._relative(valid[0], valid[1]))
-        super().fit(X, self._relative(X, y), problem=problem, valid=valid)
+        super().fit(X, self._relative(X, y), problem=problem, valid=valid, weight=weight)
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:

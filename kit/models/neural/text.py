@@ -25,7 +25,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.config import Within
-from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive, Problem, Rows
+from kit.models.base import (
+    Count,
+    CountOrZero,
+    Dropped,
+    Penalty,
+    Positive,
+    Problem,
+    Rows,
+    RowWeights,
+)
 from kit.models.neural.mlp import MLP
 from kit.preprocessing.tokens import documents, words
 
@@ -95,7 +104,13 @@ class TextNetwork(MLP):
         self.word_dropout = word_dropout
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Learn the vocabulary from the rows to train on, then train."""
         self.texts_ = [str(name) for name in X.columns if isinstance(X[name].dtype, pd.StringDtype)]
@@ -108,7 +123,7 @@ class TextNetwork(MLP):
         self.words_ = {word: k + _FIRST for k, word in enumerate(known[: self.vocabulary])}
         lengths = [len(text) for text in read] or [1]
         self.length_ = self.longest or max(8, min(256, int(np.quantile(lengths, _COVERED))))
-        return super().fit(X, y, problem=problem, valid=valid)
+        return super().fit(X, y, problem=problem, valid=valid, weight=weight)
 
     def _facts(self) -> dict[str, Any]:
         return {"texts": self.texts_, "words": [*self.words_], "length": self.length_}
