@@ -290,6 +290,7 @@ def problem_of(task: FoldTask, context: FoldContext) -> Problem:
         threads=task.threads,
         needs=context.metric.needs,
         deviation=context.metric.deviation,
+        encoder=context.dataset.encoder,
         deadline=task.deadline,
     )
 

@@ -57,6 +57,7 @@ class Problem:
         threads: how many it may use.
         needs: what the metric reads (see `kit.metrics`): "label" allows what spoils probabilities.
         deviation: of numbers: "squared" errors are made small, or "absolute" ones.
+        encoder: folder of the pretrained encoder of texts; empty: the installed package's.
         deadline: `time.monotonic()` by which `fit` should have ended; a model that can stop earlier
             does so and sets `cut_`. None: no limit.
     """
@@ -67,6 +68,7 @@ class Problem:
     threads: int = 1
     needs: str = "proba"
     deviation: str = "squared"
+    encoder: str = ""
     deadline: float | None = None
 
     @property
@@ -202,10 +204,10 @@ def check_model(model: Model, *, task: TaskType, folder: Path) -> None:
     Small generated data with missing values and unseen categories are used; `folder` takes the
     saved model. Meant for the tests of kit and of those who write models for it.
     """
-    from kit.models.checking import prepared
+    from kit.models import checking
 
-    X, y, X_new, n_outputs = prepared(model.family, task)
-    problem = Problem(task=task, n_outputs=n_outputs, seed=3)
+    X, y, X_new, n_outputs = checking.prepared(model.family, task)
+    problem = Problem(task=task, n_outputs=n_outputs, seed=3, encoder=checking.ENCODER)
     valid = (X[:40], y[:40]) if model.stops_early else None
     before = {key: repr(value) for key, value in clone(model).get_params().items()}
     first = clone(model).fit(X, y, problem=problem, valid=valid)

@@ -165,6 +165,7 @@ class _Fits:
             threads=self.threads,
             needs=context.metric.needs,
             deviation=context.metric.deviation,
+            encoder=data.encoder,
         )
         try:
             steps, rows, fold = self._prepared(member, family_of(unfitted), seed + number)

@@ -223,12 +223,14 @@ def test_models_learn_by_weight_unless_told_otherwise(make_competition: Make) ->
         told = cross_validate(session, "linear")
         with pytest.raises(ConfigError, match="weighted = false"):
             cross_validate(session, "model:neighbours")
-    assert told is not None and told.record["weighted"] is True
+    assert told is not None
+    assert told.record["weighted"] is True
     errors = [told.score]
     for flag in ("cv.weighted=false", "models.linear.weighted=false"):
         other = Competition.load(made.root, [flag])
         (run,) = validated(other, "linear")
-        assert run.hash != told.hash and run.record["weighted"] is False
+        assert run.hash != told.hash
+        assert run.record["weighted"] is False
         errors.append(run.score)
         again = refit(Competition.load(made.root), run, seeds=1)  # as it was validated
         assert np.corrcoef(again.test()["pred"], told.test()["pred"])[0, 1] < 0
