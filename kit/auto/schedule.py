@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from kit.auto.budget import Budget
+from kit.auto.images import largest_side
 from kit.auto.job import Job, Turn
 from kit.auto.memory import available, estimate
 from kit.cv import finish, locked, start, take
@@ -175,7 +176,8 @@ class Schedule:
         took = same[-1] if same else min(kin, default=0.0)
         if took > left:
             return f"took {took:.0f} s before, {left:.0f} s are left"
-        needed = seconds_needed(entry, *self.session.context.dataset.X.shape)
+        data = self.session.context.dataset
+        needed = seconds_needed(entry, *data.X.shape, side=largest_side(data))
         if left < needed:
             return f"needs {needed:.0f} s or more, {left:.0f} s are left"
         return ""
@@ -258,10 +260,18 @@ class Schedule:
         self.left_out.append((name, reason))
 
 
-def seconds_needed(entry: Entry, n_rows: int, n_features: int) -> float:
-    """What an entry must have at least: a network on a large table learns nothing in a minute."""
+def seconds_needed(entry: Entry, n_rows: int, n_features: int, side: int = 0) -> float:
+    """What an entry must have at least: a network on a large table learns nothing in a minute.
+
+    Args:
+        entry: the configuration.
+        n_rows: of the training table.
+        n_features: its columns.
+        side: pixels per side of the images; 0: as large as they come.
+    """
     by_cells = entry.min_seconds * max(1.0, n_rows * n_features / _USUAL_CELLS)
-    return max(by_cells, entry.row_seconds * n_rows)
+    size = min(1.0, side / entry.side) ** 2 if side and entry.side else 1.0
+    return max(by_cells, entry.row_seconds * size * n_rows)
 
 
 def fitting_share(use: str, n_rows: int, n_test: int, n_folds: int) -> float:

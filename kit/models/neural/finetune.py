@@ -40,7 +40,7 @@ class FineTune(ImageNetwork):
         weight_decay: Penalty = 1e-3,
         mirror: bool | None = None,
         crop: Part = 0.1,
-        brightness: Part = 0.1,
+        brightness: Part | None = None,
         views: Literal[1, 2, 4] = 2,
         precision: Literal["single", "mixed"] = "single",
     ) -> None:

@@ -129,10 +129,11 @@ class FineTuneText(MLP):
     def _encoder(self, keras: Any) -> Any:
         """The encoder, all but its last blocks fixed."""
         encoder = build_encoder(keras, encoder_folder(self.problem_.encoder))
-        numbered = [(layer, _BLOCK.fullmatch(layer.name)) for layer in encoder.layers]
-        blocks = 1 + max(int(found[2]) for _, found in numbered if found)
-        for layer, found in numbered:
-            layer.trainable = bool(found) and int(found[2]) >= blocks - self.top
+        found = {layer.name: _BLOCK.fullmatch(layer.name) for layer in encoder.layers}
+        number = {name: int(match[2]) for name, match in found.items() if match}
+        first = 1 + max(number.values()) - self.top
+        for layer in encoder.layers:
+            layer.trainable = layer.name in number and number[layer.name] >= first
         return encoder
 
     def _inputs(self, X: pd.DataFrame) -> list[NDArray[Any]]:

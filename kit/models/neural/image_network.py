@@ -39,6 +39,7 @@ from kit.models.neural.training import head, kept_random_state, start
 
 Part = Annotated[float, Within(0, 0.5)]
 _PREDICTED = 64  # images at a time
+_BRIGHTNESS = 0.1
 _CENTRAL = 0.9  # of the sides: what the third and fourth view show
 
 
@@ -55,7 +56,8 @@ class ImageNetwork(Model):
         weight_decay: decoupled penalty (AdamW).
         mirror: show half of the training images mirrored; None: those in colour.
         crop: largest shift and zoom of a training image, as a share of its sides.
-        brightness: largest change of a training image's brightness, as a share of the range.
+        brightness: largest change of a training image's brightness, as a share of the range; None:
+            a tenth in colour, none in gray, where shades are what is drawn.
         views: how often a new image is looked at: 2: also mirrored (where training did that),
             4: also without its margin.
         precision: "mixed": half precision where that is safe, for GPUs.
@@ -76,7 +78,7 @@ class ImageNetwork(Model):
         weight_decay: Penalty = 1e-4,
         mirror: bool | None = None,
         crop: Part = 0.1,
-        brightness: Part = 0.1,
+        brightness: Part | None = None,
         views: Literal[1, 2, 4] = 2,
         precision: Literal["single", "mixed"] = "single",
     ) -> None:
@@ -213,8 +215,11 @@ class ImageNetwork(Model):
             part = (-self.crop, self.crop)
             x = keras.layers.RandomTranslation(part, part, fill_mode="reflect", seed=seed + 1)(x)
             x = keras.layers.RandomZoom(part, fill_mode="reflect", seed=seed + 2)(x)
-        if self.brightness:
-            x = keras.layers.RandomBrightness(self.brightness, seed=seed + 3)(x)
+        brightness = self.brightness
+        if brightness is None:
+            brightness = _BRIGHTNESS if x.shape[-1] == 3 else 0.0
+        if brightness:
+            x = keras.layers.RandomBrightness(brightness, seed=seed + 3)(x)
         return x
 
     def _mirrors(self, channels: int) -> bool:

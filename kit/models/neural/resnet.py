@@ -13,6 +13,7 @@ from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive
 from kit.models.neural.image_network import ImageNetwork, Part
 
 _MOMENTUM = 0.9  # of the running means: training is short
+_SMALLEST = 4  # pixels per side that a stage has something to see in
 _LARGE = 64  # pixels per side from which the first step halves the image
 
 
@@ -21,10 +22,10 @@ class ResNet(ImageNetwork):
 
     Args:
         filters: of the first stage.
-        stages: how many.
+        stages: how many; 0: three, or as many as leave four pixels per side.
         blocks: per stage.
         dropout: share of the last vector that is silenced while training.
-        size: pixels per side; smaller images stay as they are.
+        size: pixels per side at most; smaller images stay as they are.
         epochs, patience, batch, learning_rate, weight_decay, mirror, crop, brightness,
             views, precision: see `ImageNetwork`.
 
@@ -35,7 +36,7 @@ class ResNet(ImageNetwork):
     def __init__(
         self,
         filters: Count = 32,
-        stages: Count = 3,
+        stages: CountOrZero = 0,
         blocks: Count = 2,
         dropout: Dropped = 0.2,
         size: Count = 64,
@@ -46,7 +47,7 @@ class ResNet(ImageNetwork):
         weight_decay: Penalty = 1e-2,
         mirror: bool | None = None,
         crop: Part = 0.1,
-        brightness: Part = 0.1,
+        brightness: Part | None = None,
         views: Literal[1, 2, 4] = 2,
         precision: Literal["single", "mixed"] = "single",
     ) -> None:
@@ -69,7 +70,8 @@ class ResNet(ImageNetwork):
         x = layers.Rescaling(1 / 127.5, offset=-1)(images)
         first = 2 if images.shape[1] >= _LARGE else 1
         x = layers.Conv2D(self.filters, 3, first, padding="same", use_bias=False)(x)
-        for stage in range(self.stages):
+        stages = self.stages or next((k for k in (3, 2) if x.shape[1] >> (k - 1) >= _SMALLEST), 1)
+        for stage in range(stages):
             for block in range(self.blocks):
                 stride = 2 if stage and not block else 1
                 x = _block(x, self.filters * 2**stage, stride)
