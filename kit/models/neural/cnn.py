@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from kit.images.backbones import Backbone
 from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive
+from kit.models.neural.descent import Optimizer, Schedule
 from kit.models.neural.image_network import ImageNetwork, Part
 
 _SMALLEST = 4  # pixels per side that are worth pooling
@@ -25,7 +26,7 @@ class CNN(ImageNetwork):
         dropout: share of the values before it that is silenced while training.
         size: pixels per side at most; smaller images stay as they are.
         epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
-            brightness, views, precision: see `ImageNetwork`.
+            brightness, views, precision, optimizer, schedule, momentum: see `ImageNetwork`.
 
     Source:
         The network for cats and dogs of Chollet, "Deep Learning with Python" (2017), chapter 5,
@@ -48,10 +49,13 @@ class CNN(ImageNetwork):
         brightness: Part | None = None,
         views: Literal[1, 2, 4] = 2,
         precision: Literal["single", "mixed"] = "single",
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         super().__init__(
             size, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
-            brightness, views, precision,
+            brightness, views, precision, optimizer, schedule, momentum,
         )  # fmt: skip
         self.filters = filters
         self.dense = dense

@@ -7,7 +7,6 @@ of each column of images is joined with the other columns, and trained on what t
 from __future__ import annotations
 
 import json
-import math
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from kit.images.column import ImageArray, ImageDtype, image_column
 from kit.models.base import (
     Count,
     CountOrZero,
+    Dropped,
     Model,
     Penalty,
     Positive,
@@ -34,6 +34,7 @@ from kit.models.base import (
     describe,
 )
 from kit.models.neural.batches import batches
+from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.targets import Targets
 from kit.models.neural.training import head, kept_random_state, start
 
@@ -48,12 +49,12 @@ class ImageNetwork(Model):
 
     Args:
         size: pixels per side that the network sees; 0: as many as are stored.
-        epochs: passes over the rows; the step size falls to zero over them, on a cosine.
+        epochs: passes over the rows.
         patience: stop when rows that are held out have not improved for so many epochs; 0: train
             on all rows to the end.
         batch: images per step.
         learning_rate: largest step size.
-        weight_decay: decoupled penalty (AdamW).
+        weight_decay: decoupled penalty.
         mirror: show half of the training images mirrored; None: those in colour.
         crop: largest shift and zoom of a training image, as a share of its sides.
         brightness: largest change of a training image's brightness, as a share of the range; None:
@@ -61,6 +62,8 @@ class ImageNetwork(Model):
         views: how often a new image is looked at: 2: also mirrored (where training did that),
             4: also without its margin.
         precision: "mixed": half precision where that is safe, for GPUs.
+        optimizer, schedule, momentum: as for `MLP`; where time is short the schedule is run
+            through faster.
 
     Shape:
         Frame of images, numbers and levels in, as the recipe "image" makes it.
@@ -81,6 +84,9 @@ class ImageNetwork(Model):
         brightness: Part | None = None,
         views: Literal[1, 2, 4] = 2,
         precision: Literal["single", "mixed"] = "single",
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         self.size = size
         self.epochs = epochs
@@ -93,6 +99,9 @@ class ImageNetwork(Model):
         self.brightness = brightness
         self.views = views
         self.precision = precision
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.momentum = momentum
         self.stops_early = patience > 0  # else no rows are held out
 
     @abstractmethod
@@ -161,13 +170,18 @@ class ImageNetwork(Model):
         keras, problem = start(self.problem_), self.problem_
         with _precision(keras, self.precision):
             self.network_, loss = self._network(keras, X)
-        optimizer = keras.optimizers.AdamW(self.learning_rate, weight_decay=self.weight_decay)
-        self.network_.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+        descent = optimizer(
+            keras, self.optimizer, self.learning_rate,
+            momentum=self.momentum, weight_decay=self.weight_decay,
+        )  # fmt: skip
+        self.network_.compile(optimizer=descent, loss=loss, jit_compile=False)
         rows, held = self._batches(keras, X, y, weight.train, shuffled=True), None
         if valid is not None:
             heavy = np.ones(len(valid[1])) if weight.valid is None else weight.valid
             held = self._batches(keras, *valid, heavy, shuffled=False)
-        pace = paced(keras, self.learning_rate, len(rows) * self.epochs, problem.deadline)
+        steps = len(rows) * self.epochs
+        rate = schedule(keras, self.schedule, self.learning_rate, steps)
+        pace = paced(keras, rate, steps, problem.deadline)
         callbacks = [pace]
         if held is not None and self.patience:
             callbacks.append(
@@ -321,15 +335,15 @@ class Layout:
         return inputs, keras.layers.Concatenate()(joined) if len(joined) > 1 else joined[0]
 
 
-def paced(keras: Any, rate: float, steps: int, deadline: float | None) -> Any:
-    """A callback that moves the step size along a cosine, by steps or by time, what is further.
+def paced(keras: Any, rate: Any, steps: int, deadline: float | None) -> Any:
+    """A callback that moves the step size along a schedule, by steps or by time, what is further.
 
     Where time is short the whole schedule is run through faster, so that the network is finished
     rather than cut off.
 
     Args:
         keras: the module.
-        rate: largest step size.
+        rate: the step size, or one of Keras' schedules.
         steps: of the whole schedule.
         deadline: `time.monotonic()` to have ended by; None: none.
     """
@@ -342,7 +356,8 @@ def paced(keras: Any, rate: float, steps: int, deadline: float | None) -> Any:
             self.began = time.monotonic()
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            self.model.optimizer.learning_rate = rate * 0.5 * (1 + math.cos(math.pi * self._at()))
+            now = rate(self._at() * steps) if callable(rate) else rate
+            self.model.optimizer.learning_rate = float(now)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.done += 1

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from kit.images.backbones import Backbone
 from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive
+from kit.models.neural.descent import Optimizer, Schedule
 from kit.models.neural.image_network import ImageNetwork, Part
 
 _MOMENTUM = 0.9  # of the running means: training is short
@@ -27,7 +28,7 @@ class ResNet(ImageNetwork):
         dropout: share of the last vector that is silenced while training.
         size: pixels per side at most; smaller images stay as they are.
         epochs, patience, batch, learning_rate, weight_decay, mirror, crop, brightness,
-            views, precision: see `ImageNetwork`.
+            views, precision, optimizer, schedule, momentum: see `ImageNetwork`.
 
     Source:
         He et al., "Identity Mappings in Deep Residual Networks" (2016).
@@ -50,10 +51,13 @@ class ResNet(ImageNetwork):
         brightness: Part | None = None,
         views: Literal[1, 2, 4] = 2,
         precision: Literal["single", "mixed"] = "single",
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         super().__init__(
             size, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
-            brightness, views, precision,
+            brightness, views, precision, optimizer, schedule, momentum,
         )  # fmt: skip
         self.filters = filters
         self.stages = stages

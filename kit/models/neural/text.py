@@ -35,6 +35,7 @@ from kit.models.base import (
     Rows,
     RowWeights,
 )
+from kit.models.neural.descent import Optimizer, Schedule
 from kit.models.neural.mlp import MLP
 from kit.preprocessing.tokens import documents, words
 
@@ -59,12 +60,13 @@ class TextNetwork(MLP):
         layers: width of each dense layer after the body.
         dropout: share of the activations silenced while training.
         embedding_dropout: the same for what enters the first dense layer.
-        learning_rate: peak step size; it falls to zero on a cosine.
-        weight_decay: decoupled L2 penalty (AdamW).
+        learning_rate: peak step size.
+        weight_decay: decoupled L2 penalty.
         epochs: passes over the rows at most.
         patience: stop when the validation rows have not improved for so many epochs.
         batch: rows per step; 0: by the number of rows.
         members: networks trained from different starts and averaged.
+        optimizer, schedule, momentum: see `MLP`.
 
     Shape:
         ``(n, d)`` frame in, of strings, float columns and categorical columns; ``(n, n_outputs)``
@@ -91,10 +93,13 @@ class TextNetwork(MLP):
         patience: Count = 3,
         batch: CountOrZero = 64,
         members: Count = 1,
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         super().__init__(
             layers, dropout, embedding_dropout, learning_rate, weight_decay, epochs, patience,
-            batch, members,
+            batch, members, optimizer, schedule, momentum,
         )  # fmt: skip
         self.body = body
         self.width = width
