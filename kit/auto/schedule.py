@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
+import numpy as np
+
 from kit.auto.budget import Budget
 from kit.auto.images import largest_side
 from kit.auto.job import Job, Turn
@@ -35,6 +37,7 @@ _AHEAD = 8.0  # fair shares are kept for the next models only: a few whole ones 
 _PREDICTING = {"lightgbm": 1.0, "xgboost": 0.5, "catboost": 0.1}
 """Time to predict a row, as a share of that to learn from it (1,000 to 40,000 rows; LightGBM 0.45
 to 1.3); 0.35 for other models."""
+_LEAST = 0.1  # of the time of large images, which small ones take as well
 _USUAL_CELLS = 1e6  # rows x features up to which an entry's `min_seconds` hold; above it they grow
 _FREE = 0.8  # share of the available memory that may be planned with
 
@@ -270,8 +273,8 @@ def seconds_needed(entry: Entry, n_rows: int, n_features: int, side: int = 0) ->
         side: pixels per side of the images; 0: as large as they come.
     """
     by_cells = entry.min_seconds * max(1.0, n_rows * n_features / _USUAL_CELLS)
-    size = min(1.0, side / entry.side) ** 2 if side and entry.side else 1.0
-    return max(by_cells, entry.row_seconds * size * n_rows)
+    size = np.clip((side / entry.side) ** 2, _LEAST, 1.0) if side and entry.side else 1.0
+    return max(by_cells, entry.row_seconds * float(size) * n_rows)
 
 
 def fitting_share(use: str, n_rows: int, n_test: int, n_folds: int) -> float:

@@ -214,6 +214,7 @@ def test_networks_on_pixels_need_time_for_every_row() -> None:
     assert seconds_needed(cnn, 1000, 1) == 1000 * cnn.row_seconds
     assert seconds_needed(cnn, 1000, 1, side=300) == 1000 * cnn.row_seconds
     assert seconds_needed(cnn, 1000, 1, side=75) == 250 * cnn.row_seconds
+    assert seconds_needed(cnn, 1000, 1, side=8) == 100 * cnn.row_seconds
     X, *_ = prepared("image", "binary")
     assert largest_side(SimpleNamespace(X=X, kinds={"images__picture": "image"})) == 8  # type: ignore[arg-type]
     assert largest_side(SimpleNamespace(X=X, kinds={})) == 0  # type: ignore[arg-type]
@@ -253,6 +254,12 @@ def test_stages_of_a_residual_network_leave_four_pixels_where_there_are_four(
     network = load_keras(1).Model(pixels, ResNet(filters=2).tower(pixels, AS_THEY_ARE))
     (mean,) = [each for each in network.layers if type(each).__name__.startswith("GlobalAverage")]
     assert mean.input.shape[1] == left
+
+
+@pytest.mark.parametrize(("steps", "passes"), [(1000, 30), (50, 40), (1, 60)])
+def test_few_rows_are_seen_more_often(steps: int, passes: int) -> None:
+    assert ResNet()._passes(steps) == passes
+    assert ResNet(epochs=3)._passes(steps) == 3
 
 
 @pytest.mark.neural

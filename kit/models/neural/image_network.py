@@ -112,6 +112,10 @@ class ImageNetwork(Model):
         """Pixels per side that the network sees."""
         return self.size or stored
 
+    def _passes(self, steps: int) -> int:
+        """Passes over the rows, of so many steps each."""
+        return self.epochs
+
     def fit(
         self,
         X: pd.DataFrame,
@@ -179,7 +183,8 @@ class ImageNetwork(Model):
         if valid is not None:
             heavy = np.ones(len(valid[1])) if weight.valid is None else weight.valid
             held = self._batches(keras, *valid, heavy, shuffled=False)
-        steps = len(rows) * self.epochs
+        epochs = self._passes(len(rows))
+        steps = len(rows) * epochs
         rate = schedule(keras, self.schedule, self.learning_rate, steps)
         pace = paced(keras, rate, steps, problem.deadline)
         callbacks = [pace]
@@ -189,7 +194,7 @@ class ImageNetwork(Model):
             )
         history = self.network_.fit(
             rows,
-            epochs=self.epochs,
+            epochs=epochs,
             validation_data=held,
             callbacks=callbacks,
             verbose=0,

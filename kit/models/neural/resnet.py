@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
+
 from kit.images.backbones import Backbone
 from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive
 from kit.models.neural.descent import Optimizer, Schedule
 from kit.models.neural.image_network import ImageNetwork, Part
 
 _MOMENTUM = 0.9  # of the running means: training is short
+_STEPS, _EPOCHS = 2000, (30, 60)  # few rows want to be seen more often
 _SMALLEST = 4  # pixels per side that a stage has something to see in
 _LARGE = 64  # pixels per side from which the first step halves the image
 
@@ -27,11 +30,14 @@ class ResNet(ImageNetwork):
         blocks: per stage.
         dropout: share of the last vector that is silenced while training.
         size: pixels per side at most; smaller images stay as they are.
-        epochs, patience, batch, learning_rate, weight_decay, mirror, crop, brightness,
+        epochs: passes over the rows; 0: so many that there are 2,000 steps, but 30 to 60.
+        patience, batch, learning_rate, weight_decay, mirror, crop, brightness,
             views, precision, optimizer, schedule, momentum: see `ImageNetwork`.
 
     Source:
-        He et al., "Identity Mappings in Deep Residual Networks" (2016).
+        He et al., "Identity Mappings in Deep Residual Networks" (2016). Stages, passes and the
+        shades of gray images: scikit-learn's digits, 8 x 8, four folds of 1,257 rows: 4 errors
+        (16 filters), a tuned support vector machine has 10.
     """
 
     def __init__(
@@ -41,7 +47,7 @@ class ResNet(ImageNetwork):
         blocks: Count = 2,
         dropout: Dropped = 0.2,
         size: Count = 64,
-        epochs: Count = 30,
+        epochs: CountOrZero = 0,
         patience: CountOrZero = 0,
         batch: Count = 32,
         learning_rate: Positive = 3e-3,
@@ -66,6 +72,9 @@ class ResNet(ImageNetwork):
 
     def _side(self, stored: int) -> int:
         return min(self.size, stored)
+
+    def _passes(self, steps: int) -> int:
+        return self.epochs or int(np.clip(_STEPS / steps, *_EPOCHS))
 
     def tower(self, images: Any, backbone: Backbone) -> Any:
         """Stages, then the mean over all places."""
