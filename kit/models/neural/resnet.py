@@ -36,8 +36,8 @@ class ResNet(ImageNetwork):
 
     Source:
         He et al., "Identity Mappings in Deep Residual Networks" (2016). Stages, passes and the
-        shades of gray images: scikit-learn's digits, 8 x 8, four folds of 1,257 rows: 4 errors
-        (16 filters), a tuned support vector machine has 10.
+        shades of gray images: scikit-learn's digits, 8 x 8, errors by cross-validation on 1,257
+        rows and on 540 hidden ones: 7 and 3; of a tuned support vector machine 10 and 8.
     """
 
     def __init__(
