@@ -47,7 +47,7 @@ class Dataset:
         task: the task's type.
         classes: labels by class code; for several outputs the target names.
         digests: ``{"data", "features"}``.
-        weight: how much each training row counts in the score, or None. ``(n_train,)``
+        weight: how much each training row counts, or None. ``(n_train,)``
         series: the `[series]` table, or None.
         time_column: name of the column of times, "" where there is none.
         encoder: folder of the sentence encoder; empty: the installed package's.

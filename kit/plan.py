@@ -11,6 +11,7 @@ from typing import Any
 
 import kit
 from kit.execution.context import FoldContext
+from kit.execution.fitting import check_weights
 from kit.execution.task import FoldTask, build_model, family_of
 from kit.models.base import Model
 from kit.portfolio import find_model
@@ -34,6 +35,7 @@ class Plan:
     early_stopping: str
     partial: Path
     n_folds: int
+    weighted: bool = False
     keep_models: bool = False
     threads: int = 1
 
@@ -69,7 +71,8 @@ def make_plan(
         spec: the configuration, where `model` is only what to call it.
 
     Raises:
-        UnknownName, ConfigError: the model or one of its parameters does not exist.
+        UnknownName, ConfigError: the model or one of its parameters does not exist, or it cannot
+            be fitted with weights.
     """
     competition, context = session.competition, session.context
     spec = spec or find_model(competition, model)
@@ -77,6 +80,9 @@ def make_plan(
     params = unfitted.get_params(deep=False)
     stopping = _stopping(session.early_stopping, unfitted, context)
     cv, digests = competition.settings.cv, context.dataset.digests
+    weighted = context.weight_for(spec) is not None
+    if weighted:
+        check_weights(unfitted, model)
     own = spec.use.partition(":")[0] if ":" in spec.use else ""
     facts = {
         "kit": kit.__version__,
@@ -92,6 +98,7 @@ def make_plan(
         "recipe": spec.recipe,
         **recipe_facts(spec.recipe or family_of(unfitted), context.dataset.encoder),
         **({"pseudo_labels": spec.pseudo_labels} if spec.pseudo_labels else {}),
+        **({"weighted": True} if weighted else {}),
         "params": {key: repr(value) for key, value in sorted(params.items())},
         "seed": cv.seed + repeat,
         "early_stopping": stopping,
@@ -106,6 +113,7 @@ def make_plan(
         early_stopping=stopping,
         partial=competition.runs / ".partial" / digest,
         n_folds=context.folds.n_splits,
+        weighted=weighted,
         keep_models=session.keep_models,
         threads=session.threads,
     )

@@ -142,6 +142,7 @@ MODELS = Registry(
         "cnn": "kit.models.neural.cnn:CNN",
         "resnet": "kit.models.neural.resnet:ResNet",
         "finetune": "kit.models.neural.finetune:FineTune",
+        "finetune_text": "kit.models.neural.finetune_text:FineTuneText",
     },
     about={
         "lightgbm": "boosted trees grown leaf by leaf; the first thing to try",
@@ -163,6 +164,7 @@ MODELS = Registry(
         "cnn": "four convolutions and two dense layers on images; the one to read first",
         "resnet": "small residual network on images",
         "finetune": "pretrained network on images whose last layers go on learning",
+        "finetune_text": "pretrained encoder of texts whose last blocks go on learning",
     },
 )
 

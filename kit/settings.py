@@ -64,8 +64,9 @@ class Columns:
     `id` is empty where the train file has no id (rows are numbered then); `test_id` is the id
     column of the test file where it has another name, or empty where the test file has none (its
     rows are then taken in the order of the sample submission). `weight` is a number column of the
-    train file: how much a row counts in the score; it is no feature. `drop` lists columns that are
-    not used. `kinds` lists every feature that is not plainly numeric; "id" means: never a feature.
+    train file: how much a row counts in the score and while models learn; it is no feature. `drop`
+    lists columns that are not used. `kinds` lists every feature that is not plainly numeric; "id"
+    means: never a feature.
     """
 
     id: str = ""
@@ -145,7 +146,8 @@ class CVSpec:
     together (models that cannot, and folds in time order, use "inner"); "fold" uses the scored
     fold itself, which is optimistic and marked `*` wherever the score is shown.
     `holdout` is the share of the rows that is sealed: no fold, threshold or blend ever sees them,
-    and each run shows its score on them once; 0: none.
+    and each run shows its score on them once; 0: none. `weighted`: where `columns.weight` is set,
+    models are fitted with it.
     """
 
     splitter: str = "kfold"
@@ -157,6 +159,7 @@ class CVSpec:
     models: tuple[str, ...] = ()
     early_stopping: Literal["inner", "cross", "fold"] = "inner"
     holdout: Annotated[float, Within(0, 0.5)] = 0.0
+    weighted: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,12 +168,14 @@ class ModelSpec:
 
     `recipe` names how columns are prepared; empty: as the model's family asks for. `pseudo_labels`
     is a probability between 0.5 and 1: every fold is fitted a second time with the test rows that
-    its first model is so sure of; 0: off (see `kit.execution.pseudo`).
+    its first model is so sure of; 0: off (see `kit.execution.pseudo`). `weighted` is as in `[cv]`:
+    both must be true.
     """
 
     use: str = ""
     recipe: str = ""
     pseudo_labels: float = 0.0
+    weighted: bool = True
     params: dict[str, Any] = field(default_factory=dict)
 
 

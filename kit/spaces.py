@@ -209,6 +209,12 @@ SPACES: dict[str, Space] = {
         "learning_rate": Range(5e-5, 2e-3, log=True),
         "weight_decay": Range(1e-5, 1e-2, log=True),
     },
+    "finetune_text": {
+        "top": Range(1, 6, whole=True),
+        "dropout": Range(0.0, 0.3),
+        "learning_rate": Range(2e-5, 5e-4, log=True),
+        "epochs": Range(2, 6, whole=True),
+    },
 }
 """By the registered name of the model. `recipe` stands for the key of that name of a model's table
 in `kit.toml`; everything else is a parameter. `naive` has none."""
@@ -243,6 +249,7 @@ SOURCES: dict[str, str] = {
     "cnn": "around the defaults: size of the dense layer, and what is done against overfitting.",
     "resnet": "around the defaults: size, and what is done against overfitting.",
     "finetune": "around the defaults: how much goes on learning, and how fast.",
+    "finetune_text": "as for finetune; epochs and steps around those of Devlin et al., 'BERT'.",
 }
 """Where a space comes from."""
 

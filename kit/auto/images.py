@@ -51,6 +51,12 @@ def embed_first(
     return [entry for entry in entries if entry.use in _FROM_PIXELS], late
 
 
+def largest_side(data: Dataset) -> int:
+    """Pixels per side of the largest images; 0: there are none."""
+    names = [name for name, kind in data.kinds.items() if kind == "image"]
+    return max((image_column(data.X, name).store.size for name in names), default=0)
+
+
 def _there(column: ImageArray) -> bool:
     """Whether the vectors are there, or are made at once."""
     return column.backbone.path is None or embedding_path(column.store, column.backbone).is_file()

@@ -66,7 +66,7 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
     if use == "linear":
         words = float(rows) * texts * _WEIGHTS * 12
         return prepared + (float(rows) * (columns * 14 + 50) * 4 + words) * 3
-    if use in ("mlp", "autoencoder", "realmlp", "tabm", "text"):
+    if use in ("mlp", "autoencoder", "realmlp", "tabm", "text", "finetune_text"):
         return _NETWORKS + prepared + cells * 4 * (sides + 2)
     if use == "knn":
         return prepared + cells * 8

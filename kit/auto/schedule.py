@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
+import numpy as np
+
 from kit.auto.budget import Budget
+from kit.auto.images import largest_side
 from kit.auto.job import Job, Turn
 from kit.auto.memory import available, estimate
 from kit.cv import finish, locked, start, take
@@ -34,6 +37,7 @@ _AHEAD = 8.0  # fair shares are kept for the next models only: a few whole ones 
 _PREDICTING = {"lightgbm": 1.0, "xgboost": 0.5, "catboost": 0.1}
 """Time to predict a row, as a share of that to learn from it (1,000 to 40,000 rows; LightGBM 0.45
 to 1.3); 0.35 for other models."""
+_LEAST = 0.1  # of the time of large images, which small ones take as well
 _USUAL_CELLS = 1e6  # rows x features up to which an entry's `min_seconds` hold; above it they grow
 _FREE = 0.8  # share of the available memory that may be planned with
 
@@ -175,7 +179,8 @@ class Schedule:
         took = same[-1] if same else min(kin, default=0.0)
         if took > left:
             return f"took {took:.0f} s before, {left:.0f} s are left"
-        needed = seconds_needed(entry, *self.session.context.dataset.X.shape)
+        data = self.session.context.dataset
+        needed = seconds_needed(entry, *data.X.shape, side=largest_side(data))
         if left < needed:
             return f"needs {needed:.0f} s or more, {left:.0f} s are left"
         return ""
@@ -258,10 +263,18 @@ class Schedule:
         self.left_out.append((name, reason))
 
 
-def seconds_needed(entry: Entry, n_rows: int, n_features: int) -> float:
-    """What an entry must have at least: a network on a large table learns nothing in a minute."""
+def seconds_needed(entry: Entry, n_rows: int, n_features: int, side: int = 0) -> float:
+    """What an entry must have at least: a network on a large table learns nothing in a minute.
+
+    Args:
+        entry: the configuration.
+        n_rows: of the training table.
+        n_features: its columns.
+        side: pixels per side of the images; 0: as large as they come.
+    """
     by_cells = entry.min_seconds * max(1.0, n_rows * n_features / _USUAL_CELLS)
-    return max(by_cells, entry.row_seconds * n_rows)
+    size = np.clip((side / entry.side) ** 2, _LEAST, 1.0) if side and entry.side else 1.0
+    return max(by_cells, entry.row_seconds * float(size) * n_rows)
 
 
 def fitting_share(use: str, n_rows: int, n_test: int, n_folds: int) -> float:

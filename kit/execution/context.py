@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kit.competition import Competition
 from kit.dataset import Dataset
@@ -19,6 +20,7 @@ from kit.execution.prepared import PreparedFolds
 from kit.folds import Folds
 from kit.metrics.base import Metric, load_metric
 from kit.metrics.weighted import weighted
+from kit.settings import ModelSpec
 from kit.splitters import make_folds
 from kit.usercode import UserCode, reported
 
@@ -29,7 +31,8 @@ FOLDS_NAME = "folds.parquet"
 class FoldContext:
     """Data, folds, metric and code of a competition, checked against each other.
 
-    `prepared` is what recipes made of the folds so far.
+    `prepared` is what recipes made of the folds so far; `weighted` says whether models are fitted
+    with the weights of rows, where the data have some.
     """
 
     dataset: Dataset
@@ -37,6 +40,11 @@ class FoldContext:
     metric: Metric
     code: UserCode
     prepared: PreparedFolds = field(default_factory=PreparedFolds)
+    weighted: bool = True
+
+    def weight_for(self, spec: ModelSpec) -> NDArray[np.float64] | None:
+        """How much training rows count while this model learns; None: all the same."""
+        return self.dataset.weight if self.weighted and spec.weighted else None
 
 
 def load_context(competition: Competition) -> FoldContext:
@@ -55,7 +63,11 @@ def load_context(competition: Competition) -> FoldContext:
     if settings.columns.weight is not None:
         metric = weighted(metric, settings.columns.weight, settings.task.type)
     return FoldContext(
-        dataset=dataset, folds=load_folds(competition, dataset), metric=metric, code=code
+        dataset=dataset,
+        folds=load_folds(competition, dataset),
+        metric=metric,
+        code=code,
+        weighted=settings.cv.weighted,
     )
 
 

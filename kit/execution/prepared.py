@@ -15,6 +15,9 @@ from kit.models.base import FoldRows
 LIMIT = 400_000_000
 """Bytes that are kept per process."""
 
+Key = tuple[str, int, int, bool]
+"""Recipe, seed, fold, and whether rows are learned from that count nothing."""
+
 
 @dataclass
 class Prepared:
@@ -40,15 +43,15 @@ class Prepared:
 class PreparedFolds:
     """The most recently used folds, up to `LIMIT` bytes."""
 
-    _kept: OrderedDict[tuple[str, int, int], Prepared] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[Key, Prepared] = field(default_factory=OrderedDict)
 
-    def get(self, key: tuple[str, int, int]) -> Prepared | None:
-        """What is kept under (recipe, seed, fold)."""
+    def get(self, key: Key) -> Prepared | None:
+        """What is kept under a key."""
         if key in self._kept:
             self._kept.move_to_end(key)
         return self._kept.get(key)
 
-    def keep(self, key: tuple[str, int, int], prepared: Prepared) -> None:
+    def keep(self, key: Key, prepared: Prepared) -> None:
         """Keep one more; the longest unused ones go."""
         if prepared.bytes > LIMIT / 4:
             return

@@ -56,8 +56,10 @@ def with_pseudo_labels(
     """
     chosen, labels = confident(np.asarray(model.predict(X_test)), task, threshold)
     added = X_test.iloc[chosen] if hasattr(X_test, "iloc") else X_test[chosen]
-    y = np.concatenate([rows.y, labels.astype(rows.y.dtype)])
-    return replace(rows, X=stacked(rows.X, added), y=y)
+    y, weight = np.concatenate([rows.y, labels.astype(rows.y.dtype)]), rows.weight
+    if weight is not None:  # they count as much as a usual row
+        weight = weight._replace(train=np.append(weight.train, np.ones(len(labels))))
+    return replace(rows, X=stacked(rows.X, added), y=y, weight=weight)
 
 
 def confident(

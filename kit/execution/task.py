@@ -9,20 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from kit.atomic import disk_errors
 from kit.blas import ordered_sums
 from kit.config import convert
 from kit.dataset import Dataset
-from kit.errors import KitError, ModelError, UserCodeError
+from kit.errors import DataError, KitError, ModelError, UserCodeError
 from kit.execution.context import FoldContext
+from kit.execution.fitting import chosen, fit_fold, half, inner_rows, row_weights
 from kit.execution.prepared import Prepared
 from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
@@ -40,9 +40,6 @@ _SEEDS = 2_000_000  # a thousand folds of each stay below 2**31, which every lib
 _TOLERANCE = 1e-5  # a sum of float32 probabilities may leave 0..1 by this much
 
 _TEST_CELLS = 5_000_000  # larger test tables are prepared when they are predicted, fold by fold
-
-REFIT_ROWS = 50_000
-"""Up to so many training rows an early-stopped model is fitted again on all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +111,19 @@ class _Fold:
     def __init__(self, task: FoldTask, number: int, context: FoldContext, unfitted: Model) -> None:
         self.task, self.number, self.context = task, number, context
         self.train, self.valid = context.folds.train(number), context.folds.valid(number)
+        self.read, self.weight = self.train, context.weight_for(task.spec)
+        if self.weight is not None:  # a row that counts nothing is not learned from
+            self.train = self.train[self.weight[self.train] > 0]
+            if not len(self.train):
+                raise DataError(f"all training rows of fold {number + 1} have the weight 0")
+            if context.dataset.series is None:  # yet it is a past of other rows
+                self.read = self.train
         self.link, self.unlink = transform_pair(context.metric.transform, context.dataset.task)
         self.recipe = task.spec.recipe or family_of(unfitted)
 
     def prepare(self) -> FoldRows:
         """Fit the recipe on the training rows and apply it to all parts."""
-        key = (self.recipe, self.task.seed, self.number)
+        key = (self.recipe, self.task.seed, self.number, self.weight is None)
         made = self.context.prepared.get(key) or self._prepare()
         self.context.prepared.keep(key, made)
         # not the training rows: of large data the folds' would fill the memory together
@@ -129,10 +133,19 @@ class _Fold:
     def _prepare(self) -> Prepared:
         data = self.context.dataset
         y = self.link(data.y)
-        steps = recipe(self.recipe, data_shape(data, self.train, self.task.seed))
-        X_train = steps.fit_transform(data.X.iloc[self.train], y[self.train])
-        X_valid = steps.transform(data.X.iloc[self.valid])
-        rows = FoldRows(X=X_train, y=y[self.train], X_valid=X_valid, y_valid=y[self.valid])
+        steps = recipe(self.recipe, data_shape(data, self.read, self.task.seed))
+        X_train = steps.fit_transform(data.X.iloc[self.read], y[self.read])
+        weight = None
+        if self.weight is not None:
+            X_train = chosen(X_train, self.weight[self.read] > 0)
+            weight = row_weights(self.weight[self.train], self.weight[self.valid])
+        rows = FoldRows(
+            X=X_train,
+            y=y[self.train],
+            X_valid=steps.transform(data.X.iloc[self.valid]),
+            y_valid=y[self.valid],
+            weight=weight,
+        )
         if data.series is not None:  # for the test rows, which come after all training rows
             steps = with_history(steps, data.X, y)
         small = data.X_test.size <= _TEST_CELLS
@@ -187,14 +200,14 @@ def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
     started = time.perf_counter()
     rows, time_ = fold.prepare(), context.dataset.time
     times = None if time_ is None else time_[fold.train]
-    inner = _inner_rows(context.folds.fold[fold.train], number, times)
+    inner = inner_rows(context.folds.fold[fold.train], number, times)
     with _reported(task.spec.use, context.code):
         if task.spec.pseudo_labels:
-            first = _fit(unfitted, rows, inner, _half(problem), task)
+            first = fit_fold(unfitted, rows, inner, half(problem), task.early_stopping)
             rows = fold.with_pseudo_labels(rows, first)
             # they are never among the rows that tell where to stop
             inner = np.append(inner, np.zeros(len(rows.y) - len(inner), dtype=bool))
-        model = _fit(unfitted, rows, inner, problem, task)
+        model = fit_fold(unfitted, rows, inner, problem, task.early_stopping)
         return fold.predict(model, time.perf_counter() - started)
 
 
@@ -212,7 +225,7 @@ def _fit_together(task: FoldTask, context: FoldContext) -> list[FoldResult]:
     with _reported(task.spec.use, context.code):
         if task.spec.pseudo_labels:
             rows = list(prepared())
-            first = unfitted.fit_folds(rows, problem=_half(problem))
+            first = unfitted.fit_folds(rows, problem=half(problem))
             pairs = zip(folds, rows, first, strict=True)
             more = (fold.with_pseudo_labels(row, model) for fold, row, model in pairs)
             models = unfitted.fit_folds(more, problem=problem)
@@ -220,83 +233,6 @@ def _fit_together(task: FoldTask, context: FoldContext) -> list[FoldResult]:
             models = unfitted.fit_folds(prepared(), problem=problem)
         seconds = (time.perf_counter() - started) / len(folds)
         return [fold.predict(model, seconds) for fold, model in zip(folds, models, strict=True)]
-
-
-def _fit(
-    unfitted: Model,
-    rows: FoldRows,
-    inner: NDArray[np.bool_],
-    problem: Problem,
-    task: FoldTask,
-) -> Model:
-    """Fit one fold, with early stopping where the model knows it.
-
-    "inner" stops on the training rows that belong to the next fold: they keep groups, blocks of
-    time and classes together exactly as validation does. A model that can be told where to stop
-    is then fitted once more on all training rows.
-
-    Args:
-        unfitted: the model.
-        rows: the fold.
-        inner: which training rows to stop on.
-        problem: what is learned.
-        task: says which way to stop.
-    """
-    X, y = rows.X, rows.y
-    if not unfitted.stops_early:
-        return clone(unfitted).fit(X, y, problem=problem)
-    if task.early_stopping == "fold":
-        return clone(unfitted).fit(X, y, problem=problem, valid=(rows.X_valid, rows.y_valid))
-    rest = ~inner
-    budget = unfitted.refit_parameter
-    again = budget is not None and len(y) <= REFIT_ROWS
-    first = clone(unfitted).fit(
-        _rows(X, rest),
-        y[rest],
-        problem=_half(problem) if again else problem,
-        valid=(_rows(X, inner), y[inner]),
-    )
-    if not again or not first.best_iteration_:
-        return first
-    refitted = clone(unfitted).set_params(**{str(budget): first.best_iteration_})
-    refitted.fit(X, y, problem=problem)
-    refitted.best_iteration_, refitted.curve_ = first.best_iteration_, first.curve_
-    refitted.cut_ |= first.cut_
-    return refitted
-
-
-def _half(problem: Problem) -> Problem:
-    """The same with half of the time: the second fit needs the other half."""
-    if problem.deadline is None:
-        return problem
-    now = time.monotonic()
-    return replace(problem, deadline=now + (problem.deadline - now) / 2)
-
-
-def _inner_rows(
-    fold: NDArray[np.int8], current: int, times: NDArray[Any] | None = None
-) -> NDArray[np.bool_]:
-    """Which training rows to stop on: those of the nearest other fold.
-
-    Args:
-        fold: fold per training row.
-        current: the fold that is validated.
-        times: of the training rows, where they have one.
-    """
-    others = np.unique(fold[fold >= 0])
-    if len(others):
-        later = others[others > current]
-        inner = fold == (later[0] if len(later) else others[-1])
-        if not inner.all():
-            return inner
-    n_last = max(1, len(fold) // 5)  # one block only: its last fifth
-    if times is not None:
-        newest: NDArray[np.bool_] = times >= np.sort(times)[-n_last]
-        if not newest.all():
-            return newest
-    last = np.zeros(len(fold), dtype=bool)
-    last[-n_last:] = True
-    return last
 
 
 def build_model(spec: ModelSpec, name: str, code: UserCode) -> Model:
@@ -358,6 +294,7 @@ def problem_of(task: FoldTask, context: FoldContext) -> Problem:
         threads=task.threads,
         needs=context.metric.needs,
         deviation=context.metric.deviation,
+        encoder=context.dataset.encoder,
         deadline=task.deadline,
     )
 
@@ -370,10 +307,6 @@ def save_fitted(folder: Path, steps: Any, model: Model) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         joblib.dump(steps, folder / "recipe.joblib", compress=3)
         model.save(folder)
-
-
-def _rows(X: Any, mask: NDArray[np.bool_]) -> Any:
-    return X.loc[mask] if hasattr(X, "loc") else X[mask]
 
 
 def _expect(values: NDArray[np.float64], shape: tuple[int, int], task: TaskType) -> None:

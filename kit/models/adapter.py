@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.utils.validation import has_fit_parameter
 
-from kit.models.base import Model, Problem, Rows
+from kit.models.base import Model, Problem, Rows, RowWeights
 
 
 class SklearnModel(Model):
@@ -27,7 +28,20 @@ class SklearnModel(Model):
     def __init__(self, estimator: Any = None) -> None:
         self.estimator = estimator
 
-    def fit(self, X: Any, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None) -> Self:
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the estimator's `fit` has a parameter `sample_weight`."""
+        return bool(has_fit_parameter(self.estimator, "sample_weight"))
+
+    def fit(
+        self,
+        X: Any,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
+    ) -> Self:
         """Fit a clone; several targets get one clone each unless the estimator takes them."""
         fresh = clone(self.estimator)
         seeds = {k: problem.seed for k in fresh.get_params() if k.endswith("random_state")}
@@ -37,7 +51,8 @@ class SklearnModel(Model):
         elif problem.task == "multitarget":
             fresh = MultiOutputRegressor(fresh)
         self.problem_ = problem
-        self.fitted_ = fresh.fit(X, y)
+        heavy = {} if weight is None else {"sample_weight": weight.train}
+        self.fitted_ = fresh.fit(X, y, **heavy)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:

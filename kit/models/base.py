@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,19 @@ from kit.settings import TaskType
 
 Rows = tuple[Any, NDArray[Any]]
 """Features and target of some rows."""
+
+
+class RowWeights(NamedTuple):
+    """How much each row counts: positive, with a mean of 1.
+
+    Attributes:
+        train: of the rows to learn from. ``(n,)``
+        valid: of the rows to stop on, where there are some.
+    """
+
+    train: NDArray[np.float64]
+    valid: NDArray[np.float64] | None = None
+
 
 # What a hyper-parameter may be; in the annotation of a constructor it is checked before any fit.
 Count = Annotated[int, Within(1)]
@@ -43,6 +57,7 @@ class Problem:
         threads: how many it may use.
         needs: what the metric reads (see `kit.metrics`): "label" allows what spoils probabilities.
         deviation: of numbers: "squared" errors are made small, or "absolute" ones.
+        encoder: folder of the pretrained encoder of texts; empty: the installed package's.
         deadline: `time.monotonic()` by which `fit` should have ended; a model that can stop earlier
             does so and sets `cut_`. None: no limit.
     """
@@ -53,6 +68,7 @@ class Problem:
     threads: int = 1
     needs: str = "proba"
     deviation: str = "squared"
+    encoder: str = ""
     deadline: float | None = None
 
     @property
@@ -68,12 +84,16 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldRows:
-    """One fold as its own recipe prepared it: rows to learn from, rows it will be scored on."""
+    """One fold as its own recipe prepared it: rows to learn from, rows it will be scored on.
+
+    `weight` says how much the rows count; None: all the same.
+    """
 
     X: Any
     y: NDArray[Any]
     X_valid: Any
     y_valid: NDArray[Any]
+    weight: RowWeights | None = None
 
 
 class Model(BaseEstimator):
@@ -99,7 +119,20 @@ class Model(BaseEstimator):
     curve_: Mapping[str, list[float]] = {}
     cut_: bool = False
 
-    def fit(self, X: Any, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None) -> Self:
+    @property
+    def takes_weights(self) -> bool:
+        """Whether rows may count differently: whether `fit` has a parameter `weight`."""
+        return "weight" in signature(self.fit).parameters
+
+    def fit(
+        self,
+        X: Any,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
+    ) -> Self:
         """Learn from rows that a recipe has prepared.
 
         Args:
@@ -107,6 +140,8 @@ class Model(BaseEstimator):
             y: class codes ``(n,)``, numbers ``(n,)`` or ``(n, n_outputs)``.
             problem: what is learned.
             valid: other rows to stop on; None: train to the end.
+            weight: how much rows count, in what is learned and in where to stop; None: all the
+                same. It is given only where `kit.toml` names a column of weights.
         """
         raise NotImplementedError
 
@@ -169,10 +204,10 @@ def check_model(model: Model, *, task: TaskType, folder: Path) -> None:
     Small generated data with missing values and unseen categories are used; `folder` takes the
     saved model. Meant for the tests of kit and of those who write models for it.
     """
-    from kit.models.checking import prepared
+    from kit.models import checking
 
-    X, y, X_new, n_outputs = prepared(model.family, task)
-    problem = Problem(task=task, n_outputs=n_outputs, seed=3)
+    X, y, X_new, n_outputs = checking.prepared(model.family, task)
+    problem = Problem(task=task, n_outputs=n_outputs, seed=3, encoder=checking.ENCODER)
     valid = (X[:40], y[:40]) if model.stops_early else None
     before = {key: repr(value) for key, value in clone(model).get_params().items()}
     first = clone(model).fit(X, y, problem=problem, valid=valid)

@@ -24,6 +24,7 @@ from kit.models.base import (
     Positive,
     Problem,
     Rows,
+    RowWeights,
     Share,
     describe,
 )
@@ -98,23 +99,30 @@ class CatBoost(Model):
         self.border_count = border_count
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Boost; several targets get one booster each."""
         data = (_table(X), None if valid is None else _table(valid[0]))
         labels = (y, None if valid is None else valid[1])
-        self._grow([self], [data], [labels], [problem], OwnStopping)
+        self._grow([self], [data], [labels], [weight], [problem], OwnStopping)
         return self
 
     def fit_folds(self, folds: Iterable[FoldRows], *, problem: Problem) -> list[Self]:
         """Boost all folds in lockstep; each stops where the others are best together."""
-        models, data, labels = [], [], []
+        models, data, labels, weights = [], [], [], []
         for fold in folds:
             models.append(clone(self))
             data.append((_table(fold.X), _table(fold.X_valid)))
             labels.append((fold.y, fold.y_valid))
+            weights.append(fold.weight)
         problems = [replace(problem, seed=problem.seed + k) for k in range(len(models))]
-        self._grow(models, data, labels, problems, CrossStopping)
+        self._grow(models, data, labels, weights, problems, CrossStopping)
         return models
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
@@ -152,6 +160,7 @@ class CatBoost(Model):
         models: Sequence[CatBoost],
         data: Sequence[_Data],
         labels: Sequence[tuple[NDArray[Any], NDArray[Any] | None]],
+        weights: Sequence[RowWeights | None],
         problems: Sequence[Problem],
         stopping: type[OwnStopping],
     ) -> None:
@@ -165,10 +174,10 @@ class CatBoost(Model):
         for done, column in enumerate(columns):
             pools = [
                 tuple(
-                    None if part is None or y is None else _pool(part, of_column(y, column))
-                    for part, y in zip(parts, ys, strict=True)
+                    None if part is None or y is None else _pool(part, of_column(y, column), heavy)
+                    for part, y, heavy in zip(parts, ys, given or (None, None), strict=True)
                 )
-                for parts, ys in zip(data, labels, strict=True)
+                for parts, ys, given in zip(data, labels, weights, strict=True)
             ]
             until = share(problems[0].deadline, len(columns) - done)
             params = [self._native(problem, len(models)) for problem in problems]
@@ -341,6 +350,8 @@ def _table(X: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _pool(table: pd.DataFrame, label: NDArray[Any] | None = None) -> Any:
+def _pool(
+    table: pd.DataFrame, label: NDArray[Any] | None = None, weight: NDArray[Any] | None = None
+) -> Any:
     levels = [name for name in table.columns if name.startswith("c")]
-    return library("catboost").Pool(table, label=label, cat_features=levels)
+    return library("catboost").Pool(table, label=label, weight=weight, cat_features=levels)

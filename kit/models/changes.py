@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.models.base import Problem, Rows
+from kit.models.base import Problem, Rows, RowWeights
 from kit.models.lightgbm import LightGBM, _Data
 from kit.preprocessing.series import needs_series
 
@@ -38,7 +38,13 @@ class SeriesLightGBM(LightGBM):
     crosses = False  # levels are those of one fold's rows
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Boost the changes."""
         self.problem_ = problem
@@ -46,7 +52,7 @@ class SeriesLightGBM(LightGBM):
         self.size_ = float(np.sqrt(np.mean(np.square(y)))) or 1.0
         if valid is not None:
             valid = (valid[0], self._changes(valid[0], valid[1]))
-        return super().fit(X, self._changes(X, y), problem=problem, valid=valid)
+        return super().fit(X, self._changes(X, y), problem=problem, valid=valid, weight=weight)
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """The level and the predicted change."""
@@ -67,15 +73,19 @@ class SeriesLightGBM(LightGBM):
         model.mean_, model.size_ = record["mean"], record["size"]
         return model
 
-    def _datasets(self, X: pd.DataFrame, X_valid: Any, problem: Problem) -> _Data:
+    def _datasets(
+        self, X: pd.DataFrame, X_valid: Any, problem: Problem, weight: RowWeights | None
+    ) -> _Data:
         """Binned rows on their own scale, weighted by it."""
         relative = None if X_valid is None else self._relative(X_valid)
-        params, train, valid = super()._datasets(self._relative(X), relative, problem)
+        params, train, valid = super()._datasets(self._relative(X), relative, problem, weight)
         if not problem.classification:
             power = 1 if problem.deviation == "absolute" else 2
-            train.set_weight((self._scale(X)[1] / self.size_) ** power)
-            if valid is not None:
-                valid.set_weight((self._scale(X_valid)[1] / self.size_) ** power)
+            for part, rows in ((train, X), (valid, X_valid)):
+                if part is not None:
+                    own = (self._scale(rows)[1] / self.size_) ** power
+                    given = part.get_weight()
+                    part.set_weight(own if given is None else own * given)
         return params, train, valid
 
     def _changes(self, X: pd.DataFrame, y: NDArray[Any]) -> NDArray[Any]:

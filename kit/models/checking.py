@@ -20,6 +20,8 @@ _N_TRAIN, _N_NEW = 200, 30
 _SIDE = 8  # pixels
 BACKBONE = AS_THEY_ARE
 """Of the pictures that models on images are checked with."""
+ENCODER = ""
+"""Folder of the encoder that models which train one along are checked with."""
 
 
 def prepared(family: str, task: TaskType) -> tuple[Any, NDArray[Any], Any, int]:
@@ -38,12 +40,12 @@ def prepared(family: str, task: TaskType) -> tuple[Any, NDArray[Any], Any, int]:
     kinds: dict[str, Kind] = {"a": "numeric", "b": "numeric", "c": "category"}
     if family == "image":
         frame, kinds = _with_images(frame, signal, rng), {**kinds, "picture": "image"}
-    if family == "texts":
+    if family in ("texts", "tokens_sentences"):
         said = np.where(signal > 0, "warm and bright", "cold and dark")
         frame["said"] = pd.Series(said, dtype="str").where(rng.random(n) > 0.1)
         kinds["said"] = "text"
     y, n_outputs = _target(signal, rng, task)
-    shape = Shape(kinds=kinds, levels={"c": 3}, n_rows=_N_TRAIN, task=task, seed=0)
+    shape = Shape(kinds=kinds, levels={"c": 3}, n_rows=_N_TRAIN, task=task, seed=0, encoder=ENCODER)
     if family in (HISTORY, SEQUENCE, SERIES):  # ten series, the new rows come after the others
         frame["b"] = np.arange(n) % 10
         frame["time"] = np.arange(n) // 10

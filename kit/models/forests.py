@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn import ensemble
 
-from kit.models.base import Count, Model, Problem, Rows, Share
+from kit.models.base import Count, Model, Problem, Rows, RowWeights, Share
 
 
 class _Forest(Model):
@@ -39,7 +39,13 @@ class _Forest(Model):
         self.max_features = max_features
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Grow the trees; several targets share them."""
         self.problem_ = problem
@@ -51,7 +57,7 @@ class _Forest(Model):
             max_features=self.max_features or ("sqrt" if classes else 0.5),
             random_state=problem.seed % 2**31,
             n_jobs=problem.threads,
-        ).fit(_numbers(X), y)
+        ).fit(_numbers(X), y, None if weight is None else weight.train)
         # threads add up the trees in any order: one thread gives the same bits every time
         self.fitted_.set_params(n_jobs=1)
         return self

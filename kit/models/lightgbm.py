@@ -24,6 +24,7 @@ from kit.models.base import (
     Positive,
     Problem,
     Rows,
+    RowWeights,
     Share,
     describe,
 )
@@ -113,10 +114,16 @@ class LightGBM(Model):
         self.min_sum_hessian_in_leaf = min_sum_hessian_in_leaf
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Boost; several targets get one booster each."""
-        data = self._datasets(X, None if valid is None else valid[0], problem)
+        data = self._datasets(X, None if valid is None else valid[0], problem, weight)
         labels = (y, None if valid is None else valid[1])
         self._grow([self], [data], [labels], problem, OwnStopping)
         return self
@@ -127,7 +134,7 @@ class LightGBM(Model):
         for number, fold in enumerate(folds):
             own = replace(problem, seed=problem.seed + number)
             models.append(clone(self))
-            data.append(self._datasets(fold.X, fold.X_valid, own))
+            data.append(self._datasets(fold.X, fold.X_valid, own, fold.weight))
             labels.append((fold.y, fold.y_valid))
         self._grow(models, data, labels, problem, CrossStopping)
         return models
@@ -159,13 +166,20 @@ class LightGBM(Model):
         model.boosters_ = [lgb.Booster(model_file=str(path)) for path in files]
         return model
 
-    def _datasets(self, X: pd.DataFrame, X_valid: Any, problem: Problem) -> _Data:
+    def _datasets(
+        self, X: pd.DataFrame, X_valid: Any, problem: Problem, weight: RowWeights | None
+    ) -> _Data:
         """Binned rows, made once for all targets."""
         params = self._native(problem, len(X))
         train = lgb.Dataset(_plain_names(X), params=params, free_raw_data=True).construct()
-        if X_valid is None:
-            return params, train, None
-        return params, train, train.create_valid(_plain_names(X_valid), params=params).construct()
+        valid = None
+        if X_valid is not None:
+            valid = train.create_valid(_plain_names(X_valid), params=params).construct()
+        if weight is not None:
+            train.set_weight(weight.train)
+            if valid is not None:
+                valid.set_weight(weight.valid)
+        return params, train, valid
 
     def _grow(
         self,

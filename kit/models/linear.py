@@ -11,13 +11,15 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 
 from kit.blas import ordered_sums
 from kit.config import Within
-from kit.models.base import Count, Model, Positive, Problem, Rows
+from kit.models.base import Count, Model, Positive, Problem, Rows, RowWeights
 from kit.models.ratios import log_count_ratios, multiplied
 
 
@@ -45,21 +47,31 @@ class Linear(Model):
         self.search_rows = search_rows
         self.ratios = ratios
 
-    def fit(self, X: Any, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
+    ) -> Self:
         """Choose the penalty and fit."""
         self.problem_ = problem
+        heavy = None if weight is None else weight.train
         with ordered_sums(problem.threads), warnings.catch_warnings():
             # a weak penalty may need more steps than it is worth; the search sees the result
             warnings.simplefilter("ignore", ConvergenceWarning)
             if not problem.classification:
                 dense = X.toarray() if sparse.issparse(X) and X.shape[1] < 2000 else X
-                self.fitted_ = [RidgeCV(alphas=np.asarray(self.strengths)).fit(dense, y)]
+                ridge = RidgeCV(alphas=np.asarray(self.strengths))
+                self.fitted_ = [ridge.fit(dense, y, heavy)]
             elif self.ratios:
-                self.fitted_ = [self._ratio(X, column, problem) for column in _columns(y, problem)]
+                self.fitted_ = [self._ratio(X, c, problem, heavy) for c in _columns(y, problem)]
             elif problem.task == "multilabel":
-                self.fitted_ = [self._logistic(X, column, problem) for column in y.T]
+                self.fitted_ = [self._logistic(X, column, problem, heavy) for column in y.T]
             else:
-                self.fitted_ = [self._logistic(X, y, problem)]
+                self.fitted_ = [self._logistic(X, y, problem, heavy)]
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -91,14 +103,17 @@ class Linear(Model):
         model: Self = joblib.load(folder / "model.joblib")
         return model
 
-    def _ratio(self, X: Any, of_class: NDArray[Any], problem: Problem) -> tuple[Any, Any]:
+    def _ratio(
+        self, X: Any, of_class: NDArray[Any], problem: Problem, weight: NDArray[Any] | None
+    ) -> tuple[Any, Any]:
         """The ratios of one class and the model on columns multiplied by them."""
-        found = log_count_ratios(X, of_class > 0)
-        return found, self._logistic(
-            multiplied(X, found), of_class, replace(problem, task="binary")
-        )
+        found = log_count_ratios(X, of_class > 0, weight)
+        single = replace(problem, task="binary")
+        return found, self._logistic(multiplied(X, found), of_class, single, weight)
 
-    def _logistic(self, X: Any, y: NDArray[Any], problem: Problem) -> Any:
+    def _logistic(
+        self, X: Any, y: NDArray[Any], problem: Problem, weight: NDArray[Any] | None
+    ) -> Any:
         strengths = sorted(self.strengths)
         middle = strengths[len(strengths) // 3]
         base = LogisticRegression(C=1 / middle, max_iter=300, tol=1e-3)
@@ -106,15 +121,21 @@ class Linear(Model):
             base.set_params(solver="newton-cholesky")
         rarest = np.bincount(np.asarray(y, dtype=np.int64)).min()
         if len(strengths) == 1 or X.shape[0] > self.search_rows or rarest < 3:
-            return base.fit(X, y)
+            return base.fit(X, y, weight)
         split = StratifiedKFold if problem.classification else KFold
-        search = GridSearchCV(
-            base,
-            {"C": [1 / strength for strength in strengths]},
-            scoring="neg_log_loss",
-            cv=split(3, shuffle=True, random_state=problem.seed),
-        )
-        return search.fit(X, y).best_estimator_
+        scored, heavy = get_scorer("neg_log_loss"), {}
+        with config_context(enable_metadata_routing=weight is not None):
+            if weight is not None:
+                base.set_fit_request(sample_weight=True)
+                scored.set_score_request(sample_weight=True)
+                heavy = {"sample_weight": weight}
+            search = GridSearchCV(
+                base,
+                {"C": [1 / strength for strength in strengths]},
+                scoring=scored,
+                cv=split(3, shuffle=True, random_state=problem.seed),
+            )
+            return search.fit(X, y, **heavy).best_estimator_
 
 
 def _columns(y: NDArray[Any], problem: Problem) -> list[NDArray[Any]]:

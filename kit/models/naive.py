@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kit.config import Within
 from kit.errors import ConfigError
-from kit.models.base import CountOrZero, Model, Problem, Rows, describe
+from kit.models.base import CountOrZero, Model, Problem, Rows, RowWeights, describe
 
 
 class Naive(Model):
@@ -32,13 +32,19 @@ class Naive(Model):
     tasks: ClassVar[tuple[str, ...]] = ("regression", "binary")
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Learn the mean of the target, for series without history."""
         if problem.task not in self.tasks:
             raise ConfigError(f"a naive forecast is one number per row, not {problem.task}")
         self.problem_ = problem
-        self.mean_ = float(np.mean(y))
+        self.mean_ = float(np.average(y, weights=None if weight is None else weight.train))
         self._columns(X)
         return self
 

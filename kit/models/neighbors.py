@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from kit.blas import ordered_sums
-from kit.models.base import Count, Model, Problem, Rows
+from kit.models.base import Count, Model, Problem, Rows, RowWeights
 
 _CHOICES = (3, 5, 8, 12, 20, 32, 50, 80, 120)
 _MAX_LEVELS = 50  # a category with more levels counts by the mean of its target only
@@ -47,16 +47,23 @@ class KNN(Model):
         self.search_rows = search_rows
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Store the rows; choose k."""
         if self.k is not None and self.k > len(y):
             raise ValueError(f"k must be at most {len(y)}, the rows to learn from: {self.k}")
         self.problem_ = problem
         self.values_ = _targets(y, problem)
-        self.base_ = self.values_.mean(axis=0)
+        self.votes_ = np.ones(len(y)) if weight is None else weight.train
+        self.base_ = np.average(self.values_, axis=0, weights=self.votes_)
         rows = _points(X)
-        self.stretch_ = _relevance(rows, self.values_)
+        self.stretch_ = _relevance(rows, self.values_, self.votes_)
         rows *= self.stretch_
         self.index_ = NearestNeighbors(n_jobs=1).fit(rows)
         with ordered_sums(problem.threads):
@@ -91,6 +98,7 @@ class KNN(Model):
         nearness = 1.0 / np.maximum(distance.astype(np.float64), _TINY)
         # the nearest weighs 1, so that the prior means the same on every scale of distances
         nearness /= nearness.max(axis=1, keepdims=True)
+        nearness *= self.votes_[neighbour]
         summed = np.einsum("mk,mko->mo", nearness, self.values_[neighbour])
         total = nearness.sum(axis=1, keepdims=True)
         if not self.problem_.classification:
@@ -117,7 +125,7 @@ class KNN(Model):
                     )
                     for i in range(0, len(asked), _CHUNK)
                 ]
-                losses[k, prior] = _loss(truth, np.vstack(found), problem)
+                losses[k, prior] = _loss(truth, np.vstack(found), problem, self.votes_[asked])
         return min(losses, key=lambda pair: losses[pair])
 
 
@@ -136,31 +144,36 @@ def _points(X: pd.DataFrame) -> NDArray[np.float32]:
     return np.hstack(parts) if parts else np.zeros((len(X), 1), dtype=np.float32)
 
 
-def _relevance(rows: NDArray[np.float32], targets: NDArray[np.float64]) -> NDArray[np.float32]:
+def _relevance(
+    rows: NDArray[np.float32], targets: NDArray[np.float64], votes: NDArray[np.float64]
+) -> NDArray[np.float32]:
     """How far to stretch each column: by its correlation ratio with the target, largest 1.
 
     The ratio is the share of the target's variance between the bins of a column, less what noise
     would show; of several targets or classes the best told one counts.
 
     Shape:
-        ``(n, d)`` and ``(n, k)`` -> ``(d,)``
+        ``(n, d)``, ``(n, k)`` and ``(n,)`` -> ``(d,)``
     """
-    spread = targets.std(axis=0)
-    units = (targets - targets.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    shares = np.array([_told(column, units) for column in rows.T])
+    centred = targets - np.average(targets, axis=0, weights=votes)
+    spread = np.sqrt(np.average(centred**2, axis=0, weights=votes))
+    units = centred / np.where(spread > 0, spread, 1.0)
+    shares = np.array([_told(column, units, votes) for column in rows.T])
     if shares.max() <= 0:
         return np.ones(len(shares), dtype=np.float32)
     return np.asarray((shares / shares.max()) ** _SHARPNESS, dtype=np.float32)
 
 
-def _told(column: NDArray[np.float32], units: NDArray[np.float64]) -> float:
+def _told(
+    column: NDArray[np.float32], units: NDArray[np.float64], votes: NDArray[np.float64]
+) -> float:
     """Share of the variance of standardised targets that the bins of a column tell, 0 to 1."""
-    n = len(column)
+    n = votes.sum()
     edges = np.unique(np.quantile(column, np.linspace(0, 1, _BINS + 1)[1:-1]))
     bins = np.searchsorted(edges, column, "left")
-    counts = np.bincount(bins, minlength=len(edges) + 1)
-    sums = np.stack([np.bincount(bins, unit, minlength=len(counts)) for unit in units.T])
-    share = (sums**2 / np.maximum(counts, 1)).sum(axis=1) / n
+    counts = np.bincount(bins, votes, minlength=len(edges) + 1)
+    sums = np.stack([np.bincount(bins, votes * unit, minlength=len(counts)) for unit in units.T])
+    share = (sums**2 / np.where(counts > 0, counts, 1.0)).sum(axis=1) / n
     by_chance = ((counts > 0).sum() - 1) / n
     return float(np.maximum(share - by_chance * (1 - share), 0.0).max())
 
@@ -183,11 +196,13 @@ def _without_self(
     return distance[kept].reshape(shape), neighbour[kept].reshape(shape)
 
 
-def _loss(truth: NDArray[Any], found: NDArray[Any], problem: Problem) -> float:
+def _loss(
+    truth: NDArray[Any], found: NDArray[Any], problem: Problem, votes: NDArray[np.float64]
+) -> float:
     if not problem.classification:
-        return float(np.mean((truth - found) ** 2))
+        return float(np.average(((truth - found) ** 2).mean(axis=1), weights=votes))
     safe = np.clip(found, 1e-6, 1 - 1e-6)
     likelihood = truth * np.log(safe)
     if problem.task != "multiclass":
         likelihood = likelihood + (1 - truth) * np.log(1 - safe)
-    return float(-likelihood.sum(axis=1).mean())
+    return float(np.average(-likelihood.sum(axis=1), weights=votes))

@@ -24,6 +24,7 @@ from kit.models.base import (
     Positive,
     Problem,
     Rows,
+    RowWeights,
     Share,
     describe,
 )
@@ -97,10 +98,16 @@ class XGBoost(Model):
         self.max_cat_to_onehot = max_cat_to_onehot
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Boost; several targets get one booster each."""
-        data = self._matrices(X, None if valid is None else valid[0], problem.threads)
+        data = self._matrices(X, None if valid is None else valid[0], problem.threads, weight)
         labels = (y, None if valid is None else valid[1])
         self._grow([self], [data], [labels], [problem], OwnStopping)
         return self
@@ -110,7 +117,7 @@ class XGBoost(Model):
         models, data, labels = [], [], []
         for fold in folds:
             models.append(clone(self))
-            data.append(self._matrices(fold.X, fold.X_valid, problem.threads))
+            data.append(self._matrices(fold.X, fold.X_valid, problem.threads, fold.weight))
             labels.append((fold.y, fold.y_valid))
         problems = [_seeded(problem, number) for number in range(len(models))]
         self._grow(models, data, labels, problems, CrossStopping)
@@ -144,15 +151,17 @@ class XGBoost(Model):
         model.boosters_ = [xgb.Booster(model_file=str(path)) for path in files]
         return model
 
-    def _matrices(self, X: pd.DataFrame, X_valid: Any, threads: int) -> tuple[Any, Any]:
+    def _matrices(
+        self, X: pd.DataFrame, X_valid: Any, threads: int, weight: RowWeights | None
+    ) -> tuple[Any, Any]:
         """Binned training and validation rows, made once for all targets."""
-        xgb = library("xgboost")
-        train = xgb.QuantileDMatrix(**_table(X), max_bin=self.max_bin, nthread=threads)
+        xgb, (heavy, heavy_valid) = library("xgboost"), weight or (None, None)
+        options = {"max_bin": self.max_bin, "nthread": threads}
+        train = xgb.QuantileDMatrix(**_table(X), weight=heavy, **options)
         if X_valid is None:
             return train, None
-        return train, xgb.QuantileDMatrix(
-            **_table(X_valid), max_bin=self.max_bin, nthread=threads, ref=train
-        )
+        valid = xgb.QuantileDMatrix(**_table(X_valid), weight=heavy_valid, ref=train, **options)
+        return train, valid
 
     def _grow(
         self,

@@ -23,6 +23,7 @@ class Entry:
         max_cells: the same for rows x features.
         min_seconds: with less time for it, it is not started; of tables up to a million cells.
         row_seconds: with less time per training row it is not started; of networks on images.
+        side: pixels per side for which `row_seconds` holds; smaller images take less. 0: any.
         tasks: types of task it is for; empty: all.
         levels: only for data with categories whose levels other models do not see.
         kinds: only for data with a column of one of these kinds; empty: any data.
@@ -42,6 +43,7 @@ class Entry:
     max_cells: float = float("inf")
     min_seconds: float = 2.0
     row_seconds: float = 0.0
+    side: int = 0
     tasks: tuple[str, ...] = ()
     levels: bool = False
     kinds: tuple[Kind, ...] = ()

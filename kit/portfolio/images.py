@@ -43,6 +43,7 @@ IMAGES: tuple[Entry, ...] = (
         why="sees the pixels themselves",
         kinds=("image",),
         row_seconds=0.3,
+        side=64,
         weight=4,
     ),
     Entry(
@@ -51,6 +52,7 @@ IMAGES: tuple[Entry, ...] = (
         why="four convolutions",
         kinds=("image",),
         row_seconds=4.0,
+        side=150,
         weight=4,
     ),
 )

@@ -19,7 +19,8 @@ are numbers like others from there on.
 means of the target are cross-fitted.
 
 "Style" are lengths, capitals, marks; the "score" is a cross-fitted linear model's. Recipes named
-`..._sentences` add the vectors of a pretrained encoder, and "texts" leaves texts as they are.
+`..._sentences` add the vectors of a pretrained encoder ("tokens_sentences": what it reads), and
+"texts" leaves texts as they are.
 
 A recipe is an unfitted scikit-learn transformer; the engine fits a clone on the training rows of
 each fold. Tree and neural recipes give a DataFrame (float and categorical columns), linear ones a
@@ -47,7 +48,7 @@ from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
 from kit.preprocessing.pairs import TextPairs
 from kit.preprocessing.score import TextScore
-from kit.preprocessing.sentences import SentenceKernel, SentenceVectors
+from kit.preprocessing.sentences import SentenceKernel, SentenceTokens, SentenceVectors
 from kit.preprocessing.series import (
     NUMERIC,
     LastValues,
@@ -172,6 +173,13 @@ def _neural_texts(shape: Shape) -> ColumnTransformer:
     )
 
 
+def _neural_tokens(shape: Shape) -> ColumnTransformer:
+    """The table as for any network, and the texts as the tokens of the sentence encoder."""
+    tokens, texts = SentenceTokens(shape.encoder), shape.of("text")
+    read: list[Step] = [("tokens", tokens, texts)] if texts else []
+    return _frame([("table", _neural(shape, ()), [*shape.kinds]), *read])
+
+
 def _linear(shape: Shape, more: Sequence[Step] = (), *, words: bool = True) -> ColumnTransformer:
     texts = [*(_texts(shape, TextSparse()) if words else []), *more]
     few = [name for name in shape.of("category") if name not in shape.many]
@@ -293,6 +301,7 @@ RECIPES: dict[str, Callable[[Shape], Any]] = {
     "linear_sentences": lambda shape: _linear(shape, _sentences(shape)),
     "neural_sentences": lambda shape: _neural(shape, _sentences(shape)),
     "texts": _neural_texts,
+    "tokens_sentences": _neural_tokens,
     "neural_vectors": lambda shape: _neural(shape, components=0),
     "realmlp": realmlp_recipe,
     "tabm": tabm_recipe,

@@ -26,6 +26,7 @@ from kit.blas import ordered_sums
 from kit.competition import Competition
 from kit.errors import ConfigError, KitError, ModelError, RunError
 from kit.execution.context import FoldContext, load_context
+from kit.execution.fitting import chosen, fit_rows, fit_stopping, row_weights
 from kit.execution.pseudo import with_pseudo_labels
 from kit.execution.task import build_model, data_shape, family_of, save_fitted
 from kit.metrics.transforms import transform_pair
@@ -156,11 +157,8 @@ class _Fits:
     def _fit(self, member: Single, number: int) -> tuple[Any, Model]:
         """Recipe and model, fitted on all training rows."""
         data, context, run = self.context.dataset, self.context, member.run
-        link, _ = transform_pair(context.metric.transform, data.task)
         unfitted = build_model(member.spec, run.model, context.code)
         seed = int(run.record["seed"])
-        shape = data_shape(data, np.arange(len(data.y)), seed + number)
-        steps, y = recipe(member.spec.recipe or family_of(unfitted), shape), link(data.y)
         problem = Problem(
             task=data.task,
             n_outputs=len(data.outputs),
@@ -168,21 +166,19 @@ class _Fits:
             threads=self.threads,
             needs=context.metric.needs,
             deviation=context.metric.deviation,
+            encoder=data.encoder,
         )
         try:
             with ordered_sums():
-                X = steps.fit_transform(data.X, y)
+                steps, rows, fold = self._prepared(member, family_of(unfitted), seed + number)
             with ordered_sums(), _reported(member.spec.use, context.code):
-                model = fit_all(unfitted, X, y, problem, run.record, context.folds.fold)
+                model = fit_all(unfitted, rows, problem, run.record, fold)
                 if not member.spec.pseudo_labels:
                     return steps, model
-                X_test, fold = steps.transform(data.X_test), context.folds.fold
-                known = FoldRows(X=X, y=y, X_valid=X_test[:0], y_valid=y[:0])  # none is validated
-                more = with_pseudo_labels(
-                    known, X_test, model, data.task, member.spec.pseudo_labels
-                )
-                fold = np.append(fold, np.full(len(more.y) - len(y), -1, dtype=np.int8))
-                return steps, fit_all(unfitted, more.X, more.y, problem, run.record, fold)
+                X_test = steps.transform(data.X_test)
+                more = with_pseudo_labels(rows, X_test, model, data.task, member.spec.pseudo_labels)
+                fold = np.append(fold, np.full(len(more.y) - len(rows.y), -1, dtype=np.int8))
+                return steps, fit_all(unfitted, more, problem, run.record, fold)
         except KitError:
             raise
         except Exception as error:
@@ -190,11 +186,29 @@ class _Fits:
                 f"model {run.model!r} failed on all rows: {type(error).__name__}: {error}"
             ) from error
 
+    def _prepared(
+        self, member: Single, family: str, seed: int
+    ) -> tuple[Any, FoldRows, NDArray[np.int8]]:
+        """A recipe fitted on all rows, the rows as it makes them, and the fold of each.
+
+        Rows that count nothing are left out as in the folds: at most they are a past of others.
+        """
+        data = self.context.dataset
+        y = transform_pair(self.context.metric.transform, data.task)[0](data.y)
+        weight = data.weight if member.run.record.get("weighted") else None
+        learned = np.ones(len(y), dtype=bool) if weight is None else weight > 0
+        read = learned if data.series is None else np.ones(len(y), dtype=bool)
+        shape = data_shape(data, np.flatnonzero(read), seed)
+        steps = recipe(member.spec.recipe or family, shape)
+        X = chosen(steps.fit_transform(data.X.loc[read], y[read]), learned[read])
+        counts = row_weights(None if weight is None else weight[learned])
+        rows = FoldRows(X=X, y=y[learned], X_valid=X[:0], y_valid=y[:0], weight=counts)
+        return steps, rows, self.context.folds.fold[learned]
+
 
 def fit_all(
     unfitted: Model,
-    X: Any,
-    y: NDArray[Any],
+    rows: FoldRows,
     problem: Problem,
     record: Any,
     fold: NDArray[np.int8],
@@ -206,26 +220,27 @@ def fit_all(
 
     Args:
         unfitted: the model.
-        X: rows as its recipe prepared them.
-        y: target.
+        rows: as its recipe prepared them; none is validated.
         problem: what is learned.
         record: that of the validated run.
         fold: fold per row.
     """
+    X, y, weight = rows.X, rows.y, None if rows.weight is None else rows.weight.train
     if not unfitted.stops_early:
-        return clone(unfitted).fit(X, y, problem=problem)
+        return fit_rows(unfitted, X, y, problem, weight)
     found = [int(n) for n in record.get("best_iterations") or () if n]
     n_splits = max(2, len(found))
     can_be_told = unfitted.refit_parameter is not None
     if not (found and can_be_told) or record.get("cut"):
-        inner = fold == fold.max()
-        first = clone(unfitted).fit(
-            _rows(X, ~inner), y[~inner], problem=problem, valid=(_rows(X, inner), y[inner])
-        )
+        first = fit_stopping(unfitted, X, y, problem, fold == fold.max(), weight)
         if not (can_be_told and first.best_iteration_):
             return first
         found = [int(first.best_iteration_)]
-    return _fit_for(unfitted, stopping_point(unfitted, found, n_splits), X, y, problem)
+    steps = stopping_point(unfitted, found, n_splits)
+    told = clone(unfitted).set_params(**{str(unfitted.refit_parameter): steps})
+    fitted = fit_rows(told, X, y, problem, weight)
+    fitted.best_iteration_ = steps
+    return fitted
 
 
 def stopping_point(unfitted: Model, found: list[int], n_splits: int) -> int:
@@ -242,13 +257,6 @@ def stopping_point(unfitted: Model, found: list[int], n_splits: int) -> int:
     if unfitted.refit_parameter != "n_estimators":
         return max(1, round(mean))
     return max(1, round(mean * (n_splits / (n_splits - 1)) ** 0.5))
-
-
-def _fit_for(unfitted: Model, steps: int, X: Any, y: NDArray[Any], problem: Problem) -> Model:
-    told = clone(unfitted).set_params(**{str(unfitted.refit_parameter): steps})
-    told.fit(X, y, problem=problem)
-    told.best_iteration_ = steps
-    return told
 
 
 def _publish(
@@ -307,10 +315,6 @@ def _reported(use: str, code: UserCode) -> AbstractContextManager[None]:
     """Failures of the competition's own model are reported with file and line."""
     module, own, _ = use.partition(":")
     return reported(code.root / f"{module}.py") if own else nullcontext()
-
-
-def _rows(X: Any, mask: NDArray[np.bool_]) -> Any:
-    return X.loc[mask] if hasattr(X, "loc") else X[mask]
 
 
 def _finite(values: Array) -> bool:

@@ -88,12 +88,14 @@ def singles(member: Single | Mixed) -> Iterator[Single]:
 def spec_of(run: Run) -> ModelSpec:
     """The specification a model ran with: from the configuration of the run, else its record."""
     record, table = run.record, run.config.get("models", {})
+    weighted = bool(record.get("weighted", True))  # whatever `cv.weighted` says now
     base, dot, number = run.model.rpartition(".")
     names = [run.model, *([base] if dot and number.isdigit() else [])]  # "lightgbm.2": 2nd seed
     for name in names:
         if name in table:
             spec: ModelSpec = build(ModelSpec, table[name], f"{run.id}: models.{name}: ")
-            return spec if spec.use else replace(spec, use=name)
+            spec = spec if spec.use else replace(spec, use=name)
+            return replace(spec, weighted=weighted)
     own = ":" in str(record["use"])
     # None is no value of kit.toml: it stands for a default that depends on the task
     params = {key: value for key, value in record["params"].items() if value is not None}
@@ -101,6 +103,7 @@ def spec_of(run: Run) -> ModelSpec:
         use=str(record["use"]),
         recipe=str(record.get("recipe", "")),
         pseudo_labels=float(record.get("pseudo_labels", 0.0)),
+        weighted=weighted,
         # of an own model the record knows the parameters of what its function returned
         params=dict(record.get("given", {})) if own else params,
     )

@@ -65,8 +65,9 @@ TINY = {  # where it does not matter what is learned
 }
 PARAMS = {name: {"params": params} for name, params in SMALL.items()}
 NETWORKS, OPTIONAL = ("mlp", "realmlp", "tabm", "text"), ("xgboost",)
-ELSEWHERE = (  # they need images or series: see test_images and test_series
+ELSEWHERE = (  # they need images, series or an encoder: see test_images, test_series, test_text
     "cnn", "resnet", "finetune", "naive", "seasonal_naive", "lightgbm_change", "sequence",
+    "finetune_text",
 )  # fmt: skip
 
 

@@ -276,8 +276,9 @@ def test_the_command_exits_with_1_on_a_leak(make_competition: Make, run_kit: Any
 
 
 NETWORKS = ("mlp", "autoencoder", "realmlp", "tabm", "text")
-ELSEWHERE = (  # they need images or series: see test_images and test_series
+ELSEWHERE = (  # they need images, series or an encoder: see test_images, test_series, test_text
     "cnn", "resnet", "finetune", "naive", "seasonal_naive", "lightgbm_change", "sequence",
+    "finetune_text",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from kit.cv import cross_validate
 from kit.errors import ConfigError, ModelError
 from kit.execution.pseudo import confident, with_pseudo_labels
 from kit.execution.task import FoldTask, run_folds
-from kit.models.base import FoldRows, Model
+from kit.models.base import FoldRows, Model, RowWeights
 from kit.plan import make_plan
 from kit.refit.final import refit
 from kit.runs import Run
@@ -211,3 +212,8 @@ def test_sparse_tables_are_stacked() -> None:
     made = with_pseudo_labels(rows, 2 * X[:2], Sure(), "binary", 0.9)
     assert made.X.toarray().tolist() == [*np.eye(3).tolist(), [2, 0, 0], [0, 2, 0]]
     assert made.y.tolist() == [0, 1, 0, 1, 1]
+    assert made.weight is None
+    heavy = replace(rows, weight=RowWeights(np.array([0.5, 0.5, 2.0])))
+    made = with_pseudo_labels(heavy, 2 * X[:2], Sure(), "binary", 0.9)
+    assert made.weight is not None
+    assert made.weight.train.tolist() == [0.5, 0.5, 2, 1, 1]  # as much as a usual row

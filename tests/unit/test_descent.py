@@ -12,6 +12,8 @@ import pytest
 from kit.errors import ConfigError
 from kit.execution.task import build_model
 from kit.models.base import Problem
+from kit.models.checking import prepared
+from kit.models.neural.cnn import CNN
 from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.mlp import MLP
 from kit.models.neural.training import start
@@ -106,3 +108,23 @@ def test_an_unknown_name_in_kit_toml_is_refused_with_those_there_are(
         build_model(ModelSpec(use="mlp", params={key: "magic"}), "mlp", UserCode(tmp_path))
     assert f"models.mlp.params.{key}" in str(caught.value)
     assert all(name in str(caught.value) for name in known)
+
+
+@pytest.mark.parametrize(
+    "use", ["mlp", "autoencoder", "text", "sequence", "cnn", "resnet", "finetune"]
+)
+def test_all_networks_take_optimizer_schedule_and_momentum(use: str, tmp_path: Path) -> None:
+    told = {"optimizer": "sgd", "schedule": "step", "momentum": 0.5}
+    model: Any = build_model(ModelSpec(use=use, params=told), use, UserCode(tmp_path))
+    assert (model.optimizer, model.schedule, model.momentum) == ("sgd", "step", 0.5)
+
+
+@pytest.mark.parametrize(("moving", "last"), [("constant", 0.01), ("step", 0.0001)])
+def test_a_network_on_images_follows_its_schedule(moving: Any, last: float) -> None:
+    X, y, *_ = prepared("image", "binary")
+    model = CNN(
+        filters=(2,), dense=2, epochs=2, learning_rate=0.01, optimizer="sgd", schedule=moving
+    ).fit(X, y, problem=Problem(task="binary", n_outputs=1))
+    descent = model.network_.optimizer
+    assert type(descent).__name__ == "SGD"
+    assert float(descent.learning_rate) == pytest.approx(last)

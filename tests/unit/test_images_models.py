@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ import pandas as pd
 import pytest
 
 from kit.auto.budget import Budget
-from kit.auto.images import embed_first
+from kit.auto.images import embed_first, largest_side
 from kit.auto.schedule import seconds_needed
 from kit.errors import ConfigError, DataError
-from kit.images.backbones import Backbone
+from kit.images.backbones import AS_THEY_ARE, Backbone
 from kit.images.column import ImageArray
 from kit.images.embeddings import embedding_path
 from kit.images.store import Store, store_pixels
@@ -23,6 +24,7 @@ from kit.keras import load_keras
 from kit.models.base import Problem
 from kit.models.checking import prepared
 from kit.models.neural.cnn import CNN
+from kit.models.neural.resnet import ResNet
 from kit.portfolio import Entry, choose
 from kit.portfolio.images import IMAGES
 from kit.preprocessing.columns import RECIPES, Shape, recipe
@@ -210,6 +212,12 @@ def test_vectors_that_do_not_fit_leave_the_networks_on_pixels(tmp_path: Path) ->
 def test_networks_on_pixels_need_time_for_every_row() -> None:
     (cnn,) = [entry for entry in IMAGES if entry.name == "cnn"]
     assert seconds_needed(cnn, 1000, 1) == 1000 * cnn.row_seconds
+    assert seconds_needed(cnn, 1000, 1, side=300) == 1000 * cnn.row_seconds
+    assert seconds_needed(cnn, 1000, 1, side=75) == 250 * cnn.row_seconds
+    assert seconds_needed(cnn, 1000, 1, side=8) == 100 * cnn.row_seconds
+    X, *_ = prepared("image", "binary")
+    assert largest_side(SimpleNamespace(X=X, kinds={"images__picture": "image"})) == 8  # type: ignore[arg-type]
+    assert largest_side(SimpleNamespace(X=X, kinds={})) == 0  # type: ignore[arg-type]
 
 
 def test_entries_for_images_are_for_images_only() -> None:
@@ -222,7 +230,45 @@ def test_entries_for_images_are_for_images_only() -> None:
 
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")
-def test_images_too_small_for_the_convolutions_are_an_error_in_words() -> None:
-    X, y, _, _ = prepared("image", "binary")
-    with pytest.raises(ConfigError, match="of 8 pixels are too small for 4 convolutions"):
-        CNN(size=8, epochs=1).fit(X, y, problem=Problem(task="binary", n_outputs=1))
+@pytest.mark.parametrize(
+    ("side", "left"), [(150, (7, 7, 128)), (28, (3, 3, 128)), (8, (2, 2, 128))]
+)
+def test_small_images_stay_as_they_are_and_leave_something_to_the_last_convolution(
+    side: int, left: tuple[int, int, int]
+) -> None:
+    keras, model = load_keras(1), CNN()
+    assert model._side(side) == side
+    pixels = keras.Input((side, side, 1))
+    network = keras.Model(pixels, model.tower(pixels, AS_THEY_ARE))
+    (flat,) = [layer for layer in network.layers if type(layer).__name__ == "Flatten"]
+    assert flat.input.shape[1:] == left
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("side", "left"), [(64, 8), (28, 7), (8, 4), (5, 5)])
+def test_stages_of_a_residual_network_leave_four_pixels_where_there_are_four(
+    side: int, left: int
+) -> None:
+    pixels = load_keras(1).Input((side, side, 1))
+    network = load_keras(1).Model(pixels, ResNet(filters=2).tower(pixels, AS_THEY_ARE))
+    (mean,) = [each for each in network.layers if type(each).__name__.startswith("GlobalAverage")]
+    assert mean.input.shape[1] == left
+
+
+@pytest.mark.parametrize(("steps", "passes"), [(1000, 30), (50, 40), (1, 60)])
+def test_few_rows_are_seen_more_often(steps: int, passes: int) -> None:
+    assert ResNet()._passes(steps) == passes
+    assert ResNet(epochs=3)._passes(steps) == 3
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("channels", "brighter"), [(1, False), (3, True)])
+def test_shades_of_gray_images_stay_as_they_are(channels: int, brighter: bool) -> None:
+    keras, model = load_keras(1), ResNet(crop=0.0, mirror=False)
+    model.problem_ = BINARY
+    pixels = keras.Input((8, 8, channels))
+    network = keras.Model(pixels, model._augmented(keras, pixels * 1.0))
+    flat = np.full((4, 8, 8, channels), 100.0, dtype=np.float32)
+    assert (np.ptp(np.asarray(network(flat, training=True))) > 0) == brighter

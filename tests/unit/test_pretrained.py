@@ -12,11 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from kit.competition import Competition
 from kit.errors import DataError, MissingDependency
+from kit.keras import load_keras
+from kit.models.base import Problem, RowWeights, check_model
+from kit.models.neural.finetune_text import FineTuneText
 from kit.plan import make_plan
-from kit.preprocessing.sentences import SentenceKernel, SentenceVectors
+from kit.preprocessing.columns import Shape, recipe
+from kit.preprocessing.sentences import SentenceKernel, SentenceTokens, SentenceVectors
+from kit.pretrained.bert import build_encoder
 from kit.pretrained.folder import encoder_digest, encoder_folder
 from kit.pretrained.sentences import embed
 from kit.pretrained.store import VectorStore
@@ -240,3 +246,75 @@ def test_the_weights_are_part_of_the_run_hash(
         assert encoder_digest(path) != digest
         assert make_plan(session, "vectors").hash != before
         assert make_plan(session, "linear").hash == plain
+
+
+def weather(n: int = 160) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Texts of storms and of teas, and a number that says nothing."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, n)
+    pools = np.array([["tea", "cake"], ["storm", "fire"]])
+    said = [" ".join(["the", *rng.choice(pools[k], 2), "and"][: rng.integers(2, 5)]) for k in y]
+    return pd.DataFrame({"t": pd.Series(said, dtype="str"), "a": rng.normal(size=n)}), y
+
+
+def test_tokens_cover_the_training_texts_and_say_where_a_text_ends(tmp_path: Path) -> None:
+    step = SentenceTokens(str(write_encoder(tmp_path / "encoder")))
+    X = pd.DataFrame({"t": pd.Series(["storm and tea", "cake", None] * 30, dtype="str")})
+    made = step.fit(X).transform(X)
+    assert made.shape == (90, 8)  # [CLS] storm and tea [SEP], eight at least
+    assert made.iloc[0].tolist() == [3, 5, 9, 7, 4, 0, 0, 0]
+    assert made.iloc[2].tolist() == [3, 4, 0, 0, 0, 0, 0, 0]
+    endless = pd.DataFrame({"t": pd.Series(["tea " * 900], dtype="str")})
+    assert (step.transform(endless) > 0).all(axis=None)
+    assert step.fit(endless).lengths_ == {"t": 32}  # what the encoder reads
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_only_the_top_of_an_encoder_learns_along(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "encoder")
+    X, y = weather()
+    shape = Shape(
+        kinds={"t": "text", "a": "numeric"}, levels={}, n_rows=120, task="binary", seed=0,
+        encoder=str(folder),
+    )  # fmt: skip
+    steps = recipe(FineTuneText.family, shape)
+    made = steps.fit_transform(X[:120], y[:120]), steps.transform(X[120:])
+    problem = Problem(task="binary", n_outputs=1, encoder=str(folder))
+    model = FineTuneText(top=1, epochs=12, learning_rate=0.01).fit(
+        made[0], y[:120], problem=problem
+    )
+    predicted = model.predict(made[1])[:, 0]
+    assert roc_auc_score(y[120:], predicted) > 0.95
+    before = build_encoder(load_keras(1), folder)
+    (after,) = [layer for layer in model.networks_[0].layers if hasattr(layer, "layers")]
+    moved = {
+        layer.name
+        for layer in after.layers
+        if layer.weights
+        and not all(
+            map(np.array_equal, layer.get_weights(), before.get_layer(layer.name).get_weights())
+        )
+    }
+    parts = ("attention", "attended", "wide", "narrow", "block")
+    assert moved == {f"{part}_{LAYERS - 1}" for part in parts}
+    heavy = np.where(np.arange(120) < 60, 1.99, 0.01)  # of the others the labels are wrong
+    wrong = np.where(np.arange(120) < 60, y[:120], 1 - y[:120])
+    model = FineTuneText(top=0, epochs=12, learning_rate=0.02).fit(
+        made[0], wrong, problem=problem, weight=RowWeights(heavy)
+    )
+    assert roc_auc_score(y[120:], model.predict(made[1])[:, 0]) > 0.9
+
+
+@pytest.mark.neural
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_fine_tuned_encoder_keeps_the_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_encoder(tmp_path / "encoder")
+    monkeypatch.setattr("kit.models.checking.ENCODER", str(folder))
+    (tmp_path / "saved").mkdir()
+    model = FineTuneText(epochs=2, learning_rate=0.01)
+    check_model(model, task="multiclass", folder=tmp_path / "saved")
+    assert {path.suffix for path in (tmp_path / "saved").iterdir()} == {".keras", ".json"}

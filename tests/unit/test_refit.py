@@ -17,7 +17,7 @@ from kit.cli.runs import run_rows
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.errors import ConfigError, DataError, KitError, RunError
-from kit.models.base import Problem
+from kit.models.base import FoldRows, Problem
 from kit.models.lightgbm import LightGBM
 from kit.refit.final import fit_all, refit, stopping_point
 from kit.refit.members import resolve, spec_of
@@ -121,7 +121,8 @@ def test_a_model_cut_by_the_clock_is_told_anew_where_to_stop() -> None:
     fold = (np.arange(300) % 3).astype(np.int8)
     problem = Problem(task="binary", n_outputs=1)
     record = {"cut": [1], "best_iterations": [199, 199, 199]}
-    fitted = fit_all(model, X, y, problem, record, fold)
+    rows = FoldRows(X=X, y=y, X_valid=X[:0], y_valid=y[:0])
+    fitted = fit_all(model, rows, problem, record, fold)
     assert fitted.best_iteration_ is not None
     assert 1 <= fitted.best_iteration_ < 150
 

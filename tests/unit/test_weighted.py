@@ -22,6 +22,7 @@ from kit.metrics.base import UndefinedMetric, load_metric
 from kit.metrics.weighted import _FUNCTIONS, weighted
 from kit.permutation import prove
 from kit.plan import make_plan
+from kit.refit.final import refit
 from kit.session import open_session
 from kit.tune.rescoring import _value
 
@@ -175,3 +176,106 @@ def test_weights_count_wherever_a_run_is_scored(make_competition: Make, tmp_path
     (theirs,) = validated(other, "extra_trees")
     mixed = blend(other, [imported.id, theirs.id])
     assert "holdout" not in mixed.record  # what was imported knows no sealed rows
+
+
+def lies(make: Make, wrong: float, name: str, **sections: Any) -> Competition:
+    """Every third row counts nothing, and has a target that is `wrong`."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"id": np.arange(150), "a": rng.normal(size=150)})
+    frame["y"], nothing = 3 * frame["a"] + rng.normal(size=150), np.arange(150) % 3 == 0
+    frame.loc[nothing, "y"] = wrong * frame["a"]
+    return make(
+        frame[:120].assign(w=np.where(nothing, 0, 1 + np.arange(150) % 2)[:120]),
+        frame[120:].drop(columns="y"),
+        name=name,
+        competition={"slug": "w"},
+        columns={"weight": "w", "kinds": {}},
+        task={"type": "regression", "metric": "rmse", "classes": []},
+        submission={"wants": "value"},
+        code={"metric.py": METRIC_PY, "model.py": MODEL_PY},
+        **sections,
+    )
+
+
+MODEL_PY = """
+from sklearn.linear_model import LinearRegression
+from sklearn.neighbors import KNeighborsRegressor
+
+def straight():
+    return LinearRegression()
+
+def neighbours():
+    return KNeighborsRegressor()
+"""
+FEW = {"lightgbm": {"params": {"n_estimators": 20}}}
+
+
+@pytest.mark.parametrize("stopping", ["inner", "cross"])
+def test_rows_that_count_nothing_do_not_move_predictions(
+    make_competition: Make, stopping: str
+) -> None:
+    """Nor those of models that are fitted on all rows."""
+    found = []
+    for wrong in (5.0, -500.0):
+        made = lies(
+            make_competition, wrong, f"lies{wrong:g}", models=FEW,
+            cv={"splitter": "kfold", "early_stopping": stopping},
+        )  # fmt: skip
+        runs = validated(made, "lightgbm", "linear", "model:straight")
+        fitted = [refit(made, run, seeds=1) for run in runs[: 1 + (stopping == "inner")]]
+        found.append([frame for run in (*runs, *fitted) for frame in (run.oof(), run.test())])
+    for first, second in zip(*found, strict=True):
+        pd.testing.assert_frame_equal(first, second)
+
+
+def test_models_learn_by_weight_unless_told_otherwise(make_competition: Make) -> None:
+    made = lies(make_competition, -9.0, "lies")
+    with open_session(made) as session:
+        told = cross_validate(session, "linear")
+        with pytest.raises(ConfigError, match="weighted = false"):
+            cross_validate(session, "model:neighbours")
+    assert told is not None
+    assert told.record["weighted"] is True
+    errors = [told.score]
+    for flag in ("cv.weighted=false", "models.linear.weighted=false"):
+        other = Competition.load(made.root, [flag])
+        (run,) = validated(other, "linear")
+        assert run.hash != told.hash
+        assert run.record["weighted"] is False
+        errors.append(run.score)
+        again = refit(Competition.load(made.root), run, seeds=1)  # as it was validated
+        assert np.corrcoef(again.test()["pred"], told.test()["pred"])[0, 1] < 0
+    assert errors[0] < 1.2 < 2 < errors[1] == errors[2]
+    spoken = Competition.load(made.root, ["models.own.use=model:neighbours",
+                                          "models.own.weighted=false"])  # fmt: skip
+    assert validated(spoken, "own")[0].record["weighted"] is False
+
+
+def test_a_fold_without_any_weight_to_learn_from_is_named(make_competition: Make) -> None:
+    weight = np.repeat([1, 0], 60)
+    made = competition(make_competition, weight=weight, splitter="splits:halves", n_splits=2)
+    (made.root / "splits.py").write_text(
+        "import numpy as np\ndef halves(y, groups, time, spec):\n"
+        "    return np.arange(len(y)) * 2 // len(y)\n"
+    )
+    with pytest.raises(DataError, match="all training rows of fold 1 have the weight 0"):
+        validated(made, "linear")
+
+
+def test_rows_that_count_nothing_are_still_a_past(make_competition: Make) -> None:
+    days = pd.date_range("2024-01-01", periods=90).astype("str")
+    frame = pd.DataFrame({"id": np.arange(90), "day": days, "y": np.arange(90.0)})
+    frame["w"] = 1 - np.arange(90) % 2
+    made = make_competition(
+        frame[:80],
+        frame[80:].drop(columns=["y", "w"]),
+        competition={"slug": "w"},
+        columns={"weight": "w", "time": "day", "kinds": {"day": "datetime"}},
+        task={"type": "regression", "metric": "rmse", "classes": []},
+        submission={"wants": "value"},
+        series={"step": "1D", "horizon": 10, "lags": [10]},
+        cv={"splitter": "time_windows", "n_splits": 2, "horizon": "10D"},
+    )
+    (run,) = validated(made, "naive")
+    last = run.oof()["pred"].iloc[-1], run.test()["pred"].iloc[0]
+    assert last == (69, 79)  # both count nothing

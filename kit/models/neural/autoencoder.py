@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive, Share
-from kit.models.neural.descent import schedule
+from kit.models.neural.descent import Optimizer, Schedule
+from kit.models.neural.descent import schedule as schedule_of
 from kit.models.neural.mlp import MLP
 from kit.models.neural.training import batch_size, forward
 
@@ -32,12 +33,13 @@ class Autoencoder(MLP):
         layers: width of each dense layer on the features.
         dropout: share of the activations silenced while training these.
         embedding_dropout: the same for the features.
-        learning_rate: peak step size, of both parts; it falls to zero on a cosine.
-        weight_decay: decoupled L2 penalty (AdamW) of the dense layers.
+        learning_rate: peak step size, of both parts.
+        weight_decay: decoupled L2 penalty of the dense layers.
         epochs: passes over the rows at most, with labels.
         patience: stop when the validation rows have not improved for so many epochs.
         batch: rows per step; 0: by the number of rows.
         members: networks trained from different starts and averaged, autoencoders included.
+        optimizer, schedule, momentum: of these dense layers, see `MLP`.
 
     Shape:
         ``(n, d)`` frame in, of float columns and categorical columns; ``(n, n_outputs)`` out.
@@ -62,10 +64,13 @@ class Autoencoder(MLP):
         patience: Count = 10,
         batch: CountOrZero = 0,
         members: Count = 1,
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         super().__init__(
             layers, dropout, embedding_dropout, learning_rate, weight_decay, epochs, patience,
-            batch, members,
+            batch, members, optimizer, schedule, momentum,
         )  # fmt: skip
         self.encoder = encoder
         self.noise = noise
@@ -101,7 +106,9 @@ class Autoencoder(MLP):
     ) -> None:
         """Train it to restore rows; every pass replaces other cells."""
         size = self.batch or batch_size(len(clean))
-        rate = schedule(keras, "cosine", self.learning_rate, self.passes * -(-len(clean) // size))
+        rate = schedule_of(
+            keras, "cosine", self.learning_rate, self.passes * -(-len(clean) // size)
+        )
         optimizer = keras.optimizers.Adam(rate)
         denoiser.compile(optimizer=optimizer, loss="mean_squared_error", jit_compile=False)
         rng = np.random.default_rng(np.random.randint(2**31))  # Keras has seeded the global one

@@ -57,12 +57,16 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Rows of all folds, padded to the same number. ``X`` (folds, rows, width); see `stacked`."""
+    """Rows of all folds, padded to the same number. ``X`` (folds, rows, width); see `stacked`.
+
+    Rows to learn from have a target ``(folds, rows, n_scores)`` and a weight ``(folds, rows, 1)``.
+    """
 
     X: NDArray[np.float32]
     codes: NDArray[np.int32]
     n: tuple[int, ...]
     target: NDArray[np.float32] | None = None
+    weight: NDArray[np.float32] | None = None
 
 
 Score = Callable[[int, NDArray[Any]], float]
@@ -201,18 +205,16 @@ class Trainer:
         zeros = [ops.zeros_like(weight) for weight in weights]
         return names, [weights, zeros, list(zeros)], whole
 
-    def _flat(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """X, codes and target with the rows of all folds one after the other."""
-        if self.rows.target is None:
-            raise ValueError("training rows have a target")
-        parts = (self.rows.X, self.rows.codes, self.rows.target)
-        first, second, third = (
+    def _flat(self) -> list[NDArray[Any]]:
+        """X, codes, target and weight with the rows of all folds one after the other."""
+        if self.rows.target is None or self.rows.weight is None:
+            raise ValueError("training rows have a target and a weight")
+        return [
             part.reshape(part.shape[0] * part.shape[1], -1)
             if part.size
             else np.zeros((part.shape[0] * part.shape[1], 0), part.dtype)
-            for part in parts
-        )
-        return first, second, third
+            for part in (self.rows.X, self.rows.codes, self.rows.target, self.rows.weight)
+        ]
 
     def _many_steps(self, names: Sequence[str], fixed: Mapping[str, Any]) -> Callable[..., Any]:
         """The steps of one call as a function of tensors."""
@@ -224,19 +226,21 @@ class Trainer:
         shape = network.noise_shape(self.size)
 
         def many(*tensors: Any) -> Any:
-            weights, means, squares, X, codes, target, pool, index, offsets, hyper = tensors
+            weights, means, squares, X, codes, target, counts, pool, *moving = tensors
+            index, offsets, hyper = moving
 
             def one(i: Any, state: Any) -> Any:
                 weights, means, squares, total = state
                 now, rows = hyper[i], index[i]
                 batch, levels = ops.take(X, rows, axis=0), ops.take(codes, rows, axis=0)
                 truth = ops.expand_dims(ops.take(target, rows, axis=0), 1)
+                heavy = ops.expand_dims(ops.take(counts, rows, axis=0)[..., 0], 1)
                 noise = ops.reshape(ops.slice(pool, offsets[i], (math.prod(shape),)), shape)
 
                 def summed(current: Any) -> Any:
                     named = {**dict(zip(names, current, strict=True)), **fixed}
                     outputs = network.forward(named, batch, levels, noise, now[4])
-                    each = loss(outputs, truth, problem)
+                    each = loss(outputs, truth, problem, heavy)
                     return ops.sum(each), each
 
                 each, slopes = gradients(summed)(list(weights))

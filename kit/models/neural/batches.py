@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Take = Callable[[NDArray[np.int64], np.random.Generator], tuple[Any, Any]]
-"""Inputs and target of some rows; what is random about them is drawn from the generator."""
+Take = Callable[[NDArray[np.int64], np.random.Generator], tuple[Any, ...]]
+"""Inputs, target and perhaps weight of some rows; what is random is drawn from the generator."""
 
 
 def batches(keras: Any, n: int, size: int, seed: int, take: Take, *, shuffled: bool = True) -> Any:
@@ -33,7 +33,7 @@ def batches(keras: Any, n: int, size: int, seed: int, take: Take, *, shuffled: b
         def __len__(self) -> int:
             return -(-n // size)
 
-        def __getitem__(self, number: int) -> tuple[Any, Any]:
+        def __getitem__(self, number: int) -> tuple[Any, ...]:
             rows = self.order[number * size : (number + 1) * size]
             return take(rows, np.random.default_rng([seed, self.epoch, number]))
 

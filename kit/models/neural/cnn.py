@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from kit.errors import ConfigError
 from kit.images.backbones import Backbone
 from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive
+from kit.models.neural.descent import Optimizer, Schedule
 from kit.models.neural.image_network import ImageNetwork, Part
 
-_SMALLEST = 4  # pixels that a convolution of three and a pooling of two leave something of
+_SMALLEST = 4  # pixels per side that are worth pooling
 
 
 class CNN(ImageNetwork):
@@ -24,8 +24,9 @@ class CNN(ImageNetwork):
         filters: of each convolution.
         dense: width of the dense layer.
         dropout: share of the values before it that is silenced while training.
-        size, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
-            brightness, views, precision: see `ImageNetwork`.
+        size: pixels per side at most; smaller images stay as they are.
+        epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
+            brightness, views, precision, optimizer, schedule, momentum: see `ImageNetwork`.
 
     Source:
         The network for cats and dogs of Chollet, "Deep Learning with Python" (2017), chapter 5,
@@ -45,31 +46,36 @@ class CNN(ImageNetwork):
         weight_decay: Penalty = 1e-4,
         mirror: bool | None = None,
         crop: Part = 0.1,
-        brightness: Part = 0.1,
+        brightness: Part | None = None,
         views: Literal[1, 2, 4] = 2,
         precision: Literal["single", "mixed"] = "single",
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         super().__init__(
             size, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
-            brightness, views, precision,
+            brightness, views, precision, optimizer, schedule, momentum,
         )  # fmt: skip
         self.filters = filters
         self.dense = dense
         self.dropout = dropout
+
+    def _side(self, stored: int) -> int:
+        return min(self.size or stored, stored)
 
     def tower(self, images: Any, backbone: Backbone) -> Any:
         """Convolutions and pooling in turn, then a dense layer."""
         from keras import layers
 
         x = layers.Rescaling(1 / 255)(images)
+        # of a small image the last convolutions would find nothing left: they go over its edges
+        small = images.shape[1] < 3 * 2 ** len(self.filters) - 2
         for filters in self.filters:
-            if min(x.shape[1:3]) < _SMALLEST:
-                raise ConfigError(
-                    f"images of {images.shape[1]} pixels are too small for {len(self.filters)} "
-                    "convolutions: set a larger params.size, or fewer params.filters"
-                )
-            x = layers.Conv2D(filters, 3, activation="relu")(x)
-            x = layers.MaxPooling2D(2)(x)
+            padding = "same" if small else "valid"
+            x = layers.Conv2D(filters, 3, padding=padding, activation="relu")(x)
+            if not small or x.shape[1] >= _SMALLEST:
+                x = layers.MaxPooling2D(2)(x)
         x = layers.Flatten()(x)
         x = layers.Dropout(self.dropout)(x)
         return layers.Dense(self.dense, activation="relu")(x)

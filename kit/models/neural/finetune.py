@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from kit.images.backbones import Backbone, layers_of
 from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive
+from kit.models.neural.descent import Optimizer, Schedule
 from kit.models.neural.image_network import ImageNetwork, Part
 
 
@@ -23,7 +24,8 @@ class FineTune(ImageNetwork):
         top: layers with weights, from the end, that are trained; 0: none but the head.
         dropout: share of the vector that is silenced while training.
         epochs, patience, batch, learning_rate, weight_decay, mirror, crop, brightness,
-            views, precision: see `ImageNetwork`. The size is the backbone's.
+            views, precision, optimizer, schedule, momentum: see `ImageNetwork`. The size is the
+            backbone's.
 
     Raises:
         ConfigError: the column of images has no backbone with weights.
@@ -40,13 +42,16 @@ class FineTune(ImageNetwork):
         weight_decay: Penalty = 1e-3,
         mirror: bool | None = None,
         crop: Part = 0.1,
-        brightness: Part = 0.1,
+        brightness: Part | None = None,
         views: Literal[1, 2, 4] = 2,
         precision: Literal["single", "mixed"] = "single",
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         super().__init__(
             0, epochs, patience, batch, learning_rate, weight_decay, mirror, crop,
-            brightness, views, precision,
+            brightness, views, precision, optimizer, schedule, momentum,
         )  # fmt: skip
         self.top = top
         self.dropout = dropout

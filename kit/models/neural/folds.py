@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from kit.models.base import FoldRows, Model, Problem, describe
+from kit.models.base import FoldRows, Model, Problem, RowWeights, describe
 from kit.models.base import Rows as LabelledRows
 from kit.models.neural.architecture import Architecture, Predictor, Weights
 from kit.models.neural.batched import Plan, Rows, Trained, Trainer
@@ -65,10 +65,11 @@ class BatchedNetwork(Model):
         *,
         problem: Problem,
         valid: LabelledRows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Train on one set of rows; with `valid` the best epoch's weights are kept."""
         held = None if valid is None else [valid]
-        (fitted,) = self._fitted([(X, y)], held, problem)
+        (fitted,) = self._fitted([(X, y)], held, problem, [weight])
         self.__dict__.update(fitted.__dict__)
         return self
 
@@ -77,7 +78,7 @@ class BatchedNetwork(Model):
         folds = list(folds)
         train = [(fold.X, fold.y) for fold in folds]
         held = [(fold.X_valid, fold.y_valid) for fold in folds] if len(folds) > 1 else None
-        return self._fitted(train, held, problem)
+        return self._fitted(train, held, problem, [fold.weight for fold in folds])
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Mean over heads and members: ``(n, n_outputs)``."""
@@ -126,8 +127,10 @@ class BatchedNetwork(Model):
         train: Sequence[LabelledRows],
         held: Sequence[LabelledRows] | None,
         problem: Problem,
+        weights: Sequence[RowWeights | None] = (),
     ) -> list[Self]:
         """One fitted model per fold."""
+        weights = weights or [None] * len(train)
         with kept_random_state():
             start(problem)
         layout = self._layout([X for X, _ in train])
@@ -137,7 +140,11 @@ class BatchedNetwork(Model):
         encoded = [
             t.encode(y, problem, smoothing) for t, (_, y) in zip(targets, train, strict=True)
         ]
-        rows = _rows(encoders, [X for X, _ in train], encoded)
+        heavy = [
+            np.ones((len(y), 1)) if given is None else given.train[:, None]
+            for given, (_, y) in zip(weights, train, strict=True)
+        ]
+        rows = _rows(encoders, [X for X, _ in train], encoded, heavy)
         plan = self._plan(problem, int(np.mean(rows.n)))
         trainer = Trainer(self._network(layout, problem), plan, problem, rows)
         if held is None:
@@ -145,8 +152,9 @@ class BatchedNetwork(Model):
         else:
 
             def score(fold: int, outputs: NDArray[Any]) -> float:
-                predicted = targets[fold].decode(outputs, problem)
-                return validation_loss(held[fold][1], predicted, problem)
+                predicted, given = targets[fold].decode(outputs, problem), weights[fold]
+                counts = None if given is None else given.valid
+                return validation_loss(held[fold][1], predicted, problem, counts)
 
             found = trainer.run(_rows(encoders, [X for X, _ in held]), score)
         fitted = []
@@ -175,6 +183,7 @@ def _rows(
     encoders: Sequence[Encoder],
     frames: Sequence[pd.DataFrame],
     targets: Sequence[NDArray[np.float32]] | None = None,
+    weights: Sequence[NDArray[np.float64]] | None = None,
 ) -> Rows:
     """All folds' rows as arrays of one shape."""
     pairs = list(zip(encoders, frames, strict=True))
@@ -183,4 +192,5 @@ def _rows(
         codes=stacked([encoder.codes(frame) for encoder, frame in pairs]),
         n=tuple(len(frame) for frame in frames),
         target=None if targets is None else stacked(targets),
+        weight=None if weights is None else stacked(weights).astype(np.float32),
     )

@@ -7,7 +7,6 @@ of each column of images is joined with the other columns, and trained on what t
 from __future__ import annotations
 
 import json
-import math
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -22,13 +21,26 @@ from numpy.typing import NDArray
 from kit.config import Within
 from kit.images.backbones import Backbone
 from kit.images.column import ImageArray, ImageDtype, image_column
-from kit.models.base import Count, CountOrZero, Model, Penalty, Positive, Problem, Rows, describe
+from kit.models.base import (
+    Count,
+    CountOrZero,
+    Dropped,
+    Model,
+    Penalty,
+    Positive,
+    Problem,
+    Rows,
+    RowWeights,
+    describe,
+)
 from kit.models.neural.batches import batches
+from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.targets import Targets
 from kit.models.neural.training import head, kept_random_state, start
 
 Part = Annotated[float, Within(0, 0.5)]
 _PREDICTED = 64  # images at a time
+_BRIGHTNESS = 0.1
 _CENTRAL = 0.9  # of the sides: what the third and fourth view show
 
 
@@ -37,18 +49,21 @@ class ImageNetwork(Model):
 
     Args:
         size: pixels per side that the network sees; 0: as many as are stored.
-        epochs: passes over the rows; the step size falls to zero over them, on a cosine.
+        epochs: passes over the rows.
         patience: stop when rows that are held out have not improved for so many epochs; 0: train
             on all rows to the end.
         batch: images per step.
         learning_rate: largest step size.
-        weight_decay: decoupled penalty (AdamW).
+        weight_decay: decoupled penalty.
         mirror: show half of the training images mirrored; None: those in colour.
         crop: largest shift and zoom of a training image, as a share of its sides.
-        brightness: largest change of a training image's brightness, as a share of the range.
+        brightness: largest change of a training image's brightness, as a share of the range; None:
+            a tenth in colour, none in gray, where shades are what is drawn.
         views: how often a new image is looked at: 2: also mirrored (where training did that),
             4: also without its margin.
         precision: "mixed": half precision where that is safe, for GPUs.
+        optimizer, schedule, momentum: as for `MLP`; where time is short the schedule is run
+            through faster.
 
     Shape:
         Frame of images, numbers and levels in, as the recipe "image" makes it.
@@ -66,9 +81,12 @@ class ImageNetwork(Model):
         weight_decay: Penalty = 1e-4,
         mirror: bool | None = None,
         crop: Part = 0.1,
-        brightness: Part = 0.1,
+        brightness: Part | None = None,
         views: Literal[1, 2, 4] = 2,
         precision: Literal["single", "mixed"] = "single",
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         self.size = size
         self.epochs = epochs
@@ -81,6 +99,9 @@ class ImageNetwork(Model):
         self.brightness = brightness
         self.views = views
         self.precision = precision
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.momentum = momentum
         self.stops_early = patience > 0  # else no rows are held out
 
     @abstractmethod
@@ -91,15 +112,25 @@ class ImageNetwork(Model):
         """Pixels per side that the network sees."""
         return self.size or stored
 
+    def _passes(self, steps: int) -> int:
+        """Passes over the rows, of so many steps each."""
+        return self.epochs
+
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Train; with `valid` the best epoch's weights are kept."""
         self.problem_ = problem
         self.layout_ = Layout.of(X)
         self.targets_ = Targets.of(y, problem, clamp=False)
         with kept_random_state():
-            self._train(X, y, valid)
+            self._train(X, y, valid, weight or RowWeights(np.ones(len(y))))
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
@@ -137,15 +168,25 @@ class ImageNetwork(Model):
         model.network_ = keras.saving.load_model(folder / "network.keras", safe_mode=True)
         return model
 
-    def _train(self, X: pd.DataFrame, y: NDArray[Any], valid: Rows | None) -> None:
+    def _train(
+        self, X: pd.DataFrame, y: NDArray[Any], valid: Rows | None, weight: RowWeights
+    ) -> None:
         keras, problem = start(self.problem_), self.problem_
         with _precision(keras, self.precision):
             self.network_, loss = self._network(keras, X)
-        optimizer = keras.optimizers.AdamW(self.learning_rate, weight_decay=self.weight_decay)
-        self.network_.compile(optimizer=optimizer, loss=loss, jit_compile=False)
-        rows = self._batches(keras, X, y, shuffled=True)
-        held = None if valid is None else self._batches(keras, *valid, shuffled=False)
-        pace = paced(keras, self.learning_rate, len(rows) * self.epochs, problem.deadline)
+        descent = optimizer(
+            keras, self.optimizer, self.learning_rate,
+            momentum=self.momentum, weight_decay=self.weight_decay,
+        )  # fmt: skip
+        self.network_.compile(optimizer=descent, loss=loss, jit_compile=False)
+        rows, held = self._batches(keras, X, y, weight.train, shuffled=True), None
+        if valid is not None:
+            heavy = np.ones(len(valid[1])) if weight.valid is None else weight.valid
+            held = self._batches(keras, *valid, heavy, shuffled=False)
+        epochs = self._passes(len(rows))
+        steps = len(rows) * epochs
+        rate = schedule(keras, self.schedule, self.learning_rate, steps)
+        pace = paced(keras, rate, steps, problem.deadline)
         callbacks = [pace]
         if held is not None and self.patience:
             callbacks.append(
@@ -153,7 +194,7 @@ class ImageNetwork(Model):
             )
         history = self.network_.fit(
             rows,
-            epochs=self.epochs,
+            epochs=epochs,
             validation_data=held,
             callbacks=callbacks,
             verbose=0,
@@ -193,8 +234,11 @@ class ImageNetwork(Model):
             part = (-self.crop, self.crop)
             x = keras.layers.RandomTranslation(part, part, fill_mode="reflect", seed=seed + 1)(x)
             x = keras.layers.RandomZoom(part, fill_mode="reflect", seed=seed + 2)(x)
-        if self.brightness:
-            x = keras.layers.RandomBrightness(self.brightness, seed=seed + 3)(x)
+        brightness = self.brightness
+        if brightness is None:
+            brightness = _BRIGHTNESS if x.shape[-1] == 3 else 0.0
+        if brightness:
+            x = keras.layers.RandomBrightness(brightness, seed=seed + 3)(x)
         return x
 
     def _mirrors(self, channels: int) -> bool:
@@ -212,12 +256,20 @@ class ImageNetwork(Model):
             if self.views > 1 and all(self._mirrors(pixels.shape[-1]) for pixels in each):
                 yield [*(pixels[:, :, ::-1] for pixels in each), *rest]
 
-    def _batches(self, keras: Any, X: pd.DataFrame, y: NDArray[Any], *, shuffled: bool) -> Any:
-        """Rows and target; pixels are read when they are due."""
-        target = self._target(y)
+    def _batches(
+        self,
+        keras: Any,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        weight: NDArray[np.float64],
+        *,
+        shuffled: bool,
+    ) -> Any:
+        """Rows, target and weight; pixels are read when they are due."""
+        target, heavy = self._target(y), weight.astype(np.float32)
 
-        def take(rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Any, Any]:
-            return tuple(self.layout_.inputs(X.iloc[rows])), target[rows]
+        def take(rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Any, ...]:
+            return tuple(self.layout_.inputs(X.iloc[rows])), target[rows], heavy[rows]
 
         return batches(keras, len(X), self.batch, self.problem_.seed, take, shuffled=shuffled)
 
@@ -288,15 +340,15 @@ class Layout:
         return inputs, keras.layers.Concatenate()(joined) if len(joined) > 1 else joined[0]
 
 
-def paced(keras: Any, rate: float, steps: int, deadline: float | None) -> Any:
-    """A callback that moves the step size along a cosine, by steps or by time, what is further.
+def paced(keras: Any, rate: Any, steps: int, deadline: float | None) -> Any:
+    """A callback that moves the step size along a schedule, by steps or by time, what is further.
 
     Where time is short the whole schedule is run through faster, so that the network is finished
     rather than cut off.
 
     Args:
         keras: the module.
-        rate: largest step size.
+        rate: the step size, or one of Keras' schedules.
         steps: of the whole schedule.
         deadline: `time.monotonic()` to have ended by; None: none.
     """
@@ -309,7 +361,8 @@ def paced(keras: Any, rate: float, steps: int, deadline: float | None) -> Any:
             self.began = time.monotonic()
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            self.model.optimizer.learning_rate = rate * 0.5 * (1 + math.cos(math.pi * self._at()))
+            now = rate(self._at() * steps) if callable(rate) else rate
+            self.model.optimizer.learning_rate = float(now)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.done += 1

@@ -24,6 +24,7 @@ from kit.models.base import (
     Positive,
     Problem,
     Rows,
+    RowWeights,
     describe,
 )
 from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
@@ -91,7 +92,13 @@ class MLP(Model):
         self.momentum = momentum
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Train; with `valid` the best epoch's weights are kept."""
         self.problem_ = problem
@@ -111,7 +118,7 @@ class MLP(Model):
         best = []
         for member in range(self.members):
             with kept_random_state():
-                network, history = self._train(X, target, valid, member)
+                network, history = self._train(X, target, valid, weight, member)
             self.networks_.append(network)
             if member == 0:
                 names = (("loss", "train"), ("val_loss", "valid"))
@@ -160,7 +167,12 @@ class MLP(Model):
         return model
 
     def _train(
-        self, X: pd.DataFrame, target: NDArray[Any], valid: Rows | None, member: int
+        self,
+        X: pd.DataFrame,
+        target: NDArray[Any],
+        valid: Rows | None,
+        weight: RowWeights | None,
+        member: int,
     ) -> tuple[Any, dict[str, list[float]]]:
         keras = start(self.problem_)
         keras.utils.set_random_seed((self.problem_.seed * 31 + member) % 2**31)
@@ -176,10 +188,10 @@ class MLP(Model):
         network.compile(
             optimizer=descent, loss=loss, jit_compile=False, steps_per_execution=per_call
         )
-        held, callbacks = None, []
+        held, callbacks, (heavy, heavy_valid) = None, [], weight or (None, None)
         if valid is not None:
             held_target = np.asarray(valid[1], dtype=np.float32).reshape(len(valid[1]), -1)
-            held = (self._inputs(valid[0]), self._scaled(held_target))
+            held = (self._inputs(valid[0]), self._scaled(held_target), heavy_valid)
             stopping = keras.callbacks.EarlyStopping(
                 patience=self.patience, restore_best_weights=True
             )
@@ -187,6 +199,7 @@ class MLP(Model):
         history = network.fit(
             self._inputs(X),
             self._scaled(target),
+            sample_weight=heavy,
             batch_size=rows,
             epochs=self.epochs,
             validation_data=held,

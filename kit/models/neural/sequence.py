@@ -15,7 +15,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.config import Within
-from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive, Problem, Rows
+from kit.models.base import (
+    Count,
+    CountOrZero,
+    Dropped,
+    Penalty,
+    Positive,
+    Problem,
+    Rows,
+    RowWeights,
+)
+from kit.models.neural.descent import Optimizer, Schedule
 from kit.models.neural.mlp import MLP
 
 _PAST = "past__"
@@ -35,12 +45,13 @@ class Sequence(MLP):
         layers: width of each dense layer behind.
         dropout: share of the activations silenced while training.
         embedding_dropout: the same for what enters the first dense layer.
-        learning_rate: peak step size; it falls to zero on a cosine.
-        weight_decay: decoupled L2 penalty (AdamW).
+        learning_rate: peak step size.
+        weight_decay: decoupled L2 penalty.
         epochs: passes over the rows at most.
         patience: stop when the validation rows have not improved for so many epochs.
         batch: rows per step; 0: by the number of rows.
         members: networks trained from different starts and averaged.
+        optimizer, schedule, momentum: see `MLP`.
 
     Shape:
         Frame ``(n, d)`` of the recipe "sequence" in; ``(n, 1)`` out.
@@ -68,10 +79,13 @@ class Sequence(MLP):
         patience: Count = 4,
         batch: CountOrZero = 0,
         members: Count = 1,
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         super().__init__(
             layers, dropout, embedding_dropout, learning_rate, weight_decay, epochs, patience,
-            batch, members,
+            batch, members, optimizer, schedule, momentum,
         )  # fmt: skip
         self.cell = cell
         self.units = units
@@ -79,7 +93,13 @@ class Sequence(MLP):
         self.steps = steps
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Train on the distance from each row's own mean, on its own scale."""
         self.problem_ = problem
@@ -89,7 +109,7 @@ class Sequence(MLP):
         self.spread_ = float(np.std(y)) or 1.0
         if valid is not None:
             valid = (valid[0], self._relative(valid[0], valid[1]))
-        super().fit(X, self._relative(X, y), problem=problem, valid=valid)
+        super().fit(X, self._relative(X, y), problem=problem, valid=valid, weight=weight)
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:

@@ -79,13 +79,14 @@ def n_scores(problem: Problem) -> int:
     return 2 if problem.task == "binary" else problem.n_outputs
 
 
-def loss(outputs: Any, target: Any, problem: Problem) -> Any:
-    """Mean loss of raw outputs over rows and heads, per network.
+def loss(outputs: Any, target: Any, problem: Problem, weight: Any = 1.0) -> Any:
+    """Weighted mean loss of raw outputs over rows and heads, per network.
 
     Args:
         outputs: ``(networks, heads, rows, n_scores)``.
         target: ``(networks, 1, rows, n_scores)``.
         problem: decides the loss.
+        weight: ``(networks, 1, rows)``, 1 on average.
 
     Returns:
         ``(networks,)``: every head's own loss, not the loss of their mean.
@@ -102,7 +103,7 @@ def loss(outputs: Any, target: Any, problem: Problem) -> Any:
         losses = ops.mean(ops.abs(outputs - target), axis=-1)
     else:
         losses = ops.mean(ops.square(outputs - target), axis=-1)
-    return ops.mean(losses, axis=(1, 2))
+    return ops.mean(losses * weight, axis=(1, 2))
 
 
 def activated(outputs: Any, problem: Problem) -> Any:
@@ -114,15 +115,20 @@ def activated(outputs: Any, problem: Problem) -> Any:
     return ops.sigmoid(outputs) if problem.task == "multilabel" else outputs
 
 
-def validation_loss(y: NDArray[Any], predicted: NDArray[np.float64], problem: Problem) -> float:
+def validation_loss(
+    y: NDArray[Any],
+    predicted: NDArray[np.float64],
+    problem: Problem,
+    weight: NDArray[np.float64] | None = None,
+) -> float:
     """What the best epoch is chosen by: errors for metrics of labels, else the loss."""
     if not problem.classification:
         values = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         spread = np.maximum(values.std(axis=0), _TINY)
         errors = (predicted - values) / spread
         if problem.deviation == "absolute":
-            return float(np.mean(np.abs(errors)))
-        return float(np.sqrt(np.mean(errors**2)))
+            return _mean(np.abs(errors), weight)
+        return float(np.sqrt(_mean(errors**2, weight)))
     if problem.task == "multiclass":
         right = predicted[np.arange(len(y)), np.asarray(y, dtype=np.int64)]
         wrong = predicted.argmax(axis=1) != y
@@ -130,7 +136,12 @@ def validation_loss(y: NDArray[Any], predicted: NDArray[np.float64], problem: Pr
         truth = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         right = np.where(truth > 0.5, predicted, 1 - predicted)
         wrong = right < 0.5
-    logarithmic = float(-np.log(np.clip(right, _TINY, 1.0)).mean())
+    logarithmic = _mean(-np.log(np.clip(right, _TINY, 1.0)), weight)
     if problem.needs == "label":  # the log loss breaks ties
-        return float(np.mean(wrong)) + 1e-4 * logarithmic
+        return _mean(wrong, weight) + 1e-4 * logarithmic
     return logarithmic
+
+
+def _mean(values: NDArray[Any], weight: NDArray[np.float64] | None) -> float:
+    """Over rows and, where there are several, outputs."""
+    return float(np.average(values.reshape(len(values), -1).mean(axis=1), weights=weight))

@@ -25,7 +25,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.config import Within
-from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive, Problem, Rows
+from kit.models.base import (
+    Count,
+    CountOrZero,
+    Dropped,
+    Penalty,
+    Positive,
+    Problem,
+    Rows,
+    RowWeights,
+)
+from kit.models.neural.descent import Optimizer, Schedule
 from kit.models.neural.mlp import MLP
 from kit.preprocessing.tokens import documents, words
 
@@ -50,12 +60,13 @@ class TextNetwork(MLP):
         layers: width of each dense layer after the body.
         dropout: share of the activations silenced while training.
         embedding_dropout: the same for what enters the first dense layer.
-        learning_rate: peak step size; it falls to zero on a cosine.
-        weight_decay: decoupled L2 penalty (AdamW).
+        learning_rate: peak step size.
+        weight_decay: decoupled L2 penalty.
         epochs: passes over the rows at most.
         patience: stop when the validation rows have not improved for so many epochs.
         batch: rows per step; 0: by the number of rows.
         members: networks trained from different starts and averaged.
+        optimizer, schedule, momentum: see `MLP`.
 
     Shape:
         ``(n, d)`` frame in, of strings, float columns and categorical columns; ``(n, n_outputs)``
@@ -82,10 +93,13 @@ class TextNetwork(MLP):
         patience: Count = 3,
         batch: CountOrZero = 64,
         members: Count = 1,
+        optimizer: Optimizer = "adamw",
+        schedule: Schedule = "cosine",
+        momentum: Dropped = 0.9,
     ) -> None:
         super().__init__(
             layers, dropout, embedding_dropout, learning_rate, weight_decay, epochs, patience,
-            batch, members,
+            batch, members, optimizer, schedule, momentum,
         )  # fmt: skip
         self.body = body
         self.width = width
@@ -95,7 +109,13 @@ class TextNetwork(MLP):
         self.word_dropout = word_dropout
 
     def fit(
-        self, X: pd.DataFrame, y: NDArray[Any], *, problem: Problem, valid: Rows | None = None
+        self,
+        X: pd.DataFrame,
+        y: NDArray[Any],
+        *,
+        problem: Problem,
+        valid: Rows | None = None,
+        weight: RowWeights | None = None,
     ) -> Self:
         """Learn the vocabulary from the rows to train on, then train."""
         self.texts_ = [str(name) for name in X.columns if isinstance(X[name].dtype, pd.StringDtype)]
@@ -108,7 +128,7 @@ class TextNetwork(MLP):
         self.words_ = {word: k + _FIRST for k, word in enumerate(known[: self.vocabulary])}
         lengths = [len(text) for text in read] or [1]
         self.length_ = self.longest or max(8, min(256, int(np.quantile(lengths, _COVERED))))
-        return super().fit(X, y, problem=problem, valid=valid)
+        return super().fit(X, y, problem=problem, valid=valid, weight=weight)
 
     def _facts(self) -> dict[str, Any]:
         return {"texts": self.texts_, "words": [*self.words_], "length": self.length_}

@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator
 
 from kit.models.base import Problem
 from kit.models.neural.batches import batches
+from kit.models.neural.descent import schedule
 from kit.models.neural.image_network import paced
 from kit.models.neural.training import kept_random_state, start
 
@@ -84,7 +85,8 @@ class UNet(BaseEstimator):
                 jit_compile=False,
             )
             rows = self._batches(keras, images, masks)
-            pace = paced(keras, self.learning_rate, len(rows) * self.epochs, None)
+            steps = len(rows) * self.epochs
+            pace = paced(keras, schedule(keras, "cosine", self.learning_rate, steps), steps, None)
             history = self.network_.fit(
                 rows, epochs=self.epochs, callbacks=[pace], verbose=0
             ).history

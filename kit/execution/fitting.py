@@ -1,0 +1,152 @@
+"""One fold's fit: where to stop, and how much rows count."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from kit.errors import ConfigError
+from kit.models.base import FoldRows, Model, Problem, RowWeights
+
+REFIT_ROWS = 50_000
+"""Up to so many training rows an early-stopped model is fitted again on all of them."""
+
+
+def fit_fold(
+    unfitted: Model,
+    rows: FoldRows,
+    inner: NDArray[np.bool_],
+    problem: Problem,
+    early_stopping: str,
+) -> Model:
+    """Fit one fold, with early stopping where the model knows it.
+
+    "inner" stops on the training rows that belong to the next fold: they keep groups, blocks of
+    time and classes together exactly as validation does. A model that can be told where to stop
+    is then fitted once more on all training rows.
+
+    Args:
+        unfitted: the model.
+        rows: the fold.
+        inner: which training rows to stop on.
+        problem: what is learned.
+        early_stopping: "inner" or "fold", see `CVSpec`.
+    """
+    X, y, weight = rows.X, rows.y, None if rows.weight is None else rows.weight.train
+    if not unfitted.stops_early:
+        return fit_rows(unfitted, X, y, problem, weight)
+    if early_stopping == "fold":
+        valid = (rows.X_valid, rows.y_valid)
+        return clone(unfitted).fit(X, y, problem=problem, valid=valid, **_counting(rows.weight))
+    budget = unfitted.refit_parameter
+    again = budget is not None and len(y) <= REFIT_ROWS
+    first = fit_stopping(unfitted, X, y, half(problem) if again else problem, inner, weight)
+    if not again or not first.best_iteration_:
+        return first
+    told = clone(unfitted).set_params(**{str(budget): first.best_iteration_})
+    refitted = fit_rows(told, X, y, problem, weight)
+    refitted.best_iteration_, refitted.curve_ = first.best_iteration_, first.curve_
+    refitted.cut_ |= first.cut_
+    return refitted
+
+
+def fit_rows(
+    unfitted: Model,
+    X: Any,
+    y: NDArray[Any],
+    problem: Problem,
+    weight: NDArray[np.float64] | None = None,
+) -> Model:
+    """Fit to the end."""
+    return clone(unfitted).fit(X, y, problem=problem, **_counting(row_weights(weight)))
+
+
+def fit_stopping(
+    unfitted: Model,
+    X: Any,
+    y: NDArray[Any],
+    problem: Problem,
+    inner: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None = None,
+) -> Model:
+    """Fit on some rows, stop where the others, `inner`, are predicted best."""
+    rest, valid = ~inner, (chosen(X, inner), y[inner])
+    given = None if weight is None else row_weights(weight[rest], weight[inner])
+    kept = chosen(X, rest)
+    return clone(unfitted).fit(kept, y[rest], problem=problem, valid=valid, **_counting(given))
+
+
+def row_weights(
+    train: NDArray[np.float64] | None, valid: NDArray[np.float64] | None = None
+) -> RowWeights | None:
+    """Weights on the scale that models are given: 1 on average; None stays None.
+
+    Penalties, leaf sizes and step sizes then mean what they mean without weights. Rows to stop on
+    that count nothing at all count the same.
+    """
+    if train is None:
+        return None
+    if valid is not None:
+        valid = valid / valid.mean() if valid.any() else np.ones(len(valid))
+    return RowWeights(train / train.mean(), valid)
+
+
+def check_weights(model: Model, name: str) -> None:
+    """Raise `ConfigError` where `columns.weight` is set and a model cannot be told of it."""
+    if not model.takes_weights:
+        own = getattr(model, "estimator", model)
+        raise ConfigError(
+            f"columns.weight: the model {name!r} ({type(own).__name__}) cannot be fitted with "
+            "weights of rows.\n"
+            f"  Set models.{name}.weighted = false to fit it as if all rows counted the same; they "
+            "still count in the score."
+        )
+
+
+def half(problem: Problem) -> Problem:
+    """The same with half of the time: the second fit needs the other half."""
+    if problem.deadline is None:
+        return problem
+    now = time.monotonic()
+    return replace(problem, deadline=now + (problem.deadline - now) / 2)
+
+
+def inner_rows(
+    fold: NDArray[np.int8], current: int, times: NDArray[Any] | None = None
+) -> NDArray[np.bool_]:
+    """Which training rows to stop on: those of the nearest other fold.
+
+    Args:
+        fold: fold per training row.
+        current: the fold that is validated.
+        times: of the training rows, where they have one.
+    """
+    others = np.unique(fold[fold >= 0])
+    if len(others):
+        later = others[others > current]
+        inner = fold == (later[0] if len(later) else others[-1])
+        if not inner.all():
+            return inner
+    n_last = max(1, len(fold) // 5)  # one block only: its last fifth
+    if times is not None:
+        newest: NDArray[np.bool_] = times >= np.sort(times)[-n_last]
+        if not newest.all():
+            return newest
+    last = np.zeros(len(fold), dtype=bool)
+    last[-n_last:] = True
+    return last
+
+
+def chosen(X: Any, mask: NDArray[np.bool_]) -> Any:
+    """Some rows of a frame or a matrix."""
+    return X.loc[mask] if hasattr(X, "loc") else X[mask]
+
+
+def _counting(weight: RowWeights | None) -> dict[str, Any]:
+    """The argument, where there is one: models of `model.py` need not know of it."""
+    return {} if weight is None else {"weight": weight}
