@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from kit.atomic import atomic_path
 from kit.errors import DataError
+from kit.mapped import BLOCK
 from kit.settings import MAX_FOLDS
 
 FoldArray = NDArray[np.int8]
@@ -56,7 +57,7 @@ class Folds:
     purged: Purged | None = None
 
     def __post_init__(self) -> None:
-        ids = pd.Series(np.asarray(self.ids), name="id").astype("str").reset_index(drop=True)
+        ids = _strings(np.asarray(self.ids))
         fold = np.asarray(self.fold)
         if fold.shape != (len(ids),) or fold.dtype.kind not in "iu":
             raise DataError(
@@ -94,7 +95,9 @@ class Folds:
         """16 hex digits over ids, folds and `forward`; the order of rows does not matter."""
         order = self.ids.sort_values().index.to_numpy()
         state = hashlib.sha256(f"{_FORMAT} forward={self.forward}\0".encode())
-        state.update("\0".join(self.ids.iloc[order]).encode())
+        for start in range(0, len(order), BLOCK):
+            part = self.ids.iloc[order[start : start + BLOCK]].to_numpy(dtype=object)
+            state.update(("\0" * (start > 0) + "\0".join(part)).encode())
         state.update(b"\0" + self.fold[order].tobytes())
         if self.purged is not None:
             state.update(b"\0" + np.packbits(self.purged[order], axis=1).tobytes())
@@ -185,3 +188,10 @@ class Folds:
                 "  Ask for the original file, or make new folds."
             )
         return folds
+
+
+def _strings(ids: NDArray[Any]) -> pd.Series[Any]:
+    """Ids as a column of strings; of many not all are Python objects at a time."""
+    starts = range(0, max(1, len(ids)), BLOCK)
+    parts = [pd.Series(ids[start : start + BLOCK]).astype("str") for start in starts]
+    return pd.concat(parts, ignore_index=True).rename("id")

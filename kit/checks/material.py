@@ -19,7 +19,7 @@ from kit.checks.identity import id_like
 from kit.checks.nulls import NullScore
 from kit.checks.rowhash import RowHashes, hash_rows
 from kit.competition import Competition
-from kit.dataset import Dataset, data_digest, encode_target, read_raw, read_time
+from kit.dataset import Dataset, data_digest, read_raw, read_time
 from kit.errors import DataError, KitError
 from kit.execution.context import load_folds
 from kit.features import read_features
@@ -28,6 +28,7 @@ from kit.images.attach import Images
 from kit.kinds import assign_kinds, typed
 from kit.settings import Kind
 from kit.tables import read_table
+from kit.target import encode_target
 
 Part = Literal["tables", "sample", "features", "target", "folds", "null"]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
@@ -25,6 +26,7 @@ from kit.execution.context import FoldContext
 from kit.execution.prepared import Prepared
 from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
+from kit.mapped import frame_on_disk, is_on_disk, rows_on_disk
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import recipe
@@ -127,13 +129,23 @@ class _Fold:
         data = self.context.dataset
         y = self.link(data.y)
         steps = recipe(self.recipe, data_shape(data, self.train, self.task.seed))
-        X_train = steps.fit_transform(data.X.iloc[self.train], y[self.train])
-        X_valid = steps.transform(data.X.iloc[self.valid])
+        X_train = self._kept(steps.fit_transform(self._rows(self.train), y[self.train]))
+        X_valid = self._kept(steps.transform(self._rows(self.valid)))
         rows = FoldRows(X=X_train, y=y[self.train], X_valid=X_valid, y_valid=y[self.valid])
         if data.series is not None:  # for the test rows, which come after all training rows
             steps = with_history(steps, data.X, y)
         small = data.X_test.size <= _TEST_CELLS
         return Prepared(steps, rows, steps.transform(data.X_test) if small else None)
+
+    def _rows(self, rows: NDArray[np.int64]) -> Any:
+        """Features of some training rows, in memory or on the disk as the data are."""
+        data = self.context.dataset
+        return rows_on_disk(data.X, rows, self.task.results) if data.on_disk else data.X.iloc[rows]
+
+    def _kept(self, made: Any) -> Any:
+        """What a recipe made; on the disk where the data are."""
+        large = self.context.dataset.on_disk and isinstance(made, pd.DataFrame)
+        return frame_on_disk(made, self.task.results) if large else made
 
     def test_rows(self) -> Any:
         """The test rows as the fold's recipe prepares them."""
@@ -151,7 +163,7 @@ class _Fold:
         oof = self._values(model, self.X_valid, len(self.valid))
         test = self._values(model, self.test_rows(), len(data.X_test))
         rows = self.context.folds.sealed
-        unseen = self.steps.transform(data.X.iloc[rows]) if len(rows) else None
+        unseen = self.steps.transform(self._rows(rows)) if len(rows) else None
         sealed = oof[:0] if unseen is None else self._values(model, unseen, len(rows))
         if self.task.models is not None:
             save_fitted(self.task.models / f"fold-{self.number}", self.steps, model)
@@ -247,10 +259,10 @@ def _fit(
     budget = unfitted.refit_parameter
     again = budget is not None and len(y) <= REFIT_ROWS
     first = clone(unfitted).fit(
-        _rows(X, rest),
+        _taken(X, rest, task.results),
         y[rest],
         problem=_half(problem) if again else problem,
-        valid=(_rows(X, inner), y[inner]),
+        valid=(_taken(X, inner, task.results), y[inner]),
     )
     if not again or not first.best_iteration_:
         return first
@@ -328,7 +340,7 @@ def family_of(model: Model) -> str:
 def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
     """What recipes are told beforehand; counted on the fold's training rows only."""
     levels = {
-        name: len(np.unique(data.X[name].cat.codes.to_numpy()[train]))
+        name: np.count_nonzero(np.bincount(data.X[name].array.codes[train] + np.int64(1)))
         for name, kind in data.kinds.items()
         if kind == "category"
     }
@@ -368,8 +380,11 @@ def save_fitted(folder: Path, steps: Any, model: Model) -> None:
         model.save(folder)
 
 
-def _rows(X: Any, mask: NDArray[np.bool_]) -> Any:
-    return X.loc[mask] if hasattr(X, "loc") else X[mask]
+def _taken(X: Any, rows: NDArray[np.bool_], folder: Path) -> Any:
+    """The rows of a mask; of a table on the disk they are on the disk, too."""
+    if is_on_disk(X):
+        return rows_on_disk(X, rows, folder)
+    return X.loc[rows] if hasattr(X, "loc") else X[rows]
 
 
 def _expect(values: NDArray[np.float64], shape: tuple[int, int], task: TaskType) -> None:
