@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,15 +156,18 @@ class Dataset:
         )
 
 
-def read_raw(competition: Competition) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The train and test files with labels, ids and non-numeric columns as they are spelled."""
+def read_raw(
+    competition: Competition, read: Callable[..., pd.DataFrame] = read_table
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The train and test files with labels, ids and non-numeric columns as they are spelled.
+
+    Args:
+        competition: the competition.
+        read: what reads a file, as `read_table` does.
+    """
     settings, text = competition.settings, text_columns(competition)
-    train = with_sources(
-        competition, read_table(competition.raw / settings.files.train, as_text=text)
-    )
-    test = with_sources(
-        competition, read_table(competition.raw / settings.files.test, as_text=text)
-    )
+    train = with_sources(competition, read(competition.raw / settings.files.train, as_text=text))
+    test = with_sources(competition, read(competition.raw / settings.files.test, as_text=text))
     for frame, name in ((train, settings.files.train), (test, settings.files.test)):
         if frame.empty:
             raise DataError(f"{competition.raw / name} has a header but no rows")
@@ -269,7 +272,8 @@ def as_strings(values: pd.Series) -> NDArray[np.str_]:
     width = max(1, int(values.str.len().max())) if len(values) else 1
     array = np.empty(len(values), dtype=f"U{width}")
     for start in range(0, len(values), mapped.BLOCK):
-        array[start : start + mapped.BLOCK] = values.iloc[start : start + mapped.BLOCK]
+        part = values.iloc[start : start + mapped.BLOCK]
+        array[start : start + mapped.BLOCK] = part.to_numpy(dtype=object)
     return array
 
 

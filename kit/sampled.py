@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from kit.tables import count_cells, read_chunks, read_header, read_table
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 LARGE_CELLS = 50_000_000
 """Tables of more cells than this (rows x columns) are not read into memory as a whole."""
@@ -53,13 +55,16 @@ class Sample:
     counts: Mapping[str, Counts] = field(default_factory=dict)
 
 
-def read_sample(path: Path, *, as_text: Collection[str] = (), rows: int = ROWS) -> Sample:
+def read_sample(
+    path: Path, *, as_text: Collection[str] = (), rows: int = ROWS, count: bool = False
+) -> Sample:
     """The whole of a table, or rows at random of a large one; always the same ones.
 
     Args:
         path: the file.
         as_text: see `kit.tables.read_table`.
         rows: how many of a large one, about.
+        count: whether values are counted, which takes as long again.
 
     Raises:
         DataError: see `kit.tables.read_table`.
@@ -77,13 +82,13 @@ def read_sample(path: Path, *, as_text: Collection[str] = (), rows: int = ROWS) 
     seen: dict[str, _Seen] = {}
     for piece in read_chunks(path, _PIECE, as_text=as_text):
         total += len(piece)
-        for name in piece.columns:
+        for name in piece.columns if count else ():
             if isinstance(piece[name].dtype, pd.StringDtype):
                 seen.setdefault(name, _Seen()).look(piece[name])
         taken.append(piece[rng.random(len(piece)) < share])
     frame = pd.concat(taken)
     counts = {
-        name: Counts(rows=total, known=column.known, distinct=len(column.hashes))
+        name: Counts(rows=total, known=column.known, distinct=column.distinct)
         for name, column in seen.items()
     }
     return Sample(
@@ -91,16 +96,23 @@ def read_sample(path: Path, *, as_text: Collection[str] = (), rows: int = ROWS) 
     )
 
 
-def read_columns(path: Path, names: Collection[str]) -> pd.DataFrame:
-    """Some columns of a table, all rows, as they are spelled.
+def read_columns(
+    path: Path, names: Collection[str], as_text: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Some columns of a table, all rows.
+
+    Args:
+        path: the file.
+        names: of the columns.
+        as_text: those that are kept as they are spelled; None: all.
 
     Raises:
         DataError: see `kit.tables.read_table`.
     """
     import pandas as pd
 
-    pieces = list(read_chunks(path, _PIECE, as_text=names, columns=names))
-    return pd.concat(pieces) if pieces else read_table(path, as_text=names)[[*names]]
+    text = names if as_text is None else as_text
+    return pd.concat(list(read_chunks(path, _PIECE, as_text=text, columns=names)))
 
 
 def of_the_same_rows(sample: pd.DataFrame, key: str, test: Sample, ids: pd.Series) -> pd.DataFrame:
@@ -120,26 +132,49 @@ def of_the_same_rows(sample: pd.DataFrame, key: str, test: Sample, ids: pd.Serie
     named, ids = sample[key].str.strip(), ids.str.strip()
     drawn = ids.iloc[test.positions] if test.positions is not None else ids
     few = np.random.default_rng(0).random(len(named)) < len(drawn) / max(1, len(ids))
-    kept = named.isin(drawn).to_numpy() | (~named.isin(ids).to_numpy() & few)
+    kept = among(named, drawn) | (~among(named, ids) & few)
     return sample[kept].reset_index(drop=True)
+
+
+def among(values: pd.Series, known: pd.Series) -> NDArray[np.bool_]:
+    """Which strings are among others; pandas makes Python objects of them all for that."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = [pa.array(each, pa.large_string()) for each in (values, known)]
+    found: NDArray[np.bool_] = pc.is_in(texts[0], value_set=texts[1]).to_numpy(zero_copy_only=False)
+    return found
 
 
 class _Seen:
     """Different values of a column, by their hashes."""
 
     def __init__(self) -> None:
-        import numpy as np
-
         self.known = 0
-        self.hashes = np.empty(0, dtype=np.uint64)
+        self._hashes: list[NDArray[np.uint64]] = []
+        self._merged = 0
+
+    @property
+    def distinct(self) -> int:
+        """How many so far."""
+        self._merge()
+        return self._merged
 
     def look(self, column: pd.Series) -> None:
+        """Take a piece."""
         import numpy as np
         import pandas as pd
 
-        values = column.dropna()
-        counts = values.value_counts(sort=False)
+        counts = column.dropna().value_counts(sort=False)
         levels = counts.index.astype("str").str.strip()
         self.known += int(counts.to_numpy()[levels != ""].sum())
-        hashes = pd.util.hash_array(np.asarray(levels[levels != ""], dtype=object))
-        self.hashes = np.union1d(self.hashes, hashes)
+        self._hashes.append(pd.util.hash_array(np.asarray(levels[levels != ""], dtype=object)))
+        if sum(map(len, self._hashes)) > 2 * self._merged + _PIECE:
+            self._merge()
+
+    def _merge(self) -> None:
+        import numpy as np
+        import pandas as pd
+
+        self._hashes = [np.asarray(pd.unique(np.concatenate(self._hashes)))]
+        self._merged = len(self._hashes[0])

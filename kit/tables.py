@@ -71,7 +71,7 @@ def read_table(
     Args:
         path: the file. A zip may hold one table (and rubbish such as `__MACOSX`).
         as_text: columns kept as strings exactly as spelled; only an empty cell is missing there.
-        nrows: read at most so many rows (CSV and TSV only; the others are read whole, then cut).
+        nrows: read at most so many rows (JSON and what is packed is read whole, then cut).
 
     Returns:
         A frame with a fresh 0..n-1 index. Lists in JSON become one string, parts joined by " | ".
@@ -113,12 +113,12 @@ def read_chunks(
     """
     if _is_plain_parquet(path):
         with _readable(path):
-            names = {name.strip(): name for name in parquet.column_names(path)}
-            _clean(path, list(names.values()))
-            own = [spelled for name, spelled in names.items() if columns is None or name in columns]
-            text = {names[name] for name in as_text if name in names}
-            for piece in parquet.pieces(path, rows, text, own):
-                yield piece.rename(columns=str.strip)
+            spelled = parquet.column_names(path)
+            pairs = list(zip(spelled, _clean(path, spelled), strict=True))
+            own = [one for one, name in pairs if columns is None or name in columns]
+            kept = [one for one, name in pairs if name in as_text]
+            for part in parquet.pieces(path, rows, kept, own):
+                yield part.rename(columns=str.strip)
         return
     if table_format(path) not in (".csv", ".tsv", None) or not path.is_file():
         whole = read_table(path, as_text=as_text)
@@ -323,6 +323,9 @@ def _flat(value: Any) -> Any:
 def _read_parquet(path: Path, as_text: Collection[str], nrows: int | None) -> pd.DataFrame:
     import pandas as pd
 
+    if nrows is not None and _is_plain_parquet(path):
+        names = parquet.column_names(path)
+        return next(iter(parquet.pieces(path, max(1, nrows), (), names)), pd.DataFrame())
     frame = pd.read_parquet(io.BytesIO(_bytes(path)) if path.suffix in (".zip", ".gz") else path)
     for name in frame.columns:
         if str(name).strip() in as_text:

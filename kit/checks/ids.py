@@ -9,14 +9,15 @@ import pandas as pd
 from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.kinds import some
+from kit.sampled import among
 
 
 def unusable(m: Material) -> Iterator[Evidence]:
     """Ids that are missing or repeat."""
     files = m.settings.files
     for frame, name, file in (
-        (m.train, m.columns.id, files.train),
-        (m.test, m.test_id, files.test),
+        (m.roles, m.columns.id, files.train),
+        (m.test_ids, m.test_id, files.test),
     ):
         if name in frame.columns:
             yield from _unusable(frame[name], file)
@@ -46,12 +47,12 @@ def shared(m: Material) -> Iterator[Evidence]:
     """Ids of train that also occur in test."""
     if m.columns.id not in m.train.columns or m.test_id not in m.test.columns:
         return
-    both = m.row_ids[m.row_ids.isin(set(m.test_row_ids))]
+    both = m.all_ids[among(m.all_ids, m.all_test_ids)]
     if both.empty:
         return
-    numbering = _first(m.row_ids) is not None and _first(m.row_ids) == _first(m.test_row_ids)
+    numbering = _first(m.all_ids) is not None and _first(m.all_ids) == _first(m.all_test_ids)
     yield Evidence(
-        text=f"{len(both)} of {len(m.row_ids)} ids of train are in test too, first: {some(both)}"
+        text=f"{len(both)} of {len(m.all_ids)} ids of train are in test too, first: {some(both)}"
         + (" (both files just number their rows)" if numbering else ""),
         remedy="nothing to do if they are only numbers of rows"
         if numbering
@@ -86,7 +87,7 @@ def sample_differs(m: Material) -> Iterator[Evidence]:
         return
     if m.test_id not in m.test.columns:
         return
-    extra = sample[~sample.isin(set(m.test_row_ids))]
+    extra = sample[~among(sample, m.test_row_ids)]
     for found, what in (
         (extra, f"ids of {files.sample_submission} are not in {files.test}"),
         (sample[sample.duplicated()], f"rows of {files.sample_submission} repeat an id"),
@@ -101,8 +102,8 @@ def sample_short(m: Material) -> Iterator[Evidence]:
     name, files = m.settings.submission.id, m.settings.files
     if not m.test_id or m.test_id not in m.test.columns or name not in m.sample.columns:
         return
-    asked = set(m.sample[name].astype("str").str.strip())
-    absent = m.test_row_ids[~m.test_row_ids.isin(asked)]
+    asked = m.sample[name].astype("str").str.strip()
+    absent = m.test_row_ids[~among(m.test_row_ids, asked)]
     if len(absent):
         yield Evidence(
             text=f"{len(absent)} ids of {files.test} are not in {files.sample_submission}, "

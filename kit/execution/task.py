@@ -340,7 +340,7 @@ def family_of(model: Model) -> str:
 def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
     """What recipes are told beforehand; counted on the fold's training rows only."""
     levels = {
-        name: np.count_nonzero(np.bincount(data.X[name].array.codes[train] + np.int64(1)))
+        name: int(np.count_nonzero(np.bincount(data.X[name].array.codes[train] + np.int64(1))))
         for name, kind in data.kinds.items()
         if kind == "category"
     }

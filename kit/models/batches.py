@@ -43,6 +43,17 @@ class Batches(lgb.Sequence):
         return np.ascontiguousarray(values.T)
 
 
+class _Binned(lgb.Dataset):
+    """Rows to be binned; all parameters count, as they do for a table in memory.
+
+    LightGBM itself leaves some of them out for sequences, and draws other rows without the seed.
+    """
+
+    def get_params(self) -> dict[str, Any]:
+        """All of them."""
+        return dict(self.params or {})
+
+
 def from_batches(
     X: pd.DataFrame, X_valid: pd.DataFrame | None, params: dict[str, Any]
 ) -> tuple[lgb.Dataset, lgb.Dataset | None]:
@@ -54,7 +65,7 @@ def from_batches(
         params: LightGBM's.
     """
     rows = Batches(X)
-    train = lgb.Dataset(
+    train = _Binned(
         rows,
         params=params,
         feature_name=[f"f{number}" for number in range(X.shape[1])],
@@ -64,4 +75,4 @@ def from_batches(
     train.pandas_categorical = rows.spelled
     if X_valid is None:
         return train, None
-    return train, train.create_valid(Batches(X_valid), params=params).construct()
+    return train, _Binned(Batches(X_valid), reference=train, params=dict(train.params)).construct()
