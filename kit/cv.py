@@ -22,6 +22,7 @@ from kit.atomic import disk_errors
 from kit.decision import default_decision, fit_decision
 from kit.errors import ConfigError, KitError, RunError
 from kit.execution.context import FoldContext
+from kit.execution.memory import refuse_too_large
 from kit.execution.results import FoldResult, read_result
 from kit.execution.task import FoldTask, result_path
 from kit.folds import Folds
@@ -52,6 +53,8 @@ def cross_validate(session: Session, model: str, *, repeat: int = 0) -> Run | No
         known, results = start(session, plan)
         if known is not None:
             return known
+        if not session.competition.settings.execution.on:
+            refuse_too_large(model, plan.memory, session.context.dataset)
         missing = [fold for fold in range(plan.n_folds) if fold not in results]
         for batch in _batches(session, plan, missing):
             for result in session.executor.run(batch):

@@ -190,6 +190,32 @@ class Folds:
         return folds
 
 
+def inner_rows(
+    fold: FoldArray, current: int, times: NDArray[Any] | None = None
+) -> NDArray[np.bool_]:
+    """Which training rows to stop on: those of the nearest other fold.
+
+    Args:
+        fold: fold per training row.
+        current: the fold that is validated.
+        times: of the training rows, where they have one.
+    """
+    others = np.unique(fold[fold >= 0])
+    if len(others):
+        later = others[others > current]
+        inner = fold == (later[0] if len(later) else others[-1])
+        if not inner.all():
+            return inner
+    n_last = max(1, len(fold) // 5)  # one block only: its last fifth
+    if times is not None:
+        newest: NDArray[np.bool_] = times >= np.sort(times)[-n_last]
+        if not newest.all():
+            return newest
+    last = np.zeros(len(fold), dtype=bool)
+    last[-n_last:] = True
+    return last
+
+
 def _strings(ids: NDArray[Any]) -> pd.Series[Any]:
     """Ids as a column of strings; of many not all are Python objects at a time."""
     starts = range(0, max(1, len(ids)), BLOCK)

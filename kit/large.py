@@ -193,9 +193,10 @@ def _opened(folder: Path) -> Stored | None:
 def _column(folder: Path, name: str, facts: Mapping[str, Any], part: str) -> Any:
     if facts["form"] == "text":
         return pd.read_parquet(folder / f"{name}-{part}.parquet")["text"].array
-    values = np.load(folder / f"{name}-{part}.npy", mmap_mode="c")
+    values = np.asarray(np.load(folder / f"{name}-{part}.npy", mmap_mode="c"))
     if facts["form"] == "levels":
-        levels = pd.Index(pd.read_parquet(folder / f"{name}-levels.parquet")["text"], name=None)
+        texts = pd.read_parquet(folder / f"{name}-levels.parquet")["text"]
+        levels = pd.Index(texts, name=facts["name"])
         return levels_of(values, pd.CategoricalDtype(levels))
     return values
 

@@ -7,7 +7,6 @@ their space back when the array goes, or the process, however it ends.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,9 @@ BLOCK = 1_000_000
 """Rows in memory at a time."""
 
 
-def on_disk(values: NDArray[Any], folder: Path, rows: NDArray[np.int64] | None = None) -> Any:
+def on_disk(
+    values: NDArray[Any], folder: Path, rows: NDArray[np.int64] | None = None
+) -> NDArray[Any]:
     """A copy of an array in a nameless file.
 
     Args:
@@ -43,14 +44,14 @@ def on_disk(values: NDArray[Any], folder: Path, rows: NDArray[np.int64] | None =
                 part = values[start:stop] if rows is None else values[rows[start:stop]]
                 file.write(np.ascontiguousarray(part).view(np.uint8).data)
             file.flush()
-            return mapped_file(file, values.dtype, (n, *values.shape[1:]))
+            return _mapped(file, values.dtype, (n, *values.shape[1:]))
 
 
-def mapped_file(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0) -> Any:
+def _mapped(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """An array over an open file; what is written into it stays with this process."""
     if 0 in shape:  # an empty file cannot be mapped
         return np.empty(shape, dtype)
-    return np.memmap(file, dtype=dtype, mode="c", shape=shape, offset=offset)
+    return np.asarray(np.memmap(file, dtype=dtype, mode="c", shape=shape))
 
 
 def is_on_disk(frame: Any) -> bool:
@@ -127,9 +128,3 @@ def _is_mapped(values: Any) -> bool:
             return True
         values = getattr(values, "base", None)
     return False
-
-
-def free_space(folder: Path) -> int:
-    """Bytes that are free on the disk of a folder."""
-    stat = os.statvfs(folder)
-    return stat.f_bavail * stat.f_frsize

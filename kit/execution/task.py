@@ -26,6 +26,7 @@ from kit.execution.context import FoldContext
 from kit.execution.prepared import Prepared
 from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
+from kit.folds import inner_rows
 from kit.mapped import frame_on_disk, is_on_disk, rows_on_disk
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
@@ -195,7 +196,7 @@ def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
     started = time.perf_counter()
     rows, time_ = fold.prepare(), context.dataset.time
     times = None if time_ is None else time_[fold.train]
-    inner = _inner_rows(context.folds.fold[fold.train], number, times)
+    inner = inner_rows(context.folds.fold[fold.train], number, times)
     with _reported(task.spec.use, context.code):
         if task.spec.pseudo_labels:
             first = _fit(unfitted, rows, inner, _half(problem), task)
@@ -279,32 +280,6 @@ def _half(problem: Problem) -> Problem:
         return problem
     now = time.monotonic()
     return replace(problem, deadline=now + (problem.deadline - now) / 2)
-
-
-def _inner_rows(
-    fold: NDArray[np.int8], current: int, times: NDArray[Any] | None = None
-) -> NDArray[np.bool_]:
-    """Which training rows to stop on: those of the nearest other fold.
-
-    Args:
-        fold: fold per training row.
-        current: the fold that is validated.
-        times: of the training rows, where they have one.
-    """
-    others = np.unique(fold[fold >= 0])
-    if len(others):
-        later = others[others > current]
-        inner = fold == (later[0] if len(later) else others[-1])
-        if not inner.all():
-            return inner
-    n_last = max(1, len(fold) // 5)  # one block only: its last fifth
-    if times is not None:
-        newest: NDArray[np.bool_] = times >= np.sort(times)[-n_last]
-        if not newest.all():
-            return newest
-    last = np.zeros(len(fold), dtype=bool)
-    last[-n_last:] = True
-    return last
 
 
 def build_model(spec: ModelSpec, name: str, code: UserCode) -> Model:
