@@ -48,7 +48,8 @@ class Material:
             these are all rows.
         raw_X, raw_X_test: feature columns before their kinds are applied, if "features".
         X, X_test: the same, typed; columns that do not fit their kind are in `unfit` instead.
-        y: target of the rows `known` (positions), as in `Dataset`, if "target".
+        y: target of the rows `known` (positions), as in `Dataset`, if "target"; `all_y` is that of
+            all rows of a large file that have one.
         folds: as `[cv]` makes them, if "folds"; `folds_digest` is that of all rows.
         null: scores on permuted labels, if "null".
         memory: what several checks need and one has computed, by a name.
@@ -82,7 +83,7 @@ class Material:
         self.memory: dict[str, Any] = {}
         self.threads = competition.settings.execution.threads or os.cpu_count() or 1
         self._drawn_test: Sample | None = None
-        self._y: NDArray[Any] = np.empty(0)
+        self.all_y: NDArray[Any] = np.empty(0)
         self._made: set[Part] = {"null"} if null else set()
         steps: tuple[tuple[Part, Callable[[], bool]], ...] = (
             ("tables", self._read_tables),
@@ -229,18 +230,18 @@ class Material:
         rows = self.roles.iloc[known]
         if task.classes and not set(rows[target[0]].str.strip().unique()) <= set(task.classes):
             return False
-        self._y = encode_target(rows, target, task.type, task.classes, ids)
-        self.known, self.y = known, self._y
+        self.all_y = encode_target(rows, target, task.type, task.classes, ids)
+        self.known, self.y = known, self.all_y
         if self.positions is not None:
             places = np.searchsorted(known, self.positions)
             there = known[np.minimum(places, len(known) - 1)] == self.positions
-            self.known, self.y = np.flatnonzero(there), self._y[places[there]]
+            self.known, self.y = np.flatnonzero(there), self.all_y[places[there]]
         return True
 
     def _make_folds(self) -> bool:
         """Folds as `kit cv` would make them; not while ids or target stand in the way."""
         columns = self.columns
-        if not self.has(["features", "target"]) or len(self._y) < len(self.roles):
+        if not self.has(["features", "target"]) or len(self.all_y) < len(self.roles):
             return False
         roles = {name for name in (columns.group, columns.time) if name}
         if not roles <= set(self.train.columns) or self.all_ids.duplicated().any():
@@ -248,7 +249,7 @@ class Material:
         dataset = Dataset(
             X=self.X,
             X_test=self.X_test,
-            y=self._y,
+            y=self.all_y,
             ids=as_strings(self.all_ids),
             test_ids=self.test_row_ids.to_numpy(dtype=np.str_),
             groups=None if columns.group is None else self.roles[columns.group].to_numpy(),
