@@ -25,7 +25,7 @@ from kit.execution.context import FoldContext
 from kit.execution.memory import refuse_too_large
 from kit.execution.results import FoldResult, read_result
 from kit.execution.task import FoldTask, result_path
-from kit.folds import Folds
+from kit.folds import Folds, text_ids
 from kit.metrics.transforms import transform_pair
 from kit.plan import Plan, make_plan
 from kit.runs import ALL_FOLDS, LAST_FOLD, Run, ignore, list_runs, prediction_columns, publish
@@ -269,7 +269,7 @@ def _frame(
     names: list[str],
     fold: NDArray[np.int8] | None = None,
 ) -> pd.DataFrame:
-    frame = pd.DataFrame({"id": pd.Series(ids, dtype="str")})
+    frame = pd.DataFrame({"id": text_ids(ids)})
     if fold is not None:
         frame["fold"] = fold
     return pd.concat([frame, pd.DataFrame(values, columns=names)], axis=1)

@@ -57,7 +57,7 @@ class Folds:
     purged: Purged | None = None
 
     def __post_init__(self) -> None:
-        ids = _strings(np.asarray(self.ids))
+        ids = text_ids(np.asarray(self.ids))
         fold = np.asarray(self.fold)
         if fold.shape != (len(ids),) or fold.dtype.kind not in "iu":
             raise DataError(
@@ -216,7 +216,7 @@ def inner_rows(
     return last
 
 
-def _strings(ids: NDArray[Any]) -> pd.Series[Any]:
+def text_ids(ids: NDArray[Any]) -> pd.Series[Any]:
     """Ids as a column of strings; of many not all are Python objects at a time."""
     starts = range(0, max(1, len(ids)), BLOCK)
     parts = [pd.Series(ids[start : start + BLOCK]).astype("str") for start in starts]

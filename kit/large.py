@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from filelock import FileLock
 
 from kit.atomic import disk_errors, token
@@ -110,6 +111,7 @@ def read_stored(competition: Competition, data: str, text: Collection[str]) -> S
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
     stored = _opened(folder)
+    pa.default_memory_pool().release_unused()  # what the files were unpacked into
     if stored is None:
         raise DataError(f"{folder} cannot be read back; delete it and run the command again")
     return stored

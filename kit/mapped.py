@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kit.atomic import disk_errors
 
-BLOCK = 1_000_000
+BLOCK = 250_000
 """Rows in memory at a time."""
 
 

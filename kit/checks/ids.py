@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.kinds import some
+from kit.mapped import BLOCK
 from kit.sampled import among
 
 
@@ -65,9 +67,13 @@ def shared(m: Material) -> Iterator[Evidence]:
 
 def _first(ids: pd.Series) -> float | None:
     """Where ids that are running numbers without a gap start; None for other ids."""
-    numbers = pd.to_numeric(ids, errors="coerce")
-    gapless = numbers.notna().all() and numbers.max() - numbers.min() + 1 == len(ids)
-    return float(numbers.min()) if gapless else None
+    low, high = np.inf, -np.inf
+    for start in range(0, len(ids), BLOCK):  # of many not all are Python objects at a time
+        numbers = pd.to_numeric(ids.iloc[start : start + BLOCK], errors="coerce")
+        if numbers.isna().any():
+            return None
+        low, high = min(low, float(numbers.min())), max(high, float(numbers.max()))
+    return low if high - low + 1 == len(ids) else None
 
 
 def sample_differs(m: Material) -> Iterator[Evidence]:

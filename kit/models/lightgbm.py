@@ -40,7 +40,7 @@ _OBJECTIVES = {
     "absolute": ("regression_l1", "l1"),
 }
 
-_PREDICTED = 500_000  # rows at a time
+_PREDICTED = 200_000  # rows at a time
 
 _Data = tuple[dict[str, Any], lgb.Dataset, lgb.Dataset | None]
 """LightGBM's parameters, binned training rows, binned validation rows."""
