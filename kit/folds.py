@@ -57,7 +57,7 @@ class Folds:
     purged: Purged | None = None
 
     def __post_init__(self) -> None:
-        ids = text_ids(np.asarray(self.ids))
+        ids = text_ids(self.ids)
         fold = np.asarray(self.fold)
         if fold.shape != (len(ids),) or fold.dtype.kind not in "iu":
             raise DataError(
@@ -151,9 +151,7 @@ class Folds:
         """
         purged = () if self.purged is None else self.purged.T
         columns = {f"purged_{k}": pa.array(rows) for k, rows in enumerate(purged)}
-        table = pa.table(
-            {"id": pa.array(self.ids.tolist(), pa.string()), "fold": self.fold, **columns}
-        )
+        table = pa.table({"id": pa.array(self.ids, pa.string()), "fold": self.fold, **columns})
         facts = {"format": _FORMAT, "digest": self.digest, "forward": str(self.forward).lower()}
         with atomic_path(path) as temporary:
             pq.write_table(table.replace_schema_metadata(facts), temporary, compression="zstd")
@@ -177,10 +175,10 @@ class Folds:
                 f"{path} was not written by kit (no digest of its folds inside), or was saved "
                 "again by another program.\n  Ask for the original file."
             )
-        ids, fold = table["id"].to_pylist(), table["fold"].to_numpy()
+        ids, fold = table["id"].to_pandas(), table["fold"].to_numpy()
         names = [name for name in table.column_names if name.startswith("purged_")]
         purged = np.column_stack([table[name].to_numpy() for name in names]) if names else None
-        folds = cls(pd.Series(ids, dtype="str"), fold, facts.get("forward") == "true", purged)
+        folds = cls(ids.astype("str"), fold, facts.get("forward") == "true", purged)
         if folds.digest != facts.get("digest"):
             raise DataError(
                 f"{path} was changed after kit wrote it: the digest inside is "
@@ -216,8 +214,11 @@ def inner_rows(
     return last
 
 
-def text_ids(ids: NDArray[Any]) -> pd.Series[Any]:
+def text_ids(ids: Any) -> pd.Series[Any]:
     """Ids as a column of strings; of many not all are Python objects at a time."""
-    starts = range(0, max(1, len(ids)), BLOCK)
-    parts = [pd.Series(ids[start : start + BLOCK]).astype("str") for start in starts]
+    if isinstance(getattr(ids, "dtype", None), pd.StringDtype):
+        return pd.Series(ids, dtype="str").reset_index(drop=True).rename("id")
+    values = np.asarray(ids)
+    starts = range(0, max(1, len(values)), BLOCK)
+    parts = [pd.Series(values[start : start + BLOCK]).astype("str") for start in starts]
     return pd.concat(parts, ignore_index=True).rename("id")

@@ -116,11 +116,11 @@ def header(session: Session) -> str:
 
 
 def planned_memory(session: Session, names: list[str]) -> str:
-    """What each model will take of a table on the disk, and what there is; else nothing."""
+    """What a process will take with each model, of a table on the disk; else nothing."""
     from contextlib import suppress
 
     from kit.errors import KitError
-    from kit.execution.memory import available, gib
+    from kit.execution.memory import available, gib, of_process
     from kit.plan import make_plan
 
     data, execution = session.context.dataset, session.competition.settings.execution
@@ -129,10 +129,11 @@ def planned_memory(session: Session, names: list[str]) -> str:
     needs = []
     for name in names:
         with suppress(KitError):  # said when its turn comes
-            needs.append(f"{name} {gib(make_plan(session, name).memory)}")
+            need = of_process(data) + make_plan(session, name).memory
+            needs.append(f"{name} {gib(need)}")
     return (
         f"\nthe table is large and lies on the disk, below {session.competition.cache}\n"
-        f"memory a fold will take: {', '.join(needs)}; free: {gib(available())}"
+        f"memory planned at the peak: {', '.join(needs)}; free now: {gib(available())}"
     )
 
 

@@ -381,5 +381,5 @@ def test_kit_cv_states_the_memory_before_it_starts(competition: Make, run_kit: A
     made = competition()
     done = run_kit("cv", "lightgbm", "-C", made.root, "--set", "execution.on_disk=always")
     assert done.code == 0
-    assert "memory a fold will take: lightgbm 0." in done.err
-    assert "GiB; free: " in done.err
+    assert "memory planned at the peak: lightgbm 0." in done.err
+    assert "GiB; free now: " in done.err
