@@ -125,17 +125,19 @@ class _Store:
         self.function = UserCode(competition.root).features()
         self.seen: list[str] = []
         self.columns: dict[str, PackedColumn] = {}
+        self.rows: dict[str, int] = {}
 
     def fill(self) -> None:
         """Read both files, write everything."""
         files = self.competition.settings.files
         self._read("train", self.competition.raw / files.train)
         self._read("test", self.competition.raw / files.test)
-        facts = [
+        columns = [
             {"name": name, "kind": column.kind, "form": column.finish()}
             for name, column in self.columns.items()
         ]
-        (self.folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+        facts = json.dumps({"rows": self.rows, "columns": columns})
+        (self.folder / "facts.json").write_text(facts, encoding="utf-8")
 
     def _read(self, part: str, path: Path) -> None:
         roles = _roles(self.competition, read_header(path))
@@ -145,7 +147,8 @@ class _Store:
             features = self._features(piece)
             for name, column in self.columns.items():
                 column.add(part, features[name])
-        if not sum(map(len, kept)):
+        self.rows[part] = sum(map(len, kept))
+        if not self.rows[part]:
             raise DataError(f"{path} has a header but no rows")
         pd.concat(kept).to_parquet(self.folder / f"{part}.parquet", compression="zstd")
 
@@ -179,15 +182,15 @@ def _opened(folder: Path) -> Stored | None:
     """A whole store, or None."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-        tables = {part: pd.read_parquet(folder / f"{part}.parquet") for part in ("train", "test")}
-        frames = {
-            part: joined(
-                {f["name"]: _column(folder, str(k), f, part) for k, f in enumerate(facts)},
-                tables[part].index,
-            )
-            for part in ("train", "test")
-        }
-        kinds = {f["name"]: f["kind"] for f in facts}
+        columns = list(enumerate(facts["columns"]))
+        tables, frames = {}, {}
+        for part, n in facts["rows"].items():
+            index = pd.RangeIndex(n)
+            table = pd.read_parquet(folder / f"{part}.parquet")
+            tables[part] = table if table.shape[1] else pd.DataFrame(index=index)
+            arrays = {each["name"]: _column(folder, str(k), each, part) for k, each in columns}
+            frames[part] = joined(arrays, index)
+        kinds = {each["name"]: each["kind"] for _, each in columns}
         return Stored(**tables, X=frames["train"], X_test=frames["test"], kinds=kinds)
     return None
 

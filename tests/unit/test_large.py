@@ -18,16 +18,19 @@ from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.dataset import Dataset
 from kit.errors import DataError, DiskFull, ModelError
+from kit.execution.prepared import Prepared
+from kit.execution.task import data_shape
 from kit.mapped import frame_on_disk, is_on_disk, on_disk, rows_on_disk
-from kit.models.base import Problem
+from kit.models.base import FoldRows, Problem
 from kit.models.batches import from_batches
 from kit.models.lightgbm import LightGBM
 from kit.packed import narrowed
 from kit.plan import make_plan
+from kit.preprocessing.columns import recipe
 from kit.session import open_session
 
 Make = Callable[..., Competition]
-FEW = {"lightgbm": {"params": {"n_estimators": 8, "num_leaves": 7}}}
+FEW = {"lightgbm": {"params": {"n_estimators": 4, "num_leaves": 7}}}
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +73,8 @@ def competition(make_competition: Make) -> Make:
         train, test = table()
         # a linear model on texts takes seconds: only the test of values has them
         dropped = {"drop": ["words", "code"], "kinds": KINDS}
-        defaults: dict[str, Any] = {"columns": dropped, "models": FEW}
+        folds = {"n_splits": 2, **tables.pop("cv", {})}
+        defaults: dict[str, Any] = {"columns": dropped, "models": FEW, "cv": folds}
         made = make_competition(train, test, name="big", **{**defaults, **tables})
         return Competition.load(made.root, [f"execution.on_disk={on_disk}"])
 
@@ -203,19 +207,41 @@ def test_saved_models_of_batches_predict_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(LightGBM.load(tmp_path).predict(X), model.predict(X))
 
 
-def test_no_validated_label_reaches_its_own_fold(competition: Make) -> None:
-    """Other labels in a fold, the same predictions for it: the store knows none of them."""
-    made = competition(cv={"splitter": "kfold"})
+def changed_by_own_labels(made: Competition) -> bool:
+    """Whether a fold's predictions change when the labels it is scored on do."""
     oof, _ = predictions(made)
-    fold = oof["fold"].to_numpy()
+    own = oof["fold"].to_numpy() == 1
     path = made.raw / "train.csv"
     train = pd.read_csv(path)
-    train.loc[fold == 1, "y"] = 1 - train.loc[fold == 1, "y"]
+    train.loc[own, "y"] = 1 - train.loc[own, "y"]
     train.to_csv(path, index=False)
     other, _ = predictions(made)
-    own = fold == 1
-    np.testing.assert_array_equal(other["pred"][own], oof["pred"][own])
     assert (other["pred"][~own] != oof["pred"][~own]).any()
+    return bool((other["pred"][own] != oof["pred"][own]).any())
+
+
+def test_no_validated_label_reaches_its_own_fold(competition: Make) -> None:
+    """The store knows nothing of labels; what learns from them is fitted in the fold."""
+    assert not changed_by_own_labels(competition(cv={"splitter": "kfold"}))
+
+
+def test_a_store_of_the_encoded_table_would_be_caught(
+    competition: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: the recipe is fitted once, on all rows, and the folds share what it made."""
+
+    def encoded_once(self: Any) -> Prepared:
+        data = self.context.dataset
+        y = self.link(data.y)
+        steps = recipe(self.recipe, data_shape(data, np.arange(len(y)), self.task.seed))
+        X = steps.fit_transform(data.X, y)
+        rows = FoldRows(
+            X=X.iloc[self.train], y=y[self.train], X_valid=X.iloc[self.valid], y_valid=y[self.valid]
+        )
+        return Prepared(steps, rows, None)
+
+    monkeypatch.setattr("kit.execution.task._Fold._prepare", encoded_once)
+    assert changed_by_own_labels(competition(cv={"splitter": "kfold"}))
 
 
 def test_means_of_levels_are_not_those_of_the_own_label(make_competition: Make) -> None:
@@ -302,6 +328,14 @@ def test_a_failed_store_leaves_nothing(competition: Make) -> None:
     with pytest.raises(DataError, match="same rows"):
         Dataset.read(made)
     assert not [path for path in made.cache.iterdir() if path.suffix != ".lock"]
+
+
+def test_a_test_file_without_ids_keeps_its_rows(competition: Make) -> None:
+    made = competition(columns={"kinds": KINDS, "test_id": ""})
+    path = made.raw / "test.csv"
+    pd.read_csv(path).drop(columns="id").to_csv(path, index=False)
+    data = Dataset.read(made)
+    assert len(data.X_test) == len(data.test_ids) == 80
 
 
 def test_a_column_of_two_sorts_needs_a_kind(competition: Make) -> None:
