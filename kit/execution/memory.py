@@ -28,9 +28,9 @@ _PIXELS = 1500e6  # a batch of images on its way through a network and back
 _VECTOR, _COMPONENTS = 1280, 64  # columns that an image becomes
 # LightGBM on a table on the disk, bytes per row: ids, folds and predictions; gradients, scores and
 # positions; each column's bins; what learning a column takes. Tables of 28 columns and 0.5, 2 and 5
-# million rows peaked at 0.46, 0.61 and 1.38 GiB where 0.42, 0.74 and 1.39 were planned.
+# million rows peaked at 0.55, 0.61 and 1.38 GiB where 0.48, 0.81 and 1.46 were planned.
 _ROW, _BOOSTED_ROW, _BIN, _LEARNED = 110, 40, 0.9, 12
-_START, _BATCHES = 280e6, 50e6  # the interpreter; rows as float64 on their way into bins and trees
+_BATCHES = 50e6  # rows as float64 on their way into bins and trees
 
 SURE = 1.5
 """Estimates may be wrong by a half: what needs more than so many times what is free is refused."""
@@ -104,7 +104,7 @@ def _from_disk(data: Dataset) -> float:
 
 def of_process(data: Dataset) -> float:
     """Bytes of a process that has read a table on the disk, before it fits anything."""
-    return _START + _ROW * float(len(data.X) + len(data.X_test))
+    return _PROCESS + _ROW * float(len(data.X) + len(data.X_test))
 
 
 def processes_that_fit(data: Dataset) -> int:
