@@ -22,9 +22,10 @@ from kit.atomic import disk_errors
 from kit.decision import default_decision, fit_decision
 from kit.errors import ConfigError, KitError, RunError
 from kit.execution.context import FoldContext
+from kit.execution.memory import refuse_too_large
 from kit.execution.results import FoldResult, read_result
 from kit.execution.task import FoldTask, result_path
-from kit.folds import Folds
+from kit.folds import Folds, text_ids
 from kit.metrics.transforms import transform_pair
 from kit.plan import Plan, make_plan
 from kit.runs import ALL_FOLDS, LAST_FOLD, Run, ignore, list_runs, prediction_columns, publish
@@ -52,6 +53,8 @@ def cross_validate(session: Session, model: str, *, repeat: int = 0) -> Run | No
         known, results = start(session, plan)
         if known is not None:
             return known
+        if not session.competition.settings.execution.on:
+            refuse_too_large(model, plan.memory, session.context.dataset)
         missing = [fold for fold in range(plan.n_folds) if fold not in results]
         for batch in _batches(session, plan, missing):
             for result in session.executor.run(batch):
@@ -231,16 +234,9 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "overrides": session.competition.overrides_of(plan.model),
         "early_stopping": plan.early_stopping,
         "new_rows": LAST_FOLD if folds.forward else ALL_FOLDS,
-        "best_iterations": [result.best_iteration for result in results],
         "parents": [],
         "weights": None,
-        "seconds": {
-            key: round(sum(result.seconds[key] for result in results), 2)
-            for key in ("fit", "predict")
-        },
-        "peak_memory_mb": max(result.peak_memory_mb for result in results),
-        "device": ", ".join(sorted({result.device for result in results if result.device})),
-        "resumed": sorted(result.fold for result in results if result.resumed),
+        **_spent(results),
     }
     models = plan.partial / "models"
     return publish(
@@ -252,6 +248,20 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         models=models if models.is_dir() else None,
         curves={str(r.fold): dict(r.curve) for r in results if r.curve},
     )
+
+
+def _spent(results: list[FoldResult]) -> dict[str, Any]:
+    """What the folds took: rounds, seconds, memory, and where."""
+    return {
+        "best_iterations": [result.best_iteration for result in results],
+        "seconds": {
+            key: round(sum(result.seconds[key] for result in results), 2)
+            for key in ("fit", "predict")
+        },
+        "peak_memory_mb": max(result.peak_memory_mb for result in results),
+        "device": ", ".join(sorted({result.device for result in results if result.device})),
+        "resumed": sorted(result.fold for result in results if result.resumed),
+    }
 
 
 def _hash_of_cut(plan: str, test: NDArray[np.float64]) -> str:
@@ -270,7 +280,7 @@ def _frame(
     names: list[str],
     fold: NDArray[np.int8] | None = None,
 ) -> pd.DataFrame:
-    frame = pd.DataFrame({"id": pd.Series(ids, dtype="str")})
+    frame = pd.DataFrame({"id": text_ids(ids)})
     if fold is not None:
         frame["fold"] = fold
     return pd.concat([frame, pd.DataFrame(values, columns=names)], axis=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kit import mapped
 from kit.atomic import sha256
 from kit.competition import Competition
 from kit.errors import ConfigError, DataError, counted, nearest
 from kit.features import read_features
 from kit.images.attach import Images, with_sources
 from kit.kinds import as_moments, assign_kinds, some, typed
+from kit.large import lies_on_disk, read_stored
 from kit.moments import datetime_format
 from kit.series import SeriesSpec
 from kit.settings import Kind, TaskType
-from kit.tables import read_table
+from kit.tables import read_header, read_table
+from kit.target import encode_target
 from kit.usercode import UserCode
 
 AS_TEXT: tuple[Kind, ...] = ("category", "text", "code", "datetime", "image", "id")
@@ -52,6 +55,7 @@ class Dataset:
         time_column: name of the column of times, "" where there is none.
         encoder: folder of the sentence encoder; empty: the installed package's.
         cache: folder of what can be made again; None: nothing is kept.
+        on_disk: whether the features lie in files (see `kit.large`).
         notes: what was wrong with the data and was survived, a sentence each.
 
     Shape:
@@ -75,6 +79,7 @@ class Dataset:
     time_column: str = ""
     encoder: str = ""
     cache: Path | None = None
+    on_disk: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -98,18 +103,33 @@ class Dataset:
             UserCodeError: `features.py` failed.
         """
         columns, task = competition.settings.columns, competition.settings.task
-        train, test = read_raw(competition)  # says first what is missing
-        images = Images(competition)
-        data = data_digest(competition, images)
-        _check_names(competition, train, test)
-        ids = _ids(train, columns.id, competition.settings.files.train)
+        images, files = Images(competition), competition.settings.files
+        on_disk = lies_on_disk(competition)
+        if on_disk:
+            headers = [read_header(competition.raw / name) for name in (files.train, files.test)]
+            names = [[name.strip() for name in header] for header in headers]
+            _check_names(competition, *names)
+            data = data_digest(competition, images)
+            table = read_stored(competition, data, text_columns(competition))
+            train, test = table.train, table.test
+        else:
+            train, test = read_raw(competition)  # says first what is missing
+            names = [list(train.columns), list(test.columns)]
+            data = data_digest(competition, images)
+            _check_names(competition, *names)
+        ids = _ids(train, columns.id, files.train)
         test_ids = _test_ids(competition, test)
         y = encode_target(train, columns.target, task.type, task.classes, ids)
-        X, X_test = read_features(competition, train, test, data)
-        X, X_test = images.attach(X, "train"), images.attach(X_test, "test")
-        _check_kinds(competition, [*train.columns, *test.columns, *X.columns])
-        kinds = assign_kinds(X, columns.kinds)
-        X, X_test = typed(X, X_test, kinds)
+        if on_disk:
+            X, X_test, kinds = table.X, table.X_test, table.kinds
+            _check_kinds(competition, [*names[0], *names[1], *X.columns])
+            ids, test_ids = (mapped.on_disk(each, competition.cache) for each in (ids, test_ids))
+        else:
+            X, X_test = read_features(competition, train, test, data)
+            X, X_test = images.attach(X, "train"), images.attach(X_test, "test")
+            _check_kinds(competition, [*names[0], *names[1], *X.columns])
+            kinds = assign_kinds(X, columns.kinds)
+            X, X_test = typed(X, X_test, kinds)
         _check_series(competition, kinds)
         return cls(
             X=X,
@@ -131,106 +151,43 @@ class Dataset:
             time_column=columns.time or "",
             encoder=competition.encoder,
             cache=competition.cache,
+            on_disk=on_disk,
             notes=tuple(images.notes),
         )
 
 
-def read_raw(competition: Competition) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The train and test files with labels, ids and non-numeric columns as they are spelled."""
-    settings = competition.settings
-    columns = settings.columns
-    text = {name for name, kind in columns.kinds.items() if kind in AS_TEXT}
-    text |= {columns.id, columns.test_id or columns.id}
-    text |= {columns.time} if columns.time else set()
-    if settings.task.type not in ("regression", "multitarget"):
-        text |= set(columns.target)
-    train = with_sources(
-        competition, read_table(competition.raw / settings.files.train, as_text=text)
-    )
-    test = with_sources(
-        competition, read_table(competition.raw / settings.files.test, as_text=text)
-    )
+def read_raw(
+    competition: Competition, read: Callable[..., pd.DataFrame] = read_table
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The train and test files with labels, ids and non-numeric columns as they are spelled.
+
+    Args:
+        competition: the competition.
+        read: what reads a file, as `read_table` does.
+    """
+    settings, text = competition.settings, text_columns(competition)
+    train = with_sources(competition, read(competition.raw / settings.files.train, as_text=text))
+    test = with_sources(competition, read(competition.raw / settings.files.test, as_text=text))
     for frame, name in ((train, settings.files.train), (test, settings.files.test)):
         if frame.empty:
             raise DataError(f"{competition.raw / name} has a header but no rows")
     return train, test
 
 
-def encode_target(
-    train: pd.DataFrame,
-    target: Sequence[str],
-    task: TaskType,
-    classes: Sequence[str],
-    ids: NDArray[np.str_],
-) -> NDArray[Any]:
-    """The target as numbers (see `Dataset`).
-
-    Raises:
-        DataError: missing values, labels that `task.classes` does not list, one value only.
-    """
-    frame = train[list(target)]
-    missing = frame.isna().any(axis=1).to_numpy()
-    if missing.any():
-        n_rows = counted(int(missing.sum()), "row", "rows")
-        names = ", ".join(map(repr, target))
-        raise DataError(
-            f"the target must be known in every training row, however {names} is missing "
-            f"in {n_rows}, first ids: {some(ids[missing])}.\n"
-            "  Remove these rows from the train file, or name another target in kit.toml."
-        )
-    if task in ("binary", "multiclass"):
-        return _class_codes(frame[target[0]], classes)
-    numbers = _as_numbers(frame, task)
-    if not np.isfinite(numbers).all():
-        raise DataError(f"the target {', '.join(map(repr, target))} holds infinite values")
-    for name, column in zip(target, numbers.T, strict=True):
-        if (column == column[0]).all():
-            raise DataError(f"the target {name!r} has one value only: {column[0]:g}")
-    return numbers if len(target) > 1 else numbers[:, 0]
+def text_columns(competition: Competition) -> set[str]:
+    """Columns that stay as they are spelled."""
+    columns = competition.settings.columns
+    text = {name for name, kind in columns.kinds.items() if kind in AS_TEXT}
+    text |= {columns.id, columns.test_id or columns.id}
+    text |= {columns.time} if columns.time else set()
+    if competition.settings.task.type not in ("regression", "multitarget"):
+        text |= set(columns.target)
+    return text
 
 
-def _class_codes(labels: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
-    codes = pd.Index(classes).get_indexer(pd.Index(labels.str.strip())).astype(np.int64)
-    unknown = labels[codes < 0].unique()
-    if len(unknown):
-        raise DataError(
-            f"the target {labels.name!r} holds labels that task.classes does not list: "
-            f"{some(unknown)}. task.classes = {list(classes)[:10]}"
-        )
-    found = np.unique(codes)
-    if len(found) == 1:
-        raise DataError(
-            f"the target {labels.name!r} has one class only ({classes[found[0]]!r}); "
-            "there is nothing to learn. Is this the right column?"
-        )
-    absent = [name for code, name in enumerate(classes) if code not in found]
-    if absent:
-        raise DataError(
-            f"task.classes lists {absent[:5]}, which the target {labels.name!r} never takes"
-        )
-    return codes
-
-
-def _as_numbers(frame: pd.DataFrame, task: TaskType) -> NDArray[np.float64]:
-    words = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
-    result = np.empty(frame.shape)  # (n_train, n_targets)
-    for index, name in enumerate(frame.columns):
-        column = frame[name]
-        if not pd.api.types.is_numeric_dtype(column):
-            spelled = column.astype("str").str.strip()
-            column = spelled.str.lower().map(words).fillna(pd.to_numeric(spelled, errors="coerce"))
-        result[:, index] = column.to_numpy(dtype=float)
-        if np.isnan(result[:, index]).any():
-            bad = frame[name][np.isnan(result[:, index])].unique()
-            raise DataError(f"the target {name!r} is not a number everywhere: {some(bad)}")
-    if task == "multilabel" and not np.isin(result, (0.0, 1.0)).all():
-        raise DataError(f"multilabel targets hold 0 and 1 only: {list(frame.columns)[:5]}")
-    return result
-
-
-def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFrame) -> None:
+def _check_names(competition: Competition, train: Sequence[str], test: Sequence[str]) -> None:
     settings, columns = competition.settings, competition.settings.columns
-    everywhere = [*train.columns, *test.columns]
+    everywhere = [*train, *test]
     for role, names in (
         ("target", columns.target),
         ("id", (columns.id,) if columns.id else ()),
@@ -239,20 +196,20 @@ def _check_names(competition: Competition, train: pd.DataFrame, test: pd.DataFra
         ("weight", (columns.weight,) if columns.weight else ()),
     ):
         for name in names:
-            if name not in train.columns:
+            if name not in train:
                 key, file = f"columns.{role}", settings.files.train
                 raise ConfigError(
                     f"{competition.origin(key)}: {key} {name!r} is not in {file}. "
-                    f"{nearest(name, train.columns)}"
+                    f"{nearest(name, train)}"
                 )
     for name in columns.drop:
         if name not in everywhere:
             known = nearest(name, set(everywhere))
             place = competition.origin("columns.drop")
             raise ConfigError(f"{place}: columns.drop: no {name!r}. {known}")
-    used = [c for c in train.columns if c not in {*columns.target, *columns.drop, columns.id}]
+    used = [c for c in train if c not in {*columns.target, *columns.drop, columns.id}]
     ignored = {columns.group, columns.time, columns.test_id, columns.weight}
-    absent = [c for c in used if c not in test.columns and c not in ignored]
+    absent = [c for c in used if c not in test and c not in ignored]
     if absent:
         path = competition.root / "kit.toml"
         raise DataError(
@@ -293,7 +250,7 @@ def _check_kinds(competition: Competition, known: Sequence[str]) -> None:
 
 def _ids(frame: pd.DataFrame, name: str, file: str) -> NDArray[np.str_]:
     if not name:
-        return np.array([str(number) for number in range(len(frame))])
+        return np.arange(len(frame)).astype(f"U{len(str(max(1, len(frame)) - 1))}")
     values = frame[name]
     if values.isna().any():
         n_rows = counted(int(values.isna().sum()), "row", "rows")
@@ -307,7 +264,17 @@ def _ids(frame: pd.DataFrame, name: str, file: str) -> NDArray[np.str_]:
             f"first: {some(twice.unique())}.\n"
             '  Name another id column, or set columns.id = "" to number the rows.'
         )
-    return ids.to_numpy(dtype=np.str_)
+    return as_strings(ids)
+
+
+def as_strings(values: pd.Series) -> NDArray[np.str_]:
+    """Strings as an array; of many not all are Python objects at a time."""
+    width = max(1, int(values.str.len().max())) if len(values) else 1
+    array = np.empty(len(values), dtype=f"U{width}")
+    for start in range(0, len(values), mapped.BLOCK):
+        part = values.iloc[start : start + mapped.BLOCK]
+        array[start : start + mapped.BLOCK] = part.to_numpy(dtype=object)
+    return array
 
 
 def _test_ids(competition: Competition, test: pd.DataFrame) -> NDArray[np.str_]:

@@ -7,7 +7,7 @@ digests of data and code, so a slow one runs once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,29 +43,44 @@ def read_features(
     Raises:
         UserCodeError, DataError: see `apply_features`; or train and test get other columns.
     """
+    code = UserCode(competition.root)
+    function = code.features()
+    if function is not None:
+        seen = seen_columns(competition, train.columns)
+        pair = tuple(frame[[c for c in seen if c in frame.columns]] for frame in (train, test))
+        path = competition.cache / f"features-{data}-{code.digest('features')}"
+        train, test = _cached(
+            path, lambda: [apply_features(function, competition, f) for f in pair]
+        )
+    names = feature_columns(competition, train.columns)
+    absent = [c for c in names if c not in test.columns]
+    if absent:
+        raise DataError(f"features.py makes columns for train that test lacks: {absent[:5]}")
+    return train[names], test[names]
+
+
+def seen_columns(competition: Competition, names: Iterable[str]) -> list[str]:
+    """What `features` may look at: ids too, never the target or what is dropped."""
+    columns = competition.settings.columns
+    return [name for name in names if name not in {*columns.target, *columns.drop}]
+
+
+def feature_columns(competition: Competition, names: Iterable[str]) -> list[str]:
+    """Those of the columns that models see.
+
+    Raises:
+        DataError: there is none.
+    """
     columns = competition.settings.columns
     hidden = {*columns.target, *columns.drop, columns.group, columns.time, columns.id}
     hidden |= {columns.weight}
     hidden |= {columns.test_id} | {c for c, kind in columns.kinds.items() if kind == "id"}
     # a role does not forbid a use: a datetime id listed in `kinds` is a feature all the same
     hidden -= {c for c, kind in columns.kinds.items() if kind != "id" and c not in columns.target}
-    code = UserCode(competition.root)
-    function = code.features()
-    if function is not None:
-        # the function may look at ids, never at the target or at what the test rows lack
-        seen = [c for c in train.columns if c not in {*columns.target, *columns.drop}]
-        pair = tuple(frame[[c for c in seen if c in frame.columns]] for frame in (train, test))
-        path = competition.cache / f"features-{data}-{code.digest('features')}"
-        train, test = _cached(
-            path, lambda: [apply_features(function, competition, f) for f in pair]
-        )
-    names = [c for c in train.columns if c not in hidden]
-    absent = [c for c in names if c not in test.columns]
-    if absent:
-        raise DataError(f"features.py makes columns for train that test lacks: {absent[:5]}")
-    if not names:
+    kept = [name for name in names if name not in hidden]
+    if not kept:
         raise NoFeatures("no feature column is left; look at columns.drop and columns.kinds")
-    return train[names], test[names]
+    return kept
 
 
 def apply_features(function: Any, competition: Competition, frame: pd.DataFrame) -> pd.DataFrame:

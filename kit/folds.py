@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from kit.atomic import atomic_path
 from kit.errors import DataError
+from kit.mapped import BLOCK
 from kit.settings import MAX_FOLDS
 
 FoldArray = NDArray[np.int8]
@@ -56,7 +57,7 @@ class Folds:
     purged: Purged | None = None
 
     def __post_init__(self) -> None:
-        ids = pd.Series(np.asarray(self.ids), name="id").astype("str").reset_index(drop=True)
+        ids = text_ids(self.ids)
         fold = np.asarray(self.fold)
         if fold.shape != (len(ids),) or fold.dtype.kind not in "iu":
             raise DataError(
@@ -94,7 +95,9 @@ class Folds:
         """16 hex digits over ids, folds and `forward`; the order of rows does not matter."""
         order = self.ids.sort_values().index.to_numpy()
         state = hashlib.sha256(f"{_FORMAT} forward={self.forward}\0".encode())
-        state.update("\0".join(self.ids.iloc[order]).encode())
+        for start in range(0, len(order), BLOCK):
+            part = self.ids.iloc[order[start : start + BLOCK]].to_numpy(dtype=object)
+            state.update(("\0" * (start > 0) + "\0".join(part)).encode())
         state.update(b"\0" + self.fold[order].tobytes())
         if self.purged is not None:
             state.update(b"\0" + np.packbits(self.purged[order], axis=1).tobytes())
@@ -148,9 +151,7 @@ class Folds:
         """
         purged = () if self.purged is None else self.purged.T
         columns = {f"purged_{k}": pa.array(rows) for k, rows in enumerate(purged)}
-        table = pa.table(
-            {"id": pa.array(self.ids.tolist(), pa.string()), "fold": self.fold, **columns}
-        )
+        table = pa.table({"id": pa.array(self.ids, pa.string()), "fold": self.fold, **columns})
         facts = {"format": _FORMAT, "digest": self.digest, "forward": str(self.forward).lower()}
         with atomic_path(path) as temporary:
             pq.write_table(table.replace_schema_metadata(facts), temporary, compression="zstd")
@@ -174,10 +175,10 @@ class Folds:
                 f"{path} was not written by kit (no digest of its folds inside), or was saved "
                 "again by another program.\n  Ask for the original file."
             )
-        ids, fold = table["id"].to_pylist(), table["fold"].to_numpy()
+        ids, fold = table["id"].to_pandas(), table["fold"].to_numpy()
         names = [name for name in table.column_names if name.startswith("purged_")]
         purged = np.column_stack([table[name].to_numpy() for name in names]) if names else None
-        folds = cls(pd.Series(ids, dtype="str"), fold, facts.get("forward") == "true", purged)
+        folds = cls(ids.astype("str"), fold, facts.get("forward") == "true", purged)
         if folds.digest != facts.get("digest"):
             raise DataError(
                 f"{path} was changed after kit wrote it: the digest inside is "
@@ -185,3 +186,39 @@ class Folds:
                 "  Ask for the original file, or make new folds."
             )
         return folds
+
+
+def inner_rows(
+    fold: FoldArray, current: int, times: NDArray[Any] | None = None
+) -> NDArray[np.bool_]:
+    """Which training rows to stop on: those of the nearest other fold.
+
+    Args:
+        fold: fold per training row.
+        current: the fold that is validated.
+        times: of the training rows, where they have one.
+    """
+    others = np.unique(fold[fold >= 0])
+    if len(others):
+        later = others[others > current]
+        inner = fold == (later[0] if len(later) else others[-1])
+        if not inner.all():
+            return inner
+    n_last = max(1, len(fold) // 5)  # one block only: its last fifth
+    if times is not None:
+        newest: NDArray[np.bool_] = times >= np.sort(times)[-n_last]
+        if not newest.all():
+            return newest
+    last = np.zeros(len(fold), dtype=bool)
+    last[-n_last:] = True
+    return last
+
+
+def text_ids(ids: Any) -> pd.Series[Any]:
+    """Ids as a column of strings; of many not all are Python objects at a time."""
+    if isinstance(getattr(ids, "dtype", None), pd.StringDtype):
+        return pd.Series(ids, dtype="str").reset_index(drop=True).rename("id")
+    values = np.asarray(ids)
+    starts = range(0, max(1, len(values)), BLOCK)
+    parts = [pd.Series(values[start : start + BLOCK]).astype("str") for start in starts]
+    return pd.concat(parts, ignore_index=True).rename("id")

@@ -50,22 +50,27 @@ def _pair(a: pd.Series, b: pd.Series, kind: Kind) -> tuple[Any, Any]:
     if kind == "image":
         return a, b
     if kind == "numeric":
-        return _number(a), _number(b)
+        return as_number(a), as_number(b)
     if kind == "category":
-        levels = pd.Index(pd.concat([_spelled(a).drop_duplicates(), _spelled(b).drop_duplicates()]))
+        levels = pd.Index(pd.concat([spelled(a).drop_duplicates(), spelled(b).drop_duplicates()]))
         levels = levels.dropna().unique().sort_values()
         return (
-            pd.Categorical(_spelled(a), categories=levels),
-            pd.Categorical(_spelled(b), categories=levels),
+            pd.Categorical(spelled(a), categories=levels),
+            pd.Categorical(spelled(b), categories=levels),
         )
     if kind == "datetime":
         # test rows are read by the format of the train rows
-        format_ = None if pd.api.types.is_datetime64_any_dtype(a) else datetime_format(_spelled(a))
+        format_ = None if pd.api.types.is_datetime64_any_dtype(a) else datetime_format(spelled(a))
         return as_moments(a, format_), as_moments(b, format_)
-    return _spelled(a), _spelled(b)
+    return spelled(a), spelled(b)
 
 
-def _number(column: pd.Series) -> pd.Series:
+def as_number(column: pd.Series) -> pd.Series:
+    """Numbers of a column; infinite ones are missing.
+
+    Raises:
+        DataError: more than 5 % of the values are no numbers.
+    """
     if pd.api.types.is_bool_dtype(column):
         return column.astype("int8")
     if not pd.api.types.is_numeric_dtype(column):
@@ -102,7 +107,7 @@ def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.Series(column.dt.tz_localize(None))
-    text = _spelled(column)
+    text = spelled(column)
     format_ = format_ or datetime_format(text)
     moments = pd.Series(pd.NaT, column.index) if format_ is None else as_datetimes(text, format_)
     lost = moments.isna() & ~absent(column)
@@ -115,7 +120,8 @@ def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
     return moments
 
 
-def _spelled(column: pd.Series) -> pd.Series:
+def spelled(column: pd.Series) -> pd.Series:
+    """The values as strings; missing ones stay missing."""
     if isinstance(column.dtype, pd.StringDtype):
         return column
     return column.astype("str").where(column.notna())

@@ -12,6 +12,7 @@ from typing import Any
 import kit
 from kit.execution.context import FoldContext
 from kit.execution.fitting import check_weights
+from kit.execution.memory import estimate
 from kit.execution.task import FoldTask, build_model, family_of
 from kit.models.base import Model
 from kit.portfolio import find_model
@@ -38,6 +39,7 @@ class Plan:
     weighted: bool = False
     keep_models: bool = False
     threads: int = 1
+    memory: float = 0.0  # bytes that one of its tasks is estimated to take
 
     def tasks(self, folds: Sequence[int], deadline: float | None = None) -> list[FoldTask]:
         """The descriptions of these folds: one for all that are trained together, or one each."""
@@ -103,6 +105,9 @@ def make_plan(
         "seed": cv.seed + repeat,
         "early_stopping": stopping,
     }
+    recipe = spec.recipe or family_of(unfitted)
+    n_folds, together = context.folds.n_splits, stopping == "cross"
+    memory = estimate(recipe, spec.use, context.dataset, n_folds, together=together)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
     return Plan(
         model=f"{model}.{repeat + 1}" if repeat else model,
@@ -112,10 +117,11 @@ def make_plan(
         seed=cv.seed + repeat,
         early_stopping=stopping,
         partial=competition.runs / ".partial" / digest,
-        n_folds=context.folds.n_splits,
+        n_folds=n_folds,
         weighted=weighted,
         keep_models=session.keep_models,
         threads=session.threads,
+        memory=memory,
     )
 
 

@@ -19,6 +19,7 @@ import kit
 from kit.competition import CONFIG_NAME, Competition
 from kit.execution.context import FoldContext, load_context, share_folds
 from kit.execution.here import Here
+from kit.execution.memory import processes_that_fit
 from kit.execution.places import make_workers
 from kit.execution.processes import Processes
 from kit.execution.results import FoldResult
@@ -103,6 +104,8 @@ def open_session(
     cores = os.cpu_count() or 1
     alone = spec.executor == "here" and not spec.on
     workers = 1 if alone else spec.workers or min(cores, context.folds.n_splits)
+    if not spec.on:
+        workers = min(workers, processes_that_fit(context.dataset))
     executor: Executor
     executor = Here(context) if alone else Processes(make_workers(competition, workers))
     try:

@@ -202,12 +202,15 @@ class ExecutionSpec:
     """Where folds run. `threads` and `workers` 0: as many as the machine has cores.
 
     `on` is the address of a Dask cluster's scheduler; its workers' number and threads hold then.
+    `on_disk` says whether the table lies in files of the cache rather than in memory; "auto": where
+    it is large (see `kit.large`). Predictions of LightGBM do not depend on it.
     """
 
     executor: Literal["here", "processes"] = "here"
     on: str = ""
     workers: int = 0
     threads: int = 0
+    on_disk: Literal["auto", "always", "never"] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kit import parquet
 from kit.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
+
+_BYTES_PER_CELL = 6  # of a CSV file, comma included
 
 # What readers raise on bytes that are not what the name says; RuntimeError: an encrypted zip.
 _UNREADABLE = (
@@ -68,7 +71,7 @@ def read_table(
     Args:
         path: the file. A zip may hold one table (and rubbish such as `__MACOSX`).
         as_text: columns kept as strings exactly as spelled; only an empty cell is missing there.
-        nrows: read at most so many rows (CSV and TSV only; the others are read whole, then cut).
+        nrows: read at most so many rows (JSON and what is packed is read whole, then cut).
 
     Returns:
         A frame with a fresh 0..n-1 index. Lists in JSON become one string, parts joined by " | ".
@@ -87,13 +90,20 @@ def read_table(
     return frame.reset_index(drop=True)
 
 
-def read_chunks(path: Path, rows: int, *, as_text: Collection[str] = ()) -> Iterator[pd.DataFrame]:
-    """Read a table piece by piece; CSV and TSV are never in memory as a whole.
+def read_chunks(
+    path: Path,
+    rows: int,
+    *,
+    as_text: Collection[str] = (),
+    columns: Collection[str] | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Read a table piece by piece; CSV, TSV and parquet are never in memory as a whole.
 
     Args:
         path: the file, as for `read_table`.
         rows: rows per piece.
         as_text: see `read_table`.
+        columns: only these, in the order of the file; None: all.
 
     Yields:
         Frames of at most `rows` rows; the index goes on from one to the next.
@@ -101,8 +111,18 @@ def read_chunks(path: Path, rows: int, *, as_text: Collection[str] = ()) -> Iter
     Raises:
         DataError: as for `read_table`; where a later piece is broken, when it is reached.
     """
+    if _is_plain_parquet(path):
+        with _readable(path):
+            spelled = parquet.column_names(path)
+            pairs = list(zip(spelled, _clean(path, spelled), strict=True))
+            own = [one for one, name in pairs if columns is None or name in columns]
+            kept = [one for one, name in pairs if name in as_text]
+            for part in parquet.pieces(path, rows, kept, own):
+                yield part.rename(columns=str.strip)
+        return
     if table_format(path) not in (".csv", ".tsv", None) or not path.is_file():
         whole = read_table(path, as_text=as_text)
+        whole = whole if columns is None else whole[[c for c in whole.columns if c in columns]]
         yield from (whole[start : start + rows] for start in range(0, len(whole), rows))
         return
     with _readable(path):
@@ -110,10 +130,26 @@ def read_chunks(path: Path, rows: int, *, as_text: Collection[str] = ()) -> Iter
         header = _header(path, encoding)
         names = _clean(path, header)
         text = [spelled for spelled, name in zip(header, names, strict=True) if name in as_text]
-        with _csv(path, encoding, **_as_text(header, text), chunksize=rows) as pieces:
+        options = {**_as_text(header, text), "chunksize": rows}
+        if columns is not None:
+            options["usecols"] = [k for k, name in enumerate(names) if name in columns]
+            names = [names[k] for k in options["usecols"]]
+        with _csv(path, encoding, **options) as pieces:
             while (piece := _next(path, pieces)) is not None:
                 piece.columns = names
                 yield piece
+
+
+def count_cells(path: Path) -> int:
+    """Rows times columns: of parquet exactly, of plain CSV and TSV by the size of the file.
+
+    0 for what can only be read as a whole (JSON, zip, gz), and for a file that is not there.
+    """
+    if _is_plain_parquet(path):
+        with _readable(path):
+            return parquet.count_rows(path) * len(parquet.column_names(path))
+    plain = path.suffix.lower() in (".csv", ".tsv") and path.is_file()
+    return path.stat().st_size // _BYTES_PER_CELL if plain else 0
 
 
 def read_header(path: Path) -> list[str]:
@@ -123,6 +159,8 @@ def read_header(path: Path) -> list[str]:
         DataError: as for `read_table`.
     """
     with _readable(path):
+        if _is_plain_parquet(path):
+            return parquet.column_names(path)
         if table_format(path) in (".csv", ".tsv", None):
             return _header(path, _encoding(path))
     return list(read_table(path, nrows=1).columns)
@@ -285,11 +323,18 @@ def _flat(value: Any) -> Any:
 def _read_parquet(path: Path, as_text: Collection[str], nrows: int | None) -> pd.DataFrame:
     import pandas as pd
 
+    if nrows is not None and _is_plain_parquet(path):
+        names = parquet.column_names(path)
+        return next(iter(parquet.pieces(path, max(1, nrows), (), names)), pd.DataFrame())
     frame = pd.read_parquet(io.BytesIO(_bytes(path)) if path.suffix in (".zip", ".gz") else path)
     for name in frame.columns:
         if str(name).strip() in as_text:
             frame[name] = frame[name].astype("str").where(frame[name].notna())
     return frame
+
+
+def _is_plain_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet" and path.is_file()
 
 
 def _opened(path: Path) -> Any:

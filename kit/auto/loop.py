@@ -13,13 +13,13 @@ import numpy as np
 
 from kit.auto.budget import Budget
 from kit.auto.images import embed_first
-from kit.auto.memory import available, own_process
 from kit.auto.schedule import Schedule
 from kit.blend import blend
 from kit.checks import check
 from kit.checks.finding import Finding
 from kit.competition import Competition
 from kit.errors import KitError, RunError
+from kit.execution.memory import available, own_process
 from kit.execution.places import make_workers
 from kit.execution.task import data_shape
 from kit.execution.workers import FoldWorkers

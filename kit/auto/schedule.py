@@ -17,10 +17,10 @@ import numpy as np
 from kit.auto.budget import Budget
 from kit.auto.images import largest_side
 from kit.auto.job import Job, Turn
-from kit.auto.memory import available, estimate
 from kit.cv import finish, locked, start, take
 from kit.errors import DiskFull, KitError
-from kit.execution.task import FoldTask, build_model, family_of
+from kit.execution.memory import available
+from kit.execution.task import FoldTask
 from kit.execution.workers import Finished, FoldWorkers
 from kit.plan import Plan, make_plan
 from kit.portfolio import Entry
@@ -158,7 +158,7 @@ class Schedule:
                 results=results,
                 held=held.pop_all(),
                 seconds=self._share(turn.entry),
-                need=self._need(plan),
+                need=plan.memory,
                 abreast=self.workers.size,
                 fitting=fitting_share(plan.spec.use, len(data.X), len(data.X_test), plan.n_folds),
             )
@@ -185,15 +185,9 @@ class Schedule:
             return f"needs {needed:.0f} s or more, {left:.0f} s are left"
         return ""
 
-    def _need(self, plan: Plan) -> float:
-        context = self.session.context
-        family = plan.spec.recipe or family_of(build_model(plan.spec, plan.model, context.code))
-        together = plan.early_stopping == "cross"
-        return estimate(family, plan.spec.use, context.dataset, plan.n_folds, together=together)
-
     def _no_memory(self, plan: Plan) -> str:
         """Wait for memory while others work; a reason where that would not help."""
-        need = self._need(plan)
+        need = plan.memory
         while need > _FREE * available() and self.workers.running and self.budget.left > 0:
             self._collect()
         free = _FREE * available()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.kinds import some
+from kit.mapped import BLOCK
+from kit.sampled import among
 
 
 def unusable(m: Material) -> Iterator[Evidence]:
     """Ids that are missing or repeat."""
     files = m.settings.files
     for frame, name, file in (
-        (m.train, m.columns.id, files.train),
-        (m.test, m.test_id, files.test),
+        (m.roles, m.columns.id, files.train),
+        (m.test_ids, m.test_id, files.test),
     ):
         if name in frame.columns:
             yield from _unusable(frame[name], file)
@@ -46,12 +49,12 @@ def shared(m: Material) -> Iterator[Evidence]:
     """Ids of train that also occur in test."""
     if m.columns.id not in m.train.columns or m.test_id not in m.test.columns:
         return
-    both = m.row_ids[m.row_ids.isin(set(m.test_row_ids))]
+    both = m.all_ids[among(m.all_ids, m.all_test_ids)]
     if both.empty:
         return
-    numbering = _first(m.row_ids) is not None and _first(m.row_ids) == _first(m.test_row_ids)
+    numbering = _first(m.all_ids) is not None and _first(m.all_ids) == _first(m.all_test_ids)
     yield Evidence(
-        text=f"{len(both)} of {len(m.row_ids)} ids of train are in test too, first: {some(both)}"
+        text=f"{len(both)} of {len(m.all_ids)} ids of train are in test too, first: {some(both)}"
         + (" (both files just number their rows)" if numbering else ""),
         remedy="nothing to do if they are only numbers of rows"
         if numbering
@@ -64,9 +67,13 @@ def shared(m: Material) -> Iterator[Evidence]:
 
 def _first(ids: pd.Series) -> float | None:
     """Where ids that are running numbers without a gap start; None for other ids."""
-    numbers = pd.to_numeric(ids, errors="coerce")
-    gapless = numbers.notna().all() and numbers.max() - numbers.min() + 1 == len(ids)
-    return float(numbers.min()) if gapless else None
+    low, high = np.inf, -np.inf
+    for start in range(0, len(ids), BLOCK):  # of many not all are Python objects at a time
+        numbers = pd.to_numeric(ids.iloc[start : start + BLOCK], errors="coerce")
+        if numbers.isna().any():
+            return None
+        low, high = min(low, float(numbers.min())), max(high, float(numbers.max()))
+    return low if high - low + 1 == len(ids) else None
 
 
 def sample_differs(m: Material) -> Iterator[Evidence]:
@@ -86,7 +93,7 @@ def sample_differs(m: Material) -> Iterator[Evidence]:
         return
     if m.test_id not in m.test.columns:
         return
-    extra = sample[~sample.isin(set(m.test_row_ids))]
+    extra = sample[~among(sample, m.test_row_ids)]
     for found, what in (
         (extra, f"ids of {files.sample_submission} are not in {files.test}"),
         (sample[sample.duplicated()], f"rows of {files.sample_submission} repeat an id"),
@@ -101,8 +108,8 @@ def sample_short(m: Material) -> Iterator[Evidence]:
     name, files = m.settings.submission.id, m.settings.files
     if not m.test_id or m.test_id not in m.test.columns or name not in m.sample.columns:
         return
-    asked = set(m.sample[name].astype("str").str.strip())
-    absent = m.test_row_ids[~m.test_row_ids.isin(asked)]
+    asked = m.sample[name].astype("str").str.strip()
+    absent = m.test_row_ids[~among(m.test_row_ids, asked)]
     if len(absent):
         yield Evidence(
             text=f"{len(absent)} ids of {files.test} are not in {files.sample_submission}, "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from kit.checks.identity import id_like
 from kit.checks.nulls import NullScore
 from kit.checks.rowhash import RowHashes, hash_rows
 from kit.competition import Competition
-from kit.dataset import Dataset, data_digest, encode_target, read_raw, read_time
+from kit.dataset import Dataset, as_strings, data_digest, read_raw, read_time, text_columns
 from kit.errors import DataError, KitError
 from kit.execution.context import load_folds
 from kit.features import read_features
@@ -27,8 +28,10 @@ from kit.folds import Folds
 from kit.images.attach import Images
 from kit.kinds import assign_kinds, typed
 from kit.metrics.base import load_metric
+from kit.sampled import Sample, of_the_same_rows, read_columns, read_sample
 from kit.settings import Kind
 from kit.tables import read_table
+from kit.target import encode_target
 
 Part = Literal["tables", "sample", "features", "target", "folds", "null"]
 
@@ -39,11 +42,16 @@ class Material:
     Attributes:
         problems: the error that kept a part from being gathered.
         sampled: where only some rows were looked at.
-        train, test: the files as read, if "tables" could be had; `sample` likewise.
+        train, test: the files as read, if "tables" could be had; `sample` likewise. Of large files
+            these are some rows.
+        positions: of the rows of train in the file; None: all rows.
+        roles, test_ids: ids, target, group, time, weight of all rows; `train` and `test` where
+            these are all rows.
         raw_X, raw_X_test: feature columns before their kinds are applied, if "features".
         X, X_test: the same, typed; columns that do not fit their kind are in `unfit` instead.
-        y: target of the rows `known` (positions), as in `Dataset`, if "target".
-        folds: as `[cv]` makes them, if "folds".
+        y: target of the rows `known` (positions), as in `Dataset`, if "target"; `all_y` is that of
+            all rows of a large file that have one.
+        folds: as `[cv]` makes them, if "folds"; `folds_digest` is that of all rows.
         null: scores on permuted labels, if "null".
         memory: what several checks need and one has computed, by a name.
         threads: for small models.
@@ -60,6 +68,10 @@ class Material:
     y: NDArray[Any]
     known: NDArray[np.int64]
     folds: Folds
+    folds_digest: str
+    roles: pd.DataFrame
+    test_ids: pd.DataFrame
+    positions: NDArray[np.int64] | None = None
 
     def __init__(self, competition: Competition, null: Sequence[NullScore] = ()) -> None:
         self.competition = competition
@@ -71,6 +83,8 @@ class Material:
         self.unfit: dict[str, str] = {}
         self.memory: dict[str, Any] = {}
         self.threads = competition.settings.execution.threads or os.cpu_count() or 1
+        self._drawn_test: Sample | None = None
+        self.all_y: NDArray[Any] = np.empty(0)
         self._made: set[Part] = {"null"} if null else set()
         steps: tuple[tuple[Part, Callable[[], bool]], ...] = (
             ("tables", self._read_tables),
@@ -106,12 +120,25 @@ class Material:
     @cached_property
     def row_ids(self) -> pd.Series:
         """Ids of the training rows as text, row numbers where there is no id column."""
-        return self._ids(self.train, self.columns.id)
+        ids = self._ids(self.train, self.columns.id)
+        if self.positions is None or self.columns.id in self.train.columns:
+            return ids
+        return pd.Series(self.positions.astype(str), dtype="str")
 
     @cached_property
     def test_row_ids(self) -> pd.Series:
         """The same for the test rows."""
         return self._ids(self.test, self.test_id)
+
+    @cached_property
+    def all_ids(self) -> pd.Series:
+        """As `row_ids`, of all rows of a large file."""
+        return self._ids(self.roles, self.columns.id)
+
+    @cached_property
+    def all_test_ids(self) -> pd.Series:
+        """As `test_row_ids`, of all rows of a large file."""
+        return self._ids(self.test_ids, self.test_id)
 
     @cached_property
     def id_like(self) -> dict[str, str]:
@@ -138,21 +165,45 @@ class Material:
         return frame[name].astype("str").str.strip()
 
     def _read_tables(self) -> bool:
-        self.train, self.test = read_raw(self.competition)
+        """Both files, or some rows of large ones; ids, target and the like of all rows."""
+        names = (self.settings.files.train, self.settings.files.test)
+        drawn: list[Sample] = []
+
+        def read(path: Path, as_text: Collection[str]) -> pd.DataFrame:
+            drawn.append(read_sample(path, as_text=as_text))
+            return drawn[-1].frame
+
+        self.train, self.test = read_raw(self.competition, read)
+        self.roles, self.test_ids = self.train, self.test
+        for sample, name in zip(drawn, names, strict=True):
+            if sample.positions is not None:
+                self.sampled.append(f"{name}: {len(sample.frame)} of {sample.rows} rows")
+        columns, text = self.columns, text_columns(self.competition)
+        if drawn[0].positions is not None:
+            self.positions = drawn[0].positions.to_numpy()
+            roles = {*columns.target, columns.id, columns.group, columns.time, columns.weight}
+            there = [name for name in self.train.columns if name in roles]
+            self.roles = read_columns(self.competition.raw / names[0], there, text)
+        if drawn[1].positions is not None and self.test_id in self.test.columns:
+            self.test_ids = read_columns(self.competition.raw / names[1], [self.test_id])
+            self._drawn_test = drawn[1]
         return True
 
     def _read_sample(self) -> bool:
         path = self.competition.raw / self.settings.files.sample_submission
-        self.sample = read_table(path, as_text=[self.settings.submission.id])
+        key = self.settings.submission.id
+        self.sample = read_table(path, as_text=[key])
+        if self._drawn_test is not None and key in self.sample.columns:
+            ids = self.test_ids[self.test_id].astype("str")
+            self.sample = of_the_same_rows(self.sample, key, self._drawn_test, ids)
         return True
 
     def _make_features(self) -> bool:
         if not self.has(["tables"]):
             return False
         train = self.train.drop(columns=self.train_only)
-        self.raw_X, self.raw_X_test = read_features(
-            self.competition, train, self.test, data_digest(self.competition)
-        )
+        data = data_digest(self.competition) + ("-sampled" if self.sampled else "")
+        self.raw_X, self.raw_X_test = read_features(self.competition, train, self.test, data)
         images = Images(self.competition)
         self.raw_X = images.identities(self.raw_X, "train")
         self.raw_X_test = images.identities(self.raw_X_test, "test")
@@ -173,39 +224,51 @@ class Material:
         target, task = self.columns.target, self.settings.task
         if not self.has(["tables"]) or not set(target) <= set(self.train.columns):
             return False
-        present = self.train[list(target)].notna().all(axis=1).to_numpy()
-        self.known = np.flatnonzero(present)
-        if len(self.known) == 0:
+        known = np.flatnonzero(self.roles[list(target)].notna().all(axis=1).to_numpy())
+        if len(known) == 0:
             return False
-        ids = self.row_ids.to_numpy(dtype=np.str_)[self.known]
-        rows = self.train.iloc[self.known]
-        if task.classes and not set(rows[target[0]].str.strip()) <= set(task.classes):
+        ids = self.all_ids.to_numpy(dtype=np.str_)[known] if self.positions is None else _NO_IDS
+        rows = self.roles.iloc[known]
+        if task.classes and not set(rows[target[0]].str.strip().unique()) <= set(task.classes):
             return False
-        self.y = encode_target(rows, target, task.type, task.classes, ids)
+        self.all_y = encode_target(rows, target, task.type, task.classes, ids)
         if ":" not in task.metric:
-            load_metric(task.metric, task.type).refuse(self.y)
+            load_metric(task.metric, task.type).refuse(self.all_y)
+        self.known, self.y = known, self.all_y
+        if self.positions is not None:
+            places = np.searchsorted(known, self.positions)
+            there = known[np.minimum(places, len(known) - 1)] == self.positions
+            self.known, self.y = np.flatnonzero(there), self.all_y[places[there]]
         return True
 
     def _make_folds(self) -> bool:
         """Folds as `kit cv` would make them; not while ids or target stand in the way."""
         columns = self.columns
-        if not self.has(["features", "target"]) or len(self.known) < len(self.train):
+        if not self.has(["features", "target"]) or len(self.all_y) < len(self.roles):
             return False
         roles = {name for name in (columns.group, columns.time) if name}
-        if not roles <= set(self.train.columns) or self.row_ids.duplicated().any():
+        if not roles <= set(self.train.columns) or self.all_ids.duplicated().any():
             return False
         dataset = Dataset(
             X=self.X,
             X_test=self.X_test,
-            y=self.y,
-            ids=self.row_ids.to_numpy(dtype=np.str_),
+            y=self.all_y,
+            ids=as_strings(self.all_ids),
             test_ids=self.test_row_ids.to_numpy(dtype=np.str_),
-            groups=None if columns.group is None else self.train[columns.group].to_numpy(),
-            time=read_time(self.train, columns.time),
+            groups=None if columns.group is None else self.roles[columns.group].to_numpy(),
+            time=read_time(self.roles, columns.time),
             kinds=self.kinds,
             task=self.settings.task.type,
             classes=self.settings.task.classes,
             digests={},
         )
-        self.folds = load_folds(self.competition, dataset)
+        self.folds = folds = load_folds(self.competition, dataset)
+        self.folds_digest = folds.digest
+        if self.positions is not None:
+            purged = None if folds.purged is None else folds.purged[self.positions]
+            ids, fold = self.row_ids, folds.fold[self.positions]
+            self.folds = Folds(ids, fold, folds.forward, purged)
         return True
+
+
+_NO_IDS = np.empty(0, dtype=np.str_)

@@ -1,4 +1,4 @@
-"""Can the target be learned at all?"""
+"""Can the target be learned at all? Of large files all rows are asked."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CLASSES = ("binary", "multiclass")
 def missing(m: Material) -> Iterator[Evidence]:
     """Training rows without a target."""
     for name in _present(m):
-        empty = m.train[name].isna().to_numpy()
+        empty = m.roles[name].isna().to_numpy()
         if empty.any():
             yield Evidence(
                 text=f"{name!r} is missing in {empty.sum()} of {len(empty)} rows, first ids: "
-                f"{some(m.row_ids[empty])}",
+                f"{some(m.all_ids[empty])}",
                 remedy="take these rows out of the train file, or name another [columns] target",
                 column=name,
             )
@@ -29,7 +29,7 @@ def missing(m: Material) -> Iterator[Evidence]:
 def one_value(m: Material) -> Iterator[Evidence]:
     """Targets that never change."""
     for name in _present(m):
-        values = m.train[name].dropna()
+        values = m.roles[name].dropna()
         if m.settings.task.type in _CLASSES:
             values = values.str.strip()
         if values.nunique() == 1:
@@ -46,7 +46,7 @@ def other_labels(m: Material) -> Iterator[Evidence]:
     if m.settings.task.type not in _CLASSES:
         return
     for name in _present(m):
-        labels = m.train[name].dropna().str.strip()
+        labels = m.roles[name].dropna().str.strip()
         counts = labels[~labels.isin(classes)].value_counts()
         if len(counts):
             yield Evidence(
@@ -55,7 +55,7 @@ def other_labels(m: Material) -> Iterator[Evidence]:
                 remedy="list every label in [task] classes, or repair the train file",
                 column=name,
             )
-        absent = [label for label in classes if label not in set(labels)]
+        absent = [label for label in classes if label not in set(labels.unique())]
         if absent and labels.nunique() > 1:  # one value is a finding of its own
             yield Evidence(
                 text=f"no row of {name!r} is {some(absent)}, which task.classes lists",
@@ -80,11 +80,13 @@ def rare_classes(m: Material) -> Iterator[Evidence]:
     n_splits, task = m.settings.cv.n_splits, m.settings.task
     stratified = m.settings.cv.splitter.startswith("stratified")
     if task.type in _CLASSES:
-        counts = dict(zip(task.classes, np.bincount(m.y, minlength=len(task.classes)), strict=True))
+        counts = dict(
+            zip(task.classes, np.bincount(m.all_y, minlength=len(task.classes)), strict=True)
+        )
     elif task.type == "multilabel":
         names = m.columns.target
-        ones = m.y.sum(axis=0).astype(int)
-        counts = dict(zip(names, np.minimum(ones, len(m.y) - ones), strict=True))
+        ones = m.all_y.sum(axis=0).astype(int)
+        counts = dict(zip(names, np.minimum(ones, len(m.all_y) - ones), strict=True))
         stratified = False  # combinations of labels that are rare are pooled
     else:
         return

@@ -93,9 +93,9 @@ def other_folds_file(m: Material) -> Iterator[Evidence]:
         found = Folds.load(path).digest
     except DataError as error:
         found = str(error).splitlines()[0]
-    if found != m.folds.digest:
+    if found != m.folds_digest:
         yield Evidence(
-            text=f"{FOLDS_NAME} holds other folds ({found}) than [cv] makes ({m.folds.digest})",
+            text=f"{FOLDS_NAME} holds other folds ({found}) than [cv] makes ({m.folds_digest})",
             remedy='to use the file, a teammate\'s perhaps: [cv] splitter = "file"; otherwise '
             "`kit cv` moves it aside and writes a new one",
         )

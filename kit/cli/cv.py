@@ -67,7 +67,7 @@ def cv(
         out.folds(names, score_format) as listen,
         open_session(competition, listen=listen, budget=limit, keep_models=keep_models) as session,
     ):
-        out.remark(header(session))
+        out.remark(header(session) + planned_memory(session, names))
         done, failed = _validate_all(session, names, out)
     _report(out, done, failed, verbose)
     if failed:
@@ -112,6 +112,28 @@ def header(session: Session) -> str:
         f"{len(data.X_test)} test rows; {data.task}\n"
         f"{session.context.folds.n_splits} folds by {spec.splitter}; {metric.name}, {direction}"
         f"{notes}"
+    )
+
+
+def planned_memory(session: Session, names: list[str]) -> str:
+    """What a process will take with each model, of a table on the disk; else nothing."""
+    from contextlib import suppress
+
+    from kit.errors import KitError
+    from kit.execution.memory import available, gib, of_process
+    from kit.plan import make_plan
+
+    data, execution = session.context.dataset, session.competition.settings.execution
+    if not data.on_disk or execution.on:
+        return ""
+    needs = []
+    for name in names:
+        with suppress(KitError):  # said when its turn comes
+            need = of_process(data) + make_plan(session, name).memory
+            needs.append(f"{name} {gib(need)}")
+    return (
+        f"\nthe table is large and lies on the disk, below {session.competition.cache}\n"
+        f"memory planned at the peak: {', '.join(needs)}; free now: {gib(available())}"
     )
 
 

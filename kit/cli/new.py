@@ -150,7 +150,13 @@ def _report(out: Output, root: Path, inference: Inference, verbose: bool) -> Non
         for v in inference.values
     ]
     out.document(
-        {"root": str(root), "created": True, "values": values, "questions": inference.questions}
+        {
+            "root": str(root),
+            "created": True,
+            "values": values,
+            "questions": inference.questions,
+            "sampled": inference.sampled,
+        }
     )
     rows = [
         [v["key"], _plain(v["value"]), str(v["because"]) + ("" if v["sure"] else " (?)")]
@@ -166,6 +172,8 @@ def _report(out: Output, root: Path, inference: Inference, verbose: bool) -> Non
     file = "settings.toml" if masks else "kit.toml"
     out.say(f"{_short(root)} is ready. What {file} says, and where it came from:\n")
     out.table(["", "value", "because"], rows)
+    if inference.sampled:
+        out.say(f"\nToo large to be looked at as a whole: {'; '.join(inference.sampled)}.")
     for question in inference.questions:
         out.say(f"\n? {question}")
     then = "python train.py" if masks else "kit check and kit cv"

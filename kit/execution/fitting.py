@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from kit.errors import ConfigError
+from kit.mapped import is_on_disk, rows_on_disk
 from kit.models.base import FoldRows, Model, Problem, RowWeights
 
 REFIT_ROWS = 50_000
@@ -23,6 +25,7 @@ def fit_fold(
     inner: NDArray[np.bool_],
     problem: Problem,
     early_stopping: str,
+    folder: Path | None = None,
 ) -> Model:
     """Fit one fold, with early stopping where the model knows it.
 
@@ -36,6 +39,7 @@ def fit_fold(
         inner: which training rows to stop on.
         problem: what is learned.
         early_stopping: "inner" or "fold", see `CVSpec`.
+        folder: on whose disk parts of a table on the disk are put.
     """
     X, y, weight = rows.X, rows.y, None if rows.weight is None else rows.weight.train
     if not unfitted.stops_early:
@@ -45,7 +49,7 @@ def fit_fold(
         return clone(unfitted).fit(X, y, problem=problem, valid=valid, **_counting(rows.weight))
     budget = unfitted.refit_parameter
     again = budget is not None and len(y) <= REFIT_ROWS
-    first = fit_stopping(unfitted, X, y, half(problem) if again else problem, inner, weight)
+    first = fit_stopping(unfitted, X, y, half(problem) if again else problem, inner, weight, folder)
     if not again or not first.best_iteration_:
         return first
     told = clone(unfitted).set_params(**{str(budget): first.best_iteration_})
@@ -73,11 +77,12 @@ def fit_stopping(
     problem: Problem,
     inner: NDArray[np.bool_],
     weight: NDArray[np.float64] | None = None,
+    folder: Path | None = None,
 ) -> Model:
     """Fit on some rows, stop where the others, `inner`, are predicted best."""
-    rest, valid = ~inner, (chosen(X, inner), y[inner])
+    rest, valid = ~inner, (chosen(X, inner, folder), y[inner])
     given = None if weight is None else row_weights(weight[rest], weight[inner])
-    kept = chosen(X, rest)
+    kept = chosen(X, rest, folder)
     return clone(unfitted).fit(kept, y[rest], problem=problem, valid=valid, **_counting(given))
 
 
@@ -116,34 +121,10 @@ def half(problem: Problem) -> Problem:
     return replace(problem, deadline=now + (problem.deadline - now) / 2)
 
 
-def inner_rows(
-    fold: NDArray[np.int8], current: int, times: NDArray[Any] | None = None
-) -> NDArray[np.bool_]:
-    """Which training rows to stop on: those of the nearest other fold.
-
-    Args:
-        fold: fold per training row.
-        current: the fold that is validated.
-        times: of the training rows, where they have one.
-    """
-    others = np.unique(fold[fold >= 0])
-    if len(others):
-        later = others[others > current]
-        inner = fold == (later[0] if len(later) else others[-1])
-        if not inner.all():
-            return inner
-    n_last = max(1, len(fold) // 5)  # one block only: its last fifth
-    if times is not None:
-        newest: NDArray[np.bool_] = times >= np.sort(times)[-n_last]
-        if not newest.all():
-            return newest
-    last = np.zeros(len(fold), dtype=bool)
-    last[-n_last:] = True
-    return last
-
-
-def chosen(X: Any, mask: NDArray[np.bool_]) -> Any:
-    """Some rows of a frame or a matrix."""
+def chosen(X: Any, mask: NDArray[np.bool_], folder: Path | None = None) -> Any:
+    """Some rows of a frame or a matrix; of a table on the disk they are on the disk, too."""
+    if folder is not None and is_on_disk(X):
+        return rows_on_disk(X, mask, folder)
     return X.loc[mask] if hasattr(X, "loc") else X[mask]
 
 

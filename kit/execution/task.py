@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from kit.atomic import disk_errors
@@ -22,11 +23,13 @@ from kit.config import convert
 from kit.dataset import Dataset
 from kit.errors import DataError, KitError, ModelError, UserCodeError
 from kit.execution.context import FoldContext
-from kit.execution.fitting import chosen, fit_fold, half, inner_rows, row_weights
+from kit.execution.fitting import chosen, fit_fold, half, row_weights
 from kit.execution.prepared import Prepared
 from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
+from kit.folds import inner_rows
 from kit.keras import accelerator
+from kit.mapped import frame_on_disk, rows_on_disk
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import recipe
@@ -134,22 +137,29 @@ class _Fold:
         data = self.context.dataset
         y = self.link(data.y)
         steps = recipe(self.recipe, data_shape(data, self.read, self.task.seed))
-        X_train = steps.fit_transform(data.X.iloc[self.read], y[self.read])
+        X_train = self._kept(steps.fit_transform(self._rows(self.read), y[self.read]))
         weight = None
         if self.weight is not None:
-            X_train = chosen(X_train, self.weight[self.read] > 0)
+            X_train = chosen(X_train, self.weight[self.read] > 0, self.task.results)
             weight = row_weights(self.weight[self.train], self.weight[self.valid])
+        X_valid = self._kept(steps.transform(self._rows(self.valid)))
         rows = FoldRows(
-            X=X_train,
-            y=y[self.train],
-            X_valid=steps.transform(data.X.iloc[self.valid]),
-            y_valid=y[self.valid],
-            weight=weight,
+            X=X_train, y=y[self.train], X_valid=X_valid, y_valid=y[self.valid], weight=weight
         )
         if data.series is not None:  # for the test rows, which come after all training rows
             steps = with_history(steps, data.X, y)
         small = data.X_test.size <= _TEST_CELLS
         return Prepared(steps, rows, steps.transform(data.X_test) if small else None)
+
+    def _rows(self, rows: NDArray[np.int64]) -> Any:
+        """Features of some training rows, in memory or on the disk as the data are."""
+        data = self.context.dataset
+        return rows_on_disk(data.X, rows, self.task.results) if data.on_disk else data.X.iloc[rows]
+
+    def _kept(self, made: Any) -> Any:
+        """What a recipe made; on the disk where the data are."""
+        large = self.context.dataset.on_disk and isinstance(made, pd.DataFrame)
+        return frame_on_disk(made, self.task.results) if large else made
 
     def test_rows(self) -> Any:
         """The test rows as the fold's recipe prepares them."""
@@ -167,7 +177,7 @@ class _Fold:
         oof = self._values(model, self.X_valid, len(self.valid))
         test = self._values(model, self.test_rows(), len(data.X_test))
         rows = self.context.folds.sealed
-        unseen = self.steps.transform(data.X.iloc[rows]) if len(rows) else None
+        unseen = self.steps.transform(self._rows(rows)) if len(rows) else None
         sealed = oof[:0] if unseen is None else self._values(model, unseen, len(rows))
         if self.task.models is not None:
             save_fitted(self.task.models / f"fold-{self.number}", self.steps, model)
@@ -203,11 +213,13 @@ def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
     inner = inner_rows(context.folds.fold[fold.train], number, times)
     with _reported(task.spec.use, context.code):
         if task.spec.pseudo_labels:
-            first = fit_fold(unfitted, rows, inner, half(problem), task.early_stopping)
+            first = fit_fold(
+                unfitted, rows, inner, half(problem), task.early_stopping, task.results
+            )
             rows = fold.with_pseudo_labels(rows, first)
             # they are never among the rows that tell where to stop
             inner = np.append(inner, np.zeros(len(rows.y) - len(inner), dtype=bool))
-        model = fit_fold(unfitted, rows, inner, problem, task.early_stopping)
+        model = fit_fold(unfitted, rows, inner, problem, task.early_stopping, task.results)
         return fold.predict(model, time.perf_counter() - started)
 
 
@@ -268,7 +280,7 @@ def family_of(model: Model) -> str:
 def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
     """What recipes are told beforehand; counted on the fold's training rows only."""
     levels = {
-        name: len(np.unique(data.X[name].cat.codes.to_numpy()[train]))
+        name: int(np.count_nonzero(np.bincount(data.X[name].array.codes[train] + np.int64(1))))
         for name, kind in data.kinds.items()
         if kind == "category"
     }

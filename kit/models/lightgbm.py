@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from kit.config import Within
+from kit.mapped import is_on_disk
 from kit.models.base import (
     Count,
     CountOrZero,
@@ -28,6 +29,7 @@ from kit.models.base import (
     Share,
     describe,
 )
+from kit.models.batches import from_batches
 from kit.models.boosters import Clock, share, target_columns
 from kit.models.stopping import CrossStopping, OwnStopping
 
@@ -38,6 +40,8 @@ _OBJECTIVES = {
     "squared": ("regression", "rmse"),
     "absolute": ("regression_l1", "l1"),
 }
+
+_PREDICTED = 200_000  # rows at a time
 
 _Data = tuple[dict[str, Any], lgb.Dataset, lgb.Dataset | None]
 """LightGBM's parameters, binned training rows, binned validation rows."""
@@ -141,6 +145,9 @@ class LightGBM(Model):
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Predict with the best round of each booster."""
+        if len(X) > _PREDICTED:  # a matrix of all rows would not fit beside a large table
+            starts = range(0, len(X), _PREDICTED)
+            return np.vstack([self.predict(X.iloc[k : k + _PREDICTED]) for k in starts])
         X = _plain_names(X)
         threads = self.problem_.threads
         columns = [
@@ -171,6 +178,8 @@ class LightGBM(Model):
     ) -> _Data:
         """Binned rows, made once for all targets."""
         params = self._native(problem, len(X))
+        if is_on_disk(X):
+            return params, *from_batches(X, X_valid, params)
         train = lgb.Dataset(_plain_names(X), params=params, free_raw_data=True).construct()
         valid = None
         if X_valid is not None:

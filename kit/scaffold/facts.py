@@ -50,11 +50,13 @@ class Inferred:
 class Inference:
     """Everything inferred, and the questions that are left, each with the flag that settles it.
 
-    `template` is the one that suits the features.
+    `template` is the one that suits the features; `sampled` says which tables were too large to be
+    looked at as a whole.
     """
 
     values: list[Inferred] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
+    sampled: list[str] = field(default_factory=list)
     template: str = "tabular"
 
     def add(self, key: str, value: Any, because: str, *, sure: bool = True) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.errors import ConfigError, DataError, nearest
+from kit.sampled import Counts, Sample, of_the_same_rows, read_columns, read_sample
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.spelling import find_name
 from kit.tables import TABLE_SUFFIXES, read_header, read_table, table_format
@@ -47,13 +48,25 @@ class Tables:
     """The three tables.
 
     In `sample` every column is text as spelled; in `train` the ids and whatever test lacks, in
-    `test` the ids.
+    `test` the ids. Of large files these are some rows; what was counted over all rows of train is
+    in `counts`, by column of strings.
     """
 
     train: pd.DataFrame
     test: pd.DataFrame
     sample: pd.DataFrame | None
     paths: Found
+    n_train: int
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether `train` is some rows only."""
+        return self.n_train > len(self.train)
+
+    def whole(self, names: Collection[str]) -> pd.DataFrame:
+        """Columns of train, all rows."""
+        return read_columns(self.paths.train, names) if self.sampled else self.train[[*names]]
 
 
 def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
@@ -167,16 +180,62 @@ def _partner(tests: list[Path], train: Path | None) -> list[Path]:
     return [path for path in tests if _stem(path) == wanted] or tests
 
 
-def read(path: Path, as_text: Collection[str]) -> pd.DataFrame:
-    """Read a table that must have rows.
+def read(
+    paths: Found,
+    inference: Inference,
+    *,
+    train: Collection[str],
+    test: Collection[str],
+    sample: Collection[str],
+) -> Tables:
+    """Read the files, or some rows of large ones.
+
+    Args:
+        paths: of the files.
+        inference: where it is noted that a file was too large.
+        train: its columns that are kept as they are spelled.
+        test: likewise.
+        sample: likewise.
 
     Raises:
-        DataError: the table is unreadable or has no row.
+        DataError: a table is unreadable or has no row.
     """
-    frame = read_table(path, as_text=as_text)
-    if frame.empty:
-        raise DataError(f"{path} has a header and no rows, so nothing can be told of it.")
-    return frame
+    samples = {"train": read_sample(paths.train, as_text=train, count=True)}
+    samples["test"] = read_sample(paths.test, as_text=test)
+    found = None if paths.sample is None else read_table(paths.sample, as_text=sample)
+    for path, frame in (
+        (paths.train, samples["train"].frame),
+        (paths.test, samples["test"].frame),
+        (paths.sample, found),
+    ):
+        if frame is not None and frame.empty:
+            raise DataError(f"{path} has a header and no rows, so nothing can be told of it.")
+    inference.sampled += [
+        f"{len(each.frame)} of the {each.rows} rows of {path.name}"
+        for each, path in zip(samples.values(), (paths.train, paths.test), strict=True)
+        if each.positions is not None
+    ]
+    if found is not None and samples["test"].positions is not None:
+        found = _matching(found, samples["test"], paths.test)
+    return Tables(
+        train=samples["train"].frame,
+        test=samples["test"].frame,
+        sample=found,
+        paths=paths,
+        n_train=samples["train"].rows,
+        counts=samples["train"].counts,
+    )
+
+
+def _matching(sample: pd.DataFrame, test: Sample, path: Path) -> pd.DataFrame:
+    """The rows of the sample submission that go with the sampled rows of test."""
+    for name in map(str, sample.columns):
+        same = find_name(name, test.frame.columns)
+        if same:
+            return of_the_same_rows(sample, name, test, read_columns(path, [same])[same])
+    if test.positions is not None and len(sample) == test.rows:  # then the order is all there is
+        return sample.iloc[test.positions].reset_index(drop=True)
+    return sample
 
 
 def is_table(path: Path) -> bool:

@@ -55,9 +55,10 @@ def infer(
     kinds = _note_kinds(tables, ids, features, inference)
     kinds = note_images(raw, tables, ids, kinds, inference)
     inference.template = find_template(tables.train, kinds)
+    labels = tables.whole(targets.names)  # a rare class may not be among some rows
     evidence = Evidence(
         targets=targets,
-        looks=[look_at_target(tables.train, name) for name in targets.names],
+        looks=[look_at_target(labels, name) for name in targets.names],
         sample=look_at_sample(tables.sample, targets.columns),
         score=asked_score(wishes),
     )
@@ -83,26 +84,20 @@ def _read(raw: Path, wishes: Wishes, inference: Inference) -> Tables:
     """Read the files; ids, targets and whatever may be one stay as they are spelled."""
     paths = find_files(raw, wishes, inference)
     in_train, in_test = ([n.strip() for n in read_header(p)] for p in (paths.train, paths.test))
-    sample = None
+    in_sample: list[str] = []
     text = [*wishes.names("id"), *wishes.names("target")]
     text = [found for name in text if (found := find_name(name, in_train))]
     if paths.sample is not None:
-        names = [name.strip() for name in read_header(paths.sample)]
-        sample = read(paths.sample, as_text=names)
-        text += [found for name in names if (found := find_name(name, in_train))]
+        in_sample = [name.strip() for name in read_header(paths.sample)]
+        text += [found for name in in_sample if (found := find_name(name, in_train))]
     else:
         text += in_test[:1]
     text += [name for name in in_train if name not in in_test]
     asked = [*wishes.names("id"), *text]
     test_ids = [found for name in asked if (found := find_name(name, in_test))]
-    for name in () if sample is None else map(str, sample.columns):
+    for name in in_sample:
         test_ids += [found] if (found := find_name(name, in_test)) else []
-    return Tables(
-        train=read(paths.train, as_text=text),
-        test=read(paths.test, as_text=test_ids),
-        sample=sample,
-        paths=paths,
-    )
+    return read(paths, inference, train=text, test=test_ids, sample=in_sample)
 
 
 def _note_kinds(
@@ -111,7 +106,7 @@ def _note_kinds(
     """Note the kind of every feature that is not plainly numeric; returns all kinds."""
     kinds: dict[str, str] = {}
     for name in features:
-        guess = _kind(tables.train[name], tables.test[name], name)
+        guess = _kind(tables, name)
         kinds[name] = guess.kind
         plain = pd.api.types.is_numeric_dtype(tables.train[name])
         if guess.kind != "numeric" or not plain:
@@ -130,11 +125,14 @@ def _note_kinds(
     return kinds
 
 
-def _kind(train: pd.Series, test: pd.Series, name: str) -> Guess:
+def _kind(tables: Tables, name: str) -> Guess:
     """The kind by train, unless train's numbers are strings in test."""
+    train, test = tables.train[name], tables.test[name]
     numeric = pd.api.types.is_numeric_dtype
     if numeric(train) and not numeric(test) and test.notna().any() and not train.isna().all():
         guess = guess_kind(pd.concat([train.astype("str"), test.astype("str")]), name)
         because = f"numbers in train, in test not: {test.dropna().iloc[0]!r}; {guess.because}"
         return Guess(kind=guess.kind, because=because, sure=False)
-    return guess_kind(train if train.notna().any() else test, name)
+    if train.isna().all():
+        return guess_kind(test, name)
+    return guess_kind(train, name, rows=tables.n_train, counts=tables.counts.get(name))

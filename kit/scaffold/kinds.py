@@ -25,6 +25,7 @@ import pandas as pd
 from kit.images.files import SUFFIXES
 from kit.moments import as_datetimes, datetime_format, is_day_first, spread
 from kit.preprocessing.tokens import items
+from kit.sampled import Counts
 from kit.settings import Kind
 
 ROWS = 200_000  # judged rows; counts of distinct values and counters see all rows
@@ -47,34 +48,40 @@ class Guess:
     sure: bool = True
 
 
-def guess_kind(values: pd.Series, name: str = "") -> Guess:
+def guess_kind(
+    values: pd.Series, name: str = "", *, rows: int = 0, counts: Counts | None = None
+) -> Guess:
     """Judge one column.
 
     Args:
         values: the column as pandas reads it.
         name: its name, which may hint at a date or an id.
+        rows: of the file, where `values` are some of them.
+        counts: what was counted over all of them, of strings.
     """
+    rows = max(rows, len(values))
     types = pd.api.types
     if types.is_bool_dtype(values):
         return Guess(kind="category", because="true or false")
     if types.is_datetime64_any_dtype(values):
         return Guess(kind="datetime", because="stored as dates")
     if types.is_numeric_dtype(values):
-        return _number(values, name)
+        return _number(values, name, rows)
     text = values.dropna().astype("str").str.strip()
     text = text[text != ""]
     if text.empty:
         return Guess(kind="numeric", because="no value at all", sure=False)
-    return _string(text, len(values), name)
+    counts = counts or Counts(rows=rows, known=len(text), distinct=int(text.nunique()))
+    return _string(text, counts, name)
 
 
-def _number(values: pd.Series, name: str) -> Guess:
+def _number(values: pd.Series, name: str, rows: int) -> Guess:
     known = values.dropna()
     if pd.api.types.is_float_dtype(known) and not (known == known.round()).all():
         return Guess(kind="numeric", because="numbers")
     if _are_dates(known, name):
         return Guess(kind="datetime", because="digits such as 20130131 that are dates")
-    counter = _counter(known, name) if len(known) == len(values) else ""
+    counter = _counter(known, name, rows) if len(known) == len(values) else ""
     if counter:
         return Guess(kind="id", because=counter, sure=False)
     return Guess(kind="numeric", because="numbers")
@@ -87,21 +94,21 @@ def _are_dates(numbers: pd.Series, name: str) -> bool:
     return datetime_format(numbers.astype("int64").astype("str")) is not None
 
 
-def _counter(values: pd.Series, name: str) -> str:
+def _counter(values: pd.Series, name: str, rows: int) -> str:
     """Why whole numbers are only a row number; empty when they are not."""
     if len(values) < 10 or not values.is_unique or pd.api.types.is_float_dtype(values):
         return ""
     span = int(values.max()) - int(values.min()) + 1
-    if values.is_monotonic_increasing and span <= 20 * len(values):
+    if values.is_monotonic_increasing and span <= 20 * rows:
         return "whole numbers that just count up, row by row"
     named = re.search(r"(^|[_ ])(id|index|rownum|row)$|[a-z]I[dD]$|^Unnamed: 0$", name)
-    if named and span <= 20 * len(values):
+    if named and span <= 20 * rows:
         return "whole numbers, another one in each row, named like an id"
     return ""
 
 
-def _string(text: pd.Series, n_rows: int, name: str) -> Guess:
-    distinct = int(text.nunique())
+def _string(text: pd.Series, counts: Counts, name: str) -> Guess:
+    distinct, known = counts.distinct, counts.known
     some = spread(text, ROWS)
     if some.str.lower().str.endswith(SUFFIXES).mean() >= _MOST:
         return Guess(kind="image", because=f"names of images such as {some.iloc[0]!r}")
@@ -118,13 +125,13 @@ def _string(text: pd.Series, n_rows: int, name: str) -> Guess:
     format_ = datetime_format(text)
     if format_ is not None:
         return _date(format_, some)
-    counted = f"{distinct} different in {len(text)} values"
+    counted = f"{distinct} different in {known} values"
     guess = (
-        _list(some, distinct / len(text), counted)
-        or _text(some, distinct / len(text), counted)
-        or _letters(some, distinct, counted)
-        or _string_id(some, distinct, len(text), n_rows)
-        or _code(some, distinct, len(text), counted)
+        _list(some, distinct / known, counted)
+        or _text(some, distinct / known, counted)
+        or _letters(some, distinct / known, counted)
+        or _string_id(some, distinct, known, counts.rows)
+        or _code(some, distinct, known, counted)
     )
     if guess is not None:
         return guess
@@ -161,8 +168,8 @@ def _text(some: pd.Series, differing: float, counted: str) -> Guess | None:
     return None
 
 
-def _letters(some: pd.Series, distinct: int, counted: str) -> Guess | None:
-    if distinct < max(50, len(some) / 2) or some.str.len().nunique() > 1:
+def _letters(some: pd.Series, differing: float, counted: str) -> Guess | None:
+    if differing < 0.5 or len(some) < 50 or some.str.len().nunique() > 1:
         return None
     if not some.str.fullmatch(_LETTERS).all() or len(set("".join(some))) > _ALPHABET:
         return None

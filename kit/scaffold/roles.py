@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kit.errors import ConfigError, counted, nearest
+from kit.sampled import among
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.files import Tables
 from kit.scaffold.spelling import find_name, match_classes, normal, plain
@@ -200,8 +201,7 @@ def _train_id(train: pd.DataFrame, name: str, inference: Inference) -> tuple[str
 
 def _share(ids: pd.Series, column: pd.Series) -> float:
     """The part of `ids` that `column` holds."""
-    known = set(_bare(column.dropna()))
-    return sum(one in known for one in _bare(ids)) / len(ids)
+    return float(among(_bare(ids), _bare(column.dropna())).sum()) / len(ids)
 
 
 def _by_value(ids: pd.Series, test: pd.DataFrame) -> str | None:

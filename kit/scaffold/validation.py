@@ -119,7 +119,7 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
     elif inference.get("series.horizon") is not None:
         why = "the baselines to beat, then one of each family (kit portfolio)"
         inference.add("cv.models", [*SHORT_SERIES, *short], why)
-    elif len(rows.tables.train) <= _SMALL:
+    elif rows.tables.n_train <= _SMALL:
         inference.add("cv.models", short, "one of each family (kit portfolio)")
     else:
         why = f"the quick ones, as train has over {_SMALL} rows; add others at will"
@@ -184,7 +184,12 @@ def _after(rows: Rows, time: str, split: TimeSplit, inference: Inference) -> _Ch
     """Windows as long as the test period, where train has room for two; series where there are."""
     in_test = rows.ids.test if time == rows.ids.train else time
     look = None
-    if rows.task == "regression":
+    if rows.task == "regression" and rows.tables.sampled:
+        inference.ask(
+            "whether train holds series cannot be told from some of its rows: if it does, add a "
+            "[series] table to kit.toml"
+        )
+    elif rows.task == "regression":
         look = find_series(rows.tables, time, in_test, rows.kinds, rows.targets)
     because = f"every test row is later than train, by {time!r}"
     if look is not None:
@@ -231,7 +236,7 @@ def _note_folds(rows: Rows, choice: _Choice, wishes: Wishes, inference: Inferenc
         inference.add("cv.n_splits", int(wish.value), wish.because)
         return
     n_splits, because = _FOLDS, "the usual number"
-    n_rows = len(rows.tables.train)
+    n_rows = rows.tables.n_train
     if n_rows <= _FEW_ROWS and not choice.splitter.startswith("time"):
         n_splits, because = _MORE_FOLDS, f"{n_rows} rows: more folds leave more to learn from"
     if choice.most < n_splits:

@@ -13,8 +13,8 @@ import pytest
 import kit.auto.budget
 from kit.auto.budget import Budget
 from kit.auto.job import Job, Turn
-from kit.auto.memory import available, estimate
 from kit.auto.schedule import fitting_share, seconds_needed
+from kit.execution.memory import available, estimate
 from kit.execution.results import FoldResult
 from kit.plan import Plan
 from kit.portfolio import Entry

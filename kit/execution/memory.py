@@ -1,12 +1,20 @@
-"""How much memory a fit will take, roughly, and how much there is."""
+"""How much memory a fit will take, roughly, and how much there is.
+
+Of tables on the disk (see `kit.large`) only what cannot be written out counts: the system takes
+mapped pages back when it needs them.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import psutil
 
 from kit.dataset import Dataset
+from kit.errors import ModelError
+from kit.preprocessing.shape import MOST_LEVELS
+from kit.sampled import LARGE_CELLS
 
 _CGROUP = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -18,6 +26,14 @@ _WEIGHTS = 500  # TF-IDF weights of a text of a hundred words
 _SENTENCE = 400  # columns of a sentence's vector
 _PIXELS = 1500e6  # a batch of images on its way through a network and back
 _VECTOR, _COMPONENTS = 1280, 64  # columns that an image becomes
+# LightGBM on a table on the disk, bytes per row: ids, folds and predictions; gradients, scores and
+# positions; each column's bins; what learning a column takes. Tables of 28 columns and 0.5, 2 and 5
+# million rows peaked at 0.55, 0.61 and 1.38 GiB where 0.48, 0.81 and 1.46 were planned.
+_ROW, _BOOSTED_ROW, _BIN, _LEARNED = 110, 40, 0.9, 12
+_BATCHES = 50e6  # rows as float64 on their way into bins and trees
+
+SURE = 1.5
+"""Estimates may be wrong by a half: what needs more than so many times what is free is refused."""
 
 
 def available() -> float:
@@ -57,6 +73,8 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
     wide += images * (_VECTOR if family in ("linear", "neural_vectors") else _COMPONENTS)
     if family == "image":
         return _NETWORKS + _PIXELS
+    if data.on_disk and use == "lightgbm" and family in ("tree", "tree_levels"):
+        return _from_disk(data)
     cells, sides = float(rows) * wide, n_folds if together else 1
     tests = float(len(data.X_test)) * wide * 8
     outputs = max(1, len(data.outputs))
@@ -72,6 +90,58 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
         return prepared + cells * 8
     boosted = cells * sides * (2 if use != "catboost" else 5) + rows * sides * 32.0 * outputs
     return prepared + boosted + cells * 8 * 0.25 * sides
+
+
+def _from_disk(data: Dataset) -> float:
+    """LightGBM fed by batches."""
+    rows, columns = data.X.shape
+    categories = [name for name, kind in data.kinds.items() if kind == "category"]
+    learned = sum(len(data.X[name].cat.categories) > MOST_LEVELS for name in categories)
+    outputs = max(1, len(data.outputs))
+    per_row = _BOOSTED_ROW * outputs + _BIN * columns + _LEARNED * learned
+    return _BATCHES + rows * per_row
+
+
+def of_process(data: Dataset) -> float:
+    """Bytes of a process that has read a table on the disk, before it fits anything."""
+    return _PROCESS + _ROW * float(len(data.X) + len(data.X_test))
+
+
+def processes_that_fit(data: Dataset) -> int:
+    """How many folds of LightGBM can be fitted at a time of a table on the disk; at least one.
+
+    Tables in memory are small enough for a process per core.
+    """
+    if not data.on_disk:
+        return sys.maxsize
+    return max(1, int(available() / (of_process(data) + _from_disk(data))))
+
+
+def refuse_too_large(model: str, need: float, data: Dataset) -> None:
+    """Say before hours of work on a large table that they would end in a killed process.
+
+    Args:
+        model: its name, for the message.
+        need: bytes that a fold is estimated to take beside what is taken already.
+        data: the table.
+
+    Raises:
+        ModelError: it needs more than `SURE` times what is free.
+    """
+    free = available()
+    if need <= SURE * free or not (data.on_disk or data.X.size > LARGE_CELLS):
+        return
+    raise ModelError(
+        f"model {model!r} would need about {gib(need)} of memory for one fold, however "
+        f"{gib(free)} are free.\n"
+        "  LightGBM needs least for many rows: kit cv lightgbm. Else fewer columns ([columns] drop "
+        "in kit.toml), a machine with more memory, or a cluster (--on)."
+    )
+
+
+def gib(size: float) -> str:
+    """Bytes for a message."""
+    return f"{size / 2**30:.1f} GiB"
 
 
 def own_process() -> float:

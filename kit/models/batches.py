@@ -1,0 +1,78 @@
+"""LightGBM's binned rows from a table on the disk, a batch in memory at a time.
+
+The bins are those of the same table in memory: LightGBM draws the same rows to find them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+BATCH = 100_000
+"""Rows that are float64 numbers at a time."""
+
+
+class Batches(lgb.Sequence):
+    """The rows of a frame as numbers; levels as their codes, missing ones NaN.
+
+    Args:
+        X: ``(n, d)`` numbers and categories.
+    """
+
+    batch_size = BATCH
+
+    def __init__(self, X: pd.DataFrame) -> None:
+        self._n = len(X)
+        columns = [X.iloc[:, k].array for k in range(X.shape[1])]
+        self.levels = [k for k, each in enumerate(columns) if isinstance(each, pd.Categorical)]
+        self.spelled = [list(columns[k].categories) for k in self.levels]
+        self._columns = [np.asarray(getattr(each, "codes", each)) for each in columns]
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, rows: int | slice | list[int]) -> NDArray[np.float64]:
+        """One row ``(d,)``, or several ``(n, d)``."""
+        values = np.array([column[rows] for column in self._columns], dtype=np.float64)
+        codes = values[self.levels]
+        values[self.levels] = np.where(codes < 0, np.nan, codes)
+        return np.ascontiguousarray(values.T)
+
+
+class _Binned(lgb.Dataset):
+    """Rows to be binned; all parameters count, as they do for a table in memory.
+
+    LightGBM itself leaves some of them out for sequences, and draws other rows without the seed.
+    """
+
+    def get_params(self) -> dict[str, Any]:
+        """All of them."""
+        return dict(self.params or {})
+
+
+def from_batches(
+    X: pd.DataFrame, X_valid: pd.DataFrame | None, params: dict[str, Any]
+) -> tuple[lgb.Dataset, lgb.Dataset | None]:
+    """Binned training rows, and validation rows in the same bins.
+
+    Args:
+        X: training rows.
+        X_valid: validation rows, or None.
+        params: LightGBM's.
+    """
+    rows = Batches(X)
+    train = _Binned(
+        rows,
+        params=params,
+        feature_name=[f"f{number}" for number in range(X.shape[1])],
+        categorical_feature=rows.levels,
+    ).construct()
+    # what LightGBM notes itself of a frame in memory: rows to predict are coded by it
+    train.pandas_categorical = rows.spelled
+    if X_valid is None:
+        return train, None
+    return train, _Binned(Batches(X_valid), reference=train, params=dict(train.params)).construct()

@@ -1,0 +1,86 @@
+"""The target as numbers: class codes, values, or several columns of either."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kit.errors import DataError, counted
+from kit.kinds import some
+from kit.settings import TaskType
+
+
+def encode_target(
+    train: pd.DataFrame,
+    target: Sequence[str],
+    task: TaskType,
+    classes: Sequence[str],
+    ids: NDArray[np.str_],
+) -> NDArray[Any]:
+    """The target as numbers (see `Dataset`).
+
+    Raises:
+        DataError: missing values, labels that `task.classes` does not list, one value only.
+    """
+    frame = train[list(target)]
+    missing = frame.isna().any(axis=1).to_numpy()
+    if missing.any():
+        n_rows = counted(int(missing.sum()), "row", "rows")
+        names = ", ".join(map(repr, target))
+        raise DataError(
+            f"the target must be known in every training row, however {names} is missing "
+            f"in {n_rows}, first ids: {some(ids[missing])}.\n"
+            "  Remove these rows from the train file, or name another target in kit.toml."
+        )
+    if task in ("binary", "multiclass"):
+        return _class_codes(frame[target[0]], classes)
+    numbers = _as_numbers(frame, task)
+    if not np.isfinite(numbers).all():
+        raise DataError(f"the target {', '.join(map(repr, target))} holds infinite values")
+    for name, column in zip(target, numbers.T, strict=True):
+        if (column == column[0]).all():
+            raise DataError(f"the target {name!r} has one value only: {column[0]:g}")
+    return numbers if len(target) > 1 else numbers[:, 0]
+
+
+def _class_codes(labels: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
+    codes = pd.Index(classes).get_indexer(pd.Index(labels.str.strip())).astype(np.int64)
+    unknown = labels[codes < 0].unique()
+    if len(unknown):
+        raise DataError(
+            f"the target {labels.name!r} holds labels that task.classes does not list: "
+            f"{some(unknown)}. task.classes = {list(classes)[:10]}"
+        )
+    found = np.unique(codes)
+    if len(found) == 1:
+        raise DataError(
+            f"the target {labels.name!r} has one class only ({classes[found[0]]!r}); "
+            "there is nothing to learn. Is this the right column?"
+        )
+    absent = [name for code, name in enumerate(classes) if code not in found]
+    if absent:
+        raise DataError(
+            f"task.classes lists {absent[:5]}, which the target {labels.name!r} never takes"
+        )
+    return codes
+
+
+def _as_numbers(frame: pd.DataFrame, task: TaskType) -> NDArray[np.float64]:
+    words = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
+    result = np.empty(frame.shape)  # (n_train, n_targets)
+    for index, name in enumerate(frame.columns):
+        column = frame[name]
+        if not pd.api.types.is_numeric_dtype(column):
+            spelled = column.astype("str").str.strip()
+            column = spelled.str.lower().map(words).fillna(pd.to_numeric(spelled, errors="coerce"))
+        result[:, index] = column.to_numpy(dtype=float)
+        if np.isnan(result[:, index]).any():
+            bad = frame[name][np.isnan(result[:, index])].unique()
+            raise DataError(f"the target {name!r} is not a number everywhere: {some(bad)}")
+    if task == "multilabel" and not np.isin(result, (0.0, 1.0)).all():
+        raise DataError(f"multilabel targets hold 0 and 1 only: {list(frame.columns)[:5]}")
+    return result
