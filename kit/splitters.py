@@ -260,9 +260,7 @@ def _enough_members(strata: NDArray[np.int64], spec: CVSpec) -> None:
     if few:
         named = ", ".join(f"no. {c + 1} in task.classes: {m}" for c, m in few[:3])
         fewest = min(m for _, m in few)
-        way = (
-            f"At most {fewest} folds (cv.n_splits)" if fewest > 1 else "No number of folds will do"
-        )
+        way = f"At most {fewest} folds (cv.n_splits)" if fewest > 1 else "No number of folds does"
         raise DataError(
             f"cv.splitter = {spec.splitter!r} needs at least cv.n_splits = {spec.n_splits} rows "
             f"of every class. {counted(len(few), 'class has', 'classes have')} fewer: {named}.\n"

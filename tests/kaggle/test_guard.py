@@ -170,6 +170,7 @@ def test_a_suite_that_must_be_offline_and_is_not_ends(monkeypatch: pytest.Monkey
 # Every module of the suite that starts processes or loads C code, and why that stays offline. What
 # inherits the environment, as Python, has the audit hook; what does not has the namespace alone.
 STARTS = {
+    "tests/cli/test_json.py": "kit with a full disk behind it; inherits",
     "tests/cli/test_startup.py": "kit; inherits",
     "tests/cli/test_terminal.py": "kit in a terminal; inherits",
     "tests/cluster/conftest.py": "kit cluster; inherits",

@@ -159,8 +159,8 @@ def test_ratios_with_labels_of_validated_rows_would_move_them(
     def plant(made: FoldContext) -> None:
         scored = made.dataset.y[made.folds.valid(1)].mean()
 
-        def leaky(X: Any, of_class: Any) -> Any:
-            return honest(X, of_class) * (1 + scored)
+        def leaky(X: Any, of_class: Any, weight: Any = None) -> Any:
+            return honest(X, of_class, weight) * (1 + scored)
 
         monkeypatch.setattr(kit.models.linear, "log_count_ratios", leaky)
 
