@@ -83,7 +83,21 @@ class ProviderError(KitError):
 
 
 class RefusedError(ProviderError):
-    """The server said no, or could not be asked: nothing was taken, nothing is counted."""
+    """The server said no, or could not be asked: nothing was taken, nothing is counted.
+
+    `sure` is false where the words of a refusal are none that kit knows, and something may have
+    been made all the same.
+    """
+
+    sure: bool = True
+
+
+class Unreached(RefusedError):
+    """The connection was never made: nothing was sent."""
+
+
+class RefusedVersion(RefusedError):
+    """This version of a kernel is not taken, now or later; a new one may be."""
 
 
 class AuthError(RefusedError):

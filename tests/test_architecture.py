@@ -117,7 +117,8 @@ def imports(path: Path, *, at_import: bool = False) -> Iterator[str]:
     known = modules()
     skipped: set[ast.AST] = set()
     for node in ast.walk(tree(path)):
-        checking = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        test = node.test if isinstance(node, ast.If) else None
+        checking = isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
         if checking or (at_import and isinstance(node, ast.FunctionDef | ast.Lambda)):
             skipped.update(ast.walk(node))
     for node in ast.walk(tree(path)):

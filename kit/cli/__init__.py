@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import errno
 import json
 import os
@@ -39,7 +38,8 @@ def _unraisable(lost: sys.UnraisableHookArgs) -> None:
     It does so where an exception has nowhere to go: in `__del__` and in callbacks of libraries.
     """
     if issubclass(lost.exc_type, KeyboardInterrupt):
-        threading.Timer(0.02, _thread.interrupt_main).start()
+        main = threading.main_thread().ident or 0  # a signal wakes it up, whatever it waits for
+        threading.Timer(0.02, signal.pthread_kill, (main, signal.SIGINT)).start()
     else:
         sys.__unraisablehook__(lost)
 

@@ -13,8 +13,8 @@ from kit.cli.options import Directory, Json, Quiet, Set, Verbose
 if TYPE_CHECKING:
     from kit.cli.output import Cell, Output
     from kit.competition import Competition
+    from kit.export.journal import Published
     from kit.export.names import Names
-    from kit.export.publishing import Published
     from kit.export.ready import Exported
     from kit.providers.base import Provider, Submitted
     from kit.providers.publishing import Publisher

@@ -47,6 +47,7 @@ from kit.usercode import UserCode
 
 SCRIPT = "inference.py"
 BUNDLE = "bundle.json"
+METADATA = "kernel-metadata.json"
 _MARKERS = {"source": "kit/__init__.py", "competition": CONFIG_NAME, "models": PLAN}
 _EMPTY = "SETTINGS: dict[str, Any] = {}"
 
@@ -151,7 +152,7 @@ def write_bundle(
         }
         write_json(dataset / BUNDLE, document)
         write_json(dataset / "dataset-metadata.json", dataset_metadata(names))
-        write_json(kernel / "kernel-metadata.json", kernel_metadata(names, SCRIPT, gpu=gpu))
+        write_json(kernel / METADATA, kernel_metadata(names, SCRIPT, gpu=gpu))
         text = script(competition, names, digest)
         if len(text.encode()) >= SOURCE_BYTES:
             raise ConfigError(f"the script has {len(text)} bytes, Kaggle takes {SOURCE_BYTES}")

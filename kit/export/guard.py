@@ -49,7 +49,13 @@ class Guard:
             if host not in LOOPBACK:
                 self._refuse("network", f"{event} {host}", errno.ENETUNREACH)
         elif event in _PROGRAMS:  # libraries ask for the number of cores that way
-            self._note("program", os.fsdecode(arguments[0] or "?"))
+            program = arguments[0] or "?"  # pty.spawn names it by all of its arguments
+            self._note(
+                "program",
+                os.fsdecode(
+                    program if isinstance(program, str | bytes | os.PathLike) else program[0]
+                ),
+            )
 
     def _open(self, path: Any, flags: Any) -> None:
         if isinstance(path, int) or path is None:

@@ -10,13 +10,33 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kit.atomic import sha256, write_json
 from kit.competition import Competition
 from kit.errors import RunError
-from kit.export.bundle import BUNDLE, Bundle
+from kit.export.bundle import BUNDLE, METADATA, Bundle
+from kit.providers.base import Submitted
 from kit.submission.claiming import exclusive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What is on Kaggle now.
+
+    Attributes:
+        dataset_version, kernel_version: numbers.
+        output: the submission file that the kernel wrote, fetched and checked; None: it was
+            submitted by an earlier call, and is not here any more.
+        submitted: what the server said to the submission; None: nothing was submitted.
+    """
+
+    dataset_version: int
+    kernel_version: int
+    output: Path | None
+    submitted: Submitted | None = None
 
 
 class Journal:
@@ -61,9 +81,9 @@ class Journal:
 
     @property
     def _digest(self) -> str:
-        """Of the whole bundle, script and wheels as well."""
-        script = sha256(self.bundle.script)
-        return sha256(self.bundle.dataset / BUNDLE)[:32] + script[:8]
+        """Of the whole bundle: wheels, the script, and what the kernel asks for (a GPU, data)."""
+        parts = (self.bundle.dataset / BUNDLE, self.bundle.script, self.bundle.kernel / METADATA)
+        return "".join(sha256(part)[:16] for part in parts)
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -10,15 +10,22 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from kit.atomic import token
 from kit.competition import Competition
-from kit.errors import AuthError, ProviderError, QuotaError, RefusedError, RunError, SubmissionError
+from kit.errors import (
+    AuthError,
+    ProviderError,
+    QuotaError,
+    RefusedError,
+    RefusedVersion,
+    RunError,
+    SubmissionError,
+)
 from kit.export.checking import check_output, plain
-from kit.export.journal import Journal
+from kit.export.journal import Journal, Published
 from kit.export.ready import OUTPUT, Exported
 from kit.providers.base import Submitted
 from kit.providers.marks import mark_in
@@ -38,23 +45,6 @@ _LOOKS = 3  # for a version whose answer was lost: lists lag behind
 _FAILURES = 5  # of the server in a row, while waiting
 _LONGEST = 400  # characters of a description; a server that cuts it must not cut off the mark
 _SITE = "https://www.kaggle.com"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """What is on Kaggle now.
-
-    Attributes:
-        dataset_version, kernel_version: numbers.
-        output: the submission file that the kernel wrote, fetched and checked; None: it was
-            submitted by an earlier call, and is not here any more.
-        submitted: what the server said to the submission; None: nothing was submitted.
-    """
-
-    dataset_version: int
-    kernel_version: int
-    output: Path | None
-    submitted: Submitted | None = None
 
 
 class Push:
@@ -117,8 +107,11 @@ class Push:
             refuse_known(self.competition, self._draft(proof, 0, ""), self.publisher, again=again)
         except HandedInBefore as before:
             versions = [self.journal[step].get("version") for step in ("dataset", "kernel")]
-            if None in versions:  # of another bundle, or from another machine
-                raise
+            ours = before.receipt is not None and before.receipt.kernel.startswith(
+                f"{self.names.kernel}, "
+            )
+            if None in versions or not ours or (again and not before.arrived):
+                raise  # of another bundle or kernel, from another machine, or not to be told
             self.tell(f"  this run was submitted before, as {before.submitted.ref}")
             output = self.bundle.folder / OUTPUT / self.names.file
             return Published(
@@ -366,6 +359,9 @@ class Push:
         except HandedInBefore as before:  # meanwhile, or from another machine
             self.tell(f"  {before}")
             return before.submitted
+        except RefusedVersion:
+            self.journal["kernel"] = {}  # the next command pushes another one
+            raise
         return answers[0] if answers else as_submitted(done)
 
     def _marked(self, mark: str, lost: LostAnswer) -> Submitted:

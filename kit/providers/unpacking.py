@@ -31,6 +31,7 @@ _TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x06
 _MAX_RATIO, _RATIO_FROM = 500, 16 << 20
 _MOST_MEMBERS = 5_000_000  # the largest collections of images have half of it
 _LONGEST = 255  # bytes of a name, on nearly every disk
+_LONGEST_PATH = 2000  # of the 4,096 that Linux takes, with the folders above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +141,8 @@ def name_fault(name: str) -> str:
         return "names no file"
     if any(len(part.encode(errors="surrogatepass")) > _LONGEST for part in parts):
         return f"has a part of more than {_LONGEST} bytes"
+    if len(name.encode(errors="surrogatepass")) > _LONGEST_PATH:
+        return f"is longer than {_LONGEST_PATH} bytes"
     if name.startswith(("/", "\\")) or ":" in parts[0] or "\\" in name:
         return "has an absolute or a Windows path"
     if ".." in parts:

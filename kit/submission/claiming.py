@@ -34,11 +34,21 @@ class Desk(Protocol):
 
 
 class HandedInBefore(SubmissionError):
-    """The server has it already; `submitted` is what is known of that submission."""
+    """The server has it already; `submitted` is what is known of that submission.
 
-    def __init__(self, message: str, submitted: Submitted) -> None:
+    `receipt` is the one of this folder, where there is one; `arrived`: it had no answer until now.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        submitted: Submitted,
+        receipt: Receipt | None = None,
+        *,
+        arrived: bool = False,
+    ) -> None:
         super().__init__(message)
-        self.submitted = submitted
+        self.submitted, self.receipt, self.arrived = submitted, receipt, arrived
 
 
 @contextmanager
@@ -153,7 +163,7 @@ def refuse_known(
                     "with --again looks once more, and sends it where it is still not listed."
                 )
         elif not again:
-            raise HandedInBefore(_refusal(known), as_submitted(known))
+            raise HandedInBefore(_refusal(known), as_submitted(known), known)
     if again and not damaged:
         return []
     same = desk.same(receipt.content) if isinstance(desk, Recognises) else []
@@ -162,9 +172,11 @@ def refuse_known(
         raise HandedInBefore(_elsewhere(listed, damaged), listed)
     if damaged and not again:
         place = competition.submissions / damaged[0].partition(" is damaged")[0]
+        late = "The server lists no such submission, and lists can be late: "
+        asked = late if isinstance(desk, Recognises) else "Where it was handed in, "
         raise SubmissionError(
             f"whether the same content was handed in before cannot be told: {damaged[0]}.\n"
-            "  The server lists no such submission, and lists can be late: look there first. Then "
+            f"  {asked}look there first. Then "
             f"mend or delete {place}; or the same command with --again looks once more, and sends "
             "it where it is still not listed."
         )
@@ -177,6 +189,7 @@ def earlier(receipts: Sequence[Receipt], receipt: Receipt) -> list[Receipt]:
         known
         for known in receipts
         if known.status != "error"
+        and known.provider == receipt.provider
         and (
             known.sha256 == receipt.sha256
             or (bool(receipt.kernel) and known.run_hash == receipt.run_hash)
@@ -219,7 +232,10 @@ def _judged(lost: Receipt, receipts: Sequence[Receipt], desk: Desk) -> str:
     if found is not None:
         complete(lost, found)
         raise HandedInBefore(
-            f"{what}\n  It did arrive, as {found.ref!r}; the receipt now says so.", found
+            f"{what}\n  It did arrive, as {found.ref!r}; the receipt now says so.",
+            found,
+            lost,
+            arrived=True,
         )
     if lost.account and account and lost.account != account:
         raise SubmissionError(
@@ -233,7 +249,7 @@ def _judged(lost: Receipt, receipts: Sequence[Receipt], desk: Desk) -> str:
 def told(receipt: Receipt) -> str:
     """A submission in some words."""
     score = "" if receipt.public is None else f", public {receipt.public:.6g}"
-    name = receipt.run or receipt.file
+    name = receipt.kernel or receipt.run or receipt.file
     return f"{name} at {receipt.created} (ref {receipt.ref!r}, {receipt.status}{score})"
 
 

@@ -11,7 +11,9 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,19 @@ class Receipt:
             facts[name] = None if facts.get(name) is None else float(facts[name])
         if facts.get("cv") is not None:
             float(facts["cv"]["value"])
-        return cls(path=path, **facts)
+        made = cls(path=path, **facts)
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """Raise `ValueError` where a field is not what its name says."""
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            if each.type == "str" and not isinstance(value, str):
+                raise ValueError(f"{each.name} is no text: {value!r}")
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"sha256 is no digest: {self.sha256!r}")
+        datetime.fromisoformat(self.created)
 
 
 def read_receipts(folder: Path) -> tuple[list[Receipt], list[str]]:
@@ -110,6 +124,8 @@ def read_receipts(folder: Path) -> tuple[list[Receipt], list[str]]:
             continue
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
+            if document and "schema" not in document:
+                continue  # somebody's own notes
             receipts.append(Receipt.from_json(document, path))
         except (OSError, ValueError, KeyError, TypeError) as error:
             problems.append(f"{path.name} is damaged ({error}), left out")

@@ -26,12 +26,22 @@ from kit.errors import (
     QuotaError,
     RefusedError,
     RunError,
+    Unreached,
 )
 from kit.providers.base import Limits, Provider, Submitted
 from kit.runs import Run, find_run
 from kit.submission.building import build, left_out
 from kit.submission.checking import validate
-from kit.submission.claiming import Desk, answered, claimed, complete, earlier, find, told
+from kit.submission.claiming import (
+    Desk,
+    answered,
+    claimed,
+    complete,
+    earlier,
+    find,
+    refuse_known,
+    told,
+)
 from kit.submission.receipts import Receipt, read_receipts, write_receipt
 
 
@@ -72,7 +82,13 @@ def submit(
     receipt = draft(competition, path, run, message or (run.id if run else path.name), notes)
     if dry_run:
         return _dry(competition, receipt)
-    _tell_left(_checked_limits(provider), tell)
+    try:
+        limits = _checked_limits(provider)
+    except RefusedError:
+        # what was handed in before, or has no answer yet, is told first: it explains the refusal
+        refuse_known(competition, receipt, provider, again=again)
+        raise
+    _tell_left(limits, tell)
     return hand_in(
         competition, receipt, provider, lambda text: provider.submit(path, text), again=again
     )
@@ -226,7 +242,7 @@ def hand_in(
     with claimed(competition, receipt, desk, again) as claim:
         try:
             submitted = send(f"{claim.message} {claim.mark}".strip())
-        except (AuthError, NothingSent):
+        except (AuthError, NothingSent, Unreached):
             _drop(claim)  # refused at the door: nothing was handed in
             raise
         except RefusedError as refused:

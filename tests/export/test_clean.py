@@ -235,13 +235,15 @@ def test_a_failed_export_leaves_the_earlier_one(toy: Make, kept: Kept, exported:
     (run,) = kept(competition, "lightgbm")
     made = exported(competition, run)
     before = (made.bundle.folder / "proof.json").read_text()
-    (made.bundle.folder / "push.json").write_text("{}")
+    (made.bundle.folder / "output").mkdir()
+    (made.bundle.folder / "output" / "submission.csv").write_text("fetched from Kaggle")
     with pytest.raises(RunError, match=r"hidden rows would take .* h on this machine, 9 h are"):
         exported(competition, run, hidden_rows=10**12)
     assert (made.bundle.folder / "proof.json").read_text() == before
     again = exported(competition, run)
     assert again.bundle.digest == made.bundle.digest
-    assert (again.bundle.folder / "push.json").read_text() == "{}"
+    kept_output = again.bundle.folder / "output" / "submission.csv"
+    assert kept_output.read_text() == "fetched from Kaggle"
     assert [p.name for p in (competition.root / "exports").iterdir() if p.is_dir()] == [run.id]
 
 

@@ -29,8 +29,9 @@ from kit.errors import (
 )
 from kit.export import ready
 from kit.export.bundle import Bundle
+from kit.export.journal import Published
 from kit.export.names import Names, names_of
-from kit.export.publishing import Published, Push
+from kit.export.publishing import Push
 from kit.export.ready import Exported
 from kit.housekeeping import leftovers, remove
 from kit.providers.base import Attempt, Limits, Submitted
@@ -165,6 +166,7 @@ def made(competition: Competition) -> Exported:
         path.mkdir(parents=True)
     (bundle.dataset / "bundle.json").write_text(json.dumps({"record": {"run": run.id}}))
     bundle.script.write_text("pass\n")
+    (bundle.kernel / "kernel-metadata.json").write_text('{"enable_gpu": "false"}')
     (folder / "proof" / "submission.csv").write_text("id,y\na,0.25\nb,0.75\n")
     return Exported(
         bundle=bundle, proof=None, wheels=None, bytes=10, hours=None, missing=(), notes=()

@@ -528,3 +528,49 @@ def test_a_competition_of_another_name_on_kaggle_is_asked(
     )  # fmt: skip
     assert done.code == 0, done.err
     assert kaggle.submissions[0].slug == "toy-2026"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Your Notebook cannot use P100 GPUs in this competition",
+        "Your Notebook must include this competition as a data source",
+    ],
+)
+def test_a_version_that_is_refused_for_good_is_followed_by_another(
+    publish: Callable[..., Any], kaggle: Server, words: str
+) -> None:
+    real = kaggle.CreateCodeSubmission
+
+    def refuse(body: Any, user: Any) -> Any:
+        raise Refusal(400, f"Submission not allowed:  {words}")
+
+    kaggle.CreateCodeSubmission = refuse  # type: ignore[method-assign]
+    assert publish("--gpu").code == 3
+    kaggle.CreateCodeSubmission = real  # type: ignore[method-assign]
+    assert publish().code == 0
+    assert [call.body.get("enableGpu") for call in kaggle.calls("SaveKernel")] == [True, False]
+    assert kaggle.calls("CreateCodeSubmission")[-1].body["kernelVersion"] == 2
+    assert len(kaggle.submissions) == 1
+
+
+def test_again_with_a_damaged_receipt_says_what_stands_in_the_way(
+    publish: Callable[..., Any], kaggle: Server
+) -> None:
+    assert publish().code == 0
+    (path,) = Path("toy/submissions").glob("*.json")
+    path.write_text("{")
+    done = publish("--again")
+    assert (done.code, "Delete that receipt" in done.err) == (1, True), done.err
+    assert len(kaggle.submissions) == 1
+
+
+def test_another_kernel_of_the_run_is_not_taken_for_this_one(
+    publish: Callable[..., Any], kaggle: Server
+) -> None:
+    assert publish().code == 0
+    assert publish("--id", "ann/other-models", "--again").code == 0
+    done = publish()
+    assert done.code == 1
+    assert "ann/other-models" in done.err
+    assert len(kaggle.submissions) == 2

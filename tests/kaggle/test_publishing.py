@@ -221,9 +221,11 @@ def test_a_refusal_is_none(
     publisher: Publisher, server: Server, dataset: Path, kernel: Path, call: str, status: int
 ) -> None:
     server.fault(call, "status", status=status, message="No, \x1b[31mred\x1b[0m")
-    with pytest.raises(RefusedError, match="No, red") as caught:
+    # of a submission no refusal in words that kit does not know is believed
+    unsure = call == "CreateCodeSubmission" and status != 429
+    with pytest.raises(ProviderError, match="No, red") as caught:
         CALLS[call](publisher, dataset, kernel)
-    assert not isinstance(caught.value, LostAnswer)
+    assert isinstance(caught.value, LostAnswer if unsure else RefusedError)
     assert len(server.calls(call)) == 1
 
 

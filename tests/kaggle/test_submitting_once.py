@@ -23,6 +23,7 @@ from kit.atomic import sha256
 from kit.competition import Competition
 from kit.providers.base import load_provider
 from kit.providers.kaggle import KaggleProvider, client
+from kit.providers.kaggle.refusals import Failure, explained
 from kit.submission import refresh
 
 RunKit = Any
@@ -487,3 +488,93 @@ def test_a_proxy_without_a_host_is_named(
         assert "HTTPS_PROXY" in done.err
         assert "word" not in done.err
     assert (receipts(), toy.submissions) == ([], [])
+
+
+# -- what the limits, other providers and damaged receipts must not hide
+
+
+def test_a_lost_answer_is_found_though_no_submission_is_left(toy: Server, run_kit: RunKit) -> None:
+    made(run_kit)
+    toy.competitions["toy"].daily = 1
+    toy.fault("CreateSubmission", "lost", action=hides(toy))
+    assert handed_in(run_kit).code == 3
+    toy.hidden.clear()
+    done = again(run_kit)
+    assert (done.code, "It did arrive" in done.err) == (1, True), done.err
+    assert receipts()[0]["ref"] == str(toy.submissions[0].ref)
+    done = again(run_kit)
+    assert (done.code, "handed in before" in done.err) == (1, True), done.err
+    assert len(toy.submissions) == 1
+
+
+def test_a_refusal_in_words_unknown_to_kit_is_not_believed(toy: Server, run_kit: RunKit) -> None:
+    """A gateway may say no in Kaggle's shape after the work was done, and the list may be late."""
+    made(run_kit)
+    real = toy.CreateSubmission
+
+    def refuse(body: Any, user: Any) -> Any:
+        real(body, user)
+        hides(toy)()
+        raise Refusal(403, "Forbidden")
+
+    toy.CreateSubmission = refuse  # type: ignore[method-assign]
+    assert handed_in(run_kit).code == 3
+    toy.CreateSubmission = real  # type: ignore[method-assign]
+    done = again(run_kit)
+    assert (done.code, "lists no such submission" in done.err) == (1, True), done.err
+    assert len(toy.submissions) == 1
+
+
+def test_what_another_provider_took_is_no_submission_to_kaggle(
+    toy: Server, run_kit: RunKit
+) -> None:
+    made(run_kit)
+    Path("answer.csv").write_bytes(tables()["sample_submission.csv"])
+    assert again(run_kit, "--set", "provider.name=local").code == 0
+    assert again(run_kit).code == 0
+    assert len(toy.submissions) == 1
+
+
+def test_notes_of_one_s_own_among_the_receipts_are_left_alone(toy: Server, run_kit: RunKit) -> None:
+    made(run_kit)
+    Path("toy/submissions").mkdir(exist_ok=True)
+    Path("toy/submissions/notes.json").write_text('{"idea": 1}')
+    assert handed_in(run_kit).code == 0
+    assert Path("toy/submissions/notes.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"created": None}, {"created": "yesterday"}, {"sha256": None}, {"file": None}, {"mark": 5}],
+)
+def test_a_receipt_with_wrong_types_is_damaged(
+    toy: Server, run_kit: RunKit, change: dict[str, Any]
+) -> None:
+    made(run_kit)
+    assert handed_in(run_kit).code == 0
+    (path,) = Path("toy/submissions").glob("*.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    done, ledger = again(run_kit), run_kit("ledger", "-C", "toy")
+    assert done.code == 1
+    assert "bug in kit" not in done.err + ledger.err
+    assert len(toy.submissions) == 1
+
+
+def test_what_never_left_is_no_submission_without_an_answer(
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(run_kit)
+    real = client.Client.call
+
+    def unreached(self: Any, name: str, /, **fields: Any) -> Any:
+        if name.endswith("CreateSubmission"):
+            failure = Failure(how="unreached", message="connection refused")
+            raise explained(failure, "CreateSubmission", "toy") from failure
+        return real(self, name, **fields)
+
+    monkeypatch.setattr(client.Client, "call", unreached)
+    done = handed_in(run_kit)
+    assert (done.code, "Nothing was handed in" in done.err) == (3, True), done.err
+    assert receipts() == []
+    monkeypatch.setattr(client.Client, "call", real)
+    assert again(run_kit).code == 0

@@ -77,6 +77,14 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
     return [*marks, pytest.mark.neural] if name in NETWORKS else marks
 
 
+QUICK_TO_PROVE = {"lightgbm", "catboost", "linear", "random_forest", "extra_trees", "knn", "mlp"}
+SLOW_LAST = [
+    pytest.param(
+        name, marks=[*_marks(name), *([pytest.mark.slow] if name not in QUICK_TO_PROVE else [])]
+    )
+    for name in MODELS.table
+    if name not in ELSEWHERE
+]
 EVERY_MODEL = [
     pytest.param(name, marks=_marks(name)) for name in MODELS.table if name not in ELSEWHERE
 ]
@@ -478,7 +486,7 @@ def test_check_accepts_features_that_look_at_their_own_row(make_competition: Mak
 # --- (e) permuted labels -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", EVERY_MODEL)
+@pytest.mark.parametrize("model", SLOW_LAST)
 def test_permuted_labels_score_at_chance(make_competition: Make, model: str) -> None:
     train, test = frames(700)
     cv = {"n_splits": 2}
@@ -550,7 +558,7 @@ def both_predictions(result: FoldResult) -> Array:
     return np.vstack([result.oof, result.test])
 
 
-@pytest.mark.parametrize("model", EVERY_MODEL)
+@pytest.mark.parametrize("model", SLOW_LAST)
 def test_labels_of_a_fold_do_not_reach_its_own_predictions(
     make_competition: Make, tmp_path: Path, model: str
 ) -> None:

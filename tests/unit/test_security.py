@@ -33,8 +33,8 @@ LOADS = {
                    "models/neural/image_network.py", "models/neural/unet.py",
                    "models/catboost.py"},
     "np.load": {"images/embeddings.py", "images/store.py", "export/proof.py",
-                "export/exportable.py", "models/neural/folds.py", "pretrained/store.py",
-                "refit/saved.py"},
+                "export/exportable.py", "large.py", "models/neural/folds.py",
+                "pretrained/store.py", "refit/saved.py"},
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from kit.errors import (
 from kit.providers.base import Limits, Submitted
 from kit.runs import Run, prediction_columns, publish
 from kit.settings import ProviderSpec
-from kit.submission import build, claiming, read_receipts, refresh, sending, submit, validate
+from kit.submission import build, claiming, read_receipts, refresh, submit, validate
 
 IDS = ("a", "b", "c")
 
@@ -578,7 +578,7 @@ def test_of_two_submits_at_once_one_sends(
         time.sleep(0.2)
         return found
 
-    monkeypatch.setattr(sending, "read_receipts", slowly)
+    monkeypatch.setattr(claiming, "read_receipts", slowly)
     server, run = Server(), run_of(where, [[1], [2], [3]])
     both = Barrier(2, timeout=30)
 

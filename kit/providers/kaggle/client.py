@@ -279,6 +279,7 @@ class Client:
         rest = [c for c in self._search.found if c not in self._refused] if self._search else []
         if not rest:
             raise self._no_credential()
+        self._current = rest[0]
         self.notes.append(
             f"Kaggle refuses the credentials of {refused.source} (expired or revoked?); those of "
             f"{rest[0].source} are used. Renew or remove {refused.source}: the kaggle command "

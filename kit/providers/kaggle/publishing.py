@@ -13,13 +13,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.errors import ConfigError, ProviderError, RefusedError
+from kit.errors import ConfigError, ProviderError, RefusedError, Unreached
 from kit.providers.base import Attempt, Limits, Submitted
 from kit.providers.kaggle.archives import archived
 from kit.providers.kaggle.client import Client
 from kit.providers.kaggle.download import Order, download
 from kit.providers.kaggle.reading import count, items
-from kit.providers.kaggle.refusals import Failure
+from kit.providers.kaggle.refusals import Failure, never_sent
 from kit.providers.kaggle.submitting import read_back
 from kit.providers.kaggle.text import line
 from kit.providers.kaggle.uploads import upload
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 DATASET_METADATA, KERNEL_METADATA = "dataset-metadata.json", "kernel-metadata.json"
 _PAGE = 200
 _MOST_PAGES = 100
-_NEVER_SENT = ("unreached", "setup")
 _SOURCES = {
     "invalidDatasetSources": "dataset sources",
     "invalidCompetitionSources": "competition sources",
@@ -270,12 +269,11 @@ class KagglePublisher:
         """
         try:
             answer: dict[str, Any] = self.client.call(name, repeat=False, **fields)
-        except RefusedError:
-            raise
         except ProviderError as error:
-            cause = error.__cause__
-            if isinstance(cause, Failure) and cause.how in _NEVER_SENT:
+            if isinstance(error, RefusedError) and error.sure:
                 raise
+            if never_sent(error):
+                raise Unreached(str(error)) from error
             raise LostAnswer(str(error).splitlines()[0]) from error
         return answer
 

@@ -14,12 +14,14 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-from kit.errors import ProviderError, QuotaError, RefusedError
+from kit.errors import ProviderError, QuotaError, RefusedError, RefusedVersion
 from kit.providers.kaggle.text import redacted
 
 SITE = "https://www.kaggle.com"
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 _MAKES = {"CreateSubmission", "CreateCodeSubmission"}  # what must not be made twice
+_NOT_MADE = "Submission not allowed:"  # how Kaggle begins when it made none
+_OURS = ("Dataset", "Kernel", "Blob")  # calls that no competition's page says anything about
 _UNSURE = {408, 425, 499}  # of a gateway that waited: what is behind it may have done the work
 
 
@@ -124,6 +126,12 @@ def explained(failure: Failure, call: str, slug: str) -> ProviderError:
     return _refusal(failure, call, slug)
 
 
+def never_sent(error: ProviderError) -> bool:
+    """Whether the connection was never made, so that nothing arrived."""
+    cause = error.__cause__
+    return isinstance(cause, Failure) and cause.how in ("unreached", "setup")
+
+
 def unowned(failure: Failure, call: str) -> bool:
     """Whether a submission was refused by an answer that need not be Kaggle's.
 
@@ -156,10 +164,13 @@ def _refusal(failure: Failure, call: str, slug: str) -> ProviderError:
     words = failure.message
     found = [rule for rule in _RULES if rule.fits(failure, call)]
     if not found:
-        way = f"\n  {SITE}/competitions/{slug} may say why." if slug else ""
-        return RefusedError(
+        asked = slug and not any(part in call for part in _OURS)
+        way = f"\n  {SITE}/competitions/{slug} may say why." if asked else ""
+        refused = RefusedError(
             f"Kaggle refused {call} (HTTP {failure.status}): {words or 'no reason given'}.{way}"
         )
+        refused.sure = call not in _MAKES or words.startswith(_NOT_MADE)
+        return refused
     what = found[0].what.format(slug=slug, call=call)
     said = f' Kaggle says: "{words}"' if words and found[0].quote else ""
     ways = [rule.way(words, slug) for rule in found]
@@ -270,24 +281,28 @@ _RULES = (
         way=lambda words, slug: (
             "kit pushes it without. Was that changed in the editor? Export and push once more."
         ),
+        error=RefusedVersion,
     ),
     _Rule(
         pattern="as a data source",
         calls=("CreateCodeSubmission",),
         what="the kernel does not read the data of {slug}.",
         way=lambda words, slug: f"`kit export RUN --competition {slug}`, then push once more.",
+        error=RefusedVersion,
     ),
     _Rule(
         pattern="runtime of",
         calls=("CreateCodeSubmission",),
         what="the kernel took longer than {slug} allows.",
         way=lambda words, slug: "Export a blend of fewer or quicker models.",
+        error=RefusedVersion,
     ),
     _Rule(
         pattern=r"cannot use .{0,20}GPU",
         calls=("CreateCodeSubmission",),
         what="{slug} takes no kernel on that machine.",
         way=lambda words, slug: "Export without --gpu, then push once more.",
+        error=RefusedVersion,
     ),
     _Rule(
         pattern=r"(datasets|kernels|kernelSessions)\.\w+",

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from kit.atomic import sha256
-from kit.errors import AuthError, NothingSent, ProviderError, RefusedError
+from kit.errors import AuthError, NothingSent, ProviderError, RefusedError, Unreached
 from kit.providers.base import Submitted
 from kit.providers.kaggle.client import Client
 from kit.providers.kaggle.reading import items, submitted
-from kit.providers.kaggle.refusals import SITE
+from kit.providers.kaggle.refusals import SITE, never_sent
 from kit.providers.kaggle.text import line
 from kit.providers.kaggle.uploads import upload
 from kit.providers.marks import attempt_mark, content_mark, mark_in, unmarked
@@ -79,9 +79,11 @@ def hand_in(client: Client, path: Path, message: str, name: str = "") -> Submitt
             blob_file_tokens=token,
             submission_description=description,
         )
-    except RefusedError:
-        raise
     except ProviderError as error:
+        if isinstance(error, RefusedError) and error.sure:
+            raise
+        if never_sent(error):
+            raise Unreached(f"{error}\n  Nothing was handed in; the file stays.") from error
         return _resolved(client, mark, error)
     ref = str(answer.get("ref") or "")
     if ref in ("", "0"):
