@@ -184,8 +184,12 @@ def refuse_known(
 
 
 def earlier(receipts: Sequence[Receipt], receipt: Receipt) -> list[Receipt]:
-    """Submissions of the same content that the server has, or may have, newest first."""
-    return [
+    """Submissions of the same content that the server has, or may have.
+
+    Newest first, those of the same kernel before others.
+    """
+    kernel = receipt.kernel.partition(",")[0]
+    found = [
         known
         for known in receipts
         if known.status != "error"
@@ -195,6 +199,7 @@ def earlier(receipts: Sequence[Receipt], receipt: Receipt) -> list[Receipt]:
             or (bool(receipt.kernel) and known.run_hash == receipt.run_hash)
         )
     ]
+    return sorted(found, key=lambda known: known.kernel.partition(",")[0] != kernel)
 
 
 def _refusal(known: Receipt) -> str:

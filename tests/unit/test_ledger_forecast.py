@@ -21,6 +21,7 @@ from kit.providers.base import Limits, Submitted
 from kit.runs import Run
 from kit.submission.receipts import Receipt, write_receipt
 
+NOON = "2026-11-23T12:00:00Z"
 RNG = np.random.default_rng(3)
 NOISE = [RNG.normal(size=60) for _ in range(9)]
 
@@ -217,7 +218,7 @@ def test_file_without_a_run_is_read_unless_it_was_written_anew(where: Competitio
     path = where.submissions / "mine.csv"
     path.parent.mkdir()
     pd.DataFrame({"id": range(60), "target": NOISE[0]}).to_csv(path, index=False)
-    facts = {"file": "submissions/mine.csv", "message": "", "created": "", "provider": "local"}
+    facts = {"file": "submissions/mine.csv", "message": "", "created": NOON, "provider": "local"}
     write_receipt(Receipt(**facts, sha256=sha256(path), path=where.submissions / "mine.json"))
     (row,) = ledger(where).rows
     assert likeness(Predictions(where).of_row(row), frame(NOISE[0])) == pytest.approx(1.0)
@@ -230,7 +231,7 @@ def test_file_of_labels_or_nonsense_is_not_compared(content: str, where: Competi
     path = where.submissions / "mine.csv"
     path.parent.mkdir()
     path.write_text(content)
-    facts = {"file": "submissions/mine.csv", "message": "", "created": "", "provider": "local"}
+    facts = {"file": "submissions/mine.csv", "message": "", "created": NOON, "provider": "local"}
     write_receipt(Receipt(**facts, sha256=sha256(path), path=where.submissions / "mine.json"))
     (row,) = ledger(where).rows
     assert Predictions(where).of_row(row) is None
