@@ -81,31 +81,18 @@ def make_plan(
     unfitted = build_model(spec, model, context.code)
     params = unfitted.get_params(deep=False)
     stopping = _stopping(session.early_stopping, unfitted, context)
-    cv, digests = competition.settings.cv, context.dataset.digests
+    cv = competition.settings.cv
     weighted = context.weight_for(spec) is not None
     if weighted:
         check_weights(unfitted, model)
-    own = spec.use.partition(":")[0] if ":" in spec.use else ""
+    recipe = spec.recipe or family_of(unfitted)
     facts = {
-        "kit": kit.__version__,
-        "data": digests["data"],
-        "features": digests["features"],
-        "folds": context.folds.digest,
-        "metric": context.metric.name,
-        **({"metric code": context.metric.code} if context.metric.code else {}),
-        "transform": context.metric.transform,
-        "deviation": context.metric.deviation,
-        "use": spec.use,
-        "code": context.code.digest(own) if own else "",
-        "recipe": spec.recipe,
-        **recipe_facts(spec.recipe or family_of(unfitted), context.dataset.encoder),
-        **({"pseudo_labels": spec.pseudo_labels} if spec.pseudo_labels else {}),
+        **_facts(context, spec, recipe),
         **({"weighted": True} if weighted else {}),
         "params": {key: repr(value) for key, value in sorted(params.items())},
         "seed": cv.seed + repeat,
         "early_stopping": stopping,
     }
-    recipe = spec.recipe or family_of(unfitted)
     n_folds, together = context.folds.n_splits, stopping == "cross"
     memory = estimate(recipe, spec.use, context.dataset, n_folds, together=together)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
@@ -123,6 +110,26 @@ def make_plan(
         threads=session.threads,
         memory=memory,
     )
+
+
+def _facts(context: FoldContext, spec: ModelSpec, recipe: str) -> dict[str, Any]:
+    """What predictions depend on apart from the model's own settings."""
+    metric, own = context.metric, spec.use.partition(":")[0] if ":" in spec.use else ""
+    return {
+        "kit": kit.__version__,
+        "data": context.dataset.digests["data"],
+        "features": context.dataset.digests["features"],
+        "folds": context.folds.digest,
+        "metric": metric.name,
+        **({"metric code": metric.code} if metric.code else {}),
+        "transform": metric.transform,
+        "deviation": metric.deviation,
+        "use": spec.use,
+        "code": context.code.digest(own) if own else "",
+        "recipe": spec.recipe,
+        **recipe_facts(recipe, context.dataset.encoder),
+        **({"pseudo_labels": spec.pseudo_labels} if spec.pseudo_labels else {}),
+    }
 
 
 def _stopping(asked: str, unfitted: Model, context: FoldContext) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kit.export.journal import Published
     from kit.export.names import Names
     from kit.export.ready import Exported
-    from kit.providers.base import Provider, Submitted
+    from kit.providers.base import Provider
     from kit.providers.publishing import Publisher
 
 
@@ -135,11 +135,7 @@ def export(
             before_submit(competition, run, out)
         going = Push(competition, made, publisher, hours=hours, tell=out.remark)
         done = going.run(submit=submit, message=message, again=again)
-    if wait and done.submitted is not None:
-        with out.notes(provider):
-            scored = _scored(competition, provider, done.submitted, out)
-        done = replace(done, submitted=scored)
-    _published(done, made, name, out)
+    _published(_scored(competition, provider, done, out) if wait else done, made, name, out)
 
 
 def _refuse_combinations(to: str, *, push: bool, submit: bool, again: bool, wait: bool) -> None:
@@ -203,21 +199,26 @@ def _publisher(provider: Provider, names: Names, out: Output) -> Publisher:
 
 
 def _scored(
-    competition: Competition, provider: Provider, sent: Submitted, out: Output
-) -> Submitted:
+    competition: Competition, provider: Provider, done: Published, out: Output
+) -> Published:
     """The submission with its score, which takes Kaggle as long as the hidden rows do."""
     from kit.cli.submit import waited
     from kit.submission.receipts import read_receipts
 
+    sent = done.submitted
+    if sent is None:
+        return done
     for receipt in read_receipts(competition.submissions)[0]:
         if receipt.ref == sent.ref:
-            found = waited(competition, provider, receipt, out)
-            return replace(
+            with out.notes(provider):
+                found = waited(competition, provider, receipt, out)
+            scored = replace(
                 sent, status=found.status, public=found.public, private=found.private,
                 error=found.error,
             )  # fmt: skip
+            return replace(done, submitted=scored)
     out.remark("kit: the receipt of that submission is gone; `kit ledger` shows its score")
-    return sent
+    return done
 
 
 def _show(made: Exported, out: Output) -> None:

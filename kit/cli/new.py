@@ -203,7 +203,9 @@ def _provider(source: str, solution: str) -> ProviderSpec:
     path = Path(source).expanduser().resolve()
     answers = str(Path(solution).expanduser().resolve()) if solution else ""
     if not path.exists():
-        raise ConfigError(f"--from {source}: there is no such folder or zip ({path})")
+        raise ConfigError(
+            f"--from {source}: there is no such folder or zip ({path}); else sample or kaggle"
+        )
     if answers and not Path(answers).is_file():
         raise ConfigError(f"--solution {solution}: there is no such file ({answers})")
     return ProviderSpec(name="local", source=str(path), solution=answers)

@@ -282,8 +282,8 @@ class Client:
         self._current = rest[0]
         self.notes.append(
             f"Kaggle refuses the credentials of {refused.source} (expired or revoked?); those of "
-            f"{rest[0].source} are used. Renew or remove {refused.source}: the kaggle command "
-            "stops there."
+            f"{rest[0].source} are used to read. Renew or remove {refused.source}: the kaggle "
+            "command stops there."
         )
 
     def _no_credential(self) -> ProviderError:
