@@ -134,7 +134,7 @@ def fit_decision(metric: Metric, task: TaskType, y: Array, pred: Array, fold: Ar
         metric: for a metric that needs no labels nothing is chosen: the decision is "none",
             or 0.5 for every column of a multilabel task.
         task: the task.
-        y: truth of the training rows.
+        y: truth of the training rows; of a weighted metric beside their weights.
         pred: their out-of-fold predictions. ``(n, k)``
         fold: fold per row; only rows of 0 or more count.
 
@@ -255,7 +255,7 @@ def _thresholds(metric: Metric, y: Array, p: Array, fold: Array) -> dict[int, fl
         candidates = _candidates(p, _SLOW_CANDIDATES)
         return _search(metric, y, [(p >= c).astype(np.int64) for c in candidates], candidates, fold)
     candidates = _candidates(p)
-    counts = _confusion(y, p, fold, candidates)  # (C, folds, 2, 2)
+    counts = _confusion(*metric.parts(y), p, fold, candidates)  # (C, folds, 2, 2)
     total = counts.sum(axis=1)  # (C, 2, 2)
     best = {-1: _best(metric, metric.from_counts(total), candidates)}
     for k in np.unique(fold):
@@ -265,13 +265,17 @@ def _thresholds(metric: Metric, y: Array, p: Array, fold: Array) -> dict[int, fl
 
 
 def _confusion(
-    y: Array, p: Array, fold: Array, candidates: NDArray[np.float64]
-) -> NDArray[np.int64]:
+    y: Array,
+    weight: NDArray[np.float64] | None,
+    p: Array,
+    fold: Array,
+    candidates: NDArray[np.float64],
+) -> Array:
     """Counts ``(C, folds, true, predicted)`` of all thresholds from one histogram."""
     n_folds, n_bins = int(fold.max()) + 1, len(candidates) + 1
     passed = np.searchsorted(candidates, p, side="right")  # how many thresholds p reaches
     flat = (fold.astype(np.int64) * 2 + y.astype(np.int64)) * n_bins + passed
-    histogram = np.bincount(flat, minlength=n_folds * 2 * n_bins).reshape(n_folds, 2, n_bins)
+    histogram = np.bincount(flat, weight, n_folds * 2 * n_bins).reshape(n_folds, 2, n_bins)
     below = histogram.cumsum(axis=2)  # predicted 0 at threshold c: reaches c thresholds or fewer
     negative = below[:, :, :-1]
     positive = below[:, :, -1:] - negative
@@ -318,7 +322,8 @@ def _choose_cuts(
     metric: Metric, y: Array, pred: Array, fold: Array
 ) -> tuple[Decision, dict[int, Decision]]:
     """Cuts of the expected class number, chosen without each fold."""
-    histogram = Histogram(y, positions(pred), fold, pred.shape[1])
+    truth, weight = metric.parts(y)
+    histogram = Histogram(truth, positions(pred), fold, pred.shape[1], weight)
     sign = 1.0 if metric.greater_is_better else -1.0
     from_counts = cast(Any, metric.from_counts)
 
@@ -338,14 +343,17 @@ def _choose_prior(
 
 def _best_prior(metric: Metric, y: Array, pred: Array, rows: Array) -> Decision:
     y, pred, size = y[rows], pred[rows], pred.shape[1]
-    prior = np.maximum(np.bincount(y, minlength=size), 1) / len(y)
+    truth, weight = metric.parts(y)
+    total = np.bincount(truth, weight, size)
+    # a class without rows counts as one row
+    prior = np.maximum(total, total.sum() / len(truth)) / total.sum()
     best, best_score = Decision("none"), float("nan")
     for exponent in _EXPONENTS:
         weights = tuple(float(v) for v in prior**exponent)
         rule = Decision("prior", weights) if exponent else Decision("none")
         labels = rule.apply(pred)
         if metric.from_counts is not None:
-            counts = np.bincount(y * size + labels, minlength=size**2).reshape(size, size)
+            counts = np.bincount(truth * size + labels, weight, size**2).reshape(size, size)
             score = float(metric.from_counts(counts))
         else:
             score = _or_nan(metric, y, labels)

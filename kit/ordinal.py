@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
-FromCounts = Callable[[Counts], Array]
+Confusion = NDArray[np.int64] | NDArray[np.float64]
+"""Rows, or the sums of their weights."""
+FromCounts = Callable[[Confusion], Array]
 
 _BINS = 400  # places where a cut may lie
 _SWEEPS = 5
@@ -39,9 +41,17 @@ class Histogram:
         position: expected positions. ``(n,)``
         fold: fold per row, 0 or more. ``(n,)``
         size: number of classes.
+        weight: how much each row counts; None: all the same. ``(n,)``
     """
 
-    def __init__(self, y: NDArray[np.int64], position: Array, fold: Counts, size: int) -> None:
+    def __init__(
+        self,
+        y: NDArray[np.int64],
+        position: Array,
+        fold: Counts,
+        size: int,
+        weight: Array | None = None,
+    ) -> None:
         even = np.linspace(0.0, size - 1.0, 2 * size - 1)[1::2]  # 0.5, 1.5, ...: plain rounding
         spread = np.quantile(position, np.linspace(0.0, 1.0, _BINS + 1)[1:-1])
         self.edges = np.unique(np.concatenate([even, spread]))
@@ -50,7 +60,7 @@ class Histogram:
         bins = np.searchsorted(self.edges, position, side="right")
         shape = (int(fold.max()) + 1, size, len(self.edges) + 1)
         cells = (fold.astype(np.int64) * size + y) * shape[2] + bins
-        self.counts = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
+        self.counts = np.bincount(cells, weight, int(np.prod(shape))).reshape(shape)
 
     def best(self, from_counts: FromCounts, sign: float, left: int | None = None) -> Array:
         """The best cuts on all rows but those of the fold `left`; ascending, ``(size - 1,)``.

@@ -54,20 +54,24 @@ def make_objective(
         metric: what is scored.
         task: the task.
         oof: predictions on the scale on which they are averaged. ``(m, n, k)``
-        y: truth. ``(n,)`` or ``(n, k)``
+        y: truth. ``(n,)`` or ``(n, k)``; of a weighted metric beside the weights
         back: from that scale to the predictions the metric wants.
     """
     known = metric.name if _ours(metric) else ""
+    truth, weight = metric.parts(y)
+    if weight is not None and not weight.any():
+        raise UndefinedMetric(f"{metric.name} has no value: all {len(weight)} weights are 0")
     if known in _SQUARES:
-        return _Squares(known, oof, _target(known, task, y, oof.shape[2]))
+        return _Squares(known, oof, _target(known, task, truth, oof.shape[2]), weight)
     if known == "log_loss":
-        return _LogLoss(truth_probability(task, oof, y))
-    if known == "roc_auc":
-        return _Auc(oof, _target(known, task, y, oof.shape[2]) > 0.5)
+        return _LogLoss(truth_probability(task, oof, truth), weight)
+    if known == "roc_auc" and weight is None:
+        return _Auc(oof, _target(known, task, truth, oof.shape[2]) > 0.5)
     if known == "mae":
-        return _Absolute(oof, _target(known, task, y, oof.shape[2]))
+        return _Absolute(oof, _target(known, task, truth, oof.shape[2]), weight)
     if metric.ordinal and task == "multiclass":  # cuts come later; a close position is half of it
-        return _Squares("rmse", positions(oof)[:, :, None], np.asarray(y, float)[:, None])
+        target = np.asarray(truth, dtype=np.float64)[:, None]
+        return _Squares("rmse", positions(oof)[:, :, None], target, weight)
     if metric.needs == "label":
         return _Labels(metric, task, oof, y)
     return _Called(metric, oof, y, back)
@@ -81,9 +85,7 @@ def most_rows(metric: Metric, per_row: int) -> int:
 
 def _ours(metric: Metric) -> bool:
     """Whether the function is kit's own, so that its name says what it computes."""
-    return not metric.weighted and str(getattr(metric.function, "__module__", "")).startswith(
-        "kit.metrics."
-    )
+    return str(getattr(metric.function, "__module__", "")).startswith("kit.metrics.")
 
 
 def _target(name: str, task: TaskType, y: NDArray[Any], width: int) -> Array:
@@ -111,10 +113,13 @@ def truth_probability(task: TaskType, oof: Array, y: NDArray[Any]) -> Array:
 class _Squares:
     """Squared errors: quadratic in the weights, so rows are looked at once."""
 
-    def __init__(self, name: str, oof: Array, target: Array) -> None:
+    def __init__(self, name: str, oof: Array, target: Array, weight: Array | None = None) -> None:
         errors = oof - target  # (m, n, k)
+        if weight is not None:
+            errors *= np.sqrt(weight / weight.mean())[:, None]
         self.products = np.einsum("ank,bnk->kab", errors, errors, optimize=True) / len(target)
-        spread = target.var(axis=0)
+        middle = np.average(target, axis=0, weights=weight)
+        spread = np.average((target - middle) ** 2, axis=0, weights=weight)
         self.scale = 1.0 / np.where(spread > 0, spread, np.inf) if name == "r2" else None
         self.root = name in ("rmse", "rmsle")
 
@@ -132,8 +137,11 @@ class _Squares:
 
 
 class _Absolute:
-    def __init__(self, oof: Array, target: Array) -> None:
-        self.errors = (oof - target).reshape(len(oof), -1)
+    def __init__(self, oof: Array, target: Array, weight: Array | None = None) -> None:
+        errors = oof - target
+        if weight is not None:
+            errors *= (weight / weight.mean())[:, None]
+        self.errors = errors.reshape(len(oof), -1)
 
     def along(self, weights: Array, share: float) -> Array:
         base = (1.0 - share) * weights @ self.errors
@@ -141,8 +149,8 @@ class _Absolute:
 
 
 class _LogLoss:
-    def __init__(self, right: Array) -> None:
-        self.right = right
+    def __init__(self, right: Array, weight: Array | None = None) -> None:
+        self.right, self.weight = right, weight
 
     def along(self, weights: Array, share: float) -> Array:
         base = (1.0 - share) * weights @ self.right
@@ -150,7 +158,7 @@ class _LogLoss:
         for index, member in enumerate(self.right):
             mixed = base + share * member
             np.clip(mixed, _CLIP, 1.0, out=mixed)
-            losses[index] = -np.log(mixed, out=mixed).mean()
+            losses[index] = -np.average(np.log(mixed, out=mixed), weights=self.weight)
         return losses
 
 
@@ -206,9 +214,10 @@ class _Labels:
         self, metric: Metric, task: TaskType, oof: Array, y: NDArray[Any], smooth: float = 1e-4
     ) -> None:
         self.metric, self.oof, self.y, self.smooth = metric, oof, np.asarray(y), smooth
+        self.truth, self.weight = metric.parts(self.y)
         self.rule = default_decision(task, oof.shape[2])
-        self.log_loss = _LogLoss(truth_probability(task, oof, y))
-        self.size = max(2, oof.shape[2]) if self.y.ndim == 1 else 0
+        self.log_loss = _LogLoss(truth_probability(task, oof, self.truth), self.weight)
+        self.size = max(2, oof.shape[2]) if self.truth.ndim == 1 else 0
         # a class a row: comparing long rows is many times quicker than argmax over few columns
         classes = np.moveaxis(oof, 2, 1).astype(np.float32) if task == "multiclass" else None
         self.columns = None if classes is None else np.ascontiguousarray(classes)  # (m, K, n)
@@ -228,7 +237,7 @@ class _Labels:
         if self.metric.from_counts is None or not self.size:
             return self.metric.loss(self.y, labels)
         size = self.size
-        counts = np.bincount(self.y * size + labels, minlength=size**2).reshape(size, size)
+        counts = np.bincount(self.truth * size + labels, self.weight, size**2).reshape(size, size)
         score = float(self.metric.from_counts(counts))
         return -score if self.metric.greater_is_better else score
 

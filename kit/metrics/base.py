@@ -70,7 +70,7 @@ class Metric:
         column: for a label metric with `averaged` false, the metric whose best threshold in each
             column is also the best for the whole.
         weighted: `function` takes a third array, and the truth has a second column: the weight of
-            each row (`kit.metrics.weighted`).
+            each row (`kit.metrics.weighted`). `tasks` is then one task.
         description: one line, with the source where there is one.
     """
 
@@ -105,12 +105,28 @@ class Metric:
             UndefinedMetric: the metric has no value on these rows.
             DataError: predictions are not finite, or the shapes do not fit.
         """
-        if self.weighted:
-            return self._weighted(np.asarray(y_true, dtype=np.float64), np.asarray(pred))
-        truth, prediction = self._checked(np.asarray(y_true), np.asarray(pred))
+        truth, weight = self.parts(np.asarray(y_true))
+        truth, prediction = self._checked(truth, np.asarray(pred))
+        if weight is not None:
+            counts = weight > 0
+            if not counts.any():
+                raise UndefinedMetric(f"{self.name} has no value: all {len(weight)} weights are 0")
+            return self._value(truth[counts], prediction[counts], weight[counts])
         if truth.ndim == 2 and self.averaged:
             return self._mean_over_columns(truth, prediction)
         return self._value(truth, prediction)
+
+    def parts(self, y_true: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
+        """The truth proper, and the weight of each row; None where all rows count the same.
+
+        Shape:
+            ``(n, 2)`` -> ``(n,)`` int64 codes or float64 values, ``(n,)`` float64; without weights
+            the truth as it is.
+        """
+        if not self.weighted:
+            return y_true, None
+        truth, weight = np.asarray(y_true, dtype=np.float64).T
+        return truth if "regression" in self.tasks else truth.astype(np.int64), weight
 
     def refuse(self, y_true: NDArray[Any]) -> None:
         """Refuse a target that the metric cannot score, before anything is trained on it.
@@ -137,21 +153,11 @@ class Metric:
             return math.isnan(b) and not math.isnan(a)
         return a > b if self.greater_is_better else a < b
 
-    def _value(self, truth: NDArray[Any], pred: NDArray[Any]) -> float:
-        value = float(self.function(truth, pred))
+    def _value(self, *arrays: NDArray[Any]) -> float:
+        function: Callable[..., float] = self.function  # with weights it takes three
+        value = float(function(*arrays))
         if not math.isfinite(value):
-            raise UndefinedMetric(f"{self.name} gives {value} on these {len(truth)} rows")
-        return value
-
-    def _weighted(self, y_true: NDArray[Any], pred: NDArray[Any]) -> float:
-        truth, prediction = self._checked(y_true[:, 0], pred)
-        weight = y_true[:, 1]
-        if not weight.any():
-            raise UndefinedMetric(f"{self.name} has no value: all {len(weight)} weights are 0")
-        function: Callable[..., float] = self.function
-        value = float(function(truth, prediction, weight))
-        if not math.isfinite(value):
-            raise UndefinedMetric(f"{self.name} gives {value} on these {len(truth)} rows")
+            raise UndefinedMetric(f"{self.name} gives {value} on these {len(arrays[0])} rows")
         return value
 
     def _mean_over_columns(self, truth: NDArray[Any], pred: NDArray[Any]) -> float:

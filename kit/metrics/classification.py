@@ -29,6 +29,8 @@ from kit.metrics.base import Metric, UndefinedMetric
 from kit.settings import TaskType
 
 Array = NDArray[Any]
+Weight = NDArray[np.float64] | None
+"""How much each row counts ``(n,)``; None: all the same."""
 
 _SINGLE: tuple[TaskType, ...] = ("binary", "multiclass")
 _ALL: tuple[TaskType, ...] = ("binary", "multiclass", "multilabel")
@@ -99,7 +101,15 @@ def _quadratic_kappa_of(counts: Array) -> Array:
     return 1.0 - _ratio(observed, expected, np.nan)
 
 
-def _quadratic_kappa(y_true: Array, labels: Array) -> float:
+def _accuracy(y_true: Array, labels: Array, weight: Weight = None) -> float:
+    return float(accuracy_score(y_true, labels, sample_weight=weight))
+
+
+def _mcc(y_true: Array, labels: Array, weight: Weight = None) -> float:
+    return float(matthews_corrcoef(y_true, labels, sample_weight=weight))
+
+
+def _quadratic_kappa(y_true: Array, labels: Array, weight: Weight = None) -> float:
     if y_true.min() == y_true.max():
         raise UndefinedMetric(
             f"quadratic_kappa needs two classes in the truth; all {len(y_true)} rows are of "
@@ -107,19 +117,26 @@ def _quadratic_kappa(y_true: Array, labels: Array) -> float:
         )
     # every code between, even if absent: scikit-learn weighs by position in this list
     codes = np.arange(max(y_true.max(), labels.max()) + 1)
-    return float(cohen_kappa_score(y_true, labels, labels=codes, weights="quadratic"))
+    kappa = cohen_kappa_score(
+        y_true, labels, labels=codes, weights="quadratic", sample_weight=weight
+    )
+    return float(kappa)
 
 
-def _balanced_accuracy(y_true: Array, labels: Array) -> float:
+def _balanced_accuracy(y_true: Array, labels: Array, weight: Weight = None) -> float:
     # recall over the classes of the truth; balanced_accuracy_score is the same with a warning
     # when a class is predicted that the truth lacks
     present = np.unique(y_true)
-    return float(recall_score(y_true, labels, labels=present, average="macro", zero_division=0))
+    recall = recall_score(
+        y_true, labels, labels=present, average="macro", zero_division=0, sample_weight=weight
+    )
+    return float(recall)
 
 
-def _f1(average: str) -> Callable[[Array, Array], float]:
-    def f1(y_true: Array, labels: Array) -> float:
-        return float(f1_score(y_true, labels, average=average, zero_division=0))
+def _f1(average: str) -> Callable[..., float]:
+    def f1(y_true: Array, labels: Array, weight: Weight = None) -> float:
+        found = f1_score(y_true, labels, average=average, zero_division=0, sample_weight=weight)
+        return float(found)
 
     return f1
 
@@ -146,22 +163,23 @@ def _known_classes(y_true: Array, pred: Array) -> Array:
     return classes
 
 
-def _log_loss(y_true: Array, pred: Array) -> float:
+def _log_loss(y_true: Array, pred: Array, weight: Weight = None) -> float:
     classes = _known_classes(y_true, pred)
     shares = _distribution(pred) if pred.ndim == 2 else pred.astype(np.float64)
-    return float(log_loss(y_true, np.clip(shares, _CLIP, 1.0 - _CLIP), labels=classes))
+    shares = np.clip(shares, _CLIP, 1.0 - _CLIP)
+    return float(log_loss(y_true, shares, labels=classes, sample_weight=weight))
 
 
-def _brier(y_true: Array, pred: Array) -> float:
+def _brier(y_true: Array, pred: Array, weight: Weight = None) -> float:
     classes = _known_classes(y_true, pred)
     shares = _distribution(pred) if pred.ndim == 2 else np.clip(pred.astype(np.float64), 0.0, 1.0)
-    return float(brier_score_loss(y_true, shares, labels=classes))
+    return float(brier_score_loss(y_true, shares, labels=classes, sample_weight=weight))
 
 
-def _one_vs_rest(name: str, curve: Callable[[Array, Array], float]) -> Callable[..., float]:
+def _one_vs_rest(name: str, curve: Callable[..., float]) -> Callable[..., float]:
     """Area for one column; for (n, K) the mean over the classes present in the truth."""
 
-    def area(y_true: Array, pred: Array) -> float:
+    def area(y_true: Array, pred: Array, weight: Weight = None) -> float:
         present = np.unique(y_true)
         if len(present) < 2:
             raise UndefinedMetric(
@@ -169,16 +187,17 @@ def _one_vs_rest(name: str, curve: Callable[[Array, Array], float]) -> Callable[
                 f"{present[0]}.\n  Use a stratified splitter, or fewer folds."
             )
         if pred.ndim == 1:
-            return float(curve(y_true, pred))
+            return float(curve(y_true, pred, sample_weight=weight))
         _known_classes(y_true, pred)
-        return float(np.mean([curve(y_true == code, pred[:, code]) for code in present]))
+        areas = [curve(y_true == code, pred[:, code], sample_weight=weight) for code in present]
+        return float(np.mean(areas))
 
     return area
 
 
 ACCURACY = Metric(
     name="accuracy",
-    function=lambda y, labels: float(accuracy_score(y, labels)),
+    function=_accuracy,
     greater_is_better=True,
     needs="label",
     tasks=_ALL,
@@ -237,7 +256,7 @@ F1_WEIGHTED = Metric(
 )
 MCC = Metric(
     name="mcc",
-    function=lambda y, labels: float(matthews_corrcoef(y, labels)),
+    function=_mcc,
     greater_is_better=True,
     needs="label",
     tasks=_ALL,

@@ -25,34 +25,45 @@ from kit.metrics.base import Metric, UndefinedMetric
 from kit.settings import TaskType
 
 Array = NDArray[Any]
+Weight = NDArray[np.float64] | None
+"""How much each row counts ``(n,)``; None: all the same."""
 
 _TASKS: tuple[TaskType, ...] = ("regression", "multitarget")
 
 
-def _rmsle(y_true: Array, pred: Array) -> float:
+def _rmse(y_true: Array, pred: Array, weight: Weight = None) -> float:
+    return float(root_mean_squared_error(y_true, pred, sample_weight=weight))
+
+
+def _mae(y_true: Array, pred: Array, weight: Weight = None) -> float:
+    return float(mean_absolute_error(y_true, pred, sample_weight=weight))
+
+
+def _rmsle(y_true: Array, pred: Array, weight: Weight = None) -> float:
     """Predictions below 0 count as 0; kit writes them as 0 too."""
     if y_true.min() < 0:
         raise DataError(
             f"rmsle needs a target of 0 or more; {int((y_true < 0).sum())} rows are negative, "
             f"down to {y_true.min():.6g}.\n  Is it the right metric? rmse takes any target."
         )
-    return float(root_mean_squared_log_error(y_true, np.clip(pred, 0.0, None)))
+    known = np.clip(pred, 0.0, None)
+    return float(root_mean_squared_log_error(y_true, known, sample_weight=weight))
 
 
-def _mape(y_true: Array, pred: Array) -> float:
+def _mape(y_true: Array, pred: Array, weight: Weight = None) -> float:
     if not y_true.all():
         raise DataError(
             f"mape is not defined where the target is 0; {int((y_true == 0).sum())} rows are.\n"
             "  Use smape or mae."
         )
-    return float(mean_absolute_percentage_error(y_true, pred))
+    return float(mean_absolute_percentage_error(y_true, pred, sample_weight=weight))
 
 
-def _smape(y_true: Array, pred: Array) -> float:
+def _smape(y_true: Array, pred: Array, weight: Weight = None) -> float:
     """Mean of 200 |y - p| / (|y| + |p|), with 0 where both are 0."""
     size = np.abs(y_true) + np.abs(pred)
     ratio = np.divide(np.abs(y_true - pred), size, out=np.zeros(len(size)), where=size > 0)
-    return float(200.0 * ratio.mean())
+    return float(200.0 * np.average(ratio, weights=weight))
 
 
 def _varies(name: str, y_true: Array) -> None:
@@ -62,9 +73,9 @@ def _varies(name: str, y_true: Array) -> None:
         )
 
 
-def _r2(y_true: Array, pred: Array) -> float:
+def _r2(y_true: Array, pred: Array, weight: Weight = None) -> float:
     _varies("r2", y_true)
-    return float(r2_score(y_true, pred))
+    return float(r2_score(y_true, pred, sample_weight=weight))
 
 
 def _correlation(y_true: Array, pred: Array) -> float:
@@ -88,7 +99,7 @@ def _spearman(y_true: Array, pred: Array) -> float:
 
 RMSE = Metric(
     name="rmse",
-    function=lambda y, pred: float(root_mean_squared_error(y, pred)),
+    function=_rmse,
     greater_is_better=False,
     needs="value",
     tasks=_TASKS,
@@ -105,7 +116,7 @@ RMSLE = Metric(
 )
 MAE = Metric(
     name="mae",
-    function=lambda y, pred: float(mean_absolute_error(y, pred)),
+    function=_mae,
     greater_is_better=False,
     needs="value",
     tasks=_TASKS,

@@ -64,20 +64,22 @@ def _distribution(truth: Truth) -> Html:
 
 
 def _roc(truth: Truth) -> Html:
-    if len(np.unique(truth.y)) < 2:
-        return Html("")
     positive, p = truth.y == 1, truth.pred[:, 0]
+    weight = np.ones(len(p)) if truth.weight is None else truth.weight
+    if len(np.unique(truth.y[weight > 0])) < 2:
+        return Html("")
     plot = Plot(
         x=(0, 1), y=(0, 1), label="ROC curve",
         x_label="share of false alarms", y_label="share of hits",
     )  # fmt: skip
     plot.line((0, 1), (0, 1), "quiet thin dash")
     for k in np.unique(truth.fold):
-        of = truth.fold == k
+        of = (truth.fold == k) & (weight > 0)
         if len(np.unique(truth.y[of])) == 2:
-            plot.line(*_thinned(*roc_curve(positive[of], p[of])[:2]), "c0 thin")
-    plot.line(*_thinned(*roc_curve(positive, p)[:2]), "c0")
-    area = roc_auc_score(positive, p)
+            curve = roc_curve(positive[of], p[of], sample_weight=weight[of])
+            plot.line(*_thinned(*curve[:2]), "c0 thin")
+    plot.line(*_thinned(*roc_curve(positive, p, sample_weight=weight)[:2]), "c0")
+    area = roc_auc_score(positive, p, sample_weight=weight)
     return card(
         "ROC", plot.draw(), note=f"Area under the curve, all rows pooled: {area:.4f}. "
         "Thin: the folds."

@@ -173,7 +173,7 @@ def _of_fold(
     def loss(rows: Any) -> float:
         pred = predict(rows)
         labels = truth.decision.apply(pred) if metric.needs == "label" else pred
-        return metric.loss(truth.y[at], labels)
+        return metric.loss(truth.target[at], labels)
 
     try:
         base = loss(X)

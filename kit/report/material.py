@@ -5,7 +5,7 @@ A report never fails because something is not there any more: what cannot be sho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from kit.decision import Decision, default_decision
 from kit.errors import KitError
 from kit.metrics.base import Metric, load_metric
 from kit.metrics.transforms import transform_pair
+from kit.metrics.weighted import weighted
 from kit.runs import Run, prediction_columns
 from kit.usercode import UserCode
 
@@ -32,6 +33,7 @@ class Truth:
     Attributes:
         ids, fold: of the validated rows. ``(n,)``
         y: the truth as `Dataset` has it.
+        weight: how much each row counts in the score; None: all the same. ``(n,)``
         pred: predictions. ``(n, k)``
         names: of the columns of `pred`; classes, targets, or one empty name.
         classes: labels by class code; empty for numbers.
@@ -45,6 +47,7 @@ class Truth:
     ids: NDArray[np.str_]
     fold: NDArray[np.int8]
     y: NDArray[Any]
+    weight: Array | None
     pred: Array
     names: tuple[str, ...]
     classes: tuple[str, ...]
@@ -52,6 +55,11 @@ class Truth:
     labels: NDArray[np.int64] | None
     decision: Decision
     rows: NDArray[np.int64]
+
+    @property
+    def target(self) -> NDArray[Any]:
+        """What the metric scores against, as `Dataset.truth`."""
+        return self.y if self.weight is None else np.column_stack([self.y, self.weight])
 
     @property
     def scored(self) -> NDArray[Any]:
@@ -146,6 +154,7 @@ def _truth(competition: Competition, run: Run, dataset: Dataset) -> Truth | None
         ids=dataset.ids[rows],
         fold=oof["fold"].to_numpy(dtype=np.int8),
         y=dataset.y[rows],
+        weight=None if dataset.weight is None else dataset.weight[rows],
         pred=pred,
         names=dataset.outputs,
         classes=dataset.classes,
@@ -170,9 +179,13 @@ def _metric(competition: Competition, run: Run, dataset: Dataset) -> Metric | No
     """The run's metric; None where its code is gone or has changed."""
     code = UserCode(competition.root)
     name, digest = run.metric
+    column = competition.settings.columns.weight
     try:
-        if ":" in name and code.digest(name.partition(":")[0]) != digest:
-            return None
-        return load_metric(name, dataset.task, code.resolve)
+        metric = load_metric(name, dataset.task, code.resolve)
+        if ":" in name:
+            metric = replace(metric, code=code.digest(name.partition(":")[0]))
+        if column is not None:
+            metric = weighted(metric, column, dataset.task)
+        return metric if metric.code == digest else None
     except (KitError, OSError):
         return None

@@ -80,12 +80,12 @@ def chance(truth: Truth, center: float, rows: int, seed: int = 0) -> tuple[float
     if truth.metric is None or rows < 1 or len(truth.y) < 2:
         return None
     drawn = min(rows, _MOST_ROWS)
-    rng, scored, scores = np.random.default_rng(seed), truth.scored, []
+    rng, target, scored, scores = np.random.default_rng(seed), truth.target, truth.scored, []
     draws = DRAWS if truth.y.ndim == 1 or truth.y.shape[1] <= 10 else _FEWER
     for _ in range(draws):
         chosen = rng.integers(0, len(truth.y), drawn)
         try:
-            scores.append(truth.metric.score(truth.y[chosen], scored[chosen]))
+            scores.append(truth.metric.score(target[chosen], scored[chosen]))
         except KitError:  # of these rows alone the metric has no value
             continue
     if len(scores) < draws // 2:
@@ -109,6 +109,6 @@ def _perfect(truth: Truth) -> float | None:
         one_hot = truth.task == "multiclass"
         y = np.eye(truth.pred.shape[1])[y] if one_hot else y.reshape(len(y), -1).astype(float)
     try:
-        return truth.metric.score(truth.y, y)
+        return truth.metric.score(truth.target, y)
     except KitError:
         return None

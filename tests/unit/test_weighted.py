@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics as sk
 from sklearn.metrics import root_mean_squared_error
 
 from kit.blend import blend
+from kit.blending.objective import make_objective
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.dataset import Dataset
+from kit.decision import Decision, default_decision, fit_decision
 from kit.errors import ConfigError, DataError
 from kit.exchange import export_run, import_file
-from kit.metrics.base import UndefinedMetric, load_metric
-from kit.metrics.weighted import _FUNCTIONS, weighted
+from kit.metrics.base import Metric, UndefinedMetric, load_metric
+from kit.metrics.weighted import weighted
 from kit.permutation import prove
 from kit.plan import make_plan
 from kit.refit.final import refit
+from kit.registry import METRICS
+from kit.report import report_run
+from kit.report.material import gather
+from kit.report.noise import noise_band
 from kit.session import open_session
+from kit.settings import TaskType
 from kit.tune.rescoring import _value
 
 Make = Callable[..., Competition]
@@ -79,21 +88,206 @@ def test_small_and_negative_values_count_as_without_weights(
     assert heavy.score(np.array([[y, 2.0]]), np.array([[pred]])) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", _FUNCTIONS)
-def test_a_weight_of_two_is_a_row_twice_and_of_zero_none(name: str) -> None:
-    task = (
-        "binary" if name in ("roc_auc", "average_precision", "log_loss", "brier") else "regression"
-    )
-    metric = load_metric(name, task)  # type: ignore[arg-type]
+TASKS: tuple[TaskType, ...] = ("regression", "binary", "multiclass")
+CASES = [
+    (name, task)
+    for name in METRICS.table
+    for task in TASKS
+    if task in METRICS.load(name).tasks and name not in ("pearson", "spearman")
+]
+
+
+def sample(metric: Metric, task: TaskType, n: int = 90) -> tuple[Any, Any]:
+    """Truth, and predictions of some use in the form that the metric wants."""
     rng = np.random.default_rng(0)
-    y = rng.integers(0, 2, 60) if task == "binary" else rng.uniform(1, 9, 60)
-    pred = rng.random((60, 1)) if task == "binary" else rng.uniform(1, 9, (60, 1))
-    weight = rng.integers(0, 3, 60)
-    counted = np.repeat(np.arange(60), weight)
-    heavy = weighted(metric, "w", task)  # type: ignore[arg-type]
+    if task == "regression":
+        y = rng.uniform(1, 9, n)
+        return y, (y + rng.uniform(-1, 3, n))[:, None]
+    size = 2 if task == "binary" else 4
+    y = rng.integers(0, size, n)
+    p = 0.4 * np.eye(size)[y] + 0.6 * rng.dirichlet(np.ones(size), n)
+    if metric.needs == "label":
+        return y, p.argmax(axis=1)
+    return y, p[:, 1:] if task == "binary" else p
+
+
+def test_every_metric_but_correlations_takes_weights() -> None:
+    assert len(CASES) > 25
+    assert {name for name, _ in CASES} == {*METRICS.table} - {"pearson", "spearman"}
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_a_weight_of_two_is_a_row_twice_and_of_zero_none(name: str, task: TaskType) -> None:
+    metric = load_metric(name, task)
+    y, pred = sample(metric, task)
+    weight = np.random.default_rng(1).integers(0, 3, len(y))
+    counted = np.repeat(np.arange(len(y)), weight)
+    heavy = weighted(metric, "w", task)
     found = heavy.score(np.column_stack([y, weight]), pred)
     assert found == pytest.approx(metric.score(y[counted], pred[counted]), rel=1e-9)
     assert heavy.identity != metric.identity
+
+
+SKLEARN: dict[str, Callable[..., float]] = {
+    "accuracy": sk.accuracy_score,
+    "balanced_accuracy": sk.balanced_accuracy_score,
+    "f1": sk.f1_score,
+    "f1_macro": partial(sk.f1_score, average="macro"),
+    "f1_micro": partial(sk.f1_score, average="micro"),
+    "f1_weighted": partial(sk.f1_score, average="weighted"),
+    "mcc": sk.matthews_corrcoef,
+    "quadratic_kappa": partial(sk.cohen_kappa_score, weights="quadratic"),
+    "roc_auc": sk.roc_auc_score,
+    "log_loss": sk.log_loss,
+    "brier": sk.brier_score_loss,
+    "average_precision": sk.average_precision_score,
+}
+
+
+@pytest.mark.parametrize(("name", "task"), [case for case in CASES if case[1] != "regression"])
+def test_weighted_classes_are_scored_as_scikit_learn_does(name: str, task: TaskType) -> None:
+    metric = load_metric(name, task)
+    y, pred = sample(metric, task)
+    weight = np.random.default_rng(1).uniform(0.1, 5.0, len(y))
+    if task == "multiclass" and name in ("roc_auc", "average_precision"):
+        each = [SKLEARN[name](y == k, pred[:, k], sample_weight=weight) for k in range(4)]
+        expected = float(np.mean(each))
+    else:
+        flat = pred[:, 0] if pred.shape[1:] == (1,) else pred
+        expected = SKLEARN[name](y, flat, sample_weight=weight)
+    heavy = weighted(metric, "w", task)
+    found = heavy.score(np.column_stack([y, weight]), pred)
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert found != pytest.approx(metric.score(y, pred), rel=1e-4)  # weights do count
+    if metric.from_counts is not None:
+        size = int(y.max()) + 1
+        counts = np.bincount(y * size + pred, weight, size**2).reshape(size, size)
+        assert metric.from_counts(counts) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("accuracy", "binary"), ("f1", "binary"), ("mcc", "binary"), ("f1_macro", "multiclass"),
+     ("quadratic_kappa", "multiclass"), ("balanced_accuracy", "multiclass")],
+)  # fmt: skip
+def test_decisions_are_those_of_rows_that_are_there_twice(name: str, task: TaskType) -> None:
+    """The rule and its nested score: weights 0, 1, 2 and copies of rows are the same."""
+    rng = np.random.default_rng(2)
+    size = 2 if task == "binary" else 4
+    y = np.minimum(rng.geometric(0.45, 600) - 1, size - 1)
+    p = 0.25 * np.eye(size)[y] + 0.75 * rng.dirichlet(np.ones(size) / 2, 600)
+    pred, fold = p[:, 1:] if task == "binary" else p, np.arange(600) % 5
+    weight = np.where(y == y.min(), 1, 2) * (np.arange(600) % 7 > 0)
+    metric = load_metric(name, task)
+    heavy = weighted(metric, "w", task)
+    there, twice = np.flatnonzero(weight), np.repeat(np.arange(600), weight)
+    # candidates are quantiles of the rows that are there, so rows of weight 0 are left out of both
+    found = fit_decision(heavy, task, np.column_stack([y, weight])[there], pred[there], fold[there])
+    copies = fit_decision(metric, task, y[twice], pred[twice], fold[twice])
+    assert found.decision.kind == copies.decision.kind
+    assert found.score == pytest.approx(copies.score, abs=0.02)
+    assert found.default_score == pytest.approx(copies.default_score)
+    scores = _chosen_score(heavy, np.column_stack([y, weight]), pred, found.decision)
+    assert scores == pytest.approx(_chosen_score(metric, y[twice], pred[twice], found.decision))
+
+
+def _chosen_score(metric: Metric, y: Any, pred: Any, decision: Decision) -> float:
+    return metric.score(y, decision.apply(pred))
+
+
+def test_thresholds_follow_the_weights() -> None:
+    """Rows of the first class count nearly nothing: the best threshold calls all rows positive."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    pred = np.clip(0.35 + 0.1 * y + rng.normal(0, 0.05, 400), 0.01, 0.99)[:, None]
+    fold = np.arange(400) % 4
+    rules = []
+    for light in (1.0, 0.001):
+        truth = np.column_stack([y, np.where(y == 0, light, 1.0)])
+        metric = weighted(load_metric("accuracy", "binary"), "w", "binary")
+        rules.append(fit_decision(metric, "binary", truth, pred, fold).decision)
+    even, skewed = (rule.values[0] for rule in rules)
+    assert 0.36 < even < 0.44
+    assert skewed < pred[y == 1].min() + 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [*((name, "regression") for name in ("rmse", "rmsle", "mae", "r2", "smape")),
+     *((name, "binary") for name in ("roc_auc", "log_loss", "brier", "accuracy", "mcc")),
+     *((name, "multiclass") for name in ("roc_auc", "log_loss", "brier", "f1_macro"))],
+)  # fmt: skip
+def test_a_step_of_a_blend_is_judged_by_weight(name: str, task: TaskType) -> None:
+    """What a search for weights minimises ranks the members as the weighted metric does."""
+    rng = np.random.default_rng(3)
+    metric = weighted(load_metric(name, task), "w", task)
+    y, _ = sample(metric, task, 300)
+    weight = rng.choice([0.0, 0.2, 6.0], 300)
+    k = 4 if task == "multiclass" else 1
+    if task == "regression":
+        oof = y[None, :, None] * np.exp(rng.normal(0, 0.3, (5, 300, k)))
+        oof = np.log1p(oof) if name == "rmsle" else oof
+        back = np.expm1 if name == "rmsle" else lambda x: x
+    else:
+        codes = np.eye(max(k, 2))[y][:, 1 if k == 1 else 0 :]
+        oof = np.stack([0.3 * codes + 0.7 * rng.dirichlet(np.ones(max(k, 2)), 300)[:, -k:]
+                        for _ in range(5)])  # fmt: skip
+        back = lambda x: x  # noqa: E731
+    truth = np.column_stack([y, weight])
+    objective = make_objective(metric, task, oof, truth, back)
+    start, share = np.array([0.5, 0.5, 0.0, 0.0, 0.0]), 0.3
+    found = objective.along(start, share)
+    rule = default_decision(task, k)
+    base = np.tensordot(start, oof, axes=1)
+    expected = []
+    for member in oof:
+        mixed = back((1 - share) * base + share * member)
+        expected.append(metric.loss(truth, rule.apply(mixed) if metric.needs == "label" else mixed))
+    classes = k if name == "brier" else 1  # the search takes the mean over classes, not the sum
+    difference = classes * found - np.array(expected)
+    # losses may lack a constant (r2) or have a trace of log loss (labels)
+    assert np.ptp(difference) < (3e-4 if metric.needs == "label" else 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("metric", "type_", "classes"),
+    [("accuracy", "binary", ["0", "1"]), ("log_loss", "multiclass", ["0", "1", "2"]),
+     ("f1_macro", "multiclass", ["0", "1", "2"]), ("quadratic_kappa", "multiclass", ["0", "1", "2"])],
+)  # fmt: skip
+def test_runs_blends_and_reports_of_classes_take_weights(
+    make_competition: Make, metric: str, type_: TaskType, classes: list[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": np.arange(240), "a": rng.normal(size=240)})
+    frame["b"] = rng.normal(size=240)
+    frame["y"] = pd.cut(frame["a"] + rng.normal(size=240), len(classes), labels=classes)
+    frame["y"] = frame["y"].astype("int")
+    made = make_competition(
+        frame[:200].assign(w=rng.uniform(0, 4, 200) * (np.arange(200) % 5 > 0)),
+        frame[200:].drop(columns="y"),
+        competition={"slug": "w"},
+        columns={"weight": "w", "kinds": {}},
+        task={"type": type_, "metric": metric, "classes": classes},
+        submission={"wants": "label"},
+        cv={"splitter": "stratified_kfold", "models": ["linear", "extra_trees"]},
+    )
+    data = Dataset.read(made)
+    assert data.weight is not None
+    runs = validated(made, "linear", "extra_trees")
+    blended = blend(made, [run.id for run in runs])
+    plain = load_metric(metric, type_)
+    for run in runs:
+        pred = run.oof()[[c for c in run.oof().columns if c.startswith("pred")]].to_numpy()
+        labels = default_decision(type_, pred.shape[1]).apply(pred)
+        scored = labels if plain.needs == "label" else pred
+        expected = plain.function(data.y, scored, data.weight)  # type: ignore[call-arg]
+        assert run.record["score"]["default"] == pytest.approx(expected)
+    gathered = gather(made, blended, data, "")
+    assert gathered.truth is not None
+    assert gathered.truth.metric is not None
+    assert gathered.truth.metric.weighted
+    assert noise_band(gathered.truth, blended.score, 40, made) is not None
+    assert "count by" in report_run(made, blended).read_text()
 
 
 def test_weights_decide_the_score_of_a_run_its_folds_and_a_blend(make_competition: Make) -> None:
@@ -133,9 +327,10 @@ def test_a_metric_without_weights_is_refused(make_competition: Make, metric: str
         validated(competition(make_competition, metric), "linear")
 
 
-def test_labels_are_refused() -> None:
-    with pytest.raises(ConfigError, match="one number per row"):
-        weighted(load_metric("accuracy", "binary"), "w", "binary")
+@pytest.mark.parametrize(("name", "task"), [("f1", "multilabel"), ("rmse", "multitarget")])
+def test_several_columns_to_predict_are_refused(name: str, task: TaskType) -> None:
+    with pytest.raises(ConfigError, match="one column to predict"):
+        weighted(load_metric(name, task), "w", task)
 
 
 @pytest.mark.parametrize(
