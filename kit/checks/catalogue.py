@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from kit.checks import (
     code,
     columns,
+    gaps,
     ids,
     images,
     leaks,
@@ -146,6 +147,7 @@ CATALOGUE: tuple[Check, ...] = (
         "KIT304", "folds.parquet holds other folds", "warning", _FOLDS, validation.other_folds_file
     ),
     Check("KIT305", "test is later, folds are not", "warning", _FOLDS, series.later_test),
+    Check("KIT306", "test fills longer gaps than folds", "warning", _FOLDS, gaps.easier),
     Check("KIT311", "optimistic early stopping", "info", (), validation.optimistic_stopping),
     Check("KIT321", "[series] cannot be used", "error", _FEATURES, series.unusable),
     Check("KIT322", "a series and time twice", "warning", _FEATURES, series.repeated),

@@ -23,6 +23,7 @@ class TimeSplit:
     Attributes:
         relation: test comes "after" train, takes turns with it in "blocks", or is "mixed" in.
         block: typical length of the test blocks, as pandas reads durations.
+        blocks: how many test blocks there are.
         periods: how many pieces of train could be folds: distinct times, or blocks.
         horizon: how far test reaches after train, as pandas reads durations.
         windows: how often that fits into train, with something left to train on.
@@ -30,6 +31,7 @@ class TimeSplit:
 
     relation: Literal["after", "blocks", "mixed"]
     block: str = ""
+    blocks: int = 0
     periods: int = 0
     horizon: str = ""
     windows: int = 0
@@ -79,7 +81,7 @@ def time_split(train: pd.Series, test: pd.Series) -> TimeSplit:
     length = pd.Timedelta(np.median((times[ends - 1] - times[starts])[of_test] + step))
     block = duration(length)
     periods = len(np.unique((a - a[0]) // pd.Timedelta(block).to_timedelta64()))
-    return TimeSplit(relation="blocks", block=block, periods=periods)
+    return TimeSplit(relation="blocks", block=block, blocks=int(of_test.sum()), periods=periods)
 
 
 def duration(length: pd.Timedelta) -> str:

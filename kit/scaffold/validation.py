@@ -106,7 +106,7 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
     inference.add("cv.splitter", choice.splitter, choice.because)
     _note_folds(rows, choice, wishes, inference)
     if choice.splitter == "time_blocks" and choice.split.block:
-        why = "typical length of the test blocks: folds bridge the same gaps"
+        why = "typical length of the test blocks: folds bridge gaps like theirs"
         inference.add("cv.block", choice.split.block, why)
     # a name or title beside a table does not make it a matter of texts
     kinds = rows.kinds.values() if inference.template == "text" else ()
@@ -214,7 +214,8 @@ def _after(rows: Rows, time: str, split: TimeSplit, inference: Inference) -> _Ch
 def _blocks(name: str, split: TimeSplit) -> _Choice:
     return _Choice(
         splitter="time_blocks",
-        because=f"train and test take turns in blocks of {name!r}",
+        because=f"train and test take turns along {name!r}: {split.blocks} test blocks, each with "
+        "earlier and later training rows around it",
         split=split,
         most=split.periods,
         noun=f"blocks of {split.block}",

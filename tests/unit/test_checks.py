@@ -297,6 +297,16 @@ def stale_folds(files: Files) -> None:
     files.after = after
 
 
+def gaps(files: Files) -> None:
+    """Train and test take turns: 20 days, then 10, a row a day; folds at random."""
+    days = np.arange(N + N_TEST)
+    train, test = days[days % 30 < 20], days[days % 30 >= 20]
+    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.concatenate([train, test]), "D")
+    files.both(when=when.strftime("%Y-%m-%d"))
+    files.table("columns", kinds={"city": "category", "when": "datetime"})
+    files.table("cv", splitter="kfold")
+
+
 def stops_on_the_fold(files: Files) -> None:
     files.table("cv", early_stopping="fold")
 
@@ -394,6 +404,7 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT303": (time_ignored, "warning", "'when'"),
     "KIT304": (stale_folds, "warning", "other folds"),
     "KIT305": (days, "warning", "later than the training rows by 'day'"),
+    "KIT306": (gaps, "warning", "'when': test fills 12 gaps of about 10D in train"),
     "KIT311": (stops_on_the_fold, "info", "early_stopping"),
     "KIT321": (wrong_step, "error", "series.step"),
     "KIT322": (day_twice, "warning", "2 training rows repeat"),
@@ -401,6 +412,29 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT324": (new_shop, "warning", "1 test row belongs to 1 series that train does not have"),
     "KIT325": (lag_before_the_first_day, "warning", "8 of 8 series begin less than 45 steps"),
 }
+
+
+@pytest.mark.parametrize(
+    "cv", [{"splitter": "time_blocks", "block": "10D"}, {"splitter": "time_series"}]
+)
+def test_folds_that_fill_gaps_like_those_of_test_are_no_finding(
+    make_competition: Make, cv: dict[str, str]
+) -> None:
+    files = clean()
+    gaps(files)
+    files.table("columns", time="when")
+    files.table("cv", **cv)
+    assert not found(make_competition, files, "KIT306")
+
+
+def test_folds_that_fill_shorter_gaps_are_told_the_splitter_that_does_not(
+    make_competition: Make,
+) -> None:
+    files = clean()
+    gaps(files)
+    (finding,) = found(make_competition, files, "KIT306")
+    assert 'time = "when"' in finding.remedy
+    assert 'block = "10D"' in finding.remedy
 
 
 def test_series_that_fit_have_no_findings(make_competition: Make) -> None:
