@@ -7,7 +7,8 @@
     bundle.json          what is in here: every file with size and SHA-256, and how to use it
     source/kit/...       this kit
     competition/         kit.toml and the competition's own code, as far as it predicts
-    models/              predictor.json, rows.json, <run id>/fold-0/..., in native formats
+    models/              predictor.json, rows.json, <run id>/fold-0/..., in native formats; for
+                         images backbones.json and the weights that it names
     wheels/              packages that the image lacks
   kernel/
     kernel-metadata.json
@@ -34,7 +35,7 @@ from kit.atomic import disk_errors, sha256, write_json, write_text
 from kit.competition import CONFIG_NAME, Competition
 from kit.errors import ConfigError, DiskFull
 from kit.export.exportable import Exportable
-from kit.export.inference import ROWS
+from kit.export.inference import BACKBONES, ROWS
 from kit.export.names import (
     DATASET_BYTES,
     SOURCE_BYTES,
@@ -221,6 +222,11 @@ def _write_models(source: Exportable, folder: Path) -> None:
         np.save(folder / f"{run}.npy", values)
     write_json(folder / PLAN, json.loads(json.dumps(source.plan, default=list)))
     write_json(folder / ROWS, source.rows.to_json())
+    if source.backbones:
+        names = {c: f"backbone-{k}{p.suffix}" for k, (c, p) in enumerate(source.backbones.items())}
+        for column, path in source.backbones.items():
+            shutil.copyfile(path, folder / names[column])
+        write_json(folder / BACKBONES, names)
 
 
 def _linked(source: str, target: str) -> None:

@@ -46,6 +46,7 @@ class Exportable:
         folders: folders of the fitted models of each validated run in the plan, by its id.
         references: of blends of ranks: test predictions of their parts, ``(m, r, k)``, by id.
         rows: how rows are read.
+        backbones: files of the weights that turn images into numbers, by column.
         transform: scale on which the models are averaged.
         modules: names of the competition's own modules that predict.
         notes: remarks for the user.
@@ -56,14 +57,16 @@ class Exportable:
     folders: Mapping[str, list[Path]]
     references: Mapping[str, NDArray[np.float64]]
     rows: RowFormat
+    backbones: Mapping[str, Path]
     transform: str
     modules: tuple[str, ...]
     notes: tuple[str, ...]
 
     def size(self) -> int:
-        """Bytes of the models."""
+        """Bytes of the models and backbones."""
         folders = chain.from_iterable(self.folders.values())
-        return sum(p.stat().st_size for folder in folders for p in folder.rglob("*") if p.is_file())
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        return sum(path.stat().st_size for path in (*files, *self.backbones.values()))
 
 
 def exportable(competition: Competition, run: Run) -> Exportable:
@@ -76,7 +79,6 @@ def exportable(competition: Competition, run: Run) -> Exportable:
     """
     if run.record.get("transductive"):
         _refuse_transductive(run)
-    _refuse_images(run, competition)
     reader = NewRows(competition)
     transform = transform_of(run, competition)
     if run.kind == "fit":
@@ -111,6 +113,11 @@ def exportable(competition: Competition, run: Run) -> Exportable:
         folders=folders,
         references=references,
         rows=reader.format,
+        backbones={
+            name: backbone.path
+            for name, backbone in reader.images.backbones.items()
+            if backbone.path is not None
+        },
         transform=transform,
         modules=modules,
         notes=tuple(dict.fromkeys(notes)),
@@ -143,14 +150,6 @@ def _refuse_transductive(run: Run) -> None:
         "scored on other rows, which it has never seen: its score does not hold there.\n"
         "  Set pseudo_labels = 0 and run `kit cv` again, or export another run."
     )
-
-
-def _refuse_images(run: Run, competition: Competition) -> None:
-    if "image" in competition.settings.columns.kinds.values():
-        raise RunError(
-            f"{run.id} predicts images, which a bundle does not carry yet.\n"
-            "  `kit predict` predicts them here; hand the file in with `kit submit`."
-        )
 
 
 def _refuse_unfitted(run: Run, without: list[str]) -> None:

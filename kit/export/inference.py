@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from kit.atomic import atomic_path, write_json
 from kit.competition import Competition
 from kit.errors import SubmissionError
+from kit.images.attach import Images
 from kit.refit.predict import CHUNK
 from kit.refit.rows import NewRows, RowFormat
 from kit.refit.saved import Predictor, Scale, load_plan, read_plan
@@ -35,6 +36,8 @@ from kit.usercode import UserCode
 
 ROWS = "rows.json"
 """How rows are read, beside the models."""
+BACKBONES = "backbones.json"
+"""Files of the weights that turn images into numbers, by column; none where no image is read."""
 REPORT, PREDICTIONS = "report.json", "predictions.npy"
 _PACE_ROWS, _PACE_SECONDS = 200_000, 60.0
 """At most so much is predicted to learn how long a row takes."""
@@ -78,7 +81,8 @@ def infer(record: Mapping[str, Any], places: Places) -> list[str]:
         competition = _competition(Path(folder) / record["run"], record, places)
         shape = expected(competition)
         known = json.loads((places.models / ROWS).read_text(encoding="utf-8"))
-        reader = NewRows(competition, RowFormat.from_json(known))
+        images = _images(competition, places)
+        reader = NewRows(competition, RowFormat.from_json(known), images)
         predictor = load_plan(
             read_plan(places.models),
             places.models,
@@ -90,10 +94,10 @@ def infer(record: Mapping[str, Any], places: Places) -> list[str]:
         done = time.perf_counter()
         run = Run(places.models / record["run"], {"id": record["run"], **record})
         _write(written(*_ordered(values, ids, shape), competition, run, shape), places, competition)
-        notes = [*reader.notes.sentences()]
+        notes = [*reader.notes.sentences(), *images.notes]
         if places.report is not None:
             seconds = {"load": loaded - started, "predict": done - loaded}
-            again = NewRows(competition, reader.format)
+            again = NewRows(competition, reader.format, _images(competition, places))
             seconds |= _pace(again, predictor, places.test, len(ids), done - loaded)
             _report(places.report, ids, values, {"seconds": seconds, "notes": notes})
     return notes
@@ -117,6 +121,16 @@ def _competition(root: Path, record: Mapping[str, Any], places: Places) -> Compe
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(mounted.resolve())
     return competition
+
+
+def _images(competition: Competition, places: Places) -> Images:
+    """The competition's images where its test file was found, and the bundle's backbones."""
+    depth = len(Path(competition.settings.files.test).parts)
+    beside = places.test.parents[min(depth, len(places.test.parents)) - 1]
+    file = places.models / BACKBONES
+    names = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    weights = {column: places.models / name for column, name in names.items()}
+    return Images(competition, mounted=beside, weights=weights)
 
 
 def _predicted(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -19,7 +20,7 @@ import pandas as pd
 
 from kit.competition import Competition
 from kit.errors import ConfigError, DataError
-from kit.images.backbones import Backbone, find_backbone
+from kit.images.backbones import Backbone, find_backbone, moved
 from kit.images.column import ImageArray
 from kit.images.files import ImageFolder
 from kit.images.store import Store, described, store_files, store_pixels
@@ -56,12 +57,17 @@ class Images:
 
     Args:
         competition: the competition.
+        mounted: a folder that stands for `data/raw` where images are predicted elsewhere; of its
+            files only those are read that are asked for.
+        weights: the backbones' weights there, by column.
 
     Attributes:
         notes: what was wrong with images that neutral ones stand for.
     """
 
     competition: Competition
+    mounted: Path | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @cached_property
@@ -77,6 +83,8 @@ class Images:
     @cached_property
     def folder(self) -> ImageFolder:
         """The files below `data/raw`."""
+        if self.mounted is not None:
+            return ImageFolder(self.mounted)
         return ImageFolder(self.competition.raw, self.cache)
 
     @cached_property
@@ -89,7 +97,9 @@ class Images:
         """By column."""
         root = self.competition.root
         return {
-            name: find_backbone(spec.backbone, root, f"images.{name}.backbone")
+            name: moved(spec.backbone, self.weights[name])
+            if name in self.weights
+            else find_backbone(spec.backbone, root, f"images.{name}.backbone")
             for name, spec in self.specs.items()
         }
 
@@ -171,9 +181,9 @@ class Images:
     def _files(
         self, values: pd.Series, name: str, spec: ImageSpec, part: Part, beside: Path | None
     ) -> Store:
-        names = _names(values, spec, part)
-        digests, folder = self.digests, self.folder
-        if beside is not None:
+        names, folder = _names(values, spec, part), self.folder
+        digests = self.digests if self.mounted is None else folder.digests_of(names, {})
+        if beside is not None and self.mounted is None:
             folder = ImageFolder(self.competition.raw, files=dict(folder.files)).with_files(
                 beside, names
             )

@@ -105,6 +105,11 @@ def find_backbone(name: str, root: Path, key: str) -> Backbone:
     return Backbone(name, path, sha256(path)[:32])
 
 
+def moved(name: str, path: Path) -> Backbone:
+    """A backbone whose weights lie somewhere else than its name says: in a bundle."""
+    return Backbone(name, path, sha256(path)[:32])
+
+
 def installed() -> Path | None:
     """The weights that the package ships, without importing it."""
     spec = importlib.util.find_spec(PACKAGE)

@@ -120,6 +120,7 @@ class NewRows:
         competition: gives columns and `features.py`.
         known: how its rows are read; None: its train and test files are read, so that levels of
             categories and formats of dates are those of the models.
+        images: where images and backbones are; None: in the competition's folder.
 
     Attributes:
         format: how rows are read.
@@ -128,9 +129,14 @@ class NewRows:
             the files were not read.
     """
 
-    def __init__(self, competition: Competition, known: RowFormat | None = None) -> None:
+    def __init__(
+        self,
+        competition: Competition,
+        known: RowFormat | None = None,
+        images: Images | None = None,
+    ) -> None:
         self.competition, self.notes = competition, Notes()
-        code, self.images = UserCode(competition.root), Images(competition)
+        code, self.images = UserCode(competition.root), images or Images(competition)
         self.digests = {"features": self.images.features_digest(features_digest(competition))}
         if known is None:
             self.digests["data"] = data_digest(competition)

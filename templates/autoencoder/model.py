@@ -29,7 +29,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
     passes: over the rows, with other cells swapped each time.
     """
 
-    def __init__(self, widths=(128, 128), noise=0.2, passes=40, random_state=0):
+    def __init__(self, widths=(256, 256), noise=0.2, passes=60, random_state=0):
         self.widths = widths
         self.noise = noise
         self.passes = passes
@@ -87,13 +87,13 @@ def as_table(X):
     return np.asarray(X.todense() if hasattr(X, "todense") else X, dtype=np.float32)
 
 
-def hidden_classes(widths=(128, 128), noise=0.2, passes=40, C=1.0):
+def hidden_classes(widths=(256, 256), noise=0.2, passes=60, C=1.0):
     """For classes: logistic regression on the hidden layers."""
     reader = LogisticRegression(C=C, max_iter=1000)
     return make_pipeline(Denoiser(tuple(widths), noise, passes), StandardScaler(), reader)
 
 
-def hidden_numbers(widths=(128, 128), noise=0.2, passes=40):
+def hidden_numbers(widths=(256, 256), noise=0.2, passes=60):
     """For numbers: ridge regression on the hidden layers."""
     reader = RidgeCV(np.logspace(-1, 4, 11))
     return make_pipeline(Denoiser(tuple(widths), noise, passes), StandardScaler(), reader)
