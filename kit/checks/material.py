@@ -190,6 +190,8 @@ class Material:
         return True
 
     def _read_sample(self) -> bool:
+        if not self.settings.files.sample_submission:
+            return False  # the competition has none
         path = self.competition.raw / self.settings.files.sample_submission
         key = self.settings.submission.id
         self.sample = read_table(path, as_text=[key])

@@ -18,7 +18,7 @@ def files(m: Material) -> Iterator[Evidence]:
     """Files that are missing, empty or unreadable."""
     names = m.settings.files
     three = dict.fromkeys((names.train, names.test, names.sample_submission))
-    missing = [name for name in three if not (m.competition.raw / name).is_file()]
+    missing = [name for name in three if name and not (m.competition.raw / name).is_file()]
     for name in missing:
         yield Evidence(
             text=f"{m.competition.raw / name} does not exist",

@@ -28,7 +28,8 @@ class TextNumbers(TransformerMixin, BaseEstimator):
         seed: of the randomised SVD.
 
     Shape:
-        Frame ``(n, 1)`` of strings in, float32 ``(n, n_words + n_components)`` out at most.
+        Frame ``(n, 1)`` of strings in, float32 ``(n, n_words + n_components)`` out at most; one
+        column of zeros where no word is frequent enough: nobody can learn from a table without any.
 
     Source:
         Deerwester et al., "Indexing by latent semantic analysis" (1990).
@@ -59,7 +60,7 @@ class TextNumbers(TransformerMixin, BaseEstimator):
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
         """Compute the columns."""
-        parts: list[Any] = [np.empty((len(X), 0))]
+        parts: list[Any] = [np.zeros((len(X), 0 if len(self.words_) else 1))]
         if len(self.words_):
             matrix = self.vectorizer_.transform(documents(X[self.name_]))
             parts.append((matrix[:, self.words_] > 0).toarray())
@@ -70,7 +71,9 @@ class TextNumbers(TransformerMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features: object = None) -> list[str]:
         """Names of the columns made."""
-        chosen = self.vectorizer_.get_feature_names_out()[self.words_] if len(self.words_) else []
+        if not len(self.words_):
+            return [f"{self.name_}_no_words"]
+        chosen = self.vectorizer_.get_feature_names_out()[self.words_]
         size = self.svd_.n_components if self.svd_ is not None else 0
         return [
             *(f"{self.name_}_has_{number}" for number, _ in enumerate(chosen)),
@@ -94,7 +97,8 @@ class TextSparse(TransformerMixin, BaseEstimator):
         most: of either kind at most, the most frequent ones.
 
     Shape:
-        Frame ``(n, 1)`` of strings in, CSR float32 ``(n, vocabulary)`` out.
+        Frame ``(n, 1)`` of strings in, CSR float32 ``(n, vocabulary)`` out; one empty column where
+        nothing occurs often enough.
     """
 
     def __init__(self, pairs: bool = True, pieces: int = 5, most: int = 100_000) -> None:
@@ -124,25 +128,28 @@ class TextSparse(TransformerMixin, BaseEstimator):
                     max_features=self.most,
                 )
             )
-        self.vectorizers_, made = [], [sparse.csr_matrix((len(X), 0), dtype=np.float32)]
+        self.vectorizers_, made = [], []
         for vectorizer in asked:
             try:
                 made.append(vectorizer.fit_transform(texts))
             except ValueError:  # nothing occurs often enough
                 continue
             self.vectorizers_.append(vectorizer)
-        return sparse.hstack(made, format="csr") * self.weight_
+        return self._stacked(made, len(X))
 
     def transform(self, X: pd.DataFrame) -> Any:
         """The sparse matrix ``(n, vocabulary)``, float32."""
         texts = documents(X.iloc[:, 0])
-        empty = sparse.csr_matrix((len(X), 0), dtype=np.float32)
-        made = [vectorizer.transform(texts) for vectorizer in self.vectorizers_]
-        return sparse.hstack([empty, *made], format="csr") * self.weight_
+        return self._stacked([each.transform(texts) for each in self.vectorizers_], len(X))
+
+    def _stacked(self, made: list[Any], n: int) -> Any:
+        made = made or [sparse.csr_matrix((n, 1), dtype=np.float32)]
+        return sparse.hstack(made, format="csr") * self.weight_
 
     def get_feature_names_out(self, input_features: object = None) -> list[str]:
         """The vocabulary."""
-        return [name for each in self.vectorizers_ for name in each.get_feature_names_out()]
+        names = [name for each in self.vectorizers_ for name in each.get_feature_names_out()]
+        return names or ["no_words"]
 
 
 def by_words(**options: Any) -> TfidfVectorizer:

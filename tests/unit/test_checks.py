@@ -437,6 +437,14 @@ def test_folds_that_fill_shorter_gaps_are_told_the_splitter_that_does_not(
     assert 'block = "10D"' in finding.remedy
 
 
+def test_a_competition_without_a_sample_submission_lacks_no_file(
+    make_competition: Make,
+) -> None:
+    files = clean()
+    files.table("files", sample_submission="")
+    assert report(make_competition, files).findings == ()
+
+
 def test_series_that_fit_have_no_findings(make_competition: Make) -> None:
     files = clean()
     panel(files)

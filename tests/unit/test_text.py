@@ -187,6 +187,19 @@ def test_recipes_take_several_texts_beside_a_table(name: str, task: Any) -> None
         ]
 
 
+@pytest.mark.parametrize("name", ["tree", "linear", "linear_generated", "neural"])
+def test_nothing_but_blank_texts_is_a_table_that_says_nothing(name: str) -> None:
+    """Not one without columns, which networks and scikit-learn's joins do not survive."""
+    X = texts(*["", ""] * 15)
+    steps = recipe(name, shape({"t": "text"}, task="binary"))
+    made = steps.fit_transform(X, np.arange(30) % 2)
+    new = steps.transform(texts("", "red fox"))
+    assert made.shape[1] == new.shape[1] >= 1
+    dense = np.asarray(made.todense() if sparse.issparse(made) else made, dtype=np.float64)
+    if name != "tree":  # its cross-fitted scores are the shares of each part's other rows
+        assert (dense == dense[0]).all()
+
+
 def test_the_linear_recipe_tells_texts_apart() -> None:
     rng = np.random.default_rng(1)
     y = rng.integers(0, 2, 200)
