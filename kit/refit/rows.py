@@ -28,6 +28,7 @@ class Notes:
     """What was unusual about the rows, counted over the whole file."""
 
     unseen: dict[str, int] = field(default_factory=dict)
+    blank: dict[str, int] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
     numbered: bool = False
 
@@ -43,6 +44,8 @@ class Notes:
                 f"column {name!r}: {count} values that neither train nor test has; they count as "
                 "missing"
             )
+        for name, count in self.blank.items():
+            found.append(f"column {name!r}: {count} texts are missing or blank")
         return found
 
 
@@ -219,6 +222,10 @@ class NewRows:
                 self.notes.unseen[name] = self.notes.unseen.get(name, 0) + unseen
             levels = pd.CategoricalDtype(self._levels[name])
             return spelled.where(known).astype(levels)
+        if kind == "text":
+            blank = int((column.isna() | (_spelled(column).str.strip() == "")).sum())
+            if blank:
+                self.notes.blank[name] = self.notes.blank.get(name, 0) + blank
         if kind == "datetime":
             return as_moments(column, self.format.formats.get(name))
         _, new = typed(column.to_frame()[:0], column.to_frame(), {name: kind})

@@ -225,6 +225,20 @@ def test_unusual_rows_are_predicted_and_named(toy: Make, mixed: Mixed, tmp_path:
     assert list(pd.read_csv(found.path)["id"]) == list(range(30))
 
 
+def test_blank_texts_of_new_rows_are_counted(
+    make_competition: Make, mixed: Mixed, tmp_path: Path
+) -> None:
+    train, test = (part.assign(said="red fox and " + part["c"]) for part in mixed)
+    kinds = {"c": "category", "d": "datetime", "said": "text"}
+    competition = make_competition(train, test, columns={"kinds": kinds})
+    (run,) = validated(competition, "linear", keep=True)
+    test.loc[test.index[:4], "said"] = ["", " ", None, "fox"]
+    test.to_csv(tmp_path / "new.csv", index=False)
+    found = predict_file(competition, run, tmp_path / "new.csv", tmp_path / "o.csv", rows=2)
+    assert found.notes == ("column 'said': 3 texts are missing or blank",)
+    assert np.isfinite(pd.read_csv(found.path)["y"]).all()
+
+
 def test_an_unseen_level_counts_as_missing(toy: Make, mixed: Mixed, tmp_path: Path) -> None:
     competition = toy()
     (run,) = validated(competition, "lightgbm", keep=True)
