@@ -66,8 +66,8 @@ class Columns:
     rows are then taken in the order of the sample submission). `weight` is a number column of the
     train file: how much a row counts in the score and while models learn; it is no feature unless
     `kinds` lists it. `weights` says how much its values count where they are words (``{True = 5,
-    False = 1}``). `drop` lists columns that are not used. `kinds` lists every feature that is not plainly numeric; "id"
-    means: never a feature.
+    False = 1}``). `drop` lists columns that are not used. `kinds` lists every feature that is not
+    plainly numeric; "id" means: never a feature.
     """
 
     id: str = ""

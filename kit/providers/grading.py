@@ -216,11 +216,11 @@ def _ranked(cells: pd.Series, rules: Rules) -> NDArray[np.float64]:
     """Lists of labels as numbers that rank the classes, (n, n_classes): 1, 1/2, 1/3, ..., 0."""
     import numpy as np
 
-    lists = cells.str.split().explode()
-    place = lists.groupby(level=0, sort=False).cumcount().to_numpy()
-    row = np.repeat(np.arange(len(cells)), np.maximum(cells.str.split().str.len(), 1))
+    lists = cells.reset_index(drop=True).str.split().explode()  # an empty cell: one nan
+    place = lists.groupby(level=0).cumcount().to_numpy()
     ranked = np.zeros((len(cells), len(rules.task.classes)))
-    np.maximum.at(ranked, (row, codes(lists.fillna(""), rules, SubmissionError)), 1.0 / (1 + place))
+    at = lists.index.to_numpy(), codes(lists.fillna(""), rules, SubmissionError)
+    np.maximum.at(ranked, at, 1.0 / (1 + place))
     return ranked
 
 

@@ -81,7 +81,8 @@ def test_labels_of_the_scored_fold_are_not_counted(make_competition: Make) -> No
     before = context.weight_for(ModelSpec(use="linear"), train)
     context.dataset.y[valid] = 1 - context.dataset.y[valid]
     after = context.weight_for(ModelSpec(use="linear"), train)
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     assert (before[train] == after[train]).all()
 
 

@@ -758,7 +758,6 @@ def test_lists_of_labels_in_the_sample_are_ranked_answers(tmp_path: Path) -> Non
 
 def test_a_target_of_texts_is_refused(tmp_path: Path) -> None:
     texts = [f"so happy about {number}" for number in range(N)]
-    with pytest.raises(
-        ConfigError, match=rf"{N} different texts in {N} rows[\s\S]*--task multiclass"
-    ):
+    with pytest.raises(ConfigError, match=rf"{N} different texts in {N} rows") as caught:
         run(tmp_path, **plain(texts, [""] * 20))
+    assert "--task multiclass" in str(caught.value)

@@ -140,7 +140,9 @@ def _balanced(y: Any, pred: Any, sample_weight: Any) -> float:
 def _at(k: int) -> Callable[..., float]:
     def score(y: Any, pred: Any, sample_weight: Any) -> float:
         tops = [list(row) for row in np.argsort(-pred, axis=1)[:, :k]]
-        places = [1 / (top.index(c) + 1) if c in top else 0.0 for top, c in zip(tops, y)]
+        places = [
+            1 / (top.index(c) + 1) if c in top else 0.0 for top, c in zip(tops, y, strict=True)
+        ]
         return float(np.average(places, weights=sample_weight))
 
     return score
@@ -515,7 +517,7 @@ def test_words_count_as_kit_toml_says(make_competition: Make) -> None:
 
     with pytest.raises(DataError, match="Missing: 'False'"):
         Dataset.read(told(true=5))
-    with pytest.raises(DataError, match='For words: columns.weights = { "True" = 5'):
+    with pytest.raises(DataError, match=r'For words: columns.weights = { "True" = 5'):
         Dataset.read(told())
     made = told(true=5, FALSE=1)
     data, run = Dataset.read(made), validated(made, "linear")[0]
