@@ -98,10 +98,9 @@ def phrases_like(train: pd.DataFrame, guesses: Mapping[str, Guess]) -> dict[str,
         levels = some.nunique()
         if levels < max(_PHRASES, len(some) / _PER_PHRASE) or some.str.contains("[/,;|]").any():
             continue
-        words = some.str.lower().str.findall(_WORD)
-        if words.str.len().mean() < _SEVERAL:
+        own = some.str.lower().str.findall(_WORD).explode().dropna()
+        if len(own) < _SEVERAL * len(some):
             continue
-        own = words.explode().dropna()
         for text in texts:
             other = spread(train[text].dropna(), _COMPARED).str.lower().str.findall(_WORD)
             if own.isin(set(other.explode())).mean() >= _SHARED:
