@@ -27,7 +27,7 @@ from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.large import lies_on_disk, read_stored
 from kit.moments import datetime_format
 from kit.series import SeriesSpec
-from kit.settings import Kind, TaskType
+from kit.settings import Columns, Kind, TaskType
 from kit.tables import read_header, read_table
 from kit.target import encode_target
 from kit.usercode import UserCode
@@ -146,7 +146,7 @@ class Dataset:
                 "data": data,
                 "features": images.features_digest(features_digest(competition)),
             },
-            weight=_weight(train, columns.weight),
+            weight=read_weight(train, columns),
             series=competition.settings.series,
             time_column=columns.time or "",
             encoder=competition.encoder,
@@ -301,14 +301,33 @@ def _role(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
     return None if name is None else train[name].to_numpy()
 
 
-def _weight(train: pd.DataFrame, name: str | None) -> NDArray[np.float64] | None:
+def read_weight(train: pd.DataFrame, columns: Columns) -> NDArray[np.float64] | None:
+    """How much rows count ``(n,)``, None where they all count the same.
+
+    Raises:
+        DataError: a value is no number of 0 or more, or `columns.weights` does not list it.
+    """
+    name, known = columns.weight, {k.casefold(): v for k, v in columns.weights.items()}
     if name is None:
         return None
-    values = pd.to_numeric(train[name], errors="coerce").to_numpy(dtype=np.float64)
+    cells = train[name]
+    if known:
+        words = cells.astype("str").str.strip().str.casefold()
+        cells = words.map(known)
+        strange = sorted(set(train[name][cells.isna()].astype("str")))
+        if strange:
+            raise DataError(
+                f"columns.weights must say how much each value of {name!r} counts. Missing: "
+                f"{', '.join(map(repr, strange[:3]))}"
+            )
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
     bad = ~np.isfinite(values) | (values < 0)
     if bad.any() or not values.any():
         what = f"{int(bad.sum())} are not" if bad.any() else "all are 0"
-        raise DataError(f"columns.weight {name!r} must hold numbers of 0 or more; {what}")
+        raise DataError(
+            f"columns.weight {name!r} must hold numbers of 0 or more; {what}.\n  For words: "
+            'columns.weights = { "True" = 5, "False" = 1 }'
+        )
     return values
 
 

@@ -64,9 +64,10 @@ class Columns:
     `id` is empty where the train file has no id (rows are numbered then); `test_id` is the id
     column of the test file where it has another name, or empty where the test file has none (its
     rows are then taken in the order of the sample submission). `weight` is a number column of the
-    train file: how much a row counts in the score and while models learn; it is no feature. `drop`
-    lists columns that are not used. `kinds` lists every feature that is not plainly numeric; "id"
-    means: never a feature.
+    train file: how much a row counts in the score and while models learn; it is no feature unless
+    `kinds` lists it. `weights` says how much its values count where they are words (``{True = 5,
+    False = 1}``). `drop` lists columns that are not used. `kinds` lists every feature that is not
+    plainly numeric; "id" means: never a feature.
     """
 
     id: str = ""
@@ -75,8 +76,16 @@ class Columns:
     group: str | None = None
     time: str | None = None
     weight: str | None = None
+    weights: dict[str, float] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     kinds: dict[str, Kind] = field(default_factory=dict)
+
+    @property
+    def weighing(self) -> str | None:
+        """What makes rows count differently, in a line; None where nothing does."""
+        if self.weight is None or not self.weights:
+            return self.weight
+        return f"{self.weight} ({', '.join(f'{k} {v:g}' for k, v in sorted(self.weights.items()))})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +130,8 @@ class SubmissionSpec:
     class `columns` and `classes` run in parallel: `classes[i]` is the class of `columns[i]`,
     "" for one that no training row has.
     `labels` is how the classes (in the order of `task.classes`) are spelled in the submission;
-    empty: as in the train file.
+    empty: as in the train file. `top` labels stand in a cell, the most probable first, with blanks
+    between them (multiclass only; MAP@K).
     """
 
     wants: Wants
@@ -129,6 +139,7 @@ class SubmissionSpec:
     columns: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    top: Annotated[int, Within(1)] = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,7 @@ def combine(
     others: tuple[Refinement, ...] = {"auto": (*_CALIBRATIONS, *_STACKS), "stack": _STACKS}.get(
         method, ()
     )
-    if (len(level.oof) == 1 and method == "stack") or level.metric.weighted:
+    if (len(level.oof) == 1 and method == "stack") or level.metric.counts_rows:
         others = ()  # second levels and calibration count all rows alike
     return choose(level, simple.get(method, Greedy()), others, until)
 

@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 Back = Callable[[Array], Array]
 
 _CLIP = 1e-15
-_SQUARES = ("rmse", "rmsle", "r2", "brier")
+_SQUARES = ("rmse", "mse", "rmsle", "r2", "brier")
+_LOG_LOSSES = ("log_loss", "balanced_log_loss")
 _MAX_ROWS = 1_000_000
 """Rows a search looks at. Source: AutoGluon evaluates its ensemble selection on so many."""
 _SLOW_ROWS = 100_000
@@ -63,9 +64,9 @@ def make_objective(
         raise UndefinedMetric(f"{metric.name} has no value: all {len(weight)} weights are 0")
     if known in _SQUARES:
         return _Squares(known, oof, _target(known, task, truth, oof.shape[2]), weight)
-    if known == "log_loss":
+    if known in _LOG_LOSSES:
         return _LogLoss(truth_probability(task, oof, truth), weight)
-    if known == "roc_auc" and weight is None:
+    if known in ("roc_auc", "gini") and weight is None:
         return _Auc(oof, _target(known, task, truth, oof.shape[2]) > 0.5)
     if known == "mae":
         return _Absolute(oof, _target(known, task, truth, oof.shape[2]), weight)
@@ -79,7 +80,7 @@ def make_objective(
 
 def most_rows(metric: Metric, per_row: int) -> int:
     """How many rows a search looks at, where every row has `per_row` predictions."""
-    rows = _MAX_ROWS if _ours(metric) and metric.name in (*_SQUARES, "log_loss") else _SLOW_ROWS
+    rows = _MAX_ROWS if _ours(metric) and metric.name in (*_SQUARES, *_LOG_LOSSES) else _SLOW_ROWS
     return min(rows, max(_SLOW_ROWS, _MAX_VALUES // per_row))
 
 

@@ -18,7 +18,7 @@ from kit.dataset import Dataset
 from kit.errors import ConfigError, DataError, UserCodeError
 from kit.execution.prepared import PreparedFolds
 from kit.folds import Folds
-from kit.metrics.base import Metric, load_metric
+from kit.metrics.base import Metric, balanced_weights, load_metric
 from kit.metrics.weighted import weighted
 from kit.settings import ModelSpec
 from kit.splitters import make_folds
@@ -42,9 +42,25 @@ class FoldContext:
     prepared: PreparedFolds = field(default_factory=PreparedFolds)
     weighted: bool = True
 
-    def weight_for(self, spec: ModelSpec) -> NDArray[np.float64] | None:
-        """How much training rows count while this model learns; None: all the same."""
-        return self.dataset.weight if self.weighted and spec.weighted else None
+    def weight_for(
+        self, spec: ModelSpec, learned: NDArray[Any] | slice = slice(None)
+    ) -> NDArray[np.float64] | None:
+        """How much rows count while this model learns; None: all the same. See `weight`."""
+        return self.weight(learned) if self.weighted and spec.weighted else None
+
+    def weight(self, learned: NDArray[Any] | slice = slice(None)) -> NDArray[np.float64] | None:
+        """The weights of the data, times those that make classes equal where the metric does.
+
+        Args:
+            learned: the rows a model is fitted on: only their classes are counted.
+
+        Shape:
+            ``(n_train,)``
+        """
+        weight = self.dataset.weight
+        if not self.metric.balanced:
+            return weight
+        return balanced_weights(self.dataset.y, weight, learned)
 
 
 def load_context(competition: Competition) -> FoldContext:
@@ -60,8 +76,8 @@ def load_context(competition: Competition) -> FoldContext:
         metric = _guarded(metric, code)
     dataset = Dataset.read(competition)
     metric.refuse(dataset.y)
-    if settings.columns.weight is not None:
-        metric = weighted(metric, settings.columns.weight, settings.task.type)
+    if (weighing := settings.columns.weighing) is not None:
+        metric = weighted(metric, weighing, settings.task.type)
     return FoldContext(
         dataset=dataset,
         folds=load_folds(competition, dataset),

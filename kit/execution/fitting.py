@@ -102,12 +102,12 @@ def row_weights(
 
 
 def check_weights(model: Model, name: str) -> None:
-    """Raise `ConfigError` where `columns.weight` is set and a model cannot be told of it."""
+    """Raise `ConfigError` where rows count differently and a model cannot be told of it."""
     if not model.takes_weights:
         own = getattr(model, "estimator", model)
         raise ConfigError(
-            f"columns.weight: the model {name!r} ({type(own).__name__}) cannot be fitted with "
-            "weights of rows.\n"
+            f"rows count differently (columns.weight, or a metric that balances classes), however "
+            f"the model {name!r} ({type(own).__name__}) cannot be fitted with weights.\n"
             f"  Set models.{name}.weighted = false to fit it as if all rows counted the same; they "
             "still count in the score."
         )

@@ -114,7 +114,7 @@ class _Fold:
     def __init__(self, task: FoldTask, number: int, context: FoldContext, unfitted: Model) -> None:
         self.task, self.number, self.context = task, number, context
         self.train, self.valid = context.folds.train(number), context.folds.valid(number)
-        self.read, self.weight = self.train, context.weight_for(task.spec)
+        self.read, self.weight = self.train, context.weight_for(task.spec, self.train)
         if self.weight is not None:  # a row that counts nothing is not learned from
             self.train = self.train[self.weight[self.train] > 0]
             if not len(self.train):

@@ -71,6 +71,8 @@ class Metric:
             column is also the best for the whole.
         weighted: `function` takes a third array, and the truth has a second column: the weight of
             each row (`kit.metrics.weighted`). `tasks` is then one task.
+        balanced: every class of the truth counts the same, however many rows it has. `function`
+            takes weights; models are fitted with weights, too.
         description: one line, with the source where there is one.
     """
 
@@ -87,7 +89,13 @@ class Metric:
     column: Metric | None = None
     code: str = ""
     weighted: bool = False
+    balanced: bool = False
     description: str = ""
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether rows count differently, by their weight or by their class."""
+        return self.weighted or self.balanced
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -123,10 +131,13 @@ class Metric:
             ``(n, 2)`` -> ``(n,)`` int64 codes or float64 values, ``(n,)`` float64; without weights
             the truth as it is.
         """
-        if not self.weighted:
-            return y_true, None
-        truth, weight = np.asarray(y_true, dtype=np.float64).T
-        return truth if "regression" in self.tasks else truth.astype(np.int64), weight
+        truth, weight = y_true, None
+        if self.weighted:
+            truth, weight = np.asarray(y_true, dtype=np.float64).T
+            truth = truth if "regression" in self.tasks else truth.astype(np.int64)
+        if self.balanced:
+            weight = balanced_weights(truth, weight)
+        return truth, weight
 
     def refuse(self, y_true: NDArray[Any]) -> None:
         """Refuse a target that the metric cannot score, before anything is trained on it.
@@ -206,6 +217,29 @@ def _labels(name: str, truth: NDArray[Any], pred: NDArray[Any]) -> NDArray[Any]:
             "  A Decision of kit.decision turns probabilities into labels."
         )
     return pred.astype(np.int64)
+
+
+def balanced_weights(
+    codes: NDArray[Any],
+    weight: NDArray[np.float64] | None = None,
+    counted: NDArray[Any] | slice = slice(None),
+) -> NDArray[np.float64]:
+    """Weights by which every class counts the same, 1 on average over the rows that are counted.
+
+    Args:
+        codes: class per row ``(n,)``.
+        weight: how much rows count within their class; None: all the same.
+        counted: the rows whose classes are counted: in a fold the training rows. A class that none
+            of them has gets the weight of a class of average size.
+    """
+    rows = np.ones(len(codes)) if weight is None else weight
+    size = np.bincount(codes[counted], rows[counted], minlength=int(codes.max()) + 1)
+    present = size > 0
+    if not present.any():
+        return rows
+    factor = np.ones(len(size))
+    factor[present] = size.sum() / (present.sum() * size[present])
+    return np.asarray(rows * factor[codes])
 
 
 def load_metric(name: str, task: TaskType, local: Callable[[str], Any] | None = None) -> Metric:

@@ -8,6 +8,7 @@ counts ``(..., K, K)`` [true, predicted], which scores hundreds of thresholds at
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,34 @@ def _brier(y_true: Array, pred: Array, weight: Weight = None) -> float:
     return float(brier_score_loss(y_true, shares, labels=classes, sample_weight=weight))
 
 
+def _gini(y_true: Array, pred: Array, weight: Weight = None) -> float:
+    return 2.0 * _one_vs_rest("gini", roc_auc_score)(y_true, pred, weight) - 1.0
+
+
+def _map_at(k: int) -> Callable[..., float]:
+    def map_at(y_true: Array, pred: Array, weight: Weight = None) -> float:
+        _known_classes(y_true, pred)
+        own = np.take_along_axis(pred, np.asarray(y_true)[:, None], axis=1)  # (n, 1)
+        # of equal probabilities the first class stands first, as it is written into the file
+        before = (pred == own) & (np.arange(pred.shape[1]) < np.asarray(y_true)[:, None])
+        rank = 1 + (pred > own).sum(axis=1) + before.sum(axis=1)
+        return float(np.average(np.where(rank <= k, 1.0 / rank, 0.0), weights=weight))
+
+    return map_at
+
+
+def _at(k: int) -> Metric:
+    return Metric(
+        name=f"map_at_{k}",
+        function=_map_at(k),
+        greater_is_better=True,
+        needs="proba",
+        tasks=("multiclass",),
+        description=f"1 / place of the right class among the {k} most probable, 0 beyond "
+        "(Kaggle's MAP@K with one right answer).",
+    )
+
+
 def _one_vs_rest(name: str, curve: Callable[..., float]) -> Callable[..., float]:
     """Area for one column; for (n, K) the mean over the classes present in the truth."""
 
@@ -298,6 +327,13 @@ LOG_LOSS = Metric(
     tasks=_ALL,
     description="Kaggle's log loss: rows rescaled to 1, probabilities clipped to 1e-15.",
 )
+BALANCED_LOG_LOSS = replace(
+    LOG_LOSS,
+    name="balanced_log_loss",
+    tasks=_SINGLE,
+    balanced=True,
+    description="Mean over classes of the log loss of their rows (ICR, 2023).",
+)
 BRIER = Metric(
     name="brier",
     function=_brier,
@@ -306,3 +342,12 @@ BRIER = Metric(
     tasks=_ALL,
     description="Mean squared error of probabilities, 0..1; multiclass: summed over classes, 0..2.",
 )
+GINI = Metric(
+    name="gini",
+    function=_gini,
+    greater_is_better=True,
+    needs="rank",
+    tasks=("binary",),
+    description="Normalized Gini coefficient: 2 AUC - 1 (Porto Seguro, 2017).",
+)
+MAP_AT_3, MAP_AT_5, MAP_AT_10 = _at(3), _at(5), _at(10)

@@ -15,6 +15,7 @@ from scipy.stats import ConstantInputWarning, NearConstantInputWarning, pearsonr
 from sklearn.metrics import (
     mean_absolute_error,
     mean_absolute_percentage_error,
+    mean_squared_error,
     r2_score,
     root_mean_squared_error,
     root_mean_squared_log_error,
@@ -33,6 +34,10 @@ _TASKS: tuple[TaskType, ...] = ("regression", "multitarget")
 
 def _rmse(y_true: Array, pred: Array, weight: Weight = None) -> float:
     return float(root_mean_squared_error(y_true, pred, sample_weight=weight))
+
+
+def _mse(y_true: Array, pred: Array, weight: Weight = None) -> float:
+    return float(mean_squared_error(y_true, pred, sample_weight=weight))
 
 
 def _mae(y_true: Array, pred: Array, weight: Weight = None) -> float:
@@ -57,6 +62,15 @@ def _mape(y_true: Array, pred: Array, weight: Weight = None) -> float:
             "  Use smape or mae."
         )
     return float(mean_absolute_percentage_error(y_true, pred, sample_weight=weight))
+
+
+def _rmspe(y_true: Array, pred: Array, weight: Weight = None) -> float:
+    known = y_true != 0
+    if not known.any():
+        raise UndefinedMetric(f"rmspe has no value: all {len(y_true)} rows of the target are 0")
+    error = (pred[known] - y_true[known]) / y_true[known]
+    counts = None if weight is None else weight[known]
+    return float(np.sqrt(np.average(error**2, weights=counts)))
 
 
 def _smape(y_true: Array, pred: Array, weight: Weight = None) -> float:
@@ -105,6 +119,14 @@ RMSE = Metric(
     tasks=_TASKS,
     description="Root mean squared error; several targets: MCRMSE.",
 )
+MSE = Metric(
+    name="mse",
+    function=_mse,
+    greater_is_better=False,
+    needs="value",
+    tasks=_TASKS,
+    description="Mean squared error.",
+)
 RMSLE = Metric(
     name="rmsle",
     function=_rmsle,
@@ -132,6 +154,16 @@ MAPE = Metric(
     transform="signed_log",
     deviation="absolute",
     description="Mean absolute error relative to the target, as a fraction (0.05 = 5 %).",
+)
+RMSPE = Metric(
+    name="rmspe",
+    function=_rmspe,
+    greater_is_better=False,
+    needs="value",
+    tasks=_TASKS,
+    transform="signed_log",
+    description="Root mean squared relative error; rows whose target is 0 do not count "
+    "(Rossmann, 2015).",
 )
 SMAPE = Metric(
     name="smape",

@@ -24,7 +24,7 @@ def weighted(metric: Metric, column: str, task: TaskType) -> Metric:
 
     Args:
         metric: kit's own, or a competition's function; its third parameter takes the weights.
-        column: `columns.weight`; part of what tells scores apart.
+        column: `Columns.weighing`; part of what tells scores apart.
         task: regression, binary or multiclass: one value or class per row.
 
     Raises:

@@ -141,7 +141,8 @@ class Model(BaseEstimator):
             problem: what is learned.
             valid: other rows to stop on; None: train to the end.
             weight: how much rows count, in what is learned and in where to stop; None: all the
-                same. It is given only where `kit.toml` names a column of weights.
+                same. It is given only where `kit.toml` names a column of weights or a metric
+                that balances classes.
         """
         raise NotImplementedError
 

@@ -194,6 +194,8 @@ def _answers(solution: pd.DataFrame, rules: Rules) -> NDArray[Any]:
 def _predictions(submission: pd.DataFrame, rules: Rules) -> NDArray[Any]:
     """Rich predictions (n, k), or label codes (n,) where single labels were submitted."""
     columns, task = list(_columns(rules)), rules.task
+    if rules.submission.top > 1:
+        return _ranked(submission[columns[0]], rules)
     if task.type in ("binary", "multiclass") and rules.submission.wants == "label":
         return codes(submission[columns[0]], rules, SubmissionError)
     values = numbers(submission, columns, SubmissionError)
@@ -208,6 +210,18 @@ def _predictions(submission: pd.DataFrame, rules: Rules) -> NDArray[Any]:
             else values[:, 1:]
         )
     return 1.0 - values if is_negative(rules.submission, task) else values
+
+
+def _ranked(cells: pd.Series, rules: Rules) -> NDArray[np.float64]:
+    """Lists of labels as numbers that rank the classes, (n, n_classes): 1, 1/2, 1/3, ..., 0."""
+    import numpy as np
+
+    lists = cells.reset_index(drop=True).str.split().explode()  # an empty cell: one nan
+    place = lists.groupby(level=0).cumcount().to_numpy()
+    ranked = np.zeros((len(cells), len(rules.task.classes)))
+    at = lists.index.to_numpy(), codes(lists.fillna(""), rules, SubmissionError)
+    np.maximum.at(ranked, at, 1.0 / (1 + place))
+    return ranked
 
 
 def _as_needed(prediction: NDArray[Any], needs: str, task: TaskSpec) -> NDArray[Any]:

@@ -195,7 +195,7 @@ class _Fits:
         """
         data = self.context.dataset
         y = transform_pair(self.context.metric.transform, data.task)[0](data.y)
-        weight = data.weight if member.run.record.get("weighted") else None
+        weight = self.context.weight() if member.run.record.get("weighted") else None
         learned = np.ones(len(y), dtype=bool) if weight is None else weight > 0
         read = learned if data.series is None else np.ones(len(y), dtype=bool)
         shape = data_shape(data, np.flatnonzero(read), seed)

@@ -179,7 +179,7 @@ def _metric(competition: Competition, run: Run, dataset: Dataset) -> Metric | No
     """The run's metric; None where its code is gone or has changed."""
     code = UserCode(competition.root)
     name, digest = run.metric
-    column = competition.settings.columns.weight
+    column = competition.settings.columns.weighing
     try:
         metric = load_metric(name, dataset.task, code.resolve)
         if ":" in name:

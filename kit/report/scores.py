@@ -102,7 +102,7 @@ def score_card(material: Material) -> Html:
     if score.get("plain") is not None:
         rows.append(("plain score", f"{digits(score['plain'])}: weights saw these rows"))
     if material.truth is not None and material.truth.weight is not None:
-        column = material.competition.settings.columns.weight
+        column = material.competition.settings.columns.weighing
         rows.append(("rows count by", f"{column}; confusion and calibration count each row once"))
     decision = record.get("decision", {})
     if decision.get("kind", "none") != "none":

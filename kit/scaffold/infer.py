@@ -15,7 +15,7 @@ import pandas as pd
 from kit.scaffold.facts import FLAGS, Inference, Inferred, Wishes
 from kit.scaffold.files import Tables, find_files, read
 from kit.scaffold.images import note_images
-from kit.scaffold.kinds import Guess, guess_kind
+from kit.scaffold.kinds import Guess, guess_kind, phrases_like
 from kit.scaffold.look import look_at_sample, look_at_target
 from kit.scaffold.roles import Ids, drop_columns, find_ids, find_targets
 from kit.scaffold.spelling import find_name
@@ -105,8 +105,9 @@ def _note_kinds(
 ) -> dict[str, str]:
     """Note the kind of every feature that is not plainly numeric; returns all kinds."""
     kinds: dict[str, str] = {}
-    for name in features:
-        guess = _kind(tables, name)
+    guesses = {name: _kind(tables, name) for name in features}
+    guesses |= phrases_like(tables.train, guesses)
+    for name, guess in guesses.items():
         kinds[name] = guess.kind
         plain = pd.api.types.is_numeric_dtype(tables.train[name])
         if guess.kind != "numeric" or not plain:

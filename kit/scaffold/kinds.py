@@ -18,6 +18,7 @@ category   everything else
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -30,6 +31,9 @@ from kit.settings import Kind
 
 ROWS = 200_000  # judged rows; counts of distinct values and counters see all rows
 _MOST = 0.95
+_COMPARED = 20_000  # rows whose words are looked at
+_PHRASES, _PER_PHRASE = 50, 100  # different ones at least, and rows that each stands in at most
+_SEVERAL, _SHARED = 1.5, 0.6  # words per phrase; share of them that the texts have, too
 _REPEATED = 5  # rows per value from which on a value itself can be learnt
 NAMED_ID = re.compile(r"(^|[_ ])(?i:id)$|[a-z]I[dD]$")
 _DATE_NAME = re.compile(r"date|day|time|yyyymmdd|(^|_)dt($|_)", re.IGNORECASE)
@@ -73,6 +77,36 @@ def guess_kind(
         return Guess(kind="numeric", because="no value at all", sure=False)
     counts = counts or Counts(rows=rows, known=len(text), distinct=int(text.nunique()))
     return _string(text, counts, name)
+
+
+def phrases_like(train: pd.DataFrame, guesses: Mapping[str, Guess]) -> dict[str, Guess]:
+    """Categories that are rather texts: phrases made of the words of a column of texts.
+
+    Search terms beside titles, or two phrases whose likeness is asked for: what they share with the
+    other column says more than who they are.
+
+    Args:
+        train: the columns.
+        guesses: the kind of each, judged by itself.
+    """
+    texts = [name for name, guess in guesses.items() if guess.kind == "text"]
+    found: dict[str, Guess] = {}
+    for name, guess in guesses.items() if texts else ():
+        if guess.kind != "category" or not isinstance(train[name].dtype, pd.StringDtype):
+            continue
+        some = spread(train[name].dropna(), _COMPARED)
+        levels = some.nunique()
+        if levels < max(_PHRASES, len(some) / _PER_PHRASE) or some.str.contains("[/,;|]").any():
+            continue
+        own = some.str.lower().str.findall(_WORD).explode().dropna()
+        if len(own) < _SEVERAL * len(some):
+            continue
+        for text in texts:
+            other = spread(train[text].dropna(), _COMPARED).str.lower().str.findall(_WORD)
+            if own.isin(set(other.explode())).mean() >= _SHARED:
+                because = f"phrases of the words of {text!r}, to be compared; {guess.because}"
+                found[name] = Guess(kind="text", because=because, sure=False)
+    return found
 
 
 def _number(values: pd.Series, name: str, rows: int) -> Guess:

@@ -152,7 +152,7 @@ def _quoted_parts(section: str) -> str:
 
 
 def _assignment(key: str, value: Any) -> str:
-    name = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
+    name = _key(key)
     text = f"{name} = {_value(value)}"
     if len(text) <= _WIDTH or not isinstance(value, list):
         return text
@@ -163,7 +163,13 @@ def _assignment(key: str, value: Any) -> str:
     return "\n".join([f"{name} = [", *(f"  {row}".replace("\x01", " ") for row in rows), "]"])
 
 
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
+
+
 def _value(value: Any) -> str:
+    if isinstance(value, dict):  # of `--set`
+        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, bool):

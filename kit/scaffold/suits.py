@@ -15,7 +15,8 @@ _ROWS = 2000
 def find_template(train: pd.DataFrame, kinds: Mapping[str, str]) -> str:
     """The name of a template.
 
-    "image" where there are images; "text" where a column holds sentences, or where all are texts.
+    "image" where there are images; "text" where a column holds sentences, or where most of
+    the columns are texts.
 
     Args:
         train: the training rows.
@@ -25,7 +26,8 @@ def find_template(train: pd.DataFrame, kinds: Mapping[str, str]) -> str:
         return "image"
     texts = [name for name, kind in kinds.items() if kind == "text"]
     features = [name for name, kind in kinds.items() if kind != "id"]
-    if texts and (len(texts) == len(features) or any(_words(train[t]) >= _WORDS for t in texts)):
+    mostly = len(texts) > len(features) / 2
+    if texts and (mostly or any(_words(train[t]) >= _WORDS for t in texts)):
         return "text"
     return "tabular"
 

@@ -76,7 +76,11 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     if classes:
         inference.add("task.classes", list(classes), order)
     inference.add("submission.wants", wants, why, sure=certain)
-    if wants == "label" and classes and "submission.labels" not in wishes.overrides:
+    if top := _top(task, classes, evidence.sample):
+        inference.add(
+            "submission.top", top, f"so many labels in a cell: {evidence.sample.values[0]!r}"
+        )
+    elif wants == "label" and classes and "submission.labels" not in wishes.overrides:
         _note_labels(classes, evidence.sample, inference)
     return task
 
@@ -148,9 +152,11 @@ def _task_of_one(evidence: Evidence, inference: Inference) -> tuple[str, str, bo
     if look.numbers is None:
         _refuse_stray(look)
         if found > 0.5 * sum(look.counts):
-            inference.ask(
-                f"the target {look.name!r} holds {found} different words in {sum(look.counts)} "
-                "rows, too many for classes; is it the right column? --target NAME"
+            raise ConfigError(
+                f"the target {look.name!r} holds {found} different texts in {sum(look.counts)} "
+                f"rows, such as {look.labels[0][:40]!r}; kit predicts classes and numbers, no "
+                "texts.\n  Name another target with --target, or say --task multiclass if these "
+                "are classes."
             )
         return "multiclass", f"{look.name!r} takes {found} values, not numbers", True
     if not look.whole:
@@ -220,6 +226,8 @@ def _wants(
     if evidence.targets.classes:
         return "probability", "one column per class", True
     needs = score.needs if score else ""
+    if _top(task, classes, sample):
+        return "label", "the sample submission holds lists of labels", True
     if needs in ("proba", "rank") and task == "multiclass":
         inference.ask(
             f"the metric {score.name if score else ''} needs a probability per class, however the "
@@ -264,6 +272,15 @@ def _wants_by_look(
         )
         return "label", f"the sample submission says {value} everywhere", False
     return "label", "the sample submission holds whole numbers", True
+
+
+def _top(task: str, classes: tuple[str, ...], sample: SampleLook) -> int:
+    """How many labels a cell of the sample submission holds, with blanks between; 0: one."""
+    if task != "multiclass" or any(" " in label for label in classes):
+        return 0
+    lists = [value.split() for value in sample.values]
+    longest = max(map(len, lists), default=0)
+    return longest if longest > 1 and all(set(each) <= set(classes) for each in lists) else 0
 
 
 def _note_labels(classes: tuple[str, ...], sample: SampleLook, inference: Inference) -> None:
@@ -311,6 +328,9 @@ def _note_metric(
         inference.add("task.metric", score.name, score.because)
         return
     name, because = _default_metric(task, wants, evidence)
+    top = _top(task, classes, evidence.sample)
+    if top and f"map_at_{top}" in METRICS.table:
+        name, because = f"map_at_{top}", f"{top} labels in a cell are scored by their places"
     inference.add("task.metric", name, because, sure=False)
     inference.ask(
         f"the metric is not in the files; {name} is assumed. The competition's evaluation page "

@@ -171,6 +171,8 @@ def _cells(
         # squared logarithms of negative values do not exist; 0 is the nearest legal value
         values = np.maximum(values, 0.0) if task.metric == "rmsle" else values
         return _by_target(values, competition)
+    if submission.top > 1:
+        return {_only(shape): _most_probable(values, competition)}
     if submission.wants == "label":
         codes = (decision or _recorded(run)).apply(values)
         if task.type == "multilabel":
@@ -195,6 +197,23 @@ def _cells(
     names = submission.columns or task.classes
     cells = {name: np.zeros(len(values)) for name in names}  # of a class that train lacks: 0
     return cells | {names[column]: values[:, code] for code, column in enumerate(order)}
+
+
+def _most_probable(values: NDArray[np.float64], competition: Competition) -> NDArray[Any]:
+    """The `submission.top` most probable labels of each row, in one cell."""
+    import numpy as np
+
+    task, submission = competition.settings.task, competition.settings.submission
+    names = submission.labels or task.classes
+    blank = [name for name in names if not name or " " in name]
+    if task.type != "multiclass" or submission.wants != "label" or blank:
+        what = f"the label {blank[0]!r}" if blank else f"{task.type}, {submission.wants}"
+        raise ConfigError(
+            f"{competition.root / 'kit.toml'}: submission.top = {submission.top} writes labels of "
+            f"a multiclass task into a cell, with blanks between them. Received: {what}"
+        )
+    order = np.argsort(-values, axis=1, kind="stable")[:, : submission.top]  # (n, top)
+    return np.array([" ".join(row) for row in np.array(names)[order]], dtype=object)
 
 
 def _by_target(values: NDArray[Any], competition: Competition) -> dict[str, NDArray[Any]]:

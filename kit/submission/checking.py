@@ -134,6 +134,8 @@ def _cell_problems(
     columns = [name for position, name in enumerate(shape.header) if position != shape.key]
     if submission.wants == "label" and task.type not in ("regression", "multitarget"):
         labels = shape.flags if task.type == "multilabel" else submission.labels or task.classes
+        if submission.top > 1:
+            return _list_problems(table[columns], ids, labels, submission.top)
         return _label_problems(table[columns], ids, labels)
     values, problems = _numbers(table[columns], ids)
     if submission.wants == "probability":
@@ -164,6 +166,25 @@ def _label_problems(cells: pd.DataFrame, ids: pd.Series, labels: Sequence[str]) 
     return [
         f"labels must be one of {list(labels)[:10]}; {unknown.sum()} cells are not, "
         f"first: {_where(unknown, cells, ids)}."
+    ]
+
+
+def _list_problems(
+    cells: pd.DataFrame, ids: pd.Series, labels: Sequence[str], top: int
+) -> list[str]:
+    """Cells that are no list of at most `top` different labels."""
+    known = set(labels)
+
+    def wrong(cell: str) -> bool:
+        found = cell.split()
+        return not 1 <= len(found) <= top or len(set(found)) < len(found) or not known >= {*found}
+
+    bad = cells.map(wrong).to_numpy()
+    if not bad.any():
+        return []
+    return [
+        f"cells must be up to {top} different labels of {list(labels)[:10]} with blanks between "
+        f"them; {bad.sum()} are not, first: {_where(bad, cells, ids)}."
     ]
 
 

@@ -738,3 +738,26 @@ def test_a_splitter_without_its_column_and_test_ids_that_repeat_are_questions(
     found = run(tmp_path, {"splitter": "group_kfold"}, **tables)
     assert asks(found, "needs a column: --group") or asks(found, "needs --group COLUMN")
     assert asks(found, "test's 'id' repeats in 1 row")
+
+
+# --- lists of labels, and texts -----------------------------------------------------------------
+
+
+def test_lists_of_labels_in_the_sample_are_ranked_answers(tmp_path: Path) -> None:
+    names = np.array(["ant", "bee", "cow", "dog"])[np.arange(N) % 4]
+    found = run(tmp_path, **plain(names, ["ant bee cow"] * 20))
+    assert found.get("submission.top") == 3
+    assert found.get("submission.wants") == "label"
+    assert found.get("task.metric") == "map_at_3"
+    other = run(tmp_path, {"metric": "map_at_5"}, **plain(names, ["ant bee cow"] * 20))
+    assert other.get("task.metric") == "map_at_5"
+    one = run(tmp_path, **plain(names, ["ant bee wolf"] * 20))
+    assert one.get("submission.top") is None
+    assert asks(one, "which train's target never takes")
+
+
+def test_a_target_of_texts_is_refused(tmp_path: Path) -> None:
+    texts = [f"so happy about {number}" for number in range(N)]
+    with pytest.raises(ConfigError, match=rf"{N} different texts in {N} rows") as caught:
+        run(tmp_path, **plain(texts, [""] * 20))
+    assert "--task multiclass" in str(caught.value)

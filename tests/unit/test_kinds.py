@@ -15,7 +15,7 @@ from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.moments import datetime_format
 from kit.scaffold.infer import infer
-from kit.scaffold.kinds import guess_kind
+from kit.scaffold.kinds import guess_kind, phrases_like
 from kit.settings import Kind
 
 RNG = np.random.default_rng(0)
@@ -213,3 +213,17 @@ def test_kinds_of_a_whole_table_are_listed_but_for_plain_numbers(tmp_path: Path)
         "cabin": "code",
         "token": "id",
     }
+
+
+def test_phrases_of_the_words_of_a_text_are_texts_to_be_compared() -> None:
+    words = np.array([a + b for a in ("film", "gas", "air", "pump") for b in ("ing", "er", "al")])
+    titles = [" ".join(RNG.choice(words, 6)) for _ in range(600)]
+    terms = [f"{a} {b}" for a in words for b in words[:6]]
+    places = [f"port {name}" for name in ("oslo", "faro", "bari", "nice")]
+    frame = pd.DataFrame({"title": titles, "term": terms * 8 + terms[:24], "place": places * 150})
+    frame["path"] = frame["term"].str.replace(" ", "/")
+    guesses = {name: guess_kind(frame[name], name) for name in frame}
+    assert [guess.kind for guess in guesses.values()] == ["text", *["category"] * 3]
+    found = phrases_like(frame, guesses)
+    assert {name: guess.kind for name, guess in found.items()} == {"term": "text"}
+    assert phrases_like(frame.drop(columns="title"), {"term": guesses["term"]}) == {}

@@ -424,3 +424,22 @@ def test_a_solution_that_cannot_grade_is_refused_by_kit_new(
     frame[45:][["id", "y"]].to_csv(answers, index=False)
     outcome = run_kit(*new)
     assert "the solution has 15 of 20 rows; 5 are not graded" in outcome.out
+
+
+def test_lists_of_labels_are_graded_by_their_places(tmp_path: Path) -> None:
+    task = """
+[task]
+type = "multiclass"
+metric = "map_at_3"
+classes = ["a", "b", "c", "d"]
+[submission]
+wants = "label"
+columns = ["y"]
+top = 3
+"""
+    taker = configured(tmp_path, task, "id,y\n1,a\n2,b\n3,c\n4,d\n")
+    result = graded(taker, "id,y\n4,d\n3,a b c\n2,a b\n1,b c d\n")
+    assert result.public == pytest.approx((1 + 1 / 3 + 1 / 2 + 0) / 4)
+    wrong = graded(taker, "id,y\n4,d e\n3,a\n2,a\n1,b\n")
+    assert wrong.status == "error"
+    assert "labels that are not known: ['e']" in str(wrong)

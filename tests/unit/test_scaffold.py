@@ -189,6 +189,13 @@ def test_strange_names_and_titles_survive_the_round_trip(tmp_path: Path) -> None
     assert settings.competition.title == description.title
 
 
+def test_tables_of_set_are_written_as_tables(tmp_path: Path) -> None:
+    overrides = {"columns.weight": "x", "columns.weights": {"a b": 2, "c": 0.5}}
+    make(tmp_path / "small", overrides=overrides)
+    columns = Competition.load(tmp_path / "small").settings.columns
+    assert (columns.weight, columns.weights) == ("x", {"a b": 2.0, "c": 0.5})
+
+
 def test_long_lists_are_broken_over_lines(tmp_path: Path) -> None:
     inference = Inference()
     names = [f"target number {i}" for i in range(60)]

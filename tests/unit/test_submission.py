@@ -190,6 +190,33 @@ def test_a_column_of_a_class_that_no_training_row_has_is_zero(tmp_path: Path) ->
     assert validate(path, where) == []
 
 
+LISTS = (
+    '[task]\ntype = "multiclass"\nmetric = "map_at_3"\nclasses = ["a1", "b1", "c1"]\n'
+    '[submission]\nid = "key"\nwants = "label"\ncolumns = ["y"]\ntop = 2\n'
+)
+
+
+def test_the_most_probable_labels_stand_in_one_cell(tmp_path: Path) -> None:
+    where = competition(tmp_path, LISTS, "key,y\na,a1 b1\nb,a1 b1\nc,a1 b1\n")
+    values = [[0.2, 0.5, 0.3], [0.6, 0.1, 0.3], [0.2, 0.4, 0.4]]
+    path = build(run_of(where, values, outputs=("a1", "b1", "c1")), where)
+    assert path.read_text() == "key,y\na,b1 c1\nb,a1 c1\nc,b1 c1\n"
+    assert validate(path, where) == []
+    for cells in (["a1 b1 c1", "b1", "a1"], ["a1 a1", "b1", "a1"], ["", "b1", "a1"], ["d1"] * 3):
+        rows = zip("abc", cells, strict=True)
+        path.write_text("key,y\n" + "".join(f"{key},{cell}\n" for key, cell in rows))
+        with pytest.raises(SubmissionError, match="up to 2 different labels"):
+            validate(path, where)
+
+
+def test_labels_with_blanks_cannot_stand_in_one_cell(tmp_path: Path) -> None:
+    facts = LISTS.replace('"a1"', '"a 1"')
+    where = competition(tmp_path, facts, "key,y\na,b1\nb,b1\nc,b1\n")
+    run = run_of(where, np.ones((3, 3)) / 3, outputs=("a 1", "b1", "c1"))
+    with pytest.raises(ConfigError, match="Received: the label 'a 1'"):
+        build(run, where)
+
+
 def test_one_probability_column_is_the_positive_class_unless_it_names_the_other(
     tmp_path: Path,
 ) -> None:

@@ -249,6 +249,7 @@ def test_an_encoder_of_the_competition_stands_in_for_the_package(
         ({"t": "Smith, Mr. John"}, {"t": "text", "n": "numeric"}, "tabular"),
         ({"t": "Smith, Mr. John"}, {"t": "text", "id": "id"}, "text"),
         ({"t": "x"}, {"t": "category"}, "tabular"),
+        ({"t": "gas pump", "u": "air"}, {"t": "text", "u": "text", "n": "numeric"}, "text"),
     ],
 )
 def test_the_template_is_that_of_what_the_features_are(

@@ -128,6 +128,26 @@ def test_a_weight_of_two_is_a_row_twice_and_of_zero_none(name: str, task: TaskTy
     assert heavy.identity != metric.identity
 
 
+def _balanced(y: Any, pred: Any, sample_weight: Any) -> float:
+    """Mean over classes of their weighted log loss."""
+    classes = np.unique(y)
+    p = np.column_stack([1 - pred, pred]) if pred.ndim == 1 else pred
+    losses = -np.log(p[np.arange(len(y)), y])
+    each = [np.average(losses[y == k], weights=sample_weight[y == k]) for k in classes]
+    return float(np.mean(each))
+
+
+def _at(k: int) -> Callable[..., float]:
+    def score(y: Any, pred: Any, sample_weight: Any) -> float:
+        tops = [list(row) for row in np.argsort(-pred, axis=1)[:, :k]]
+        places = [
+            1 / (top.index(c) + 1) if c in top else 0.0 for top, c in zip(tops, y, strict=True)
+        ]
+        return float(np.average(places, weights=sample_weight))
+
+    return score
+
+
 SKLEARN: dict[str, Callable[..., float]] = {
     "accuracy": sk.accuracy_score,
     "balanced_accuracy": sk.balanced_accuracy_score,
@@ -141,6 +161,9 @@ SKLEARN: dict[str, Callable[..., float]] = {
     "log_loss": sk.log_loss,
     "brier": sk.brier_score_loss,
     "average_precision": sk.average_precision_score,
+    "gini": lambda y, p, sample_weight: 2 * sk.roc_auc_score(y, p, sample_weight=sample_weight) - 1,
+    "balanced_log_loss": _balanced,
+    **{f"map_at_{k}": _at(k) for k in (3, 5, 10)},
 }
 
 
@@ -475,3 +498,33 @@ def test_rows_that_count_nothing_are_still_a_past(make_competition: Make) -> Non
     (run,) = validated(made, "naive")
     last = run.oof()["pred"].iloc[-1], run.test()["pred"].iloc[0]
     assert last == (69, 79)  # both count nothing
+
+
+def test_words_count_as_kit_toml_says(make_competition: Make) -> None:
+    """Walmart's holidays: five times as much, and a feature all the same where `kinds` lists it."""
+    frame = pd.DataFrame({"id": np.arange(150), "a": np.random.default_rng(0).normal(size=150)})
+    frame["w"] = np.where(np.arange(150) % 6 == 0, "True", "False")
+    train = frame[:120].assign(y=np.random.default_rng(1).normal(size=120))
+
+    def told(**weights: float) -> Competition:
+        return make_competition(
+            train,
+            frame[120:],
+            columns={"weight": "w", "weights": weights, "kinds": {"w": "category"}},
+            task={"type": "regression", "metric": "mae", "classes": []},
+            submission={"wants": "value"},
+            cv={"splitter": "kfold"},
+        )
+
+    with pytest.raises(DataError, match="Missing: 'False'"):
+        Dataset.read(told(true=5))
+    with pytest.raises(DataError, match=r'For words: columns.weights = { "True" = 5'):
+        Dataset.read(told())
+    made = told(true=5, FALSE=1)
+    data, run = Dataset.read(made), validated(made, "linear")[0]
+    assert data.weight is not None
+    assert data.weight.tolist() == [5.0 if word == "True" else 1.0 for word in train["w"]]
+    assert "w" in data.X.columns
+    error = np.abs(run.oof()["pred"].to_numpy() - data.y)
+    assert run.score == pytest.approx(np.average(error, weights=data.weight))
+    assert run.metric[1] == "weight w (FALSE 1, true 5)"
