@@ -47,6 +47,7 @@ METRICS: list[tuple[str, TaskType]] = [
     ("f1", "binary"),
     ("f1", "multilabel"),
     ("accuracy", "multilabel"),
+    ("f1_macro", "binary"),
     ("f1_macro", "multiclass"),
 ]
 
