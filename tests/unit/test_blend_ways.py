@@ -463,10 +463,10 @@ def test_some_rows_of_many_are_ascending_and_never_twice_the_same() -> None:
     assert sample(5, 5).tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("task", get_args(TaskType))
 @pytest.mark.parametrize("way", [Pool(), Boosting(), Calibration("temperature")])
 def test_a_prediction_depends_on_its_own_row_alone(way: Any, task: TaskType) -> None:
-    level = example("rmse" if task == "regression" else "log_loss", task, n=1200)
+    level = example("rmse" if task.startswith(("reg", "multit")) else "log_loss", task, n=1200)
     if not way.fits(level):
         pytest.skip("not for this task")
     fitted = way.refine(level, Greedy().fit(level))
