@@ -22,6 +22,7 @@ from kit.atomic import disk_errors
 from kit.decision import default_decision, fit_decision
 from kit.errors import ConfigError, KitError, RunError
 from kit.execution.context import FoldContext
+from kit.execution.here import killed_in
 from kit.execution.memory import refuse_too_large
 from kit.execution.results import FoldResult, read_result
 from kit.execution.task import FoldTask, result_path
@@ -75,6 +76,8 @@ def start(session: Session, plan: Plan) -> tuple[Run | None, dict[int, FoldResul
     results = _finished(session, plan)
     done, n_folds = len(results), plan.n_folds
     session.listen(Event(kind="started", model=plan.model, n_folds=n_folds, done=done))
+    for fold in killed_in(plan.partial):
+        session.listen(Event(kind="killed", model=plan.model, fold=fold, n_folds=n_folds))
     return None, results
 
 

@@ -27,7 +27,7 @@ from kit.execution.task import FoldTask
 from kit.runs import Run
 from kit.usercode import UserCode
 
-EventKind = Literal["started", "resumed", "fold", "waiting", "done", "known", "stopped"]
+EventKind = Literal["started", "resumed", "fold", "waiting", "done", "known", "stopped", "killed"]
 
 
 @dataclass(frozen=True, kw_only=True)

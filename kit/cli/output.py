@@ -232,6 +232,8 @@ def _fold_bars(models: Sequence[str], score: Callable[[float], str]) -> Iterator
                     bars.update(task, score=score(event.run.score))
             elif event.kind == "done" and event.run is not None:
                 bars.update(task, score=score(event.run.score), note="")
+            elif event.kind == "killed":
+                bars.console.print(f"{event.model}: {_told(event)}", markup=False, highlight=False)
             else:
                 bars.update(task, note=_told(event))
 
@@ -246,6 +248,11 @@ def _told(event: Event) -> str:
         return "another kit computes this run; waiting for it (Ctrl-C stops waiting)"
     if event.kind == "known" and event.run is not None:
         return f"already there: {event.run.id}"
+    if event.kind == "killed":
+        return (
+            f"fold {event.fold + 1} of {event.n_folds} was in work when an earlier kit was killed; "
+            "if for lack of memory, fewer rows, columns or threads help"
+        )
     if event.kind == "stopped":
         return "the budget is used up; finished folds are kept"
     return ""

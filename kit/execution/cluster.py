@@ -271,10 +271,9 @@ class ClusterWorkers:
         if self._strikes[key] < STRIKES:
             self._waiting.append(task)
             return []
-        where = f"model {task.model!r}, fold {', '.join(str(fold + 1) for fold in task.folds)}"
         reason = (
-            f"{where}: {STRIKES} workers died in it, the last at {address}, most likely for lack "
-            "of memory. Finished folds are kept."
+            f"{task.where}: {STRIKES} workers died in it, the last at {address}, most likely for "
+            "lack of memory. Finished folds are kept."
         )
         return [Finished(task, error=ModelError(reason))]
 

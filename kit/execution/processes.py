@@ -33,7 +33,7 @@ class Processes:
                     self._workers.start(waiting.pop(0))
                 for finished in self._workers.wait():
                     if finished.died:
-                        raise ModelError(self._died())
+                        raise ModelError(self._died(finished.task))
                     if finished.error is not None:
                         raise finished.error
                     yield from finished.results
@@ -45,9 +45,9 @@ class Processes:
         """Let the workers go."""
         self._workers.close()
 
-    def _died(self) -> str:
+    def _died(self, task: FoldTask) -> str:
         fewer = "workers=1" if self._workers.size > 1 else "executor=here"
         return (
-            "a worker process died, most likely for lack of memory. Finished folds are kept.\n"
-            f"  Run again with fewer processes: --set execution.{fewer}"
+            f"{task.where}: its worker process died, most likely for lack of memory. Finished "
+            f"folds are kept.\n  Run again with fewer processes: --set execution.{fewer}"
         )

@@ -71,6 +71,11 @@ class FoldTask:
     models: Path | None = None
     deadline: float | None = None
 
+    @property
+    def where(self) -> str:
+        """Model and folds, for messages."""
+        return f"model {self.model!r}, fold {', '.join(str(fold + 1) for fold in self.folds)}"
+
 
 def result_path(folder: Path, fold: int) -> Path:
     """Where the result of a fold lies."""
@@ -87,7 +92,7 @@ def run_folds(task: FoldTask, context: FoldContext) -> list[FoldResult]:
         ModelError, UserCodeError: the model failed; the message names model and fold.
         DiskFull: a result could not be written.
     """
-    where = f"model {task.model!r}, fold {', '.join(str(fold + 1) for fold in task.folds)}"
+    where = task.where
     try:
         with ordered_sums():
             if task.early_stopping == "cross" and len(task.folds) > 1:

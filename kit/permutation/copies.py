@@ -83,7 +83,7 @@ class Source:
             (root / path.name).unlink()
             shutil.copy(path, root)
         own = [self.train, *([self.test] if self.cut_test else [])]
-        _link(self.competition.raw, raw, [self.competition.raw / name for name in own])
+        _link(self.competition.raw, raw, [self.competition.raw / name for name in own], deep=True)
         if self.cut_test:
             _write_table(self.frames[self.test].head(MOST_ROWS), raw / self.test)
         groups = None if self.groups is None or not grouped else self.groups[self.rows]
@@ -118,18 +118,20 @@ def chosen_rows(y: Array, groups: Array | None, task: str, n_splits: int) -> NDA
     return np.sort(order[:MOST_ROWS])
 
 
-def _link(source: Path, folder: Path, but: Collection[Path]) -> None:
+def _link(source: Path, folder: Path, but: Collection[Path], *, deep: bool = False) -> None:
     """Links to everything in a folder but what is hidden or named.
 
     A folder that holds something named becomes a folder of links: what is written beside them must
-    not end up in the competition's own.
+    not end up in the competition's own. With `deep` every folder does: images are not looked for
+    behind a link.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir():
         if path.name.startswith(".") or path in but:
             continue
-        if any(path in named.parents for named in but):
-            _link(path, folder / path.name, but)
+        within = deep and path.is_dir() and not path.is_symlink()
+        if within or any(path in named.parents for named in but):
+            _link(path, folder / path.name, but, deep=deep)
         else:
             (folder / path.name).symlink_to(path, target_is_directory=path.is_dir())
 

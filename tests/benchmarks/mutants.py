@@ -47,7 +47,8 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "submission": (
         ("kit/submission/*.py",),
-        ("tests/unit/test_submission.py",),
+        ("tests/unit/test_submission.py", "tests/unit/test_ledger_merging.py",
+         "tests/kaggle/test_submitting.py", "tests/kaggle/test_submitting_once.py"),
     ),
 }  # fmt: skip
 PATIENCE = 300.0

@@ -114,7 +114,7 @@ def test_a_killed_worker_is_one_message_and_the_next_model_gets_new_workers(
     )
     worker.send_signal(signal.SIGKILL)
     assert started.wait() == 1
-    assert "a worker process died" in started.err
+    assert "its worker process died" in started.err
     assert "execution.executor=here" in started.err
     assert "Traceback" not in started.err
     assert folds(competition)

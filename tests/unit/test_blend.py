@@ -245,6 +245,23 @@ def test_outputs_are_joined_by_name_and_missing_ones_refused(competition: Compet
         blend(competition, [a.id, b.id])
 
 
+def test_why_runs_do_not_take_part_is_said_with_the_way_out(competition: Competition) -> None:
+    flags = {"cv.n_splits": 4, "models.m.params.k": 3}
+    add_run(competition, "a", 1, digests={"folds": "beef"}, overrides=flags)
+    add_run(competition, "b", 2, digests={"data": "other"}, overrides=flags)
+    add_run(competition, "c", 3, digests={"folds": "beef"})
+    add_run(competition, "d", 4, metric={"name": "f1", "greater_is_better": True})
+    with pytest.raises(RunError) as refused:
+        blend(competition, [])
+    told = [line.strip() for line in str(refused.value).splitlines()[1:-1]]
+    assert told == [
+        "1 with other folds: kit blend --set cv.n_splits=4",
+        "1 with other data",
+        "1 with other folds",
+        "1 with another metric",
+    ]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_less_than_two_runs_are_refused(competition: Competition, count: int) -> None:
     for seed in range(count):

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kit.blending.boosted import Boosting
+from kit.blending.boosted import Boosted, Boosting
 from kit.blending.calibration import Calibration, Kind, logits, probabilities
 from kit.blending.choice import choose, wins
 from kit.blending.cost import correlations, seconds_per_1000
 from kit.blending.fit import METHODS, combine, greedy_search
-from kit.blending.level import Level
+from kit.blending.level import Level, sample
 from kit.blending.nested import block_of
-from kit.blending.objective import area, make_objective
+from kit.blending.objective import area, make_objective, truth_probability
 from kit.blending.pool import Pool, Pooled
 from kit.blending.saved import from_json, to_json
 from kit.blending.search import greedy_weights, hill_weights
-from kit.blending.weighted import Combination, Greedy, Weighted, ranks
+from kit.blending.weighted import Combination, Greedy, Mean, Weighted, ranks
 from kit.errors import ConfigError, DataError
 from kit.metrics.base import load_metric
 from kit.settings import TaskType
@@ -45,6 +45,10 @@ METRICS: list[tuple[str, TaskType]] = [
     ("accuracy", "binary"),
     ("accuracy", "multiclass"),
     ("f1", "binary"),
+    ("f1", "multilabel"),
+    ("accuracy", "multilabel"),
+    ("f1_macro", "binary"),
+    ("f1_macro", "multiclass"),
 ]
 
 
@@ -441,3 +445,109 @@ def test_steps_of_greedy_are_shares_of_forty_at_most() -> None:
     weights = greedy_weights(level.objective(), 8)
     shares = [w for w in weights if w]
     assert min(shares) >= 1 / 40
+
+
+def test_rows_of_classes_that_do_not_sum_to_one_are_read_as_shares() -> None:
+    """Of a row with nothing in it nothing is known."""
+    oof = np.array([[[0.2, 0.6], [0.0, 0.0], [0.5, 0.5]]])
+    found = truth_probability("multiclass", oof, np.array([1, 0, 0]))
+    assert found.tolist() == [[pytest.approx(0.75), 0.0, 0.5]]
+    half = truth_probability("multiclass", oof / 2, np.array([1, 0, 0]))
+    assert half == pytest.approx(found)
+
+
+def test_some_rows_of_many_are_ascending_and_never_twice_the_same() -> None:
+    rows = sample(1000, 900)
+    assert len(rows) == 900
+    assert (np.diff(rows) > 0).all()
+    assert sample(5, 5).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("task", get_args(TaskType))
+@pytest.mark.parametrize("way", [Pool(), Boosting(), Calibration("temperature")])
+def test_a_prediction_depends_on_its_own_row_alone(way: Any, task: TaskType) -> None:
+    level = example("rmse" if task.startswith(("reg", "multit")) else "log_loss", task, n=1200)
+    if not way.fits(level):
+        pytest.skip("not for this task")
+    fitted = way.refine(level, Greedy().fit(level))
+    order = np.random.default_rng(3).permutation(1200)[:500]
+    whole = fitted.predict(level.oof, level.fold)[order]
+    assert fitted.predict(level.oof[:, order], level.fold[order]) == pytest.approx(whole)
+
+
+def test_trees_share_their_weight_among_the_members_they_look_at() -> None:
+    """One member of three knows the classes, so that the trees split on its columns."""
+    level = example("log_loss", "multiclass", n=1500, members=3)
+    rng = np.random.default_rng(0)
+    level.oof[:2] = rng.dirichlet(np.ones(3), (2, 1500))
+    base = Weighted(np.full(3, 1 / 3), level.scale)
+    fitted = Boosting().refine(level, base)
+    assert isinstance(fitted, Boosted)
+    assert fitted.weights[2] > 0.45
+    assert (fitted.weights[:2] < 0.3).all()
+
+
+@pytest.mark.parametrize(("metric", "task"), [("roc_auc", "binary"), ("rmse", "regression")])
+def test_what_was_compared_is_in_units_of_the_metric(metric: str, task: TaskType) -> None:
+    level = example(metric, task, n=1200)
+    found = choose(level, Greedy(), [Pool()])
+    scores = [level.metric.score(level.y[level.fold == k], found.honest[level.fold == k])
+              for k in range(5)]  # fmt: skip
+    assert found.compared[found.method] == pytest.approx(np.mean(scores), rel=0.02)
+
+
+class Clock:
+    """A clock that goes on by one second with each fit of a `Tick`, and else stands still."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+class Tick:
+    """A refinement that takes the last member, and a second."""
+
+    name = "tick"
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.fits_made = clock, 0
+
+    def fits(self, level: Level) -> bool:
+        return True
+
+    def refine(self, level: Level, base: Combination) -> Combination:
+        self.clock.now += 1
+        self.fits_made += 1
+        return Weighted(np.eye(len(level.oof))[-1], level.scale)
+
+
+@pytest.mark.parametrize(("seconds", "made"), [(15.5, 1), (16.5, 16)])
+def test_a_comparison_is_not_begun_that_cannot_be_finished(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, made: int
+) -> None:
+    """Five blocks need sixteen fits: all rows, without one block, without two."""
+    level = example("log_loss", "binary", noise=0.2)
+    level.oof[:3] = 0.5
+    clock = Clock(monkeypatch)
+    tick = Tick(clock)
+    found = choose(level, Mean(), [tick], until=seconds)
+    assert (found.method, found.complete) == (("tick", True) if made == 16 else ("mean", False))
+    assert tick.fits_made == made
+
+
+def test_the_hill_finds_small_weights() -> None:
+    """The best weights of the second member are 2 % and 30 %."""
+    rng = np.random.default_rng(0)
+    y, noise = rng.normal(size=4000), rng.normal(size=(2, 4000))
+    noise -= noise.mean(axis=1, keepdims=True)
+    noise[1] -= noise[0] * (noise[0] @ noise[1]) / (noise[0] @ noise[0])
+    noise /= noise.std(axis=1, keepdims=True)
+    for share in (0.02, 0.3):
+        size = np.array([1.0, ((1 - share) / share) ** 0.5])  # then `share` is best
+        oof = (y + size[:, None] * noise)[:, :, None]
+        level = Level(
+            metric=load_metric("rmse", "regression"), task="regression", oof=oof, y=y,
+            fold=np.arange(4000) % 5,
+        )  # fmt: skip
+        found = hill_weights(level.objective(), 2)
+        assert found[1] == pytest.approx(share, abs=0.01)

@@ -686,3 +686,171 @@ def test_local_provider_takes_a_run_from_predictions_to_score(where: Competition
     provider = load_provider("toy", spec, where.root)
     receipt = submit(where, run_of(where, [[1], [2], [3]]), provider)
     assert receipt.public == pytest.approx((4 / 3) ** 0.5)
+
+
+# ------------------------------------------------------------------- at the edges of the rules
+
+
+def test_no_more_than_five_reasons_are_told_and_the_rest_counted(tmp_path: Path) -> None:
+    where = competition(tmp_path, PROBABILITY, SAMPLE)
+    path = tmp_path / "s.csv"
+    path.write_text("key,y\na,\na,x\nd,inf\ne,2\nf,3\n")
+    with pytest.raises(SubmissionError) as caught:
+        validate(path, where)
+    reasons = str(caught.value).splitlines()[1:-1]
+    assert len(reasons) == 5
+    assert reasons[0] == "  3 rows are expected. Received: 5."
+    assert reasons[1] == "  1 id is repeated, first: 'a'."
+    assert reasons[2] == "  2 of 3 ids are missing, first: 'b', 'c'."
+    assert reasons[3] == "  3 ids are not in sample_submission.csv, first: 'd', 'e', 'f'."
+    assert reasons[4].endswith("(and 3 more reasons)")
+
+
+@pytest.mark.parametrize(("sums", "notes"), [(0.9995, 0), (1.0005, 0), (0.998, 1), (1.002, 1)])
+def test_sums_of_probabilities_may_be_rounded(tmp_path: Path, sums: float, notes: int) -> None:
+    where = competition(tmp_path, MULTI, "key,c1,a1,b1\na,0,0,0\n")
+    path = tmp_path / "s.csv"
+    path.write_text(f"key,c1,a1,b1\na,{sums - 0.5:.6f},0.25,0.25\n")
+    assert len(validate(path, where)) == notes
+
+
+def test_a_probability_may_be_off_by_what_floats_are_off(tmp_path: Path) -> None:
+    where = competition(tmp_path, PROBABILITY, SAMPLE)
+    path = tmp_path / "s.csv"
+    path.write_text("key,y\na,-0.0000000001\nb,1.0000000001\nc,0.5\n")
+    assert validate(path, where) == []
+    path.write_text("key,y\na,-0.00000001\nb,1.00000001\nc,0.5\n")
+    with pytest.raises(SubmissionError, match="2 cells are not"):
+        validate(path, where)
+
+
+def test_the_first_three_bad_cells_are_shown(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, "key,y\na,0\nb,0\nc,0\nd,0\ne,0\n")
+    path = tmp_path / "s.csv"
+    path.write_text("key,y\na,1\nb,p\nc,q\nd,r\ne,s\n")
+    with pytest.raises(SubmissionError, match=r"4 are not so.*'p'; line 4.*'q'; line 5 .*'r'\."):
+        validate(path, where)
+
+
+def test_rows_that_are_not_asked_for_are_mentioned(tmp_path: Path) -> None:
+    fewer = competition(tmp_path / "1", VALUE, "key,y\na,0\nc,0\n")
+    receipt = submit(fewer, run_of(fewer, [[1], [2], [3]]), Server())
+    assert "2 rows, as in sample_submission.csv; test has 3, the others" in receipt.notes[0]
+    same = competition(tmp_path / "2", VALUE, SAMPLE)
+    assert submit(same, run_of(same, [[1], [2], [3]]), Server()).notes == ()
+
+
+def test_a_run_that_repeats_ids_is_refused(where: Competition) -> None:
+    run = run_of(where, [[1], [2], [3]], ids=("a", "b", "b"))
+    with pytest.raises(RunError, match=r"test\.parquet repeats ids, first: 'b'"):
+        build(run, where)
+
+
+def test_ids_that_no_file_has_are_counted(tmp_path: Path) -> None:
+    where = competition(tmp_path, VALUE, "key,y\na,0\np,0\nq,0\nr,0\ns,0\n")
+    with pytest.raises(SubmissionError, match=r"4 of the 5 ids of .* are not in test.csv, first: "
+                                              r"'p', 'q', 'r'\.") :  # fmt: skip
+        build(run_of(where, [[1], [2], [3]]), where)
+
+
+def test_columns_without_a_threshold_are_cut_at_a_half(tmp_path: Path) -> None:
+    where = competition(tmp_path, MULTILABEL, "key,v,u\na,0,0\nb,0,0\nc,0,0\n", target='["u", "v"]')
+    values = [[0.5, 0.49], [0.9, 0.1], [0.2, 0.5]]
+    path = build(run_of(where, values, outputs=("u", "v")), where)
+    assert path.read_text() == "key,v,u\na,0,1\nb,0,1\nc,1,0\n"
+
+
+def test_several_columns_for_one_label_are_a_configuration_error(tmp_path: Path) -> None:
+    where = competition(
+        tmp_path, BINARY.replace('["y"]', '["no", "yes"]'), "key,no,yes\na,0,0\nb,0,0\nc,0,0\n"
+    )
+    with pytest.raises(ConfigError, match="one submission column is expected"):
+        build(run_of(where, [[0.1], [0.2], [0.9]]), where)
+
+
+def receipt_file(folder: Path, name: str, **changes: Any) -> Path:
+    """A whole receipt as JSON, with changes."""
+    document = {
+        "schema": 1, "file": "s.csv", "sha256": "0" * 64, "message": "m",
+        "created": "2026-01-01T00:00:00Z", "provider": "local", "status": "complete",
+        "public": 1, "notes": ["n"], "from_a_later_kit": 7,
+    }  # fmt: skip
+    path = folder / name
+    path.write_text(json.dumps({**document, **changes}))
+    return path
+
+
+def test_receipts_are_read_newest_first_and_what_is_none_is_passed_over(tmp_path: Path) -> None:
+    for name, created in (("a", "2026-01-02"), ("b", "2026-01-03"), ("c", "2026-01-01")):
+        receipt_file(tmp_path, f"{name}.json", created=f"{created}T00:00:00Z")
+    receipt_file(tmp_path, "d.json", created="2026-01-02T00:00:00Z")
+    (tmp_path / "._a.json").write_text("macOS")
+    (tmp_path / "notes.json").write_text('{"my": "own"}')
+    found, problems = read_receipts(tmp_path)
+    assert [each.path.stem for each in found if each.path] == ["b", "d", "a", "c"]
+    assert problems == []
+    assert found[0].public == 1.0
+    assert isinstance(found[0].public, float)
+    assert (found[0].private, found[0].notes) == (None, ("n",))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schema": 2},
+        {"sha256": "0" * 63},
+        {"sha256": "Z" * 64},
+        {"created": "yesterday"},
+        {"message": None},
+        {"kernel": 3},
+        {"public": "high"},
+        {"private": []},
+        {"cv": {"value": None}},
+        {"cv": {}},
+        {"notes": 5},
+    ],
+)
+def test_a_receipt_that_contradicts_itself_is_damaged(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    receipt_file(tmp_path, "whole.json", cv={"value": 0.5})
+    receipt_file(tmp_path, "torn.json", **changes)
+    found, problems = read_receipts(tmp_path)
+    assert [each.path.name for each in found if each.path] == ["whole.json"]
+    assert len(problems) == 1
+    assert problems[0].startswith("torn.json is damaged (")
+
+
+def test_a_third_submission_of_a_name_has_the_number_three(where: Competition) -> None:
+    server, run = Server(), run_of(where, [[1], [2], [3]])
+    for _ in range(3):
+        submit(where, run, server, again=True)
+    names = sorted(path.name for path in where.submissions.glob("*.json"))
+    assert names == [f"{run.id}-2.json", f"{run.id}-3.json", f"{run.id}.json"]
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        (1, ["1 submission is left today, this one included; new ones at midnight UTC"]),
+        (2, ["2 submissions are left today, this one included; new ones at midnight UTC"]),
+        (None, []),
+    ],
+)
+def test_what_is_left_today_is_told(where: Competition, left: int | None, told: list[str]) -> None:
+    heard: list[str] = []
+    submit(where, run_of(where, [[1], [2], [3]]), Server(left), tell=heard.append)
+    assert heard == told
+
+
+def test_a_copy_of_a_runs_file_has_the_runs_receipt(where: Competition) -> None:
+    """Wherever it lies; another file of the same size is not one."""
+    run = run_of(where, [[1], [2], [3]])
+    copy = where.root.parent / "copy.csv"
+    copy.write_bytes(build(run, where).read_bytes())
+    receipt = submit(where, copy, Server())
+    assert (receipt.run, receipt.file) == (run.id, copy.resolve().as_posix())
+    other = where.root / "other.csv"
+    other.write_bytes(copy.read_bytes().replace(b"1.0", b"9.0"))
+    receipt = submit(where, other, Server())
+    assert (receipt.run, receipt.file) == (None, "other.csv")
