@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import kit
+from kit.gpus import VISIBLE, gpus
 
 _PACKAGES = (
     "numpy", "pandas", "pyarrow", "scikit-learn", "lightgbm", "catboost", "tensorflow", "keras",
@@ -92,8 +93,22 @@ def _hardware(where: Path) -> Iterator[Fact]:
     )
     if not writable:
         yield Fact(name="folder", value=str(existing), problem="not writable", serious=True)
-    found = shutil.which("nvidia-smi") is not None
-    yield Fact(name="gpu", value="NVIDIA driver found" if found else "none; networks use the CPU")
+    yield from _gpus()
+
+
+def _gpus() -> Iterator[Fact]:
+    try:
+        found = gpus()
+    except OSError as error:
+        yield Fact(
+            name="gpu", value="-", problem=f"there is a driver, and it does not answer: {error}"
+        )
+        return
+    if not found:
+        hidden = f"; {VISIBLE} hides all" if os.environ.get(VISIBLE) == "" else ""
+        yield Fact(name="gpu", value=f"none; models use the CPU{hidden}")
+    for gpu in found:
+        yield Fact(name="gpu", value=f"{gpu.name}, {gpu.memory / 2**30:.0f} GiB")
 
 
 def _settings() -> Iterator[Fact]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from typing import Any
 
@@ -40,6 +40,10 @@ def _repeatable(backend: str) -> None:
 
         tf.get_logger().setLevel("ERROR")
         tf.config.experimental.enable_op_determinism()
+        for gpu in tf.config.list_physical_devices("GPU"):
+            with suppress(RuntimeError, ValueError):  # it is in use already
+                # else the first of several processes takes all of its memory
+                tf.config.experimental.set_memory_growth(gpu, True)
     elif backend == "jax":  # shortened products depend on how many rows are predicted at once
         import_module("jax").config.update("jax_default_matmul_precision", "float32")
     elif backend == "torch":

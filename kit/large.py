@@ -42,7 +42,7 @@ from kit.usercode import UserCode
 PIECE = 250_000
 """Rows in memory at a time while files are read."""
 
-_VERSION = "1"  # of the layout
+_VERSION = "2"  # of the layout
 _CELL = 6  # bytes a cell takes on the disk at most, about, while a store is made
 _SPARE = 200 << 20  # bytes that are left free on the disk
 
@@ -55,6 +55,7 @@ class Stored:
         train, test: the columns that are no features, as they are spelled, all rows.
         X, X_test: the features, typed, on the disk.
         kinds: kind per feature.
+        formats: format of each column of dates, as it is written; None: it is no text.
     """
 
     train: pd.DataFrame
@@ -62,6 +63,7 @@ class Stored:
     X: pd.DataFrame
     X_test: pd.DataFrame
     kinds: dict[str, Kind]
+    formats: dict[str, str | None]
 
 
 def lies_on_disk(competition: Competition) -> bool:
@@ -133,8 +135,8 @@ class _Store:
         self._read("train", self.competition.raw / files.train)
         self._read("test", self.competition.raw / files.test)
         columns = [
-            {"name": name, "kind": column.kind, "form": column.finish()}
-            for name, column in self.columns.items()
+            {"name": name, "kind": each.kind, "form": each.finish(), "format": each.format}
+            for name, each in self.columns.items()
         ]
         facts = json.dumps({"rows": self.rows, "columns": columns})
         (self.folder / "facts.json").write_text(facts, encoding="utf-8")
@@ -191,7 +193,12 @@ def _opened(folder: Path) -> Stored | None:
             arrays = {each["name"]: _column(folder, str(k), each, part) for k, each in columns}
             frames[part] = joined(arrays, index)
         kinds = {each["name"]: each["kind"] for _, each in columns}
-        return Stored(**tables, X=frames["train"], X_test=frames["test"], kinds=kinds)
+        formats = {
+            each["name"]: each["format"] for _, each in columns if each["kind"] == "datetime"
+        }
+        return Stored(
+            **tables, X=frames["train"], X_test=frames["test"], kinds=kinds, formats=formats
+        )
     return None
 
 

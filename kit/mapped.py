@@ -8,7 +8,8 @@ their space back when the array goes, or the process, however it ends.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,41 @@ def _mapped(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[
     if 0 in shape:  # an empty file cannot be mapped
         return np.empty(shape, dtype)
     return np.asarray(np.memmap(file, dtype=dtype, mode="c", shape=shape))
+
+
+def stacked_on_disk(frames: Iterable[pd.DataFrame], folder: Path) -> pd.DataFrame:
+    """Frames of the same columns one below the other, in nameless files; one is in memory.
+
+    Args:
+        frames: at least one; columns of numbers or of categories with the same levels.
+        folder: see `on_disk`.
+    """
+    with disk_errors(folder), ExitStack() as stack:
+        folder.mkdir(parents=True, exist_ok=True)
+        files: list[Any] = []
+        parts: list[Any] = []
+        index: list[pd.Index] = []
+        names: Any = None
+        for frame in frames:
+            found = [_parts(frame.iloc[:, position]) for position in range(frame.shape[1])]
+            if not files:
+                names, parts = frame.columns, found
+                files = [
+                    stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in frame.columns
+                ]
+            for file, first, part in zip(files, parts, found, strict=True):
+                if first is None or part is None or part[0].dtype != first[0].dtype:
+                    raise TypeError("a column is of another type in some rows than in others")
+                file.write(np.ascontiguousarray(part[0]).view(np.uint8).data)
+            index.append(frame.index)
+        whole = index[0].append(index[1:])
+        columns: dict[Any, Any] = {}
+        for position, (file, first) in enumerate(zip(files, parts, strict=True)):
+            file.flush()
+            columns[position] = first[1](_mapped(file, first[0].dtype, (len(whole),)))
+        result = joined(columns, whole)
+        result.columns = names
+        return result
 
 
 def is_on_disk(frame: Any) -> bool:

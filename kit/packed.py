@@ -56,7 +56,7 @@ class PackedColumn:
         self._raw = {part: _Raw(self._file(f"{part}.raw")) for part in PARTS}
         self._texts: dict[str, list[pd.Series]] = {part: [] for part in PARTS}
         self._codes: dict[str, int] = {}
-        self._format: str | None = None
+        self.format: str | None = None  # of dates that are written as text
         self._sort = ""
 
     def add(self, part: str, piece: pd.Series) -> None:
@@ -72,9 +72,9 @@ class PackedColumn:
             self._raw[part].append(self._coded(spelled(piece)))
         elif self.kind == "datetime":
             dates = pd.api.types.is_datetime64_any_dtype(piece)
-            if self._format is None and not dates:
-                self._format = datetime_format(spelled(piece))
-            self._raw[part].append(as_moments(piece, self._format).to_numpy())
+            if self.format is None and not dates:
+                self.format = datetime_format(spelled(piece))
+            self._raw[part].append(as_moments(piece, self.format).to_numpy())
         else:
             self._texts[part].append(spelled(piece))
 

@@ -89,6 +89,7 @@ def make_plan(
     facts = {
         **_facts(context, spec, recipe),
         **({"weighted": True} if weighted else {}),
+        **({"rows": "streamed"} if unfitted.streams and context.dataset.on_disk else {}),
         "params": {key: repr(value) for key, value in sorted(params.items())},
         "seed": cv.seed + repeat,
         "early_stopping": stopping,

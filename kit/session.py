@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,7 @@ class Session:
 
     Attributes:
         early_stopping: the way asked for, see `CVSpec`; what a model really does is its plan's.
+        at_a_time: so many folds of a table on the disk fit into memory together.
         deadline: `time.monotonic()` after which no further fold is started; None: no limit.
     """
 
@@ -76,6 +78,7 @@ class Session:
     threads: int
     listen: Listener
     early_stopping: str = "inner"
+    at_a_time: int = sys.maxsize
     deadline: float | None = None
     keep_models: bool = False
     seconds_per_fold: dict[str, float] = field(default_factory=dict)
@@ -104,8 +107,8 @@ def open_session(
     cores = os.cpu_count() or 1
     alone = spec.executor == "here" and not spec.on
     workers = 1 if alone else spec.workers or min(cores, context.folds.n_splits)
-    if not spec.on:
-        workers = min(workers, processes_that_fit(context.dataset))
+    at_a_time = sys.maxsize if spec.on else processes_that_fit(context.dataset)
+    workers = workers if spec.on else min(workers, at_a_time)
     executor: Executor
     executor = Here(context) if alone else Processes(make_workers(competition, workers))
     try:
@@ -116,6 +119,7 @@ def open_session(
             threads=spec.threads or max(1, cores // workers),
             listen=listen,
             early_stopping=competition.settings.cv.early_stopping,
+            at_a_time=at_a_time,
             deadline=deadline,
             keep_models=keep_models,
         )

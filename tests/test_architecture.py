@@ -33,6 +33,7 @@ LAYERS = (
         "steps",
         "diagnosis",
         "keras",
+        "gpus",
         "curves",
         "mapped",
     ),

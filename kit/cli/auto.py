@@ -83,17 +83,18 @@ def _told(out: Output, seconds: float, named: bool) -> Told:
     def planned(
         session: Session, chosen: Sequence[Entry], left: Sequence[tuple[Entry, str]]
     ) -> None:
-        from kit.cli.cv import header
+        from kit.cli.cv import header, planned_memory
 
-        out.remark(header(session))
-        out.remark(f"to try: {', '.join(entry.name for entry in chosen)}")
+        names = [entry.name for entry in chosen]
+        out.remark(header(session) + planned_memory(session, names))
+        out.remark(f"to try: {', '.join(names)}")
         more = "other seeds of the best" if named else "random configurations, other seeds"
         out.remark(f"then, while there is time: {more}")
         reasons: dict[str, list[str]] = {}
         for entry, reason in left:
             reasons.setdefault(reason, []).append(entry.name)
-        for reason, names in reasons.items():
-            out.remark(f"not tried: {', '.join(names)}: {reason}")
+        for reason, skipped in reasons.items():
+            out.remark(f"not tried: {', '.join(skipped)}: {reason}")
 
     def findings(found: Sequence[Finding]) -> None:
         for each in found:

@@ -95,11 +95,12 @@ def status(
             f"{each['memory'] / 2**30:.1f} GiB" if each["memory"] else "",
             each["tasks"],
             f"{each['kept'] / 1e6:.1f} MB",
+            ", ".join(each["gpus"]),
             "; ".join(each["problems"]),
         ]
         for each in found
     ]
-    out.table(["worker", "threads", "memory", "tasks", "files", "problem"], rows)
+    out.table(["worker", "threads", "memory", "tasks", "files", "gpu", "problem"], rows)
     usable = sum(not each["problems"] for each in found)
     out.say(f"\n{usable} of {len(found)} workers can be used.")
     if not usable:

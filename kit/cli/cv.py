@@ -120,21 +120,16 @@ def planned_memory(session: Session, names: list[str]) -> str:
     from contextlib import suppress
 
     from kit.errors import KitError
-    from kit.execution.memory import available, gib, of_process
+    from kit.execution.memory import stated
     from kit.plan import make_plan
 
-    data, execution = session.context.dataset, session.competition.settings.execution
-    if not data.on_disk or execution.on:
+    data, needs = session.context.dataset, {}
+    if not data.on_disk or session.competition.settings.execution.on:
         return ""
-    needs = []
     for name in names:
         with suppress(KitError):  # said when its turn comes
-            need = of_process(data) + make_plan(session, name).memory
-            needs.append(f"{name} {gib(need)}")
-    return (
-        f"\nthe table is large and lies on the disk, below {session.competition.cache}\n"
-        f"memory planned at the peak: {', '.join(needs)}; free now: {gib(available())}"
-    )
+            needs[name] = make_plan(session, name).memory
+    return f"\n{stated(data, needs)}"
 
 
 def _report(

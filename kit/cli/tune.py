@@ -155,7 +155,7 @@ def _told(out: Output) -> Told:
     """One line per trial, with the time since the start."""
     import time
 
-    from kit.cli.cv import header
+    from kit.cli.cv import header, planned_memory
     from kit.cli.output import score_format
     from kit.tune.loop import Told
     from kit.tune.search import Ended
@@ -168,7 +168,7 @@ def _told(out: Output) -> Told:
     def opened(session: Any, study: Any, models: Any) -> None:
         from kit.tune.study import finished
 
-        out.remark(header(session))
+        out.remark(header(session) + planned_memory(session, [model.name for model in models]))
         out.remark(f"study {study.name}: {study.path}")
         counts = {state: count for state, count in finished(study.trials).items() if count}
         if counts:

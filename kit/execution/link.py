@@ -17,6 +17,7 @@ from kit.atomic import sha256
 from kit.competition import Competition
 from kit.errors import ConfigError, MissingDependency
 from kit.execution import remote
+from kit.gpus import shared
 
 _OURS = {"runs", "submissions", "reports", "exports", "tune"}
 _CHUNK = 16 * 2**20  # bytes of a file per message
@@ -69,6 +70,8 @@ def _dask() -> Any:
 def started(workers: int, threads: int, host: str, port: int) -> Iterator[str]:
     """A scheduler and workers on this machine, each a process; the scheduler's address.
 
+    Of several GPUs each worker has one to itself, so that a task has.
+
     Args:
         workers: how many.
         threads: of each.
@@ -89,8 +92,18 @@ def started(workers: int, threads: int, host: str, port: int) -> Iterator[str]:
             f"a scheduler cannot listen at {host}:{port} ({error.strerror or error}).\n"
             "  Another one may be there: --port takes another number, 0 any that is free."
         ) from None
-    with distributed.LocalCluster(
-        n_workers=workers,
+
+    local: Any = distributed.LocalCluster
+
+    class Cluster(local):
+        def new_worker_spec(self) -> dict[Any, Any]:
+            return {
+                number: {**spec, "options": {**spec["options"], "env": shared(number)}}
+                for number, spec in super().new_worker_spec().items()
+            }
+
+    with Cluster(
+        n_workers=0,
         threads_per_worker=threads,
         host=host,
         scheduler_port=port,
@@ -98,6 +111,8 @@ def started(workers: int, threads: int, host: str, port: int) -> Iterator[str]:
         memory_limit=0,  # fits are in processes of their own, which Dask does not see
         silence_logs=logging.CRITICAL,
     ) as cluster:
+        cluster.scale(workers)
+        cluster.wait_for_workers(workers)
         yield cluster.scheduler_address
 
 
@@ -134,7 +149,7 @@ def differences(client: Any, workers: list[str] | None = None) -> dict[str, list
 
 
 def workers_of(client: Any) -> list[dict[str, Any]]:
-    """Of every worker: address, threads, memory, tasks, bytes of files, problems."""
+    """Of every worker: address, threads, memory, tasks, bytes of files, GPUs, problems."""
     differing, found = differences(client), []
     for address, facts in sorted(client.scheduler_info(n_workers=-1)["workers"].items()):
         problems = differing.get(address, [])
@@ -145,6 +160,7 @@ def workers_of(client: Any) -> list[dict[str, Any]]:
                 "memory": facts.get("memory_limit", 0),
                 "tasks": facts.get("metrics", {}).get("executing", 0),
                 "kept": 0 if problems else ask(client, address, remote.kept),
+                "gpus": [] if problems else ask(client, address, remote.devices),
                 "problems": problems,
             }
         )

@@ -7,12 +7,14 @@ mapped pages back when it needs them.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
 from kit.dataset import Dataset
 from kit.errors import ModelError
+from kit.mapped import BLOCK
 from kit.preprocessing.shape import MOST_LEVELS
 from kit.sampled import LARGE_CELLS
 
@@ -30,6 +32,9 @@ _VECTOR, _COMPONENTS = 1280, 64  # columns that an image becomes
 # positions; each column's bins; what learning a column takes. Tables of 28 columns and 0.5, 2 and 5
 # million rows peaked at 0.55, 0.61 and 1.38 GiB where 0.48, 0.81 and 1.46 were planned.
 _ROW, _BOOSTED_ROW, _BIN, _LEARNED = 110, 40, 0.9, 12
+# a network fed from the disk: target, order of the rows and one column as it is scaled; what the
+# recipe makes of a category, of a date or code, and of a text before that is on the disk, too
+_STREAMED_ROW, _CODES, _DATES, _TEXTS = 80, 8, 40, 1_000
 _BATCHES = 50e6  # rows as float64 on their way into bins and trees
 
 SURE = 1.5
@@ -75,6 +80,8 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
         return _NETWORKS + _PIXELS
     if data.on_disk and use == "lightgbm" and family in ("tree", "tree_levels"):
         return _from_disk(data)
+    if data.on_disk and use == "mlp" and family == "neural":
+        return _NETWORKS + _streamed(data)
     cells, sides = float(rows) * wide, n_folds if together else 1
     tests = float(len(data.X_test)) * wide * 8
     outputs = max(1, len(data.outputs))
@@ -100,6 +107,15 @@ def _from_disk(data: Dataset) -> float:
     outputs = max(1, len(data.outputs))
     per_row = _BOOSTED_ROW * outputs + _BIN * columns + _LEARNED * learned
     return _BATCHES + rows * per_row
+
+
+def _streamed(data: Dataset) -> float:
+    """A network that reads batches: what its recipe makes new of the columns, and the target."""
+    rows, columns = data.X.shape
+    made = {"category": _CODES, "datetime": _DATES, "code": _DATES, "text": _TEXTS}
+    per_row = sum(made.get(kind, 0) for kind in data.kinds.values()) + _STREAMED_ROW
+    block = 2 * BLOCK * (columns + sum(kind == "datetime" for kind in data.kinds.values()) * 8) * 8
+    return float(rows * per_row + block)
 
 
 def of_process(data: Dataset) -> float:
@@ -134,8 +150,25 @@ def refuse_too_large(model: str, need: float, data: Dataset) -> None:
     raise ModelError(
         f"model {model!r} would need about {gib(need)} of memory for one fold, however "
         f"{gib(free)} are free.\n"
-        "  LightGBM needs least for many rows: kit cv lightgbm. Else fewer columns ([columns] drop "
-        "in kit.toml), a machine with more memory, or a cluster (--on)."
+        "  lightgbm needs least for many rows; mlp, too, reads them from the disk. Else fewer "
+        "columns ([columns] drop in kit.toml), a machine with more memory, or a cluster (--on)."
+    )
+
+
+def stated(data: Dataset, needs: Mapping[str, float]) -> str:
+    """What a process will take with each model, of a table on the disk; else nothing.
+
+    Args:
+        data: the table.
+        needs: by model, what its fold task is estimated to take beside the data.
+    """
+    if not data.on_disk:
+        return ""
+    base = of_process(data)
+    planned = ", ".join(f"{name} {gib(base + need)}" for name, need in needs.items())
+    return (
+        f"the table is large and lies on the disk, below {data.cache}\n"
+        f"memory planned at the peak: {planned}; free now: {gib(available())}"
     )
 
 

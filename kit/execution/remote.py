@@ -30,6 +30,7 @@ from kit.errors import DataError, KitError, ModelError
 from kit.execution.context import context_factory
 from kit.execution.task import FoldTask
 from kit.execution.workers import Finished, Workers
+from kit.gpus import gpus
 
 PACKAGES = (
     "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "lightgbm", "catboost", "xgboost",
@@ -90,6 +91,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def devices() -> list[str]:
+    """Names of the GPUs that tasks of this worker may use."""
+    try:
+        return [gpu.name for gpu in gpus()]
+    except OSError as error:
+        return [str(error)]
 
 
 def safe(name: str) -> str:

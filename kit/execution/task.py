@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from kit.atomic import disk_errors
@@ -22,14 +21,15 @@ from kit.blas import ordered_sums
 from kit.config import convert
 from kit.dataset import Dataset
 from kit.errors import DataError, KitError, ModelError, UserCodeError
+from kit.execution.blocks import apply_recipe, fit_recipe, predicted, rows_of
 from kit.execution.context import FoldContext
 from kit.execution.fitting import chosen, fit_fold, half, row_weights
 from kit.execution.prepared import Prepared
 from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
 from kit.folds import inner_rows
+from kit.gpus import gpus
 from kit.keras import accelerator
-from kit.mapped import frame_on_disk, rows_on_disk
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.preprocessing.columns import recipe
@@ -142,12 +142,13 @@ class _Fold:
         data = self.context.dataset
         y = self.link(data.y)
         steps = recipe(self.recipe, data_shape(data, self.read, self.task.seed))
-        X_train = self._kept(steps.fit_transform(self._rows(self.read), y[self.read]))
+        folder = self.task.results
+        X_train = fit_recipe(steps, self._rows(self.read), y[self.read], data, folder)
         weight = None
         if self.weight is not None:
-            X_train = chosen(X_train, self.weight[self.read] > 0, self.task.results)
+            X_train = chosen(X_train, self.weight[self.read] > 0, folder)
             weight = row_weights(self.weight[self.train], self.weight[self.valid])
-        X_valid = self._kept(steps.transform(self._rows(self.valid)))
+        X_valid = apply_recipe(steps, self._rows(self.valid), data, folder)
         rows = FoldRows(
             X=X_train, y=y[self.train], X_valid=X_valid, y_valid=y[self.valid], weight=weight
         )
@@ -157,19 +158,12 @@ class _Fold:
         return Prepared(steps, rows, steps.transform(data.X_test) if small else None)
 
     def _rows(self, rows: NDArray[np.int64]) -> Any:
-        """Features of some training rows, in memory or on the disk as the data are."""
-        data = self.context.dataset
-        return rows_on_disk(data.X, rows, self.task.results) if data.on_disk else data.X.iloc[rows]
-
-    def _kept(self, made: Any) -> Any:
-        """What a recipe made; on the disk where the data are."""
-        large = self.context.dataset.on_disk and isinstance(made, pd.DataFrame)
-        return frame_on_disk(made, self.task.results) if large else made
+        return rows_of(self.context.dataset, rows, self.task.results)
 
     def test_rows(self) -> Any:
         """The test rows as the fold's recipe prepares them."""
-        kept = self.X_test
-        return self.steps.transform(self.context.dataset.X_test) if kept is None else kept
+        known = self.X_test
+        return self.steps.transform(self.context.dataset.X_test) if known is None else known
 
     def with_pseudo_labels(self, rows: FoldRows, model: Model) -> FoldRows:
         """Training rows and the test rows that `model`, fitted on them, is sure of."""
@@ -180,10 +174,12 @@ class _Fold:
         """Predict the validated and the test rows; refuse what breaks the contract."""
         started, data = time.perf_counter(), self.context.dataset
         oof = self._values(model, self.X_valid, len(self.valid))
-        test = self._values(model, self.test_rows(), len(data.X_test))
+        if self.X_test is None:
+            test = self._unseen(model, data.X_test)
+        else:
+            test = self._values(model, self.X_test, len(data.X_test))
         rows = self.context.folds.sealed
-        unseen = self.steps.transform(self._rows(rows)) if len(rows) else None
-        sealed = oof[:0] if unseen is None else self._values(model, unseen, len(rows))
+        sealed = self._unseen(model, self._rows(rows)) if len(rows) else oof[:0]
         if self.task.models is not None:
             save_fitted(self.task.models / f"fold-{self.number}", self.steps, model)
         predicted = time.perf_counter() - started
@@ -197,9 +193,13 @@ class _Fold:
             peak_memory_mb=peak_memory_mb(),
             best_iteration=model.best_iteration_,
             curve=model.curve_,
-            device="" if family_of(model) in ("tree", "linear") else accelerator(),
+            device=_device(model),
             cut=model.cut_,
         )
+
+    def _unseen(self, model: Model, X: Any) -> NDArray[np.float64]:
+        """Predictions for rows that the recipe has not prepared."""
+        return predicted(X, lambda part: self._values(model, self.steps.transform(part), len(part)))
 
     def _values(self, model: Model, X: Any, n: int) -> NDArray[np.float64]:
         """Predictions in the units of the target; refused where they break the contract."""
@@ -324,6 +324,13 @@ def save_fitted(folder: Path, steps: Any, model: Model) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         joblib.dump(steps, folder / "recipe.joblib", compress=3)
         model.save(folder)
+
+
+def _device(model: Model) -> str:
+    """The GPU that a model was fitted on; "": the processor."""
+    if model.on_gpu:
+        return next((gpu.name for gpu in gpus()), "GPU")
+    return "" if family_of(model) in ("tree", "linear") else accelerator()
 
 
 def _expect(values: NDArray[np.float64], shape: tuple[int, int], task: TaskType) -> None:

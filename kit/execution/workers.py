@@ -21,6 +21,7 @@ from kit.errors import KitError, ModelError
 from kit.execution.context import FoldContext
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask, run_folds
+from kit.gpus import shared
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,12 @@ class Workers:
 
     def warm_up(self) -> None:
         """Start the processes that are missing; they import and read while the caller goes on."""
-        with _held_interrupts(), _threads_of_libraries(self._threads):
+        with _held_interrupts():
             while len(self._workers) < self.size:
-                self._workers.append(_Worker(self._make_context))
+                taken = {worker.number for worker in self._workers}
+                number = next(k for k in range(self.size) if k not in taken)
+                with _environment(self._threads, number):
+                    self._workers.append(_Worker(self._make_context, number))
 
     def start(self, task: FoldTask) -> None:
         """Give a task to a worker that has none; `free` must not be 0."""
@@ -141,9 +145,10 @@ class Workers:
 
 
 class _Worker:
-    """One process and the pipe to it."""
+    """One process and the pipe to it; its number tells which GPU it has."""
 
-    def __init__(self, make_context: Callable[[], FoldContext]) -> None:
+    def __init__(self, make_context: Callable[[], FoldContext], number: int) -> None:
+        self.number = number
         # spawn, not fork: OpenMP and TensorFlow do not survive a fork
         method = multiprocessing.get_context("spawn")
         self.pipe, theirs = method.Pipe()
@@ -234,12 +239,21 @@ def _held_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _threads_of_libraries(count: int) -> Iterator[None]:
-    """What BLAS and OpenMP read when a process that is started now imports them."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ.setdefault("OMP_NUM_THREADS", str(count))
+def _environment(threads: int, number: int) -> Iterator[None]:
+    """What BLAS, OpenMP and CUDA read when a process that is started now imports them.
+
+    Args:
+        threads: of the libraries, unless the environment says so already.
+        number: of the process: of several GPUs it has one to itself.
+    """
+    wanted = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)), **shared(number)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

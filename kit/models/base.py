@@ -104,7 +104,11 @@ class Model(BaseEstimator):
     Attributes:
         family: chooses the recipe: "tree", "linear", "neural" or "raw".
         stops_early: whether `valid` is used; parameters may decide it.
-        crosses: whether `fit_folds` trains all folds side by side with "cross" early stopping.
+        crosses: whether `fit_folds` trains all folds side by side with "cross" early stopping;
+            parameters may decide it.
+        on_gpu: whether a parameter sends it to a GPU; networks go there by themselves.
+        streams: whether rows on the disk are read batch by batch while it learns, and so in another
+            order than those in memory.
         refit_parameter: the parameter that sets where to stop, for a second fit on all rows.
         best_iteration_: where it stopped (boosting rounds, epochs), or None.
         curve_: loss per iteration, ``{"train": [...], "valid": [...]}``; empty where there is none.
@@ -113,7 +117,9 @@ class Model(BaseEstimator):
 
     family: ClassVar[str] = "tree"
     stops_early: bool = False
-    crosses: ClassVar[bool] = False
+    crosses: bool = False
+    on_gpu: bool = False
+    streams: ClassVar[bool] = False
     refit_parameter: ClassVar[str | None] = None
     best_iteration_: int | None = None
     curve_: Mapping[str, list[float]] = {}

@@ -6,6 +6,8 @@ XGBoost is optional (`kit-competitions[boost]`); both libraries are imported on 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.errors import MissingDependency
+from kit.errors import MissingDependency, ModelError
+from kit.gpus import gpus
 from kit.models.base import Problem
 
 _WARM_UP = 10  # rounds after which the time per round is known
@@ -33,6 +36,32 @@ def library(name: str) -> Any:
         raise MissingDependency(
             f"the model {name!r} needs the package {name}, which cannot be imported: {error}.\n"
             '  pip install "kit-competitions[boost]"'
+        ) from error
+
+
+@contextmanager
+def device(name: str, asked: str) -> Iterator[None]:
+    """Say which setting it is where a library cannot use the device that was asked for.
+
+    Args:
+        name: of the model's parameter.
+        asked: its value.
+
+    Raises:
+        ModelError: it cannot, or there is no GPU. XGBoost would take the processor then.
+    """
+    try:
+        if asked in ("cuda", "GPU") and not gpus():
+            raise OSError("there is no NVIDIA GPU that this process may use")
+        yield
+    except Exception as error:
+        if asked.lower() == "cpu":
+            raise
+        reason = str(error).strip() or type(error).__name__
+        raise ModelError(
+            f'{name} = "{asked}" did not work: {reason.splitlines()[-1]}\n'
+            "  `kit doctor` shows the GPUs of this machine. The library must be built for them, "
+            f"too; without {name} it uses the processor."
         ) from error
 
 

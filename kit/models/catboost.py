@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -28,7 +26,15 @@ from kit.models.base import (
     Share,
     describe,
 )
-from kit.models.boosters import Clock, codes, library, of_column, share, target_columns
+from kit.models.boosters import (
+    codes,
+    device,
+    library,
+    of_column,
+    share,
+    target_columns,
+)
+from kit.models.lockstep import boost
 from kit.models.stopping import CrossStopping, OwnStopping
 
 _LOSSES = {
@@ -60,6 +66,7 @@ class CatBoost(Model):
         leaf_estimation_iterations: steps per leaf value.
         max_ctr_complexity: so many categories at most are combined in one statistic.
         border_count: bins per column.
+        task_type: "GPU": trees are grown on an NVIDIA GPU. They predict on the processor.
 
     Source:
         Defaults: CatBoost's own with the step size of AutoGluon (2023-2026). The tuned defaults of
@@ -69,7 +76,6 @@ class CatBoost(Model):
 
     family = "tree"
     stops_early = True
-    crosses = True
     refit_parameter = "n_estimators"
 
     def __init__(
@@ -85,6 +91,7 @@ class CatBoost(Model):
         leaf_estimation_iterations: Count = 1,
         max_ctr_complexity: Count = 4,
         border_count: Annotated[int, Within(1, 65535)] = 254,
+        task_type: Literal["CPU", "GPU"] = "CPU",
     ) -> None:
         self.n_estimators = n_estimators
         self.patience = patience
@@ -97,6 +104,17 @@ class CatBoost(Model):
         self.leaf_estimation_iterations = leaf_estimation_iterations
         self.max_ctr_complexity = max_ctr_complexity
         self.border_count = border_count
+        self.task_type = task_type
+
+    @property
+    def on_gpu(self) -> bool:  # type: ignore[override]
+        """Whether `task_type` says so."""
+        return self.task_type == "GPU"
+
+    @property
+    def crosses(self) -> bool:  # type: ignore[override]
+        """On a GPU folds cannot wait for one another: CatBoost calls nobody back there."""
+        return not self.on_gpu
 
     def fit(
         self,
@@ -182,7 +200,8 @@ class CatBoost(Model):
             until = share(problems[0].deadline, len(columns) - done)
             params = [self._native(problem, len(models)) for problem in problems]
             stop = stopping(len(models), self.patience) if watched else None
-            boosters, lockstep = _boost(params, pools, stop, until, problems[0].threads)
+            with device("task_type", self.task_type):
+                boosters, lockstep = boost(params, pools, stop, until, problems[0].threads)
             kept = lockstep.stop.best_step if lockstep.stop else lockstep.steps
             rounds.append([max(1, int(n)) for n in kept])
             for k, (model, booster) in enumerate(zip(models, boosters, strict=True)):
@@ -217,125 +236,6 @@ class CatBoost(Model):
             "use_best_model": False,
             "logging_level": "Silent",
         }
-
-
-class _Lockstep:
-    """Lets boosters that run on threads of their own advance round by round together.
-
-    CatBoost trains in one call, so that the only place to stop all folds where they are best
-    together is its callback: there every fold waits for the others.
-
-    Args:
-        n_models: boosters side by side.
-        stop: where to stop; None: only the clock does.
-        clock: deadline and learning rate.
-        slots: how many may compute at a time.
-    """
-
-    def __init__(self, n_models: int, stop: OwnStopping | None, clock: Clock, slots: int) -> None:
-        self.stop, self.clock = stop, clock
-        self.steps = [0] * n_models
-        self.restart_rate: float | None = None
-        self._losses = np.full(n_models, np.nan)
-        self._running = threading.Semaphore(slots)
-        self._barrier = threading.Barrier(n_models, action=self._judge)
-        self._over = False
-
-    def train(self, number: int, booster: Any, train: Any, valid: Any) -> Any:
-        """Train one booster; called on a thread of its own.
-
-        Raises:
-            threading.BrokenBarrierError: another booster failed.
-        """
-        hook = _Hook(self, number)
-        self._running.acquire()
-        try:
-            return booster.fit(train, eval_set=valid, callbacks=[hook])
-        except BaseException:
-            self.abort()
-            raise
-        finally:
-            self._running.release()
-
-    def step(self, number: int, iteration: int, loss: float) -> bool:
-        """Report a round; wait for the others. Returns whether to go on."""
-        self.steps[number], self._losses[number] = iteration, loss
-        self._running.release()
-        try:
-            self._barrier.wait()
-        except threading.BrokenBarrierError:
-            return False  # another fold failed, and its error is the one to be seen
-        finally:
-            self._running.acquire()
-        return not self._over
-
-    def abort(self) -> None:
-        """Let every booster end at its next round."""
-        self._over = True
-        self._barrier.abort()
-
-    def _judge(self) -> None:
-        """Runs once per round, when all boosters have reported."""
-        step = self.steps[0]
-        if self.stop is not None:
-            self.stop.update(self._losses.copy())
-            self._over = self.stop.done
-        if not self._over:
-            self.restart_rate = self.clock.faster(step, restart=True)
-            self._over = self.restart_rate is not None or self.clock.over(step)
-
-
-class _Hook:
-    """CatBoost's callback."""
-
-    def __init__(self, lockstep: _Lockstep, number: int) -> None:
-        self.lockstep, self.number = lockstep, number
-
-    def after_iteration(self, info: Any) -> bool:
-        """Called after each round; whether to go on."""
-        watched = info.metrics.get("validation")
-        loss = next(iter(watched.values()))[-1] if watched else float("nan")
-        return self.lockstep.step(self.number, info.iteration, loss)
-
-
-def _boost(
-    params: Sequence[dict[str, Any]],
-    pools: Sequence[tuple[Any, ...]],
-    stop: OwnStopping | None,
-    deadline: float | None,
-    slots: int,
-) -> tuple[list[Any], _Lockstep]:
-    """Train boosters side by side; once more with larger steps where time is too short."""
-    rate, rounds = float(params[0]["learning_rate"]), int(params[0]["iterations"])
-    fresh = None if stop is None else type(stop)(len(params), stop.patience)
-    lockstep = _Lockstep(len(params), stop, Clock(deadline, rate, rounds), slots)
-    boosters = _train(params, pools, lockstep)
-    if lockstep.restart_rate is None:
-        return boosters, lockstep
-    faster = [{**p, "learning_rate": lockstep.restart_rate} for p in params]
-    clock = Clock(deadline, _UNHURRIED, rounds)  # no second restart
-    clock.cut = True
-    lockstep = _Lockstep(len(params), fresh, clock, slots)
-    return _train(faster, pools, lockstep), lockstep
-
-
-_UNHURRIED = float("inf")
-
-
-def _train(
-    params: Sequence[dict[str, Any]], pools: Sequence[tuple[Any, ...]], lockstep: _Lockstep
-) -> list[Any]:
-    catboost = library("catboost")
-    with ThreadPoolExecutor(len(params)) as threads:
-        try:
-            futures = [
-                threads.submit(lockstep.train, k, catboost.CatBoost(p), *pair)
-                for k, (p, pair) in enumerate(zip(params, pools, strict=True))
-            ]
-            return [future.result() for future in futures]
-        except BaseException:
-            lockstep.abort()
-            raise
 
 
 def _table(X: pd.DataFrame) -> pd.DataFrame:

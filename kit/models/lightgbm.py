@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -30,7 +30,7 @@ from kit.models.base import (
     describe,
 )
 from kit.models.batches import from_batches
-from kit.models.boosters import Clock, share, target_columns
+from kit.models.boosters import Clock, device, share, target_columns
 from kit.models.stopping import CrossStopping, OwnStopping
 
 _OBJECTIVES = {
@@ -69,6 +69,7 @@ class LightGBM(Model):
         min_data_per_group: rows per group of levels at least.
         max_bin: bins per column.
         min_sum_hessian_in_leaf: second-order weight per leaf at least.
+        device_type: "gpu" (OpenCL), "cuda": trees are grown there, if LightGBM is built for it.
 
     Source:
         Defaults: Holzmüller, Grinsztajn, Steinwart, "Better by default" (2024), the `TD` defaults
@@ -99,6 +100,7 @@ class LightGBM(Model):
         min_data_per_group: Count = 20,
         max_bin: Annotated[int, Within(2)] = 255,
         min_sum_hessian_in_leaf: Penalty = 1e-3,
+        device_type: Literal["cpu", "gpu", "cuda"] = "cpu",
     ) -> None:
         self.n_estimators = n_estimators
         self.patience = patience
@@ -116,6 +118,12 @@ class LightGBM(Model):
         self.min_data_per_group = min_data_per_group
         self.max_bin = max_bin
         self.min_sum_hessian_in_leaf = min_sum_hessian_in_leaf
+        self.device_type = device_type
+
+    @property
+    def on_gpu(self) -> bool:  # type: ignore[override]
+        """Whether `device_type` says so."""
+        return self.device_type != "cpu"
 
     def fit(
         self,
@@ -179,11 +187,12 @@ class LightGBM(Model):
         """Binned rows, made once for all targets."""
         params = self._native(problem, len(X))
         if is_on_disk(X):
-            return params, *from_batches(X, X_valid, params)
-        train = lgb.Dataset(_plain_names(X), params=params, free_raw_data=True).construct()
-        valid = None
-        if X_valid is not None:
-            valid = train.create_valid(_plain_names(X_valid), params=params).construct()
+            train, valid = from_batches(X, X_valid, params)
+        else:
+            train = lgb.Dataset(_plain_names(X), params=params, free_raw_data=True).construct()
+            valid = None
+            if X_valid is not None:
+                valid = train.create_valid(_plain_names(X_valid), params=params).construct()
         if weight is not None:
             train.set_weight(weight.train)
             if valid is not None:
@@ -205,13 +214,12 @@ class LightGBM(Model):
         watched = data[0][2] is not None
         columns = target_columns(problem)
         for done, column in enumerate(columns):
-            boosters = [
-                _booster(*parts, *pair, column) for parts, pair in zip(data, labels, strict=True)
-            ]
             stop = stopping(len(models), self.patience) if watched else None
             until = share(problem.deadline, len(columns) - done)
             clock = Clock(until, self.learning_rate, self.n_estimators)
-            boost(boosters, stop, clock)
+            with device("device_type", self.device_type):
+                boosters = [_booster(*p, *y, column) for p, y in zip(data, labels, strict=True)]
+                boost(boosters, stop, clock)
             for k, (model, booster) in enumerate(zip(models, boosters, strict=True)):
                 booster.best_iteration = int(stop.best_step[k]) if stop else booster.num_trees()
                 model.boosters_.append(booster.free_dataset())

@@ -58,6 +58,7 @@ from kit.preprocessing.series import (
     sequence_recipe,
 )
 from kit.preprocessing.shape import MANY_LEVELS as MANY_LEVELS
+from kit.preprocessing.shape import SCALE
 from kit.preprocessing.shape import Shape as Shape
 from kit.preprocessing.style import TextStyle
 from kit.preprocessing.text import TextNumbers, TextSparse
@@ -159,7 +160,7 @@ def _neural(
             ("levels", "passthrough", _LEVELS),
         ]
     )
-    return Pipeline([("expand", expand), ("scale", scale)])
+    return Pipeline([("expand", expand), (SCALE, scale)])
 
 
 def _neural_texts(shape: Shape) -> ColumnTransformer:

@@ -22,7 +22,7 @@ from kit.preprocessing.dates import DateParts
 from kit.preprocessing.images import COMPONENTS, image_steps
 from kit.preprocessing.numeric import scaled_numbers
 from kit.preprocessing.pairs import TextPairs
-from kit.preprocessing.shape import Shape
+from kit.preprocessing.shape import SCALE, Shape
 from kit.preprocessing.style import TextStyle
 from kit.preprocessing.text import TextNumbers
 
@@ -128,5 +128,5 @@ def _recipe(shape: Shape, numbers: Any) -> Pipeline:
             ("levels", "passthrough", make_column_selector(dtype_include="category")),
         ]
     )
-    steps = [("expand", expand), ("scale", scale)]
+    steps = [("expand", expand), (SCALE, scale)]
     return Pipeline([(name, step.set_output(transform="pandas")) for name, step in steps])

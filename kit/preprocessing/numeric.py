@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,72 @@ class SmoothClip(TransformerMixin, BaseEstimator):
         return input_features
 
 
-def scaled_numbers() -> Pipeline:
+class ScaledNumbers(TransformerMixin, BaseEstimator):
+    """Median imputation with missing indicators, then `SmoothClip`; a column at a time.
+
+    The values are those of scikit-learn's `SimpleImputer` and `SmoothClip` behind each other, which
+    copy the whole table several times: of a table on the disk one column is in memory.
+
+    Shape:
+        ``(n, d)`` numbers in; float32 ``(n, d + k)`` out, `k` columns being those that lacked
+        values where it was fitted.
+    """
+
+    def fit(self, X: Any, y: object = None) -> ScaledNumbers:
+        """Learn median and scale of each column, and which ones lack values."""
+        self.feature_names_in_ = np.asarray(getattr(X, "columns", range(X.shape[1])), dtype=object)
+        self.medians_: list[float] = []
+        self.marked_: list[int] = []
+        clips = []
+        for position, values in enumerate(_columns(X)):
+            missing = np.isnan(values)
+            known = values[~missing] if missing.any() else values
+            self.medians_.append(float(np.median(known)) if len(known) else 0.0)
+            if missing.any():
+                self.marked_.append(position)
+            clips.append(_clip(np.where(missing, self.medians_[-1], values)))
+        marks = (np.isnan(_column(X, position)) for position in self.marked_)
+        self.clips_ = [*clips, *(_clip(each.astype(np.float64)) for each in marks)]
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Fill, scale and squeeze."""
+        made = np.empty((len(X), len(self.clips_)), dtype=np.float32)
+        width = len(self.medians_)
+        for position, values in enumerate(_columns(X)):
+            missing = np.isnan(values)
+            filled = np.where(missing, self.medians_[position], values)
+            made[:, [position]] = self.clips_[position].transform(filled[:, None])
+            if position in self.marked_:
+                at = width + self.marked_.index(position)
+                marks = missing.astype(np.float64)
+                made[:, [at]] = self.clips_[at].transform(marks[:, None])
+        return made
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """The columns' names, and those of their marks."""
+        known = self.feature_names_in_ if input_features is None else input_features
+        names = np.asarray(known, dtype=object)
+        marks = [f"missingindicator_{names[position]}" for position in self.marked_]
+        return np.append(names, np.array(marks, dtype=object))
+
+
+def _column(X: Any, position: int) -> NDArray[np.float64]:
+    column = X.iloc[:, position] if hasattr(X, "iloc") else X[:, position]
+    return np.asarray(column, dtype=np.float64)
+
+
+def _columns(X: Any) -> Iterator[NDArray[np.float64]]:
+    return (_column(X, position) for position in range(X.shape[1]))
+
+
+def _clip(values: NDArray[np.float64]) -> SmoothClip:
+    return SmoothClip().fit(values[:, None])
+
+
+def scaled_numbers() -> ScaledNumbers:
     """Median imputation with missing indicators, then robust scaling. Output float32."""
-    return Pipeline([("impute", _imputer()), ("scale", SmoothClip())])
+    return ScaledNumbers()
 
 
 def bent_numbers(n_knots: int = 12) -> Pipeline:

@@ -20,6 +20,8 @@ flights with 3,700 aeroplanes, log loss on rows held back: LightGBM .450 instead
 of 1,100 lecturers: TabM 1.202 / 1.210, CatBoost 1.201 / 1.208, LightGBM 1.201 / 1.202. Thresholds
 of 8 to 50 are equally good there; with 16 and fewer LightGBM lost .2 to 1.9 % on house prices.
 """
+SCALE = "scale"
+"""Last step of recipes for networks: it looks at no label and makes float32 and levels."""
 
 
 @dataclass(frozen=True, kw_only=True)

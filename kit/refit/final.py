@@ -25,8 +25,10 @@ from kit.atomic import disk_errors, token
 from kit.blas import ordered_sums
 from kit.competition import Competition
 from kit.errors import ConfigError, KitError, ModelError, RunError
+from kit.execution.blocks import fit_recipe, predicted, rows_of
 from kit.execution.context import FoldContext, load_context
 from kit.execution.fitting import chosen, fit_rows, fit_stopping, row_weights
+from kit.execution.memory import estimate, refuse_too_large, stated
 from kit.execution.pseudo import with_pseudo_labels
 from kit.execution.task import build_model, data_shape, family_of, save_fitted
 from kit.metrics.transforms import transform_pair
@@ -84,6 +86,7 @@ def refit(
         uses = [single.spec.use]
         for remark in refuse_changed(single.run, competition, context.dataset.digests, uses):
             tell(f"note: {remark}")
+    _check_memory(context, list(singles(member)), tell)
     digest = _hash(run, seeds)
     for known in reversed(list_runs(competition.runs)[0]):
         if known.hash == digest and (known.path / "models" / PLAN).is_file():
@@ -133,7 +136,7 @@ class _Fits:
         first: Array | None = None
         for number in range(self.seeds):
             pair = self._fit(member, number)
-            values = Averaged([pair], self.scale).predict(data.X_test)
+            values = predicted(data.X_test, Averaged([pair], self.scale).predict)
             if values.shape != (len(data.X_test), len(data.outputs)) or not _finite(values):
                 raise ModelError(f"model {run.model!r}: its predictions are not finite numbers")
             if first is not None and np.array_equal(values, first):
@@ -152,7 +155,7 @@ class _Fits:
         self.facts.append(fact)
         stop = f", stopped at {fact['stopped_at']}" if fact["stopped_at"] else ""
         self.tell(f"  {run.model}  {_plural(len(fitted), 'model')}{stop}  ({seconds:.1f} s)")
-        return Averaged(fitted, self.scale).predict(data.X_test)
+        return predicted(data.X_test, Averaged(fitted, self.scale).predict)
 
     def _fit(self, member: Single, number: int) -> tuple[Any, Model]:
         """Recipe and model, fitted on all training rows."""
@@ -172,13 +175,13 @@ class _Fits:
             with ordered_sums():
                 steps, rows, fold = self._prepared(member, family_of(unfitted), seed + number)
             with ordered_sums(), _reported(member.spec.use, context.code):
-                model = fit_all(unfitted, rows, problem, run.record, fold)
+                model = fit_all(unfitted, rows, problem, run.record, fold, self.folder)
                 if not member.spec.pseudo_labels:
                     return steps, model
                 X_test = steps.transform(data.X_test)
                 more = with_pseudo_labels(rows, X_test, model, data.task, member.spec.pseudo_labels)
                 fold = np.append(fold, np.full(len(more.y) - len(rows.y), -1, dtype=np.int8))
-                return steps, fit_all(unfitted, more, problem, run.record, fold)
+                return steps, fit_all(unfitted, more, problem, run.record, fold, self.folder)
         except KitError:
             raise
         except Exception as error:
@@ -200,10 +203,25 @@ class _Fits:
         read = learned if data.series is None else np.ones(len(y), dtype=bool)
         shape = data_shape(data, np.flatnonzero(read), seed)
         steps = recipe(member.spec.recipe or family, shape)
-        X = chosen(steps.fit_transform(data.X.loc[read], y[read]), learned[read])
+        seen = rows_of(data, np.flatnonzero(read), self.folder)
+        X = fit_recipe(steps, seen, y[read], data, self.folder)
+        X = X if learned[read].all() else chosen(X, learned[read], self.folder)
         counts = row_weights(None if weight is None else weight[learned])
         rows = FoldRows(X=X, y=y[learned], X_valid=X[:0], y_valid=y[:0], weight=counts)
         return steps, rows, self.context.folds.fold[learned]
+
+
+def _check_memory(context: FoldContext, members: list[Single], tell: Tell) -> None:
+    """State what the models of a table on the disk will take; refuse what cannot fit."""
+    data, needs = context.dataset, {}
+    for member in members:
+        spec, name = member.spec, member.run.model
+        family = spec.recipe or family_of(build_model(spec, name, context.code))
+        needs[name] = estimate(family, spec.use, data, 1, together=False)
+    if remark := stated(data, needs):
+        tell(remark)
+    for name, need in needs.items():
+        refuse_too_large(name, need, data)
 
 
 def fit_all(
@@ -212,6 +230,7 @@ def fit_all(
     problem: Problem,
     record: Any,
     fold: NDArray[np.int8],
+    folder: Path | None = None,
 ) -> Model:
     """Fit on all rows; a model that stops early goes on to where cross-validation stopped it.
 
@@ -224,6 +243,7 @@ def fit_all(
         problem: what is learned.
         record: that of the validated run.
         fold: fold per row.
+        folder: on whose disk parts of a table on the disk are put.
     """
     X, y, weight = rows.X, rows.y, None if rows.weight is None else rows.weight.train
     if not unfitted.stops_early:
@@ -232,7 +252,7 @@ def fit_all(
     n_splits = max(2, len(found))
     can_be_told = unfitted.refit_parameter is not None
     if not (found and can_be_told) or record.get("cut"):
-        first = fit_stopping(unfitted, X, y, problem, fold == fold.max(), weight)
+        first = fit_stopping(unfitted, X, y, problem, fold == fold.max(), weight, folder)
         if not (can_be_told and first.best_iteration_):
             return first
         found = [int(first.best_iteration_)]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kit.atomic import atomic_path
@@ -57,7 +60,8 @@ def predict_file(
         competition: the competition.
         run: a run of kind "fit", one made with --keep-models, or a blend of such.
         file: the rows.
-        out: where to write; None: `predictions/<file>-<run>.csv` of the competition's folder.
+        out: where to write, parquet or CSV by its ending; None: `predictions/<file>-<run>.csv` of
+            the competition's folder.
         proba: write the predictions themselves (probabilities of classes) instead of what the
             submission wants.
         rows: how many are in memory at a time.
@@ -77,7 +81,7 @@ def predict_file(
     path = out or competition.root / "predictions" / f"{_stem(file)}-{run.short}.csv"
     done = 0
     columns: tuple[str, ...] = ()
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _writer(temporary, path.suffix) as write:
         for ids, X in reader.read(file, rows):
             values = predictor.predict(X)
             table = (
@@ -85,13 +89,7 @@ def predict_file(
                 if proba
                 else written(values, ids, competition, run, shape)
             )
-            table.to_csv(
-                temporary,
-                mode="a" if done else "w",
-                header=not done,
-                index=False,
-                lineterminator="\n",
-            )
+            write(table)
             done, columns = done + len(table), tuple(table.columns)
     return Predicted(
         path=path,
@@ -99,6 +97,26 @@ def predict_file(
         columns=columns,
         notes=(*notes, *reader.notes.sentences(), *reader.images.notes),
     )
+
+
+@contextmanager
+def _writer(path: Path, suffix: str) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """What appends tables to a file: row groups where it is to be parquet, else lines of CSV."""
+    with ExitStack() as stack:
+        open_: list[pq.ParquetWriter] = []
+
+        def row_group(table: pd.DataFrame) -> None:
+            group = pa.Table.from_pandas(table, preserve_index=False)
+            if not open_:
+                writer = pq.ParquetWriter(path, group.schema, compression="zstd")
+                open_.append(stack.enter_context(writer))
+            open_[0].write_table(group.cast(open_[0].schema), row_group_size=len(table))
+
+        def lines(table: pd.DataFrame) -> None:
+            with path.open("a", encoding="utf-8", newline="") as file:
+                table.to_csv(file, header=not file.tell(), index=False, lineterminator="\n")
+
+        yield row_group if suffix == ".parquet" else lines
 
 
 def _checked(

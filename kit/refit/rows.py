@@ -12,14 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.competition import Competition
-from kit.dataset import AS_TEXT, data_digest, features_digest, read_raw
+from kit.dataset import AS_TEXT, data_digest, features_digest, read_raw, text_columns
 from kit.errors import DataError
-from kit.features import apply_features, read_features
+from kit.features import apply_features, feature_columns, read_features
 from kit.images.attach import Images, with_sources
 from kit.kinds import as_moments, assign_kinds, some, typed
+from kit.large import lies_on_disk, read_stored
 from kit.moments import datetime_format
 from kit.settings import Kind
-from kit.tables import read_chunks
+from kit.tables import read_chunks, read_header
 from kit.usercode import UserCode
 
 
@@ -77,29 +78,27 @@ class RowFormat:
             competition: gives columns, kinds and `features.py`.
             data: digest of the files.
         """
-        columns = competition.settings.columns
-        train, test = read_raw(competition)
-        X, X_test = read_features(competition, train, test, data)
+        columns, files = competition.settings.columns, competition.settings.files
         images = Images(competition)
-        kinds = assign_kinds(X.drop(columns=images.pixel_names(X)), columns.kinds)
-        kinds |= dict.fromkeys(images.specs, "image")
-        levels = {name: kind for name, kind in kinds.items() if kind == "category"}
-        known, _ = typed(X[[*levels]], X_test[[*levels]], levels)
+        large = lies_on_disk(competition)
+        typing = _of_store(competition, data) if large else _of_frames(competition, data, images)
+        kinds, levels, formats = typing
         out = {*columns.target, *columns.drop}
-        seen = [c for c in train.columns if c in test.columns and c not in out]
+        train, test = (
+            [name.strip() for name in read_header(competition.raw / file)]
+            for file in (files.train, files.test)
+        )
+        seen = [name for name in train if name in test and name not in out]
         own = UserCode(competition.root).features() is not None
+        used = seen if own else feature_columns(competition, train)
         key = columns.test_id
         key = columns.id if key is None else key
         text = {n for n, kind in columns.kinds.items() if kind in AS_TEXT}
         return cls(
-            needed=tuple(n for n in (seen if own else map(str, X.columns)) if n not in images.made),
+            needed=tuple(name for name in used if name not in images.made),
             kinds=kinds,
-            levels={name: tuple(known[name].cat.categories) for name in levels},
-            formats={
-                name: datetime_format(_spelled(X[name]))
-                for name, kind in kinds.items()
-                if kind == "datetime" and not pd.api.types.is_datetime64_any_dtype(X[name])
-            },
+            levels=levels,
+            formats=formats,
             id=key,
             text=tuple(sorted(text | {key, columns.time or ""} - {""})),
         )
@@ -230,6 +229,35 @@ class NewRows:
             return as_moments(column, self.format.formats.get(name))
         _, new = typed(column.to_frame()[:0], column.to_frame(), {name: kind})
         return new[name]
+
+
+_Typing = tuple[dict[str, Kind], dict[str, tuple[str, ...]], dict[str, str | None]]
+"""Kinds, levels and formats by column."""
+
+
+def _of_frames(competition: Competition, data: str, images: Images) -> _Typing:
+    """How the columns of a table in memory are typed."""
+    train, test = read_raw(competition)
+    X, X_test = read_features(competition, train, test, data)
+    pixels = images.pixel_names(X)
+    kinds = assign_kinds(X.drop(columns=pixels), competition.settings.columns.kinds)
+    kinds |= dict.fromkeys(images.specs, "image")
+    named = {name: kind for name, kind in kinds.items() if kind == "category"}
+    known, _ = typed(X[[*named]], X_test[[*named]], named)
+    formats = {
+        name: datetime_format(_spelled(X[name]))
+        for name, kind in kinds.items()
+        if kind == "datetime" and not pd.api.types.is_datetime64_any_dtype(X[name])
+    }
+    return kinds, {name: tuple(known[name].cat.categories) for name in named}, formats
+
+
+def _of_store(competition: Competition, data: str) -> _Typing:
+    """How the columns of a table on the disk are typed."""
+    stored = read_stored(competition, data, text_columns(competition))
+    named = [name for name, kind in stored.kinds.items() if kind == "category"]
+    levels = {name: tuple(stored.X[name].cat.categories) for name in named}
+    return stored.kinds, levels, stored.formats
 
 
 def _spelled(column: pd.Series) -> pd.Series:

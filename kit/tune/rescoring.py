@@ -141,7 +141,7 @@ def _score(
         known = rescored(study, candidate.run, seed)
         if known is not None:
             return known
-        results = _results(plan, workers, end)
+        results = _results(plan, workers, end, session.at_a_time)
         if results is not None:
             score = _value(session, results)
             study.note(_key(candidate.run, seed), score)
@@ -150,7 +150,9 @@ def _score(
     return None
 
 
-def _results(plan: Plan, workers: FoldWorkers, end: float | None) -> list[FoldResult] | None:
+def _results(
+    plan: Plan, workers: FoldWorkers, end: float | None, most: int
+) -> list[FoldResult] | None:
     """All folds; those of an earlier, interrupted call are read."""
     found: dict[int, FoldResult] = {}
     for fold in range(plan.n_folds):
@@ -163,7 +165,7 @@ def _results(plan: Plan, workers: FoldWorkers, end: float | None) -> list[FoldRe
             for task in workers.running:
                 workers.kill(task)
             return None
-        while waiting and workers.free:
+        while waiting and workers.free and len(workers.running) < most:
             workers.start(waiting.pop(0))
         left = 5.0 if end is None else max(0.0, end - time.monotonic())
         for done in workers.wait(min(5.0, left)):

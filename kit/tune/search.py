@@ -22,6 +22,7 @@ from optuna.trial import TrialState
 from kit.config import build
 from kit.cv import finish, fold_score, locked, start, take
 from kit.errors import DiskFull, KitError, ModelError, RunError
+from kit.execution.memory import refuse_too_large
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask, result_path
 from kit.execution.workers import Finished, FoldWorkers
@@ -128,7 +129,7 @@ class Search:
 
     def _fill(self) -> bool:
         """Give every free worker a fold; False: there is no further one."""
-        while self.workers.free:
+        while self.workers.free and len(self.workers.running) < self.session.at_a_time:
             task = self._next()
             if task is None:
                 return False
@@ -208,6 +209,8 @@ class Search:
                 self._complete(held, name, known, 0.0)
                 return None
             self._repeats = 0
+            if not self.session.competition.settings.execution.on:
+                refuse_too_large(name, plan.memory, self.session.context.dataset)
             missing = [fold for fold in range(plan.n_folds) if fold not in results]
             if not missing:  # a kill came between the last fold and the run
                 run = finish(self.session, plan, results)

@@ -7,7 +7,10 @@ The model sleeps, so that what is measured is the cluster and not the cores. Sch
 are processes of `kit cluster up` on this machine. Efficiency is the tasks' own seconds by workers
 times elapsed seconds, from the moment all workers are ready; overhead is what a task takes beside
 its own seconds. The simulation has the measured costs: the client and the scheduler handle one task
-at a time, files leave the client one after the other.
+at a time, files leave the client one after the other. It is checked against what was measured: the
+costs of one worker must foretell two. Where a cost leaves less than .8 of the efficiency it is
+named: messages (client or scheduler is full), waiting (the task is short beside its overhead),
+files (they take longer to send than the work lasts), tasks (there are too few to share).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +51,7 @@ execution = {{ on = "{address}" }}
 """
 _IDLE = 4.0  # seconds that say what client and scheduler take without any task
 UPLINK = 125e6  # bytes per second: 1 Gbit/s
+_BROKEN = 0.8  # a cost that leaves less than this of the efficiency is named
 
 
 def generate(root: Path, rows: int, columns: int, seconds: float) -> None:
@@ -140,47 +145,100 @@ def _cpu(scheduler: Any) -> tuple[float, float]:
 
 
 def simulate(
-    workers: int, seconds: float, *, serial: float, overhead: float, size: float, tasks: int = 10
-) -> tuple[float, float]:
-    """Efficiency of so many workers with `tasks` tasks each, after and with sending the files.
+    workers: int,
+    seconds: float,
+    *,
+    serial: float,
+    overhead: float,
+    size: float,
+    tasks: int,
+    spread: float = 0.2,
+) -> float:
+    """Efficiency of so many workers, from the moment the first file is sent.
 
     Args:
         workers: how many.
-        seconds: of a task, plus or minus a fifth.
+        seconds: of a task, plus or minus `spread` of it.
         serial: seconds per task of whoever can handle one at a time: client or scheduler.
         overhead: further seconds per task that the worker waits.
-        size: bytes of files per worker, through one line of `UPLINK`.
-        tasks: per worker.
+        size: bytes of files per worker, through one line of `UPLINK`; 0: they are there already.
+        tasks: in all.
+        spread: see `seconds`.
     """
     rng = random.Random(0)
-    found = []
-    for first in (0.0, size / UPLINK):
-        free = [(first * (k + 1), k) for k in range(workers)]
-        heapq.heapify(free)
-        server = own = end = 0.0
-        for _ in range(workers * tasks):
-            at, worker = heapq.heappop(free)
-            server = max(server, at) + serial  # its turn comes
-            took = seconds * rng.uniform(0.8, 1.2)
-            own, done = own + took, server + overhead + took
-            end = max(end, done)
-            heapq.heappush(free, (done, worker))
-        found.append(own / (workers * end))
-    return found[0], found[1]
+    free = [(size / UPLINK * (k + 1), k) for k in range(workers)]
+    heapq.heapify(free)
+    server = own = end = 0.0
+    for _ in range(tasks):
+        at, worker = heapq.heappop(free)
+        server = max(server, at) + serial  # its turn comes
+        took = seconds * rng.uniform(1 - spread, 1 + spread)
+        own, done = own + took, server + overhead + took
+        end = max(end, done)
+        heapq.heappush(free, (done, worker))
+    return own / (workers * end)
+
+
+def ceilings(
+    workers: int, seconds: float, *, serial: float, overhead: float, size: float, tasks: int
+) -> dict[str, float]:
+    """What each cost alone would leave of the efficiency; the least is what it breaks by."""
+    work = tasks * seconds / workers  # seconds, evenly shared
+    return {
+        "messages": min(1.0, seconds / (workers * serial)) if serial else 1.0,
+        "waiting": seconds / (seconds + serial + overhead),
+        "files": work / (work + workers * size / UPLINK),
+        "tasks": tasks / (workers * -(-tasks // workers)),
+    }
+
+
+def check(measured: Sequence[dict[str, float]]) -> None:
+    """The model beside what was measured, with the costs of one worker alone."""
+    first = measured[0]
+    costs = _costs(first)
+    for found in measured:
+        simulated = simulate(
+            int(found["workers"]),
+            found["own s per task"],
+            **costs,
+            size=0.0,
+            tasks=int(found["tasks"]),
+            spread=0.0,
+        )
+        off = simulated / found["efficiency"] - 1
+        print(
+            f"{found['workers']} workers: measured {found['efficiency']:.3f}, model "
+            f"{simulated:.3f} ({off:+.1%})"
+        )
+
+
+def _costs(found: dict[str, float]) -> dict[str, float]:
+    serial = max(found["client ms per task"], found["scheduler ms per task"]) / 1000
+    return {"serial": serial, "overhead": max(0.0, found["overhead ms per task"] / 1000 - serial)}
 
 
 def table(serial: float, overhead: float) -> None:
-    """Efficiency by length of a task and number of workers."""
+    """Efficiency by length of a task and number of workers, and what it breaks by."""
     print(f"{1000 * serial:.1f} ms one at a time, {1000 * overhead:.1f} ms more per task;")
-    print("10 tasks per worker; in brackets with 1 GB sent to each over 1 Gbit/s first")
     counts = (10, 100, 1_000)
-    print("task      " + "".join(f"{count:>8} workers" for count in counts) + "   full up to")
-    for seconds in (1, 10, 60, 600):
-        cells = []
-        for count in counts:
-            after, whole = simulate(count, seconds, serial=serial, overhead=overhead, size=1e9)
-            cells.append(f"{after:8.3f} ({whole:.3f})")
-        print(f"{seconds:>5} s   {''.join(cells)}   {seconds / serial:,.0f}")
+    for title, size, each in (
+        ("10 tasks per worker, files are there", 0.0, 10),
+        ("10 tasks per worker, 1 GB to each worker first over 1 Gbit/s", 1e9, 10),
+        ("1,000 tasks in all (200 trials of five folds), 100 MB to each worker first", 1e8, 0),
+    ):
+        print(f"\n{title}")
+        print("task      " + "".join(f"{count:>10} workers" for count in counts))
+        for seconds in (1, 10, 60, 600):
+            cells = []
+            for count in counts:
+                work = {"size": size, "tasks": count * each or 1_000}
+                costs = {"serial": serial, "overhead": overhead, **work}
+                limits = ceilings(count, seconds, **costs)
+                least = min(limits, key=lambda name: limits[name])
+                why = least if limits[least] < _BROKEN else ""
+                cells.append(f"{simulate(count, seconds, **costs):8.2f} {why:<9}")
+            print(f"{seconds:>5} s   {''.join(cells)}")
+    print(f"\none client fills up to (task's seconds / {serial:.4f}) workers")
 
 
 def main() -> None:
@@ -194,16 +252,20 @@ def main() -> None:
     parser.add_argument("--scheduler", type=float, default=20.0)
     parser.add_argument("--overhead", type=float, default=50.0)
     asked = parser.parse_args()
-    client, scheduler, overhead = asked.client, asked.scheduler, asked.overhead
+    costs = {
+        "serial": max(asked.client, asked.scheduler) / 1000,
+        "overhead": asked.overhead / 1000,
+    }
     if not asked.simulate:
+        measured = []
         with tempfile.TemporaryDirectory() as folder:
             generate(Path(folder), asked.rows, asked.columns, asked.seconds)
             for workers in (1, 2):
-                found = measure(Path(folder), workers, asked.folds)
-                print(json.dumps(found), flush=True)
-        client, scheduler = found["client ms per task"], found["scheduler ms per task"]
-        overhead = max(0.0, found["overhead ms per task"] - client - scheduler)
-    table(max(client, scheduler) / 1000, overhead / 1000)
+                measured.append(measure(Path(folder), workers, asked.folds))
+                print(json.dumps(measured[-1]), flush=True)
+        check(measured)
+        costs = _costs(measured[-1])
+    table(**costs)
 
 
 if __name__ == "__main__":

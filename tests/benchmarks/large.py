@@ -1,4 +1,4 @@
-"""Large tables: time and memory of new, check, cv and submit, against a bare LightGBM script.
+"""Large tables: time and memory of new, check, cv, submit, fit and predict; a bare LightGBM script.
 
     python tests/benchmarks/large.py 500000 1000000 2000000 [--rounds 50] [--csv] [--in FOLDER]
     python tests/benchmarks/large.py 20000000 --in FOLDER --only new check cv submit
@@ -148,12 +148,17 @@ def steps(source: Path, root: Path, rounds: int, threads: int) -> dict[str, list
     few = ["--set", f"models.lightgbm.params.n_estimators={rounds}"]
     few += ["--set", f"execution.threads={threads}"]
     bare = BARE.replace("THREADS", str(threads))
+    (test,) = map(str, source.glob("test.*"))
+    out = str(root.parent / f"{source.name}-predicted.parquet")
     return {
         "bare": [sys.executable, "-c", bare, str(source), str(rounds)],
         "new": [*kit, "new", root.name, "-C", str(root.parent), *at],
         "check": [*kit, "check", *at_root],
         "cv": [*kit, "cv", "lightgbm", *at_root, *few],
         "submit": [*kit, "submit", "last", "--dry-run", *at_root],
+        "fit": [*kit, "fit", "lightgbm", "--seeds", "1", *at_root, *few],
+        "predict": [*kit, "predict", "lightgbm-fit", test, "--out", out, *at_root],
+        "mlp": [*kit, "cv", "mlp", *at_root, "--set", "models.mlp.params.epochs=2"],
     }
 
 

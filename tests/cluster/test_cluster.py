@@ -244,3 +244,75 @@ def test_an_installed_kit_and_a_checkout_are_the_same_version(tmp_path: Path) ->
     assert remote.code_digest(installed) == before
     (installed / "cv.py").write_text("x = 1\n")
     assert remote.code_digest(installed) != before
+
+
+@pytest.mark.parametrize(("asked", "used"), [(0, 4), (2, 2), (8, 4)])
+def test_threads_of_a_task_are_those_of_its_worker(
+    asked: int, used: int, toy: Callable[..., Competition]
+) -> None:
+    competition = toy("threads", execution={"threads": asked})
+    with open_session(competition) as session:
+        (task,) = make_plan(session, "lightgbm").tasks([0])
+    workers, sent = ClusterWorkers(competition), []
+
+    def submit(_: Any, place: Any, task: Any, left: Any, **options: Any) -> Any:
+        sent.append((task.threads, options["workers"]))
+        return SimpleNamespace(add_done_callback=lambda callback: None)
+
+    workers._client = SimpleNamespace(submit=submit)
+    workers._threads, workers._ready = {"a": 4}, {"a"}
+    workers.start(task)
+    assert sent == [(used, ["a"])]
+
+
+@pytest.mark.slow
+def test_the_whole_loop_runs_on_a_cluster(
+    toy: Callable[..., Competition], cluster: Cluster
+) -> None:
+    import psutil
+
+    competition = toy("auto", models={"linear": {"params": {"strengths": [1.0]}}})
+    command = [sys.executable, "-m", "kit", "auto", "linear", "--budget", "240s"]
+    process = subprocess.Popen(
+        [*command, "--on", cluster.address],
+        cwd=competition.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 240
+    while not list(competition.submissions.glob("*.csv")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert psutil.Process(process.pid).children() == []  # no fold was computed here
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=50)
+    assert process.returncode == 130, err
+    assert list(competition.runs.glob("2*-linear-*"))
+
+
+@pytest.mark.slow
+def test_workers_started_here_have_a_gpu_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kit.execution.link import started
+    from kit.gpus import VISIBLE
+
+    driver = tmp_path / "nvidia-smi"
+    lines = "0, GPU-aaaa, NVIDIA Small, 16384\\n1, GPU-bbbb, NVIDIA Large, 81920\\n"
+    driver.write_text(f"#!/bin/sh\nprintf '{lines}'\n")
+    driver.chmod(0o755)
+    monkeypatch.delenv(VISIBLE, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with started(2, 1, "127.0.0.1", 0) as address:
+        client = connect(address)
+        seen = client.run(_visible)
+        client.close()
+    assert sorted(seen.values()) == ["GPU-aaaa", "GPU-bbbb"]
+
+
+def _visible() -> str:
+    import os
+
+    return os.environ["CUDA_VISIBLE_DEVICES"]

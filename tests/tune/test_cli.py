@@ -47,6 +47,15 @@ def test_a_search_from_the_command_line(small: Small, run_kit: Any) -> None:
     assert "src=" not in text
 
 
+def test_the_memory_for_a_large_table_is_stated_before_it_starts(
+    small: Small, run_kit: Any
+) -> None:
+    flags = ("--set", "execution.on_disk=always", "-C", small().root)
+    done = run_kit("tune", "lightgbm", "--trials", "1", *flags)
+    assert done.code == 0, done.err
+    assert "memory planned at the peak: lightgbm 0." in done.err.partition("trial 0")[0]
+
+
 def test_json_is_one_document_and_apply_writes_the_winner(small: Small, run_kit: Any) -> None:
     competition = small()
     done = run_kit("tune", "knn", "lightgbm", "--trials", "5", "--json", "-C", competition.root)

@@ -20,7 +20,7 @@ from kit.plan import make_plan
 from kit.refit.members import spec_of
 from kit.runs import list_runs
 from kit.session import open_session
-from kit.tune.loop import Outcome, Told, folder_of
+from kit.tune.loop import Asked, Outcome, Told, folder_of, tune
 from kit.tune.study import STARTUP, Study
 
 Small = Callable[..., Competition]
@@ -453,3 +453,38 @@ def test_the_folder_is_kept_out_of_version_control(small: Small, search: SearchF
     competition = small()
     search(competition, "lightgbm", trials=1)
     assert (folder_of(competition) / ".gitignore").read_text() == "*\n"
+
+
+@pytest.mark.parametrize("fit_in", [1, 2])
+def test_no_more_fits_of_a_large_table_at_a_time_than_memory_carries(
+    small: Small, inside_workers: Any, monkeypatch: pytest.MonkeyPatch, fit_in: int
+) -> None:
+    most = []
+
+    class Many(inside_workers):  # type: ignore[misc]
+        @property
+        def free(self) -> int:
+            return 3 - len(self.running)
+
+        def wait(self, timeout: float | None = None) -> Any:
+            most.append(len(self.running))
+            return super().wait(timeout)
+
+    monkeypatch.setattr("kit.session.processes_that_fit", lambda data: fit_in)
+    monkeypatch.setattr("kit.tune.rescoring.SEEDS", 1)
+    asked = Asked(models=["lightgbm"], trials=2)
+    outcome = tune(small(), asked, Told(), lambda competition: Many(competition))
+    assert outcome.seeds == [43]
+    assert max(most) == fit_in
+
+
+def test_a_trial_that_cannot_fit_is_refused_before_it_starts(
+    small: Small, search: SearchFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    competition = small()
+    large = Competition.load(competition.root, ["execution.on_disk=always"])
+    monkeypatch.setattr("kit.execution.memory.available", lambda: 20e6)
+    with pytest.raises(KitError, match=r"however 0\.0 GiB are free"):
+        search(large, "lightgbm", trials=9, fit=lambda *_: pytest.fail("it was started"))
+    again = search(competition, "lightgbm", trials=1, study="small")  # that is not asked
+    assert again.winner.name == "lightgbm"

@@ -10,13 +10,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
 
 from kit.errors import ConfigError
 from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.columns import Shape, recipe
 from kit.preprocessing.dates import DateParts
-from kit.preprocessing.numeric import SmoothClip
+from kit.preprocessing.numeric import ScaledNumbers, SmoothClip
 from kit.preprocessing.text import TextNumbers, TextSparse
 from kit.settings import Kind
 
@@ -265,6 +267,33 @@ def texts(*values: str | None) -> pd.DataFrame:
 def test_texts_without_a_word_are_no_error(step: Any, values: tuple[Any, ...]) -> None:
     fitted = clone(step).fit(texts(*values))
     assert fitted.transform(texts("hello", None)).shape[0] == 2
+
+
+def test_numbers_are_scaled_a_column_at_a_time_as_they_were_together() -> None:
+    """To the last bit what scikit-learn's imputer and `SmoothClip` give behind each other."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"real": rng.normal(size=301), "count": rng.integers(0, 9, 301)})
+    X["gaps"] = np.where(rng.random(301) < 0.3, np.nan, rng.gamma(2.0, size=301))
+    X["short"] = rng.normal(size=301).astype(np.float32)
+    X["empty"], X["same"] = np.nan, 5
+    new = X[:40].copy()
+    new.loc[3, "real"] = np.nan  # never missing before: filled, not marked
+    plain = Pipeline(
+        [
+            (
+                "fill",
+                SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+            ),
+            ("clip", SmoothClip()),
+        ]
+    ).fit(X)
+    ours = ScaledNumbers().fit(X)
+    for frame in (X, new):
+        found, wanted = ours.transform(frame), plain.transform(frame)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, wanted)
+    names = plain[0].get_feature_names_out(X.columns)
+    assert list(ours.get_feature_names_out(X.columns)) == list(names)
 
 
 def test_words_are_those_of_the_training_rows() -> None:

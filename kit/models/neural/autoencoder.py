@@ -50,6 +50,8 @@ class Autoencoder(MLP):
         Driver Prediction (2017).
     """
 
+    streams = False
+
     def __init__(
         self,
         encoder: tuple[Count, ...] = (256, 256, 256),

@@ -60,6 +60,7 @@ class FineTuneText(MLP):
     """
 
     family = "tokens_sentences"
+    streams = False
     rows: ClassVar[int] = 64
 
     def __init__(

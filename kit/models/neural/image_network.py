@@ -10,7 +10,6 @@ import json
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -36,7 +35,7 @@ from kit.models.base import (
 from kit.models.neural.batches import batches
 from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.targets import Targets
-from kit.models.neural.training import head, kept_random_state, start
+from kit.models.neural.training import Precision, head, kept_random_state, precision, start
 
 Part = Annotated[float, Within(0, 0.5)]
 _PREDICTED = 64  # images at a time
@@ -83,7 +82,7 @@ class ImageNetwork(Model):
         crop: Part = 0.1,
         brightness: Part | None = None,
         views: Literal[1, 2, 4] = 2,
-        precision: Literal["single", "mixed"] = "single",
+        precision: Precision = "single",
         optimizer: Optimizer = "adamw",
         schedule: Schedule = "cosine",
         momentum: Dropped = 0.9,
@@ -172,7 +171,7 @@ class ImageNetwork(Model):
         self, X: pd.DataFrame, y: NDArray[Any], valid: Rows | None, weight: RowWeights
     ) -> None:
         keras, problem = start(self.problem_), self.problem_
-        with _precision(keras, self.precision):
+        with precision(keras, self.precision):
             self.network_, loss = self._network(keras, X)
         descent = optimizer(
             keras, self.optimizer, self.learning_rate,
@@ -379,17 +378,6 @@ def paced(keras: Any, rate: Any, steps: int, deadline: float | None) -> Any:
             return min(1.0, max(by_steps, spent))
 
     return Paced()
-
-
-@contextmanager
-def _precision(keras: Any, precision: str) -> Iterator[None]:
-    """Layers that are made now compute in this precision."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16" if precision == "mixed" else "float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _central(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

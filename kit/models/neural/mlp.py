@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kit.mapped import is_on_disk
 from kit.models.base import (
     Count,
     CountOrZero,
@@ -27,9 +28,19 @@ from kit.models.base import (
     RowWeights,
     describe,
 )
+from kit.models.neural.batches import batches, in_stretches
 from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
-from kit.models.neural.training import batch_size, forward, head, kept_random_state, start
+from kit.models.neural.training import (
+    Precision,
+    batch_size,
+    forward,
+    head,
+    kept_random_state,
+    precision,
+    start,
+)
 
+_BLOCKS = 16  # of rows whose inputs are in memory at a time when they are predicted
 _STEPS = 16  # per call into the backend: a step of a small table is shorter than the call
 
 
@@ -49,6 +60,7 @@ class MLP(Model):
         optimizer: "adamw", "adam", "nadam", "sgd", "rmsprop" or "lion".
         schedule: how the step size moves, see `kit.models.neural.descent.schedule`.
         momentum: share of the last step that is kept, see `kit.models.neural.descent.optimizer`.
+        precision: "mixed": half precision where that is safe, for GPUs.
 
     Shape:
         ``(n, d)`` frame in, of float columns and categorical columns; ``(n, n_outputs)`` out.
@@ -60,6 +72,7 @@ class MLP(Model):
 
     family = "neural"
     stops_early = True
+    streams = True
     rows: ClassVar[int] = 8192
     """Predicted at a time."""
 
@@ -77,6 +90,7 @@ class MLP(Model):
         optimizer: Optimizer = "adamw",
         schedule: Schedule = "cosine",
         momentum: Dropped = 0.9,
+        precision: Precision = "single",
     ) -> None:
         self.layers = layers
         self.dropout = dropout
@@ -90,6 +104,7 @@ class MLP(Model):
         self.optimizer = optimizer
         self.schedule = schedule
         self.momentum = momentum
+        self.precision = precision
 
     def fit(
         self,
@@ -130,6 +145,10 @@ class MLP(Model):
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Mean over the members."""
+        most = _BLOCKS * self.rows  # inputs of all rows would not fit beside a large table
+        if len(X) > most:
+            starts = range(0, len(X), most)
+            return np.concatenate([self.predict(X.iloc[k : k + most]) for k in starts])
         inputs = self._inputs(X)
         outputs = [forward(network, inputs, self.rows) for network in self.networks_]
         mean = np.mean(outputs, axis=0)
@@ -177,7 +196,8 @@ class MLP(Model):
         keras = start(self.problem_)
         keras.utils.set_random_seed((self.problem_.seed * 31 + member) % 2**31)
         rows = self.batch or batch_size(len(X))
-        network, loss = self._network(keras, X)
+        with precision(keras, self.precision):
+            network, loss = self._network(keras, X)
         steps = self.epochs * -(-len(X) // rows)
         rate = schedule(keras, self.schedule, self.learning_rate, steps)
         descent = optimizer(
@@ -188,25 +208,59 @@ class MLP(Model):
         network.compile(
             optimizer=descent, loss=loss, jit_compile=False, steps_per_execution=per_call
         )
-        held, callbacks, (heavy, heavy_valid) = None, [], weight or (None, None)
+        callbacks = []
         if valid is not None:
-            held_target = np.asarray(valid[1], dtype=np.float32).reshape(len(valid[1]), -1)
-            held = (self._inputs(valid[0]), self._scaled(held_target), heavy_valid)
             stopping = keras.callbacks.EarlyStopping(
                 patience=self.patience, restore_best_weights=True
             )
             callbacks = [stopping]
         history = network.fit(
-            self._inputs(X),
-            self._scaled(target),
-            sample_weight=heavy,
-            batch_size=rows,
+            **self._fed(keras, rows, (X, target), valid, weight),
             epochs=self.epochs,
-            validation_data=held,
             callbacks=callbacks,
             verbose=0,
         )
         return network, {k: [float(v) for v in values] for k, values in history.history.items()}
+
+    def _fed(
+        self, keras: Any, rows: int, train: Rows, valid: Rows | None, weight: RowWeights | None
+    ) -> dict[str, Any]:
+        """Rows as `keras.Model.fit` takes them: arrays, or batches of a table on the disk.
+
+        Args:
+            keras: the module.
+            rows: of a batch.
+            train: frame and target.
+            valid: those to stop on, or None.
+            weight: how much the rows count.
+        """
+        X, target = train[0], self._scaled(train[1])
+        held, (heavy, heavy_valid) = None, weight or (None, None)
+        if valid is not None:
+            known = np.asarray(valid[1], dtype=np.float32).reshape(len(valid[1]), -1)
+            held = (valid[0], self._scaled(known), heavy_valid)
+        if not (self.streams and is_on_disk(X)):
+            return {
+                "x": self._inputs(X),
+                "y": target,
+                "sample_weight": heavy,
+                "batch_size": rows,
+                "validation_data": held and (self._inputs(held[0]), *held[1:]),
+            }
+        return {
+            "x": self._batches(keras, rows, X, target, heavy),
+            "validation_data": held and self._batches(keras, self.rows, *held, shuffled=False),
+        }
+
+    def _batches(
+        self, keras: Any, rows: int, X: Any, target: Any, weight: Any, *, shuffled: bool = True
+    ) -> Any:
+        def take(chosen: NDArray[np.int64], _: np.random.Generator) -> tuple[Any, ...]:
+            counts = () if weight is None else (weight[chosen],)
+            return (tuple(self._inputs(X.iloc[chosen])), target[chosen], *counts)
+
+        seed, order = self.problem_.seed, in_stretches if shuffled else None
+        return batches(keras, len(X), rows, seed, take, shuffled=shuffled, order=order)
 
     def _numbers(self, X: pd.DataFrame) -> list[str]:
         """The columns that go into the first dense layer as they are."""

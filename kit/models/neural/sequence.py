@@ -63,6 +63,7 @@ class Sequence(MLP):
     """
 
     family = "sequence"
+    streams = False
 
     def __init__(
         self,

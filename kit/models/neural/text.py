@@ -74,6 +74,7 @@ class TextNetwork(MLP):
     """
 
     family = "texts"
+    streams = False
     rows: ClassVar[int] = 512
 
     def __init__(

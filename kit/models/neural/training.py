@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kit.keras import load_keras
 from kit.models.base import Problem
+
+Precision = Literal["single", "mixed"]
 
 
 def start(problem: Problem) -> Any:
@@ -33,6 +37,17 @@ class kept_random_state:
     def __exit__(self, *_: object) -> None:
         random.setstate(self._python)
         np.random.set_state(self._numpy)
+
+
+@contextmanager
+def precision(keras: Any, name: Precision) -> Iterator[None]:
+    """Layers that are made now compute in this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16" if name == "mixed" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def batch_size(n_rows: int) -> int:
