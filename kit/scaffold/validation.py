@@ -214,8 +214,8 @@ def _after(rows: Rows, time: str, split: TimeSplit, inference: Inference) -> _Ch
 def _blocks(name: str, split: TimeSplit) -> _Choice:
     return _Choice(
         splitter="time_blocks",
-        because=f"train and test take turns along {name!r}: {split.blocks} test blocks, each with "
-        "earlier and later training rows around it",
+        because=f"train and test take turns along {name!r}: {split.blocks} test blocks beside "
+        "those of train",
         split=split,
         most=split.periods,
         noun=f"blocks of {split.block}",
