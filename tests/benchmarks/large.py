@@ -141,10 +141,13 @@ def measured(command: list[str], folder: Path, log: Path) -> dict[str, Any]:
     }
 
 
-def steps(source: Path, root: Path, rounds: int, threads: int) -> dict[str, list[str]]:
+def steps(
+    source: Path, root: Path, rounds: int, threads: int, *, on_disk: bool
+) -> dict[str, list[str]]:
     """What is measured."""
     kit = [sys.executable, "-m", "kit"]
     at, at_root = ["--from", str(source)], ["-C", str(root)]
+    at_root += ["--set", "execution.on_disk=always"] if on_disk else []
     few = ["--set", f"models.lightgbm.params.n_estimators={rounds}"]
     few += ["--set", f"execution.threads={threads}"]
     bare = BARE.replace("THREADS", str(threads))
@@ -158,7 +161,7 @@ def steps(source: Path, root: Path, rounds: int, threads: int) -> dict[str, list
         "submit": [*kit, "submit", "last", "--dry-run", *at_root],
         "fit": [*kit, "fit", "lightgbm", "--seeds", "1", *at_root, *few],
         "predict": [*kit, "predict", "lightgbm-fit", test, "--out", out, *at_root],
-        "mlp": [*kit, "cv", "mlp", *at_root, "--set", "models.mlp.params.epochs=2"],
+        "mlp": [*kit, "cv", "mlp", *at_root, "--set", "models.mlp.params.epochs=1"],
     }
 
 
@@ -169,6 +172,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--csv", action="store_true")
+    parser.add_argument("--on-disk", action="store_true", help="tables of any size")
     parser.add_argument("--in", dest="place", type=Path)
     parser.add_argument("--only", nargs="*")
     asked = parser.parse_args()
@@ -181,7 +185,8 @@ def main() -> None:
         root = place / f"kit-{source.name}"
         if not asked.only or "new" in asked.only:
             shutil.rmtree(root, ignore_errors=True)
-        for name, command in steps(source, root, asked.rounds, asked.threads).items():
+        planned = steps(source, root, asked.rounds, asked.threads, on_disk=asked.on_disk)
+        for name, command in planned.items():
             if (asked.only and name not in asked.only) or (name == "bare" and asked.csv):
                 continue
             log = place / f"{source.name}-{name}.log"
