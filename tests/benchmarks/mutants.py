@@ -7,6 +7,10 @@ change means nothing, or a test is missing. Run it as
 
     python tests/benchmarks/mutants.py [--each 25] [--seed 0] [--parts metrics] [--only FILE:N]
 
+Survivors that were looked at and mean the same: `reshape(n, -2)` for -1, another fixed seed, a zip
+of equal lengths that is not strict, 0 divided by another number, the order of negative floats asked
+for where none is negative (`area`), a class without rows among the counts (`_Labels`), the largest
+step of the hill, which smaller ones reach as well.
 """
 
 from __future__ import annotations

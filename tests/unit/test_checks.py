@@ -86,6 +86,23 @@ def test_a_clean_competition_has_no_findings(make_competition: Make) -> None:
     assert result.worst is None
 
 
+def test_ids_that_are_empty_are_counted(make_competition: Make) -> None:
+    files = clean()
+    files.train["id"] = files.train["id"].astype("Int64").mask(files.train.index < 3)
+    (finding,) = found(make_competition, files, "KIT011")
+    assert "'id' is empty in 3 of 240 rows" in finding.evidence
+
+
+def test_a_sample_of_other_length_is_told_where_test_has_no_ids(make_competition: Make) -> None:
+    files = clean()
+    files.sample = pd.DataFrame({"id": np.arange(len(files.test) + 2), "y": 0})
+    files.test = files.test.drop(columns="id")
+    files.tables = {"columns": {"test_id": ""}}
+    (finding,) = found(make_competition, files, "KIT013")
+    assert "test.csv has no id column and 120 rows, however" in finding.evidence
+    assert "has 122" in finding.evidence
+
+
 def test_codes_are_unique_and_sorted() -> None:
     codes = [entry.code for entry in CATALOGUE]
     assert codes == sorted(set(codes))

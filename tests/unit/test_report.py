@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -19,7 +20,7 @@ from kit.cv import cross_validate
 from kit.exchange import import_file
 from kit.execution.context import load_context
 from kit.ledger.book import Ledger, Row
-from kit.report import report_competition, report_run
+from kit.report import report_competition, report_run, scores
 from kit.report.html import page, tag
 from kit.report.importance import importance
 from kit.report.material import Truth, gather, read_dataset
@@ -381,3 +382,46 @@ def test_axes_have_round_numbers() -> None:
     assert [number(v) for v in (181_500, 3.14159, 2e9, float("nan"))] == [
         "181,500", "3.142", "2e9", "–",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("score", "up", "told"),
+    [
+        (0.65, True, "worse than chance explains"),
+        (0.75, True, "as promised"),
+        (0.85, True, "better than promised"),
+        (0.65, False, "better than promised"),
+        (0.85, False, "worse than chance explains"),
+    ],
+)
+def test_sealed_rows_tell_whether_the_folds_were_optimistic(
+    score: float, up: bool, told: str
+) -> None:
+    assert told in str(scores._kept(score, (0.7, 0.8), up=up))
+
+
+FALLING = [1.0, 0.8, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("valid", "told"),
+    [
+        (FALLING, "not converged"),
+        ([1.0, 0.6, 0.5, 0.6, 0.8, 1.0, 1.2, 1.4], "overfitting"),
+        ([1.0, 0.8, float("nan"), float("nan")], "diverged"),
+    ],
+)
+def test_learning_curves_are_drawn_with_their_verdict(
+    tmp_path: Path, make_run: Callable[..., Run], valid: list[float], told: str
+) -> None:
+    run = make_run(tmp_path, "lightgbm", [0.8, 0.9])
+    assert str(scores.learning_card(run)) == ""
+    curve = {"train": FALLING[: len(valid)], "valid": valid}
+    (run.path / "curves.json").write_text(json.dumps({"0": curve, "1": curve}))
+    card = str(scores.learning_card(Run(run.path, run.record)))
+    assert told in card
+    assert "2 of 2 folds" in card
+    assert card.count("<svg") == 1
+    assert "training" in card
+    (run.path / "curves.json").write_text("[1, 2")
+    assert "damaged" in str(scores.learning_card(Run(run.path, run.record)))

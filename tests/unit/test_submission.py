@@ -578,6 +578,19 @@ def test_refusal_at_the_door_leaves_no_trace(error: ProviderError, where: Compet
     assert submit(where, run, server).status == "complete"
 
 
+def test_a_refusal_is_told_though_somebody_took_the_receipt_away(where: Competition) -> None:
+    server = Server()
+
+    def answer(submitted: Submitted) -> Submitted:
+        for path in where.submissions.glob("*.json"):
+            path.unlink()
+        raise AuthError("log in")
+
+    server.answer = answer
+    with pytest.raises(AuthError, match="log in"):
+        submit(where, run_of(where, [[1], [2], [3]]), server)
+
+
 def test_file_the_server_rejected_may_be_sent_again(where: Competition) -> None:
     server, run = Server(), run_of(where, [[1], [2], [3]])
     server.answer = lambda s: replace(s, status="error", public=None, error="bad header")
