@@ -12,10 +12,7 @@ It works on texts and spans, not on tables, and so is none of the models of `kit
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,20 +23,14 @@ from sklearn.base import BaseEstimator
 from kit.models.base import Problem
 from kit.models.neural.descent import schedule
 from kit.models.neural.training import kept_random_state, start
-from kit.models.spans import Span, places
+from kit.models.neural.words import FIRST, LOOKS, UNKNOWN, Texts, read_texts, vocabulary
+from kit.models.spans import Span
 
 Probabilities = list[NDArray[np.float32]]
 
-_UNKNOWN = 1  # 0 is no word at all
-_FIRST = 2
-_STEP = 8  # lengths are rounded up to multiples of it: few shapes, little padding
 _PREDICTED = 256  # texts at a time
 _TOGETHER = 32  # batches whose texts are sorted by length
 _FAR = -1e4  # score of a place without a word
-_LOOKS, _PLACED = 19, 5  # what is told of a word's shape, place included
-_FAR_WORDS = 32  # distances from both ends are measured in so many words
-_PUNCTUATION = re.compile(r"^\W+|\W+$")
-_REPEATED = re.compile(r"(.)\1{2,}")
 
 
 class SpanNetwork(BaseEstimator):
@@ -113,7 +104,7 @@ class SpanNetwork(BaseEstimator):
         given = self._taken(texts, conditions, vectors)
         ends = np.asarray(spans, dtype=np.int32).reshape(-1, 2)
         _check(texts, ends)
-        self.words_ = self._vocabulary(texts)
+        self.words_ = vocabulary(texts, self.vocabulary)
         self.levels_ = [
             {level: k + 1 for k, level in enumerate(sorted({*map(str, column)}))}
             for column in given[1].T
@@ -147,7 +138,7 @@ class SpanNetwork(BaseEstimator):
         Words behind `longest` get 0; a text without a word gets an empty array.
         """
         read = self._read(*self._taken(texts, conditions, vectors))
-        starts = [np.zeros(len(places(text)), dtype=np.float32) for text in texts]
+        starts = [np.zeros(len(text.split()), dtype=np.float32) for text in texts]
         ends = [each.copy() for each in starts]
         order = np.argsort(read.counts, kind="stable")
         order = order[read.counts[order] > 0]
@@ -177,7 +168,7 @@ class SpanNetwork(BaseEstimator):
         """Read what `save` wrote; Keras' safe mode refuses code inside the file."""
         record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
-        model.words_ = {word: k + _FIRST for k, word in enumerate(record["words"])}
+        model.words_ = {word: k + FIRST for k, word in enumerate(record["words"])}
         model.levels_ = [{name: k + 1 for k, name in enumerate(each)} for each in record["levels"]]
         model.vector_ = record["vector"]
         keras = model._start()
@@ -186,14 +177,8 @@ class SpanNetwork(BaseEstimator):
         )
         return model
 
-    def _vocabulary(self, texts: Sequence[str]) -> dict[str, int]:
-        """Numbers of frequent words; alphabetical among equals, whatever the order of the rows."""
-        counted = Counter(word for text in texts for word in {*map(_name, text.split())})
-        known = sorted((w for w, n in counted.items() if n > 1), key=lambda w: (-counted[w], w))
-        return {word: k + _FIRST for k, word in enumerate(known[: self.vocabulary])}
-
     def _epoch(
-        self, read: _Read, spans: NDArray[np.int32], rows: NDArray[np.int64], epoch: int
+        self, read: Texts, spans: NDArray[np.int32], rows: NDArray[np.int64], epoch: int
     ) -> float:
         """One pass over the rows; the mean loss of its steps."""
         rng = np.random.default_rng([self.seed, epoch])
@@ -202,7 +187,7 @@ class SpanNetwork(BaseEstimator):
         for part in _batches(rng.permutation(rows), read.counts, self.batch, rng):
             names, *others = read.batch(part)
             hidden = (rng.random(names.shape) < self.word_dropout) & (names > 0)
-            names[hidden] = _UNKNOWN
+            names[hidden] = UNKNOWN
             loss = self.network_.train_on_batch([names, *others], spans[part])
         return float(np.asarray(loss).ravel()[0])
 
@@ -210,10 +195,10 @@ class SpanNetwork(BaseEstimator):
         """Words -> convolutions -> scores ``(n, 2, words)`` of start and end."""
         layers, ops = keras.layers, keras.ops
         names = keras.Input((None,), dtype="int32", name="words")
-        looks = keras.Input((None, _LOOKS), name="looks")
+        looks = keras.Input((None, LOOKS), name="looks")
         there = ops.expand_dims(ops.cast(names > 0, "float32"), -1)  # (n, words, 1)
         inputs = [names, looks]
-        parts = [layers.Embedding(len(self.words_) + _FIRST, self.width)(names), looks]
+        parts = [layers.Embedding(len(self.words_) + FIRST, self.width)(names), looks]
         if self.vector_:
             inputs.append(keras.Input((None, self.vector_), name="vectors"))
             parts.append(layers.Dense(self.units)(layers.Dropout(self.dropout)(inputs[-1])))
@@ -250,24 +235,13 @@ class SpanNetwork(BaseEstimator):
 
     def _read(
         self, texts: Sequence[str], conditions: NDArray[Any], vectors: Sequence[NDArray[Any]] | None
-    ) -> _Read:
-        cut = [text.split()[: self.longest] for text in texts]
-        known: dict[str, tuple[int, list[float]]] = {}
-        for word in {word for words in cut for word in words}:
-            known[word] = self.words_.get(_name(word), _UNKNOWN), _look(word)
-        counts = np.array([len(words) for words in cut], dtype=np.int64)
-        flat = [known[word] for words in cut for word in words]
+    ) -> Texts:
         levels = [
-            [self.levels_[k].get(str(value), 0) for value in column]
-            for k, column in enumerate(conditions.T)
+            [known.get(str(value), 0) for value in column]
+            for known, column in zip(self.levels_, conditions.T, strict=True)
         ]
-        return _Read(
-            counts,
-            np.array([number for number, _ in flat], dtype=np.int32),
-            np.array([look for _, look in flat], dtype=np.float32).reshape(-1, _LOOKS - _PLACED),
-            np.array(levels, dtype=np.int32).reshape(len(levels), len(texts)).T,
-            vectors,
-        )
+        numbers = np.array(levels, dtype=np.int32).reshape(len(levels), len(texts)).T
+        return read_texts(texts, self.words_, self.longest, numbers, vectors)
 
     def _start(self) -> Any:
         problem = Problem(task="binary", n_outputs=1, seed=self.seed, threads=self.threads)
@@ -288,46 +262,6 @@ def start_and_end_entropy(truth: Any, scores: Any) -> Any:
     return ops.mean(entropy, axis=-1)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """Texts as the network sees them; words of all texts behind one another.
-
-    Attributes:
-        counts: words per text ``(n,)``.
-        names: numbers of the words ``(w,)``.
-        looks: shapes of the words ``(w, l)``.
-        levels: numbers of the conditions ``(n, c)``.
-        vectors: per text, ``(words, d)``.
-    """
-
-    counts: NDArray[np.int64]
-    names: NDArray[np.int32]
-    looks: NDArray[np.float32]
-    levels: NDArray[np.int32]
-    vectors: Sequence[NDArray[Any]] | None
-
-    def batch(self, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
-        """Inputs of the network: some texts, padded to one length."""
-        counts = self.counts[rows]
-        length = max(1, -(-int(counts.max()) // _STEP)) * _STEP
-        at = np.arange(length)
-        there = at < counts[:, None]
-        begins = np.cumsum(self.counts)[rows] - counts
-        word = np.where(there, begins[:, None] + at, 0)
-        left = counts[:, None] - 1 - at
-        places = [at == 0, left == 0, at / _FAR_WORDS, left / _FAR_WORDS, at / counts[:, None]]
-        placed = np.stack(np.broadcast_arrays(*places), axis=2)
-        looks = np.concatenate([self.looks[word], placed], axis=2) * there[..., None]
-        inputs = [np.where(there, self.names[word], 0), looks.astype(np.float32)]
-        if self.vectors is not None:
-            width = self.vectors[0].shape[1]
-            seen = np.zeros((len(rows), length, width), dtype=np.float32)
-            for k, (row, n) in enumerate(zip(rows, counts, strict=True)):
-                seen[k, :n] = self.vectors[row][:n]
-            inputs.append(seen)
-        return [*inputs, self.levels[rows]] if self.levels.shape[1] else inputs
-
-
 def _batches(
     order: NDArray[np.int64], counts: NDArray[np.int64], size: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.int64]]:
@@ -337,36 +271,6 @@ def _batches(
         part = part[np.argsort(counts[part], kind="stable")]
         parts = [part[i : i + size] for i in range(0, len(part), size)]
         yield from (parts[i] for i in rng.permutation(len(parts)))
-
-
-def _name(word: str) -> str:
-    """The word as the vocabulary has it: "GOOOOD!!" is "good"; of punctuation all that is there."""
-    lower = _REPEATED.sub(r"\1\1", word.lower())
-    return _PUNCTUATION.sub("", lower) or lower
-
-
-def _look(word: str) -> list[float]:
-    """What can be seen of a word without knowing it."""
-    bare = _PUNCTUATION.sub("", word)
-    return [
-        float(seen)
-        for seen in (
-            bare[:1].isupper(),
-            len(bare) > 1 and bare.isupper(),
-            any(letter.isdigit() for letter in word),
-            not bare,
-            word[0] in "#@",
-            "://" in word or word.startswith("www."),
-            word[0] in "\"'([*",
-            word[-1] in ".!?",
-            word[-1] in ",;:",
-            "!" in word,
-            "?" in word,
-            ".." in word,
-            _REPEATED.search(bare) is not None,
-            min(len(bare), 12) / 12,
-        )
-    ]
 
 
 def _check(texts: Sequence[str], spans: NDArray[np.int32]) -> None:
