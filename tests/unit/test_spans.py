@@ -140,7 +140,7 @@ SMALL: dict[str, Any] = {
     "width": 8, "units": 16, "blocks": 2, "epochs": 25, "batch": 16, "learning_rate": 0.01,
     "threads": 1,
 }  # fmt: skip
-FILLER = "we saw the boats at noon and then it began to rain".split()
+FILLER = ["we", "saw", "the", "boats", "at", "noon", "and", "then", "it", "began", "to", "rain"]
 
 
 def marked(n: int, seed: int) -> tuple[list[str], list[tuple[int, int]], np.ndarray]:
