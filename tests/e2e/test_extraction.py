@@ -169,9 +169,13 @@ def test_bad_input_of_the_script_is_one_clear_line(
 
     for old, new, rule in (
         ('text = "said"', 'text = "told"', r"train\.csv must have the column 'told'.*said"),
-        ('answer = "piece"', 'answer = "mood"', r"20|must be pieces of 'said', however"),
+        (
+            'answer = "piece"',
+            'answer = "mood"',
+            "4 answers at least must be pieces of 'said', however 0 of 120",
+        ),
         ('conditions = ["mood"]', 'conditions = ["no"]', "the column 'no'"),
-        ("folds = 2", "folds = 150", "folds|pieces"),
+        ("folds = 2", "folds = 150", "300 answers at least must be pieces"),
         ('encoder = ""', 'encoder = "nowhere"', r"config\.json"),
     ):
         assert old in settings
