@@ -61,7 +61,9 @@ def piece(text: str, span: Span) -> str:
 
 
 def best_spans(
-    starts: Sequence[NDArray[np.floating]], ends: Sequence[NDArray[np.floating]]
+    starts: Sequence[NDArray[np.floating]],
+    ends: Sequence[NDArray[np.floating]],
+    sharpness: float = 1.0,
 ) -> list[Span]:
     """The spans whose expected Jaccard is highest, one per text; (0, -1) where there is no word.
 
@@ -73,6 +75,10 @@ def best_spans(
     Args:
         starts: per text, probabilities ``(networks, words)`` that the piece starts at a word.
         ends: likewise.
+        sharpness: power that the probabilities of spans are raised to. The product knows nothing of
+            starts and ends that go together, and so believes too much in pieces that begin as one
+            answer and end as another; a power above 1 believes less in them, up to the likeliest
+            span alone.
 
     Overlaps are those of places: a word that a text has twice counts as two. Of texts longer than
     `EXACT` words, the likeliest 16 starts and ends, the first and the last word are looked at.
@@ -84,7 +90,7 @@ def best_spans(
     for (_, words), rows in by_shape.items():
         if words > EXACT:
             for row in rows:
-                found[row] = _of_a_long_text(starts[row], ends[row])
+                found[row] = _of_a_long_text(starts[row], ends[row], sharpness)
             continue
         for k in range(0, len(rows) if words else 0, _BLOCK):
             block = rows[k : k + _BLOCK]
@@ -95,7 +101,8 @@ def best_spans(
                 first,
                 last,
             )
-            for row, best in zip(block, np.argmax(chance @ overlap, axis=1), strict=True):
+            expected = chance**sharpness @ overlap
+            for row, best in zip(block, np.argmax(expected, axis=1), strict=True):
                 found[row] = int(first[best]), int(last[best])
     return found
 
@@ -128,11 +135,13 @@ def _chances(
     return np.asarray(chance.mean(axis=-2))
 
 
-def _of_a_long_text(starts: NDArray[np.floating], ends: NDArray[np.floating]) -> Span:
+def _of_a_long_text(
+    starts: NDArray[np.floating], ends: NDArray[np.floating], sharpness: float
+) -> Span:
     last_word = starts.shape[1] - 1
     begins = {0, *np.argsort(-starts.mean(axis=0), kind="stable")[:_LIKELY].tolist()}
     stops = {last_word, *np.argsort(-ends.mean(axis=0), kind="stable")[:_LIKELY].tolist()}
     first, last = np.array([(i, j) for i in sorted(begins) for j in sorted(stops) if i <= j]).T
-    expected = _chances(starts[None], ends[None], first, last)[0] @ _jaccard(first, last)
-    best = int(np.argmax(expected))
+    chance = _chances(starts[None], ends[None], first, last)[0]
+    best = int(np.argmax(chance**sharpness @ _jaccard(first, last)))
     return int(first[best]), int(last[best])

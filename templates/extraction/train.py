@@ -50,15 +50,15 @@ def main():
             lambda: train_fold(settings, k, rows, ~held & learnt, held, spans),
         )
         texts = rows[0].texts[held]
-        pieces[held] = pieces_of(texts, [split(own, texts)])
+        pieces[held] = pieces_of(settings, texts, [split(own, texts)])
         votes.append(split(new, rows[1].texts))
         part = held & scored
         scores = [*map(jaccard, answers[part], pieces[part])]
         print(f"fold {k}: Jaccard {np.mean(scores):.4f} on {part.sum()} texts it has not seen")
 
     whole = report(answers, rows[0].texts, pieces, strata, scored)
-    found = pieces_of(rows[1].texts, votes)
-    kept = read_strata(settings, test, known=set(strata)).isin(whole).to_numpy()
+    found = pieces_of(settings, rows[1].texts, votes)
+    kept = read_strata(settings, test).isin(whole).to_numpy()
     found[kept] = [text.strip() for text in rows[1].texts[kept]]
     write_submission(sample, dict(zip(test[settings["id"]], found)))
 
@@ -111,9 +111,7 @@ def read_spans(settings, train):
         (strange, "have an answer that is no piece of their text"),
     ):
         if rows.any():
-            example = answers[strange].iloc[0] if rows is strange else ""
-            like = f" (such as {example[:60]!r})" if example else ""
-            print(f"{rows.sum()} of {len(train)} rows of train {what}{like}: not learnt from")
+            print(f"{rows.sum()} of {len(train)} rows of train {what}: not learnt from")
     if learnt.sum() < 2 * settings["folds"]:
         raise DataError(
             f"{settings['train']}: {2 * settings['folds']} answers at least must be pieces of "
@@ -127,12 +125,11 @@ def read_spans(settings, train):
     return np.array([span or (0, 0) for span in found]), learnt
 
 
-def read_strata(settings, table, known=None):
-    """The first condition of each row; "all" where there is none, or it is not known."""
+def read_strata(settings, table):
+    """The first condition of each row; "all" where settings name none."""
     if not settings["conditions"]:
         return pd.Series("all", index=table.index)
-    strata = table[settings["conditions"][0]]
-    return strata if known is None else strata.where(strata.isin(known), "all")
+    return table[settings["conditions"][0]]
 
 
 def make_folds(settings, train, strata, learnt):
@@ -207,10 +204,11 @@ def split(probabilities, texts):
     return np.split(probabilities, np.cumsum([len(text.split()) for text in texts])[:-1], axis=1)
 
 
-def pieces_of(texts, votes):
+def pieces_of(settings, texts, votes):
     """The best piece of each text by the mean of several networks; "" where it has no word."""
     joined = [np.stack(each) for each in zip(*votes)]  # per text (networks, 2, words)
-    spans = best_spans([each[:, 0] for each in joined], [each[:, 1] for each in joined])
+    starts, ends = [each[:, 0] for each in joined], [each[:, 1] for each in joined]
+    spans = best_spans(starts, ends, settings["sharpness"])
     found = [piece(text, span) if span[1] >= 0 else "" for text, span in zip(texts, spans)]
     return np.array(found, dtype=object)
 
@@ -265,9 +263,9 @@ def encoder_path(settings):
 
 
 def digest(settings):
-    """Eight digits of everything the folds depend on."""
+    """Eight digits of everything the folds depend on but the sharpness."""
     found = hashlib.sha256(Path(__file__).read_bytes())
-    found.update(repr({**settings, "kit": kit.__version__}).encode())
+    found.update(repr({**settings, "sharpness": None, "kit": kit.__version__}).encode())
     if settings["encoder"]:
         found.update(encoder_digest(encoder_folder(encoder_path(settings))).encode())
     for name in ("train", "test", "sample"):

@@ -47,8 +47,9 @@ def files(tmp_path: Path) -> Path:
     train.loc[6, ["said", "piece"]] = ["only here here, onlyhere", "onlyhere"]
     train.loc[[8, 9], "said"] = train.loc[7, "said"]  # one text, three rows
     train.loc[[8, 9], ["piece", "mood"]] = train.loc[7, ["piece", "mood"]].tolist()
+    train.loc[10, "mood"] = "odd"  # no other row has it
     said = test.columns.get_loc("said")
-    test.iloc[:4, said] = ["", "NA", 'one, "two"\nthree', "  good"]
+    test.iloc[:5, said] = ["", "NA", 'one, "two"\nthree', "  good", "four\r five"]
     train.to_csv(folder / "train.csv", index=False)
     test.to_csv(folder / "test.csv", index=False)
     sample = test[["key"]].iloc[::-1].assign(piece="")
@@ -150,7 +151,7 @@ def check_submission(root: Path, files: Path) -> None:
     assert found[f"{N + 3:04}"] == "good"
     for key, piece in found.items():
         assert piece.strip() in (texts[key] if isinstance(texts[key], str) else "")
-    plain = range(N + 4, N + N_TEST)
+    plain = range(N + 5, N + N_TEST)
     assert np.mean([jaccard(row(k)[1], found[f"{k:04}"]) for k in plain]) > 0.85
 
 

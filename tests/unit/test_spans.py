@@ -96,6 +96,20 @@ def test_the_best_span_is_not_the_likeliest() -> None:
     assert best_spans([start], [end]) == [(1, 2)]  # in the middle between three
 
 
+def test_a_sharper_choice_comes_to_the_likeliest_span() -> None:
+    # two answers that go together, (0, 0) and (2, 3); the product also believes in (0, 3)
+    start, end = np.array([[0.52, 0.0, 0.48, 0.0]]), np.array([[0.5, 0.0, 0.0, 0.5]])
+    assert best_spans([start], [end]) == [(0, 3)]
+    start = np.array([[0.6, 0.0, 0.4, 0.0]])
+    end = np.array([[0.52, 0.0, 0.0, 0.48]])
+    assert best_spans([start], [end]) == [(0, 3)]
+    assert best_spans([start], [end], sharpness=40) == [(0, 0)]
+    long = np.concatenate([start, np.zeros((1, EXACT))], axis=1)
+    wide = np.concatenate([end, np.zeros((1, EXACT))], axis=1)
+    assert best_spans([long], [wide]) == [(0, 3)]
+    assert best_spans([long], [wide], sharpness=40) == [(0, 0)]
+
+
 def test_spans_of_long_texts_are_bounded_and_good() -> None:
     words = EXACT + 8
     drawn = [draw(words, seed, networks=2, sharp=2.5) for seed in range(4)]
