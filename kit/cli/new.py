@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # tables of kit.toml that are inferred: `--set` may name any of their keys
 _SECTIONS = ("files", "columns", "task", "submission", "cv", "series")
 
+# templates with a script instead of kit.toml, by what their target is
+_SCRIPTED = {"segmentation": "a mask per image", "extraction": "a piece of a text"}
+
 
 # The options, in the order of the help text.
 Name = Annotated[
@@ -163,20 +166,20 @@ def _report(out: Output, root: Path, inference: Inference, verbose: bool) -> Non
         for v in values
         if v["value"] not in (None, "", [], {}) and (verbose or not _detail(str(v["key"])))
     ]
-    masks = inference.template == "segmentation"
-    if masks:
+    scripted = _SCRIPTED.get(inference.template)
+    if scripted:
         out.say(
-            "The target is a mask per image, which kit cv is not for: this folder has a script of "
+            f"The target is {scripted}, which kit cv is not for: this folder has a script of "
             "its own.\n"
         )
-    file = "settings.toml" if masks else "kit.toml"
+    file = "settings.toml" if scripted else "kit.toml"
     out.say(f"{_short(root)} is ready. What {file} says, and where it came from:\n")
     out.table(["", "value", "because"], rows)
     if inference.sampled:
         out.say(f"\nToo large to be looked at as a whole: {'; '.join(inference.sampled)}.")
     for question in inference.questions:
         out.say(f"\n? {question}")
-    then = "python train.py" if masks else "kit check and kit cv"
+    then = "python train.py" if scripted else "kit check and kit cv"
     out.next(f"cd {quote(_short(root))}, look at {file}, then {then}")
 
 

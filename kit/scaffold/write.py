@@ -21,6 +21,7 @@ from kit.competition import CONFIG_NAME, Competition
 from kit.errors import ConfigError, KitError, ProviderError
 from kit.providers.base import Description, Progress, Provider, Tidies, Verifies
 from kit.providers.manifest import write_manifest
+from kit.scaffold.extraction import infer_extraction
 from kit.scaffold.host import PAGES_NAME, fact_lines, pages_text, plain
 from kit.scaffold.images import make_tables
 from kit.scaffold.infer import Inference, infer
@@ -44,7 +45,8 @@ def create(
 ) -> Inference:
     """Fetch the data, infer `kit.toml` and write the folder.
 
-    Masks as run-length codes get a folder with a script and `settings.toml` instead.
+    Masks as run-length codes and pieces of texts get a folder with a script and `settings.toml`
+    instead.
 
     Args:
         root: the folder to make.
@@ -72,13 +74,13 @@ def create(
         raw.mkdir(parents=True)
         provider.fetch(raw, progress)
         with _named_as_in(spec, root, raw):
-            masks = infer_masks(raw, flags=flags, overrides=overrides or {}, template=template)
-            inference = masks or _inferred(raw, description, flags, overrides)
+            scripted = _scripted(raw, flags, overrides or {}, template)
+            inference = scripted or _inferred(raw, description, flags, overrides)
         source = template_path(template or inference.template)
         copy_template(source, folder, _facts(inference, description))
         if description.pages:
             (folder / PAGES_NAME).write_text(pages_text(description), encoding="utf-8")
-        if masks is None:
+        if scripted is None:
             text = render(inference, description, spec)
             (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
             written = Competition.load(folder)  # what kit writes kit must be able to read
@@ -88,6 +90,17 @@ def create(
     if isinstance(provider, Tidies):
         provider.tidy()
     return inference
+
+
+def _scripted(
+    raw: Path, flags: Mapping[str, Any], overrides: Mapping[str, Any], template: str | None
+) -> Inference | None:
+    """The settings of a template whose script does the whole work, where the files need one."""
+    for infer_settings in (infer_masks, infer_extraction):
+        found = infer_settings(raw, flags=flags, overrides=overrides, template=template)
+        if found is not None:
+            return found
+    return None
 
 
 def _inferred(

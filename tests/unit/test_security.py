@@ -31,10 +31,10 @@ LOADS = {
     "pickle.Unpickler": {"images/torch_weights.py"},  # an allow-list of names
     "load_model": {"images/backbones.py", "models/neural/mlp.py",
                    "models/neural/image_network.py", "models/neural/unet.py",
-                   "models/catboost.py"},
+                   "models/neural/spans.py", "models/catboost.py"},
     "np.load": {"images/embeddings.py", "images/store.py", "export/proof.py",
                 "export/exportable.py", "large.py", "models/neural/folds.py",
-                "pretrained/store.py", "refit/saved.py"},
+                "pretrained/store.py", "pretrained/words.py", "refit/saved.py"},
 }  # fmt: skip
 
 
