@@ -54,7 +54,7 @@ def auto(
     competition = Competition.find(directory, with_on(set_, on))
     outcome = run_auto(competition, seconds, _told(out, seconds, bool(models)), models or [])
     out.document(_document(outcome))
-    _report(out, outcome, verbose)
+    _report(out, outcome)
 
 
 def _told(out: Output, seconds: float, named: bool) -> Told:
@@ -90,11 +90,8 @@ def _told(out: Output, seconds: float, named: bool) -> Told:
         out.remark(f"to try: {', '.join(names)}")
         more = "other seeds of the best" if named else "random configurations, other seeds"
         out.remark(f"then, while there is time: {more}")
-        reasons: dict[str, list[str]] = {}
-        for entry, reason in left:
-            reasons.setdefault(reason, []).append(entry.name)
-        for reason, skipped in reasons.items():
-            out.remark(f"not tried: {', '.join(skipped)}: {reason}")
+        for line_ in _by_reason("not tried", [(entry.name, reason) for entry, reason in left]):
+            out.remark(line_)
 
     def findings(found: Sequence[Finding]) -> None:
         for each in found:
@@ -104,6 +101,14 @@ def _told(out: Output, seconds: float, named: bool) -> Told:
         line(f"submission ready: {path.name}")
 
     return Told(event=event, planned=planned, submission=submission, findings=findings)
+
+
+def _by_reason(what: str, left: Sequence[tuple[str, str]]) -> list[str]:
+    """A line per reason, with all that it holds for."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in left:
+        reasons.setdefault(reason, []).append(name)
+    return [f"{what}: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
 
 
 def _document(outcome: Outcome) -> dict[str, object]:
@@ -121,7 +126,7 @@ def _document(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _report(out: Output, outcome: Outcome, verbose: bool) -> None:
+def _report(out: Output, outcome: Outcome) -> None:
     from kit.cli.output import score_format, spread_format
 
     record = outcome.chosen.record
@@ -143,8 +148,9 @@ def _report(out: Output, outcome: Outcome, verbose: bool) -> None:
     out.say()
     out.table(["model", str(record["metric"]["name"]), "folds", "time", "weight"], rows)
     out.say()
-    if verbose or outcome.left_out:
-        out.table(["left out", "because"], [[*pair] for pair in outcome.left_out])
+    for line in _by_reason("left out", outcome.left_out):
+        out.say(line)
+    if outcome.left_out:
         out.say()
     score = record["score"]
     nested = ", nested" if outcome.chosen.kind == "blend" else ""
