@@ -23,7 +23,8 @@ from kit.execution.memory import available, own_process
 from kit.execution.places import make_workers
 from kit.execution.task import data_shape
 from kit.execution.workers import FoldWorkers
-from kit.portfolio import ENCODER, Entry, choose, draws, entries_of
+from kit.portfolio import ENCODER, Entry, choose, draws, entries_of, texts_last
+from kit.preprocessing.tokens import texts_lead
 from kit.runs import Run
 from kit.selection import best_run
 from kit.session import Listener, Session, open_session
@@ -135,6 +136,8 @@ def _worked(
     shape = data_shape(data, np.arange(len(data.X)), seed=0)
     apart = len(shape.plain) < len(shape.of("category"))
     kinds = set(data.kinds.values())
+    if not (named or texts_lead(data.X, data.kinds)):
+        entries = texts_last(entries)
     chosen, left = choose(
         *data.X.shape,
         data.task,

@@ -124,6 +124,11 @@ def entries_of(competition: Competition, models: Sequence[str] = ()) -> list[Ent
     return [*(Entry(name=name, use=name, why="from kit.toml") for name in own), *PORTFOLIO]
 
 
+def texts_last(entries: Sequence[Entry]) -> list[Entry]:
+    """The same with those for texts at the end: for tables that have a name or title, too."""
+    return sorted(entries, key=lambda entry: entry.kinds == ("text",))
+
+
 def missing_package(entry: Entry) -> bool:
     """Whether the optional package of an entry is not installed; imports nothing."""
     return bool(entry.package) and find_spec(entry.package) is None

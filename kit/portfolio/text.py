@@ -1,4 +1,4 @@
-"""Configurations for tables with text columns; they come first where there is one.
+"""Configurations for tables with text columns; they come first where texts are what matters.
 
 Linear models on words are quick and hard to beat; vectors of a pretrained encoder know what words
 mean that the training rows hardly hold; networks and trees see what sums of words cannot say.

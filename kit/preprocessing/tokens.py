@@ -9,12 +9,16 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Mapping
 
 import pandas as pd
+
+from kit.moments import spread
 
 LONGEST = 100_000
 """Characters of a text that are read; `kit check` counts longer ones."""
 
+_SENTENCE, _LOOKED = 8.0, 2000  # words of what is written to be read; texts that are looked at
 _WORD = re.compile(r"\w+")
 _ITEM_WORDS = 5  # longer items are sentences: their words say enough
 
@@ -22,6 +26,26 @@ _ITEM_WORDS = 5  # longer items are sentences: their words say enough
 def documents(column: pd.Series) -> list[str]:
     """The texts of a column; missing ones are empty, very long ones are cut."""
     return [str(text)[:LONGEST] for text in column.fillna("")]
+
+
+def texts_lead(table: pd.DataFrame, kinds: Mapping[str, str]) -> bool:
+    """Whether it is the texts that matter: one holds sentences, or most columns are texts.
+
+    Names and titles are shorter, and stand beside what says more.
+
+    Args:
+        table: rows with the columns.
+        kinds: kind per feature column.
+    """
+    texts = [name for name, kind in kinds.items() if kind == "text"]
+    mostly = len(texts) > sum(kind != "id" for kind in kinds.values()) / 2
+    return bool(texts) and (mostly or any(_length(table[name]) >= _SENTENCE for name in texts))
+
+
+def _length(column: pd.Series) -> float:
+    """Words per text, in the mean of some."""
+    known = column.dropna().astype("str")
+    return float(spread(known, _LOOKED).str.count(r"\S+").mean()) if len(known) else 0.0
 
 
 def words(text: str) -> list[str]:

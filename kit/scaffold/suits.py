@@ -6,10 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from kit.moments import spread
-
-_WORDS = 8.0  # names and titles are shorter; what is written to be read is longer
-_ROWS = 2000
+from kit.preprocessing.tokens import texts_lead
 
 
 def find_template(train: pd.DataFrame, kinds: Mapping[str, str]) -> str:
@@ -24,14 +21,4 @@ def find_template(train: pd.DataFrame, kinds: Mapping[str, str]) -> str:
     """
     if "image" in kinds.values():
         return "image"
-    texts = [name for name, kind in kinds.items() if kind == "text"]
-    features = [name for name, kind in kinds.items() if kind != "id"]
-    mostly = len(texts) > len(features) / 2
-    if texts and (mostly or any(_words(train[t]) >= _WORDS for t in texts)):
-        return "text"
-    return "tabular"
-
-
-def _words(column: pd.Series) -> float:
-    known = column.dropna().astype("str")
-    return float(spread(known, _ROWS).str.count(r"\S+").mean()) if len(known) else 0.0
+    return "text" if texts_lead(train, kinds) else "tabular"

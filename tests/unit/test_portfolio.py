@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from kit.competition import Competition
 from kit.models.base import make_model
-from kit.portfolio import PORTFOLIO, SHORT, Entry, choose, find_model
+from kit.portfolio import PORTFOLIO, SHORT, Entry, choose, find_model, texts_last
 from kit.preprocessing.columns import RECIPES
+from kit.preprocessing.tokens import texts_lead
 from kit.registry import MODELS
 
 
@@ -97,6 +99,15 @@ def test_an_entry_for_large_categories_is_left_out_where_there_are_none() -> Non
         (entry.name, reason) for entry, reason in plain[1]
     ]
     assert "catboost-levels" in names(every[0])
+
+
+def test_names_and_titles_are_tried_after_the_table() -> None:
+    titles = pd.DataFrame({"name": ["Smith, Mr. John"] * 9, "age": 1.0})
+    tales = titles.assign(name="a tale of many words that someone wrote")
+    kinds = {"name": "text", "age": "numeric"}
+    assert not texts_lead(titles, kinds)
+    assert texts_lead(tales, kinds)
+    assert names(texts_last([WORDS, A, SMALL])) == ["a", "small", "words"]
 
 
 def test_an_entry_for_a_kind_of_column_needs_one() -> None:
