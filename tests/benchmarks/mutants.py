@@ -10,7 +10,9 @@ change means nothing, or a test is missing. Run it as
 Survivors that were looked at and mean the same: `reshape(n, -2)` for -1, another fixed seed, a zip
 of equal lengths that is not strict, 0 divided by another number, the order of negative floats asked
 for where none is negative (`area`), a class without rows among the counts (`_Labels`), the largest
-step of the hill, which smaller ones reach as well.
+step of the hill, which smaller ones reach as well, the number of rows that no split leaves over
+(`_numbered`), and the fold that the first block of time may not have (`_rounds`): other folds, as
+good.
 """
 
 from __future__ import annotations
