@@ -151,7 +151,7 @@ def test_words_are_known_by_name_and_seen_as_they_are() -> None:
 
 
 SMALL: dict[str, Any] = {
-    "width": 8, "units": 16, "blocks": 2, "epochs": 25, "batch": 16, "learning_rate": 0.01,
+    "width": 8, "units": 16, "epochs": 25, "batch": 16, "learning_rate": 0.01,
     "threads": 1,
 }  # fmt: skip
 FILLER = ["we", "saw", "the", "boats", "at", "noon", "and", "then", "it", "began", "to", "rain"]
