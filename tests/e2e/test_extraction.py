@@ -64,7 +64,7 @@ def make(run_kit: Any, root: Path, files: Path) -> dict[str, Any]:
     text = (root / "settings.toml").read_text()
     text = text.replace('encoder = "package"', 'encoder = ""')
     small = {
-        "width = 64": "width = 8", "units = 96": "units = 16", "blocks = 4": "blocks = 2",
+        "width = 64": "width = 8", "units = 96": "units = 16",
         "epochs = 6": "epochs = 20", "batch = 64": "batch = 12", "folds = 5": "folds = 2",
         "learning_rate = 0.002": "learning_rate = 0.01",
     }  # fmt: skip

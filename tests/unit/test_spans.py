@@ -151,14 +151,17 @@ def test_words_are_known_by_name_and_seen_as_they_are() -> None:
 
 
 SMALL: dict[str, Any] = {
-    "width": 8, "units": 16, "blocks": 2, "epochs": 25, "batch": 16, "learning_rate": 0.01,
+    "width": 8, "units": 16, "epochs": 25, "batch": 16, "learning_rate": 0.01,
     "threads": 1,
 }  # fmt: skip
 FILLER = ["we", "saw", "the", "boats", "at", "noon", "and", "then", "it", "began", "to", "rain"]
 
 
-def marked(n: int, seed: int) -> tuple[list[str], list[tuple[int, int]], np.ndarray]:
-    """Texts; where "find" is the condition, the answer is "good" and the word behind it."""
+def marked(n: int, seed: int) -> tuple[list[str], list[tuple[int, int]], dict[str, Any]]:
+    """Texts; where "find" is the condition, the answer is "good" and the word behind it.
+
+    Beside them conditions, and vectors of the words that say nothing.
+    """
     rng = np.random.default_rng(seed)
     texts, spans, conditions = [], [], []
     for k in range(n):
@@ -168,55 +171,61 @@ def marked(n: int, seed: int) -> tuple[list[str], list[tuple[int, int]], np.ndar
         texts.append(" ".join(words))
         spans.append((at, at + 1) if k % 2 else (0, 7))
         conditions.append(["find" if k % 2 else "all"])
-    return texts, spans, np.array(conditions, dtype=object)
+    vectors = [rng.normal(size=(8, 3)).astype(np.float16) for _ in texts]
+    return texts, spans, {"conditions": np.array(conditions, dtype=object), "vectors": vectors}
 
 
 @pytest.fixture(scope="module")
 def fitted() -> SpanNetwork:
-    texts, spans, conditions = marked(96, 0)
-    return SpanNetwork(**SMALL).fit(texts, spans, conditions)
+    texts, spans, others = marked(96, 0)
+    return SpanNetwork(**SMALL).fit(texts, spans, **others)
 
 
 class TestNetwork:
     pytestmark = neural
 
     def test_new_texts_are_answered(self, fitted: SpanNetwork) -> None:
-        texts, spans, conditions = marked(40, 1)
-        starts, ends = fitted.predict(texts, conditions)
+        texts, spans, others = marked(40, 1)
+        starts, ends = fitted.predict(texts, **others)
         assert all(each.sum() == pytest.approx(1, abs=1e-5) for each in (*starts, *ends))
         found = best_spans([s[None] for s in starts], [e[None] for e in ends])
         pairs = zip(texts, spans, found, strict=True)
         assert np.mean([jaccard(piece(t, a), piece(t, b)) for t, a, b in pairs]) > 0.9
         assert fitted.curve_["train"][-1] < 0.3 * fitted.curve_["train"][0]
+
+    def test_odd_texts_are_answered_too(self, fitted: SpanNetwork) -> None:
         odd = ["", "good day", " ".join(["word"] * 300)]
-        starts, _ = fitted.predict(odd, np.array([["all"], ["new"], ["find"]], dtype=object))
+        conditions = np.array([["all"], ["new"], ["find"]], dtype=object)
+        vectors = [np.zeros((n, 3), dtype=np.float16) for n in (0, 2, 300)]
+        starts, _ = fitted.predict(odd, conditions, vectors)
         assert [len(each) for each in starts] == [0, 2, 300]
         assert not starts[2][256:].any()  # behind `longest`
         assert starts[2][:256].sum() == pytest.approx(1, abs=1e-5)
 
     def test_the_company_of_a_text_changes_nothing(self, fitted: SpanNetwork) -> None:
-        texts, _, conditions = marked(3, 2)
-        alone, _ = fitted.predict(texts[:1], conditions[:1])
-        longer = [*texts, " ".join(FILLER * 3)]
-        together, _ = fitted.predict(longer, np.concatenate([conditions, [["all"]]]))
-        assert np.allclose(alone[0], together[0], atol=1e-5)
+        texts, _, others = marked(3, 2)
+        expected, _ = fitted.predict(texts, **others)
+        conditions = np.concatenate([others["conditions"], [["all"]]])
+        vectors = [*others["vectors"], np.ones((36, 3), dtype=np.float16)]
+        together, _ = fitted.predict([*texts, " ".join(FILLER * 3)], conditions, vectors)
+        assert all(map(np.allclose, expected, together, [1e-4] * 3))
 
-    def test_the_same_seed_gives_the_same_probabilities_saved_or_not(self, tmp_path: Path) -> None:
-        texts, spans, conditions = marked(32, 0)
-        rng = np.random.default_rng(0)
-        vectors = [rng.normal(size=(8, 3)).astype(np.float16) for _ in texts]
-        quick = {**SMALL, "epochs": 1}
-        first = SpanNetwork(**quick).fit(texts, spans, conditions, vectors)
-        expected = first.predict(texts, conditions, vectors)
-        first.save(tmp_path)
-        again = SpanNetwork(**quick).fit(texts, spans, conditions, vectors)
-        assert np.array_equal(again.predict(texts, conditions, vectors), expected)
+    def test_the_same_seed_gives_the_same_probabilities(self, fitted: SpanNetwork) -> None:
+        texts, spans, others = marked(96, 0)
+        again = SpanNetwork(**SMALL).fit(texts, spans, **others)
+        expected = fitted.predict(texts, **others)
+        assert np.array_equal(again.predict(texts, **others), expected)
+        blind = {**others, "vectors": [0 * each for each in others["vectors"]]}
+        assert not np.allclose(fitted.predict(texts, **blind), expected)
+
+    def test_what_was_saved_predicts_the_same(self, fitted: SpanNetwork, tmp_path: Path) -> None:
+        texts, _, others = marked(5, 1)
+        fitted.save(tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == {"network.keras", "model.json"}
         loaded = SpanNetwork.load(tmp_path)
-        assert loaded.get_params() == first.get_params()
-        assert np.allclose(loaded.predict(texts, conditions, vectors), expected, atol=1e-6)
-        zeros = [0 * each for each in vectors]
-        assert not np.allclose(first.predict(texts, conditions, zeros), expected)
+        assert loaded.get_params() == fitted.get_params()
+        found = loaded.predict(texts, **others)
+        assert np.allclose(found, fitted.predict(texts, **others), atol=1e-6)
 
     def test_the_loss_by_hand(self) -> None:
         truth = np.array([[0, 2]], dtype="int32")

@@ -2,8 +2,8 @@
 
 Words become vectors: a learned one of the word itself where it is frequent, its shape (capitals,
 punctuation, place in the text), what stands in the row beside the text, and, where somebody has
-them, vectors of a pretrained encoder. Convolutions let every word see its neighbours; each word
-then gets two scores, and a softmax over the words of the text makes probabilities of both.
+them, vectors of a pretrained encoder. A gated recurrent unit reads them forwards and backwards;
+each word then gets two scores, and a softmax over the words of the text makes probabilities.
 
 It works on texts and spans, not on tables, and so is none of the models of `kit cv`;
 `templates/extraction` is the competition around it.
@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator
 
 from kit.models.base import Problem
 from kit.models.neural.descent import schedule
-from kit.models.neural.training import kept_random_state, start
+from kit.models.neural.training import forward, kept_random_state, start
 from kit.models.neural.words import FIRST, LOOKS, UNKNOWN, Texts, read_texts, vocabulary
 from kit.models.spans import Span
 
@@ -38,8 +38,8 @@ class SpanNetwork(BaseEstimator):
 
     Args:
         width: of the learned vector of a word.
-        units: filters of each convolution.
-        blocks: convolutions on top of one another; each reaches twice as far as the one before.
+        units: of each recurrent layer, half of them in each direction.
+        blocks: recurrent layers on top of one another.
         vocabulary: most frequent words of the training texts that are known by name; each must be
             in two of them.
         longest: words of a text that are read.
@@ -57,15 +57,15 @@ class SpanNetwork(BaseEstimator):
 
     Source:
         Start and end as in Wang and Jiang, "Machine comprehension using match-LSTM and answer
-        pointer" (2017), and in BERT's answers to questions (Devlin et al., 2019); convolutions
-        whose reach doubles: Strubell et al., "Iterated dilated convolutions" (2017).
+        pointer" (2017), and in BERT's answers to questions (Devlin et al., 2019); GRU: Cho et al.
+        (2014).
     """
 
     def __init__(
         self,
         width: int = 64,
         units: int = 96,
-        blocks: int = 4,
+        blocks: int = 1,
         vocabulary: int = 20_000,
         longest: int = 256,
         dropout: float = 0.2,
@@ -144,7 +144,7 @@ class SpanNetwork(BaseEstimator):
         order = order[read.counts[order] > 0]
         for k in range(0, len(order), _PREDICTED):
             rows = order[k : k + _PREDICTED]
-            scores = np.asarray(self.network_.predict_on_batch(read.batch(rows)), dtype=np.float64)
+            scores = forward(self.network_, read.batch(rows))  # no graph: lengths differ
             chance = np.exp(scores - scores.max(axis=2, keepdims=True))
             chance /= chance.sum(axis=2, keepdims=True)
             for row, (first, last) in zip(rows, chance, strict=True):
@@ -192,7 +192,7 @@ class SpanNetwork(BaseEstimator):
         return float(np.asarray(loss).ravel()[0])
 
     def _network(self, keras: Any) -> Any:
-        """Words -> convolutions -> scores ``(n, 2, words)`` of start and end."""
+        """Words -> GRU -> scores ``(n, 2, words)`` of start and end."""
         layers, ops = keras.layers, keras.ops
         names = keras.Input((None,), dtype="int32", name="words")
         looks = keras.Input((None, LOOKS), name="looks")
@@ -209,10 +209,9 @@ class SpanNetwork(BaseEstimator):
                 level = layers.Embedding(len(levels) + 1, self.units)(inputs[-1][:, k : k + 1])
                 x = x + level
         x = layers.Activation("silu")(x) * there
-        for block in range(self.blocks):
-            seen = layers.Conv1D(
-                self.units, 3, padding="same", dilation_rate=2**block, activation="silu"
-            )(x)
+        for _ in range(self.blocks):
+            unit = layers.GRU(self.units // 2, return_sequences=True)
+            seen = layers.Bidirectional(unit)(x, mask=names > 0)  # padding is not read
             x = layers.LayerNormalization()(x + layers.Dropout(self.dropout)(seen)) * there
         whole = ops.sum(x, axis=1, keepdims=True) / ops.sum(there, axis=1, keepdims=True)
         x = layers.Dense(self.units, activation="silu")(x + layers.Dense(self.units)(whole))
