@@ -175,7 +175,10 @@ STARTS = {
     "tests/cli/test_terminal.py": "kit in a terminal; inherits",
     "tests/cluster/conftest.py": "kit cluster; inherits",
     "tests/cluster/test_cluster.py": "kit cluster; inherits",
+    "tests/cluster/hosts.py": "kit in network namespaces that are joined to nothing else; inherits",
+    "tests/cluster/test_hosts.py": "that script, unshare and ip; inherits",
     "tests/cluster/test_kills.py": "kit; inherits",
+    "tests/cluster/test_tune_on.py": "kit; inherits",
     "tests/docs/test_ci.py": "bash with a copy of .ci/run and stand-ins for its commands",
     "tests/docs/test_readme.py": "kit, and a file of an example; inherits",
     "tests/e2e/conftest.py": "kit in a terminal; inherits",
@@ -193,6 +196,7 @@ STARTS = {
     "tests/offline/offline.py": "leaves the network",
     "tests/test_architecture.py": "python that imports kit; inherits",
     "tests/unit/test_housekeeping.py": "python that ends at once; inherits",
+    "tests/unit/test_large_memory.py": "kit; inherits",
     "tests/unit/test_registry.py": "python that imports kit; inherits",
 }
 _OF_OS = re.compile(r"os\.(system|popen|startfile|fork\w*|(exec|posix_spawn|spawn)\w*)$")

@@ -268,7 +268,7 @@ def predictions_that_move(
     return int((a.oof[others] != b.oof[others]).sum() + (a.test != b.test).sum())
 
 
-@pytest.mark.parametrize("model", EVERY_MODEL)
+@pytest.mark.parametrize("model", SLOW_LAST)
 def test_rows_of_a_fold_do_not_move_each_others_predictions(
     make_competition: Make, tmp_path: Path, model: str
 ) -> None:

@@ -225,6 +225,7 @@ def test_rows_are_shuffled_where_a_disk_can_follow(monkeypatch: pytest.MonkeyPat
     assert (in_stretches(1000, np.random.default_rng(1)) != order).any()
 
 
+@pytest.mark.slow
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")  # tensorflow's and keras' own
 def test_a_network_learns_from_batches_of_the_disk(

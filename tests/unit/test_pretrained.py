@@ -269,6 +269,7 @@ def test_tokens_cover_the_training_texts_and_say_where_a_text_ends(tmp_path: Pat
     assert step.fit(endless).lengths_ == {"t": 32}  # what the encoder reads
 
 
+@pytest.mark.slow
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")
 def test_only_the_top_of_an_encoder_learns_along(tmp_path: Path) -> None:
