@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 
@@ -21,6 +21,10 @@ from kit.blas import ordered_sums
 from kit.config import Within
 from kit.models.base import Count, Model, Positive, Problem, Rows, RowWeights
 from kit.models.ratios import log_count_ratios, multiplied
+
+
+_CLOSED_FORM = 4000
+"""Rows or columns up to which the closed form is quick: it grows with the cube of the fewer."""
 
 
 class Linear(Model):
@@ -63,9 +67,7 @@ class Linear(Model):
             # a weak penalty may need more steps than it is worth; the search sees the result
             warnings.simplefilter("ignore", ConvergenceWarning)
             if not problem.classification:
-                dense = X.toarray() if sparse.issparse(X) and X.shape[1] < 2000 else X
-                ridge = RidgeCV(alphas=np.asarray(self.strengths))
-                self.fitted_ = [ridge.fit(dense, y, heavy)]
+                self.fitted_ = [self._ridge(X, y, heavy)]
             elif self.ratios:
                 self.fitted_ = [self._ratio(X, c, problem, heavy) for c in _columns(y, problem)]
             elif problem.task == "multilabel":
@@ -102,6 +104,26 @@ class Linear(Model):
         """Read `model.joblib`; only for files kit wrote itself."""
         model: Self = joblib.load(folder / "model.joblib")
         return model
+
+    def _ridge(self, X: Any, y: NDArray[Any], weight: NDArray[Any] | None) -> Any:
+        """Leave-one-out in closed form; of many rows with many words, some held out instead."""
+        if not sparse.issparse(X) or X.shape[1] < 2000 or min(X.shape) <= _CLOSED_FORM:
+            dense = X.toarray() if sparse.issparse(X) and X.shape[1] < 2000 else X
+            return RidgeCV(alphas=np.asarray(self.strengths)).fit(dense, y, weight)
+
+        def fitted(strength: float, rows: Any) -> Any:
+            counts = None if weight is None else weight[rows]
+            return Ridge(strength, solver="sparse_cg", tol=1e-4).fit(X[rows], y[rows], counts)
+
+        def error(strength: float) -> float:
+            residual = (y[held] - fitted(strength, kept).predict(X[held])).reshape(len(held), -1)
+            squares = (residual**2).mean(axis=1)
+            return float(np.average(squares, weights=None if weight is None else weight[held]))
+
+        kept, held = next(KFold(5, shuffle=True, random_state=0).split(y))
+        several = len(self.strengths) > 1
+        best = min(self.strengths, key=error) if several else self.strengths[0]
+        return fitted(best, np.arange(len(y)))
 
     def _ratio(
         self, X: Any, of_class: NDArray[Any], problem: Problem, weight: NDArray[Any] | None
