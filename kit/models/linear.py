@@ -22,7 +22,6 @@ from kit.config import Within
 from kit.models.base import Count, Model, Positive, Problem, Rows, RowWeights
 from kit.models.ratios import log_count_ratios, multiplied
 
-
 _CLOSED_FORM = 4000
 """Rows or columns up to which the closed form is quick: it grows with the cube of the fewer."""
 
