@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -84,13 +85,20 @@ def test_each_process_gets_a_gpu_in_turn(driver: Any) -> None:
     assert shared(0) == {}
 
 
-def note(folder: Path) -> Any:
-    """What a worker does instead of reading data: write down which GPU it sees."""
-    (folder / str(os.getpid())).write_text(os.environ.get(VISIBLE, ""))
+NOTE = """import os
+def note(folder):
+    (folder / str(os.getpid())).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+"""
 
 
-def test_workers_of_a_machine_have_a_gpu_each(driver: Any, tmp_path: Path) -> None:
+def test_workers_of_a_machine_have_a_gpu_each(
+    driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker writes down, instead of reading data, which GPU it sees."""
     driver()
+    (tmp_path / "sees_gpus.py").write_text(NOTE)  # a module that a new process can import
+    monkeypatch.syspath_prepend(tmp_path)
+    note = importlib.import_module("sees_gpus").note
     folder = tmp_path / "seen"
     folder.mkdir()
     workers = Workers(2, partial(note, folder))
@@ -143,6 +151,7 @@ PROBLEM = Problem(task="binary", n_outputs=1)
     ],
 )
 def test_a_gpu_that_is_not_there_is_no_silent_processor(model: Any, no_driver: None) -> None:
+    pytest.importorskip(type(model).__name__.lower())
     assert model.on_gpu
     with pytest.raises(ModelError, match=r"there is no NVIDIA GPU.*\n.*kit doctor"):
         model.fit(X, Y, problem=PROBLEM)
