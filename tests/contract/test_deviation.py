@@ -25,7 +25,13 @@ SMALL: dict[str, dict[str, Any]] = {
 
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")  # tensorflow's and keras' own
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("realmlp", "tabm") else name
+        for name in SMALL
+    ],
+)
 def test_model_predicts_the_median_or_the_mean(name: str) -> None:
     if name == "xgboost":
         pytest.importorskip(name)

@@ -32,6 +32,7 @@ def files(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_from_kit_new_to_a_better_score(run_kit: Any, tmp_path: Path, files: Path) -> None:
     root = tmp_path / "few-digits"
     asked = ("--template", "autoencoder", "--metric", "log_loss")

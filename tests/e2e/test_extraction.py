@@ -81,6 +81,7 @@ def run(root: Path, capsys: Any) -> str:
     return str(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_from_files_to_a_submission_that_fits(
     run_kit: Any, tmp_path: Path, files: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def scores(hidden: pd.Series, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(found).T
 
 
+@pytest.mark.slow
 def test_the_random_split_looks_better_and_chooses_worse(
     panel: pd.Series, tmp_path: Path, run_kit: Any
 ) -> None:

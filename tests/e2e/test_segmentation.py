@@ -77,6 +77,7 @@ def make(run_kit: Any, root: Path, files: Path, **settings: Any) -> dict[str, An
     return json.loads(done.out)
 
 
+@pytest.mark.slow
 def test_from_files_to_a_submission_that_fits(
     run_kit: Any, tmp_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

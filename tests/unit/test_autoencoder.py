@@ -66,6 +66,7 @@ class TestFitted:
         assert np.allclose(clean[:, :2], X[["a", "b"]])
         assert (clean[:, 2:].argmax(axis=1) == X["c"].cat.codes + 1).all()
 
+    @pytest.mark.slow
     def test_labels_do_not_move_the_hidden_layers(self) -> None:
         X, y = rows(60)
         one, other = (Autoencoder(**SMALL).fit(X, labels, problem=PROBLEM) for labels in (y, 1 - y))

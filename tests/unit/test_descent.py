@@ -81,6 +81,7 @@ def test_the_others_go_downhill_and_decay(name: Any, keras: Any) -> None:
 
 
 @pytest.mark.parametrize(("descent", "moving"), [("sgd", "step"), ("nadam", "warmup_cosine")])
+@pytest.mark.slow
 def test_a_network_learns_with_each_and_is_the_same_when_loaded(
     descent: Any, moving: Any, tmp_path: Path
 ) -> None:

@@ -270,6 +270,7 @@ class TestTogether:
         assert first.best_iteration_ == second.best_iteration_
         assert np.array_equal(first.predict(parts[0].X_valid), second.predict(parts[0].X_valid))
 
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_folds(self) -> None:
         parts = folds()
         one = [
@@ -282,6 +283,7 @@ class TestTogether:
         ]
         assert np.array_equal(one, two)
 
+    @pytest.mark.slow
     def test_members_are_different_and_averaged(self, tmp_path: Path) -> None:
         (fold, *_) = folds(task="binary")
         model = RealMLP(**SMALL, members=3).fit(fold.X, fold.y, problem=problem("binary"))
@@ -292,6 +294,7 @@ class TestTogether:
         model.save(tmp_path)
         assert np.allclose(RealMLP.load(tmp_path).predict(fold.X_valid), predicted)
 
+    @pytest.mark.slow
     def test_a_refit_stops_where_the_schedule_was_best(self) -> None:
         (fold, *_) = folds()
         found = RealMLP(**SMALL).fit(
@@ -302,6 +305,7 @@ class TestTogether:
         )
         assert np.allclose(found.predict(fold.X_valid), again.predict(fold.X_valid), atol=1e-5)
 
+    @pytest.mark.slow
     def test_a_deadline_ends_training_in_time_with_a_whole_schedule(self) -> None:
         (fold, *_) = folds()
         before = time.monotonic()  # how long compiling takes depends on what else is running
@@ -316,6 +320,7 @@ class TestTogether:
         assert error(model, fold) < 0.7
 
     @pytest.mark.parametrize("adapters", ["all", "first"])
+    @pytest.mark.slow
     def test_heads_are_apart_and_saved(self, adapters: Any, tmp_path: Path) -> None:
         (fold, *_) = folds(task="binary", recipe=tabm_recipe)
         model = TabM(**LITTLE, adapters=adapters).fit(fold.X, fold.y, problem=problem("binary"))
@@ -337,6 +342,7 @@ class TestTogether:
         assert len(model.curve_["valid"]) >= model.best_iteration_ + 3 - 1
         assert not model.cut_
 
+    @pytest.mark.slow
     def test_label_smoothing_only_where_the_metric_reads_labels(self) -> None:
         (fold, *_) = folds(task="binary")
         params = {**SMALL, "epochs": 60, "dropout": 0.0, "weight_decay": 0.0}
@@ -352,6 +358,7 @@ class TestTogether:
         model.predict(fold.X_valid)
         assert (np.random.get_state()[1] == before).all()
 
+    @pytest.mark.slow
     def test_training_that_explodes_still_gives_numbers(self) -> None:
         parts = folds()
         wild = RealMLP(**{**SMALL, "epochs": 3, "learning_rate": 1e30})

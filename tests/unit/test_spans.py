@@ -210,6 +210,7 @@ class TestNetwork:
         together, _ = fitted.predict([*texts, " ".join(FILLER * 3)], conditions, vectors)
         assert all(map(np.allclose, expected, together, [1e-4] * 3))
 
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_probabilities(self, fitted: SpanNetwork) -> None:
         texts, spans, others = marked(96, 0)
         again = SpanNetwork(**SMALL).fit(texts, spans, **others)

@@ -39,6 +39,7 @@ def ordered(n: int = 240) -> tuple[pd.DataFrame, NDArray[Any]]:
 
 
 @pytest.mark.parametrize("body", ["convolution", "recurrent", "transformer"])
+@pytest.mark.slow
 def test_a_body_reads_words_in_order(body: Any, tmp_path: Path) -> None:
     X, y = ordered()
     epochs = 25 if body == "transformer" else 8
@@ -60,6 +61,7 @@ def test_of_two_texts_it_sees_whether_they_agree() -> None:
     assert roc_auc_score(y[300:], model.predict(X[300:])[:, 0]) > 0.95
 
 
+@pytest.mark.slow
 def test_empty_missing_unknown_and_endless_texts_are_predicted() -> None:
     X, y = ordered(60)
     model = TextNetwork(**{**SMALL, "epochs": 1}).fit(X, y, problem=PROBLEM)

@@ -40,6 +40,7 @@ def test_new_discs_are_found(fitted: UNet) -> None:
     assert fitted.curve_["train"][-1] < 0.5 * fitted.curve_["train"][0]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_masks(fitted: UNet) -> None:
     images, _ = discs(16, 1)
     again = UNet(**SMALL).fit(*discs(48, 0))
