@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import LinAlgWarning
 from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
@@ -65,6 +66,8 @@ class Linear(Model):
         with ordered_sums(problem.threads), warnings.catch_warnings():
             # a weak penalty may need more steps than it is worth; the search sees the result
             warnings.simplefilter("ignore", ConvergenceWarning)
+            # columns that are sums of others: scikit-learn goes on with another solver by itself
+            warnings.simplefilter("ignore", LinAlgWarning)
             if not problem.classification:
                 self.fitted_ = [self._ridge(X, y, heavy)]
             elif self.ratios:

@@ -1,4 +1,4 @@
-"""Ridge on many rows with many words: some rows held out instead of the closed form."""
+"""Linear models: rows held out where the closed form would not end, matrices close to singular."""
 
 from __future__ import annotations
 
@@ -31,3 +31,13 @@ def test_it_predicts_what_the_closed_form_predicts(
     assert found.predict(X) == pytest.approx(closed, abs=1e-2 * y.std())
     chosen = linear.Linear(strengths=(0.3, 1e6)).fit(X, y, problem=problem, weight=weight)
     assert chosen.predict(X) == pytest.approx(found.predict(X))
+
+
+def test_columns_that_are_sums_of_others_are_no_news_to_the_user() -> None:
+    """pytest makes an error of scikit-learn's warning that the matrix is ill-conditioned."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 3))
+    X = np.column_stack([X, X[:, 0], X.sum(axis=1)]).astype(np.float32)
+    y = (X[:, 0] + rng.normal(size=3000) > 0).astype(int)
+    model = linear.Linear(strengths=(1e-9,)).fit(X, y, problem=Problem(task="binary", n_outputs=1))
+    assert np.corrcoef(model.predict(X)[:, 0], X[:, 0])[0, 1] > 0.9
