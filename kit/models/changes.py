@@ -30,9 +30,9 @@ _SEASON = re.compile(r"(^|__)series_season_(\d+)$")
 _RECENT = re.compile(r"(^|__)series_mean_(\d+)$")
 _FLOOR = 0.01  # of the usual size of the target: a series of zeros still has a scale
 _SHARES = tuple(k / 10 for k in range(11))  # of the way from the level to a season's values
-_WITHOUT = 0.02
-"""How much a row without a past counts. Those of the first steps are many, say nothing of changes,
-and would take most of the splits; some are needed for series that are new."""
+_NO_PAST, _NO_SEASON = 0.02, 0.1
+"""How much rows of the first steps count: many have no past, or none of a season, which rows to
+come have. They say little of changes and take most of the splits; new series are like them."""
 
 
 class SeriesLightGBM(LightGBM):
@@ -126,8 +126,7 @@ class SeriesLightGBM(LightGBM):
             return found
         base, size = self._scale(X)
         counts = self._counts(X) if weight is None else self._counts(X) * weight.train
-        seasons = {int(m[2]): name for name in X.columns if (m := _SEASON.search(name))}
-        for name in (seasons[length] for length in sorted(seasons)):
+        for name in _seasons(X):
             distance = _distance(X, name, base)
             known = X[name].notna().to_numpy()
             if not (known & (counts > 0)).any():
@@ -146,9 +145,12 @@ class SeriesLightGBM(LightGBM):
         return 1 if self.problem_.deviation == "absolute" else 2
 
     def _counts(self, X: pd.DataFrame) -> NDArray[np.float64]:
-        """How much rows count: by the size of their series, and whether it has a past."""
+        """How much rows count: by the size of their series, and by what is known of it."""
         own = (self._scale(X)[1] / self.size_) ** self._power
-        return np.where(_has_past(X), own, _WITHOUT)
+        counts = np.where(_has_past(X), own, _NO_PAST)
+        for name in _seasons(X)[:1]:
+            counts = np.where(X[name].isna(), _NO_SEASON * counts, counts)
+        return counts
 
     def _relative(self, X: pd.DataFrame) -> pd.DataFrame:
         """Lags and means as distances from the last known mean, in sizes of the series."""
@@ -170,6 +172,12 @@ class SeriesLightGBM(LightGBM):
         usual = np.abs(X[recent[-1]].to_numpy(dtype=np.float64))
         size = np.maximum(np.where(np.isnan(usual), self.size_, usual), _FLOOR * self.size_)
         return np.where(np.isnan(level), self.mean_, level), size
+
+
+def _seasons(X: pd.DataFrame) -> list[str]:
+    """The columns of seasons, the shortest first."""
+    found = {int(m[2]): name for name in X.columns if (m := _SEASON.search(name))}
+    return [found[length] for length in sorted(found)]
 
 
 def _has_past(X: pd.DataFrame) -> NDArray[np.bool_]:
