@@ -30,6 +30,7 @@ _SEASON = re.compile(r"(^|__)series_season_(\d+)$")
 _RECENT = re.compile(r"(^|__)series_mean_(\d+)$")
 _FLOOR = 0.01  # of the usual size of the target: a series of zeros still has a scale
 _SHARES = tuple(k / 10 for k in range(11))  # of the way from the level to a season's values
+_UNSURE = 0.5  # where no training row knows the shortest season: neither is far off
 _NO_PAST, _NO_SEASON = 0.02, 0.1
 """How much rows of the first steps count: many have no past, or none of a season, which rows to
 come have. They say little of changes and take most of the splits; new series are like them."""
@@ -126,11 +127,12 @@ class SeriesLightGBM(LightGBM):
             return found
         base, size = self._scale(X)
         counts = self._counts(X) if weight is None else self._counts(X) * weight.train
-        for name in _seasons(X):
+        for number, name in enumerate(_seasons(X)):
             distance = _distance(X, name, base)
             known = X[name].notna().to_numpy()
-            if not (known & (counts > 0)).any():
-                continue  # nothing says whether the season is one
+            if not (known & (counts > 0)).any():  # nothing says whether the season is one
+                found[name] = 0.0 if number else _UNSURE
+                continue
             error, way = ((y - base) / size)[known], (distance / size)[known]
             losses = [
                 np.average(np.abs(error - share * way) ** self._power, weights=counts[known])

@@ -61,8 +61,18 @@ def test_where_the_season_is_unknown_the_base_is_the_level() -> None:
     assert model.shares_[SEASON] > 0.9
     base, _ = model._base(frame)
     np.testing.assert_allclose(base[half], frame["numeric__series_mean"][half], rtol=1e-6)
-    frame.loc[:, SEASON] = np.nan  # nothing says whether there is a season
-    assert fitted(frame, y).shares_ == {}
+
+
+def test_a_season_that_no_training_row_knows_is_the_base_by_half() -> None:
+    frame, y = rows(season=1.0)
+    unknown = frame.assign(**{SEASON: np.float32(np.nan)})
+    model = fitted(unknown, y)
+    assert model.shares_ == {SEASON: 0.5}
+    base, _ = model._base(frame)
+    level, season = frame["numeric__series_mean"], frame[SEASON]
+    np.testing.assert_allclose(base, (level + season) / 2, rtol=1e-6)
+    longer = unknown.assign(numeric__series_season_365=np.float32(np.nan))
+    assert fitted(longer, y).shares_["numeric__series_season_365"] == 0.0
 
 
 def test_rows_that_count_decide_the_share() -> None:
@@ -91,7 +101,7 @@ def test_many_rows_without_a_past_do_not_spoil_the_others() -> None:
 def test_without_any_change_to_learn_from_the_base_is_predicted() -> None:
     frame, y = rows(season=1.0)
     model = fitted(without_past(frame), y + 1000)
-    np.testing.assert_allclose(model.predict(frame)[:, 0], frame["numeric__series_mean"])
+    np.testing.assert_allclose(model.predict(frame)[:, 0], model._base(frame)[0])
     assert (model.predict(without_past(frame)) > 900).all()
 
 
