@@ -27,6 +27,7 @@ from kit.preprocessing.series import needs_series
 
 _LEVEL = re.compile(r"(^|__)series_(lag_\d+|mean_\d+|season_\d+|mean)$")
 _SEASON = re.compile(r"(^|__)series_season_(\d+)$")
+_LAG = re.compile(r"(^|__)series_lag_(\d+)$")
 _RECENT = re.compile(r"(^|__)series_mean_(\d+)$")
 _FLOOR = 0.01  # of the usual size of the target: a series of zeros still has a scale
 _SHARES = tuple(k / 10 for k in range(11))  # of the way from the level to a season's values
@@ -40,7 +41,7 @@ class SeriesLightGBM(LightGBM):
     """LightGBM on the change from level and season; the parameters are those of `LightGBM`.
 
     Attributes:
-        shares_: per column of a season, how much of the way to its values is the base.
+        shares_: per column of a season, how far the base moves to its values, in this order.
 
     Shape:
         Frame ``(n, d)`` of the recipe "series" in; ``(n, 1)`` out. Probabilities of a binary task
@@ -121,13 +122,13 @@ class SeriesLightGBM(LightGBM):
     def _find_shares(
         self, X: pd.DataFrame, y: NDArray[Any], weight: RowWeights | None
     ) -> dict[str, float]:
-        """Per season, shortest first, the share with which the base errs least."""
+        """Per column of `_towards` the share with which the base errs least."""
         found: dict[str, float] = {}
         if self.problem_.classification:
             return found
         base, size = self._scale(X)
         counts = self._counts(X) if weight is None else self._counts(X) * weight.train
-        for number, name in enumerate(_seasons(X)):
+        for number, name in enumerate(_towards(X)):
             distance = _distance(X, name, base)
             known = X[name].notna().to_numpy()
             if not (known & (counts > 0)).any():  # nothing says whether the season is one
@@ -180,6 +181,20 @@ def _seasons(X: pd.DataFrame) -> list[str]:
     """The columns of seasons, the shortest first."""
     found = {int(m[2]): name for name in X.columns if (m := _SEASON.search(name))}
     return [found[length] for length in sorted(found)]
+
+
+def _towards(X: pd.DataFrame) -> list[str]:
+    """Columns that the base moves to: per season its newest value, then the mean of the last ones.
+
+    The newest is as old in all rows; the mean grows older the longer the past, and trends with it.
+    """
+    lags = {int(m[2]): name for name in X.columns if (m := _LAG.search(name))}
+    found: list[str] = []
+    for name in _seasons(X):
+        length = int(name.rpartition("_")[2])
+        whole = [lag for lag in sorted(lags) if lag % length == 0]
+        found += [*(lags[lag] for lag in whole[:1]), name]
+    return found
 
 
 def _has_past(X: pd.DataFrame) -> NDArray[np.bool_]:

@@ -127,3 +127,12 @@ def test_shares_are_saved(tmp_path: Path) -> None:
     again = SeriesLightGBM.load(tmp_path)
     assert again.shares_ == model.shares_
     np.testing.assert_array_equal(again.predict(frame), model.predict(frame))
+
+
+def test_the_newest_value_of_a_season_goes_before_the_mean_that_grows_older() -> None:
+    frame, _ = rows(season=1.0)
+    newest = frame[SEASON] + np.random.default_rng(1).normal(0, 5, len(frame))
+    frame = frame.assign(numeric__series_lag_12=newest.astype("float32"), numeric__series_lag_13=0)
+    model = fitted(frame, newest.to_numpy())
+    assert list(model.shares_) == ["numeric__series_lag_12", SEASON]
+    assert model.shares_ == {"numeric__series_lag_12": 1.0, SEASON: 0.0}
