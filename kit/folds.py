@@ -31,6 +31,7 @@ _FORMAT = "kit.folds/1"
 
 SEALED = -2
 """In place of a fold: a row of the sealed holdout, which nothing learns from or is chosen by."""
+_MOST_HELD_OUT = 1 / 3  # of the rows of a fold that looks ahead
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +194,9 @@ def inner_rows(
 ) -> NDArray[np.bool_]:
     """Which training rows to stop on: those of the nearest other fold.
 
+    Where folds look ahead and that fold is more than a third of the rows, the newest fifth instead:
+    what is left would be too little past to learn from.
+
     Args:
         fold: fold per training row.
         current: the fold that is validated.
@@ -202,7 +206,8 @@ def inner_rows(
     if len(others):
         later = others[others > current]
         inner = fold == (later[0] if len(later) else others[-1])
-        if not inner.all():
+        forward = times is not None and not len(later) and (fold < 0).any()
+        if not inner.all() and not (forward and inner.mean() > _MOST_HELD_OUT):
             return inner
     n_last = max(1, len(fold) // 5)  # one block only: its last fifth
     if times is not None:

@@ -16,7 +16,8 @@ from kit.mapped import is_on_disk, rows_on_disk
 from kit.models.base import FoldRows, Model, Problem, RowWeights
 
 REFIT_ROWS = 50_000
-"""Up to so many training rows an early-stopped model is fitted again on all of them."""
+"""Up to so many training rows an early-stopped model is fitted again on all of them; of series on
+any number, for the rows that were held out are the newest ones."""
 
 
 def fit_fold(
@@ -26,6 +27,7 @@ def fit_fold(
     problem: Problem,
     early_stopping: str,
     folder: Path | None = None,
+    series: bool = False,
 ) -> Model:
     """Fit one fold, with early stopping where the model knows it.
 
@@ -40,6 +42,7 @@ def fit_fold(
         problem: what is learned.
         early_stopping: "inner" or "fold", see `CVSpec`.
         folder: on whose disk parts of a table on the disk are put.
+        series: whether rows are series over time.
     """
     X, y, weight = rows.X, rows.y, None if rows.weight is None else rows.weight.train
     if not unfitted.stops_early:
@@ -48,7 +51,7 @@ def fit_fold(
         valid = (rows.X_valid, rows.y_valid)
         return clone(unfitted).fit(X, y, problem=problem, valid=valid, **_counting(rows.weight))
     budget = unfitted.refit_parameter
-    again = budget is not None and len(y) <= REFIT_ROWS
+    again = budget is not None and (series or len(y) <= REFIT_ROWS)
     first = fit_stopping(unfitted, X, y, half(problem) if again else problem, inner, weight, folder)
     if not again or not first.best_iteration_:
         return first

@@ -216,15 +216,16 @@ def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
     rows, time_ = fold.prepare(), context.dataset.time
     times = None if time_ is None else time_[fold.train]
     inner = inner_rows(context.folds.fold[fold.train], number, times)
+    series = context.dataset.series is not None
     with _reported(task.spec.use, context.code):
         if task.spec.pseudo_labels:
             first = fit_fold(
-                unfitted, rows, inner, half(problem), task.early_stopping, task.results
+                unfitted, rows, inner, half(problem), task.early_stopping, task.results, series
             )
             rows = fold.with_pseudo_labels(rows, first)
             # they are never among the rows that tell where to stop
             inner = np.append(inner, np.zeros(len(rows.y) - len(inner), dtype=bool))
-        model = fit_fold(unfitted, rows, inner, problem, task.early_stopping, task.results)
+        model = fit_fold(unfitted, rows, inner, problem, task.early_stopping, task.results, series)
         return fold.predict(model, time.perf_counter() - started)
 
 

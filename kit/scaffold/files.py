@@ -36,11 +36,12 @@ _CANONICAL = {
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """The three files; `sample` is None where there is none."""
+    """The three files; `sample` is None where there is none. `others` are tables no model sees."""
 
     train: Path
     test: Path
     sample: Path | None
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +103,11 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
         inference.ask("there is no sample submission; name it with --sample if there is one")
     else:
         inference.add("files.sample_submission", sample.relative_to(raw).as_posix(), why_sample)
-    _ask_about_others(raw, called, {_stem(train), _stem(test)}, tables, inference)
-    return Found(train=train, test=test, sample=sample)
+    used = {_stem(train), _stem(test)}
+    # other packings of a used table are none of them
+    others = [p for p in tables if p not in called["sample"] and _stem(p) not in used]
+    _ask_about_others([path.relative_to(raw).as_posix() for path in others], inference)
+    return Found(train=train, test=test, sample=sample, others=tuple(others))
 
 
 def tables_in(raw: Path) -> list[Path]:
@@ -131,19 +135,8 @@ def is_sample(path: Path) -> bool:
     return _SAMPLE.search(_stem(path)) is not None
 
 
-def _ask_about_others(
-    raw: Path,
-    called: dict[str, list[Path]],
-    used: set[str],
-    tables: list[Path],
-    inference: Inference,
-) -> None:
-    """Name the tables that no model will see; other packings of a used one are none of them."""
-    others = [
-        path.relative_to(raw).as_posix()
-        for path in tables
-        if path not in called["sample"] and _stem(path) not in used
-    ]
+def _ask_about_others(others: list[str], inference: Inference) -> None:
+    """Name the tables that no model will see."""
     if others:
         shown = ", ".join(others[:8]) + (", ..." if len(others) > 8 else "")
         inference.ask(

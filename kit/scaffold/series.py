@@ -46,6 +46,22 @@ class SeriesLook:
     repeated: int
 
     @property
+    def seasons(self) -> list[int]:
+        """Usual periods that the training rows can show."""
+        return [s for s in _SEASONS.get(self.step, ()) if s < self.n_steps - self.horizon]
+
+    @property
+    def windows(self) -> int:
+        """How many windows of the horizon leave enough to learn from before the first; 2 at least.
+
+        A row learns from what is a horizon old, and of a season from a whole one: the first window
+        has both before it. With two windows there is no choice left; the first may have less.
+        """
+        horizon = self.horizon
+        learned = max(min(self.seasons, default=0), horizon // 2)
+        return min((self.n_steps - 1) // horizon, max(2, (self.n_steps - learned) // horizon - 1))
+
+    @property
     def horizon_text(self) -> str:
         """The horizon as `cv.horizon` takes it."""
         if self.step in ("month", "quarter", "year"):
@@ -98,7 +114,7 @@ def find_series(
 def note_series(look: SeriesLook, inference: Inference) -> None:
     """Note the `[series]` table."""
     horizon, room = look.horizon, look.n_steps - look.horizon
-    seasons = [s for s in _SEASONS.get(look.step, ()) if s < room]
+    seasons = look.seasons
     first = [-(-horizon // s) * s for s in seasons]  # whole seasons back to what is known
     more = [lag + s for lag, s in zip(first[:1], seasons, strict=False)]
     lags = sorted({horizon, horizon + 1, *first, *more})

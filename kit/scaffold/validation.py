@@ -194,21 +194,22 @@ def _after(rows: Rows, time: str, split: TimeSplit, inference: Inference) -> _Ch
     because = f"every test row is later than train, by {time!r}"
     if look is not None:
         note_series(look, inference)
-        room, horizon = (look.n_steps - 1) // look.horizon, look.horizon_text
+        room, horizon = look.windows, look.horizon_text
         because += f", and {look.n_series} series go on: windows as long as the test period"
     else:
         room, horizon = split.windows, split.horizon
+    noun = "windows of the test period" + (" that leave enough to learn from" if look else "")
     unseen = new_groups(rows.tables, rows.kinds, rows.ids.train)
     if unseen and room > 1:
         inference.add("columns.group", unseen[0], "no value of test occurs in train")
         because = f"test holds unseen groups ({unseen[0]!r}) and is later than train, by {time!r}"
         return _Choice(splitter="group_time", because=because, split=split, most=room,
-                       noun="windows of the test period", horizon=horizon)  # fmt: skip
+                       noun=noun, horizon=horizon)  # fmt: skip
     if room < 2:
         return _Choice(splitter="time_series", because=because, split=split,
                        most=split.periods - 1, noun="steps from one time to the next")  # fmt: skip
     return _Choice(splitter="time_windows", because=because, split=split, most=room,
-                   noun="windows of the test period", horizon=horizon)  # fmt: skip
+                   noun=noun, horizon=horizon)  # fmt: skip
 
 
 def _blocks(name: str, split: TimeSplit) -> _Choice:

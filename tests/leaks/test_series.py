@@ -15,6 +15,7 @@ from kit.errors import ConfigError
 from kit.execution.context import load_context
 from kit.execution.task import FoldTask, run_folds
 from kit.models.base import FoldRows
+from kit.models.changes import SeriesLightGBM
 from kit.portfolio import find_model
 from kit.preprocessing.series import SeriesFeatures
 from kit.settings import CVSpec
@@ -96,6 +97,21 @@ def test_nor_those_of_a_network(make_competition: Make, tmp_path: Any) -> None:
     np.testing.assert_array_equal(made(None).oof, made(shuffled_window).oof)
 
 
+def test_a_share_of_the_season_that_knows_the_validated_rows_is_found(
+    make_competition: Make, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def predicted(change: Any) -> Any:
+        competition = noise(make_competition, change=change)
+        context = load_context(competition)
+        hidden = context.dataset.y[context.folds.valid(1)].mean()
+        season = "numeric__series_season_7"
+        planted = {season: float(hidden > 0.5)}
+        monkeypatch.setattr(SeriesLightGBM, "_find_shares", lambda *arguments: planted)
+        return results(competition, tmp_path, "lightgbm_change").oof
+
+    assert (predicted(None) != predicted(shuffled_window)).any()
+
+
 class OwnRow(SeriesFeatures):
     """The planted fault: the window ends with the row itself."""
 
@@ -137,7 +153,8 @@ def correlation(rows: FoldRows, column: str, *, valid: bool) -> float:
 
 def test_a_window_knows_nothing_of_its_own_row(make_competition: Make) -> None:
     rows = prepared(noise(make_competition))
-    assert abs(correlation(rows, "series_mean_3", valid=False)) < 0.2  # 0.07 per standard error
+    for column in ("series_mean_3", "series_season_7"):
+        assert abs(correlation(rows, column, valid=False)) < 0.2  # 0.07 per standard error
 
 
 def test_a_window_that_includes_its_row_is_found(
@@ -145,7 +162,8 @@ def test_a_window_that_includes_its_row_is_found(
 ) -> None:
     monkeypatch.setattr(kit.preprocessing.columns, "SeriesFeatures", OwnRow)
     rows = prepared(noise(make_competition))
-    assert correlation(rows, "series_mean_3", valid=False) > 0.4
+    for column in ("series_mean_3", "series_season_7"):
+        assert correlation(rows, column, valid=False) > 0.4
 
 
 def test_a_lag_over_validated_rows_is_found(

@@ -466,6 +466,26 @@ def test_months_are_counted_not_measured(tmp_path: Path) -> None:
     assert found.get("series.seasons") == [12]
 
 
+@pytest.mark.parametrize(
+    ("times", "horizon", "windows"),
+    [
+        (pd.date_range("2010-02-05", periods=182, freq="7D"), 39, 2),  # three leave half a year
+        (pd.date_range("2010-02-05", periods=260, freq="7D"), 39, 3),
+        (pd.date_range("2010-01-01", periods=78, freq="MS"), 18, 2),
+        (pd.date_range("2010-01-01", periods=130, freq="MS"), 18, 4),
+        (pd.date_range("2023-01-01", periods=200), 14, 5),
+        (pd.date_range("2023-01-01", periods=100, freq="3h"), 15, 4),  # no usual season
+    ],
+)
+def test_the_first_window_has_a_season_and_a_horizon_before_it(
+    tmp_path: Path, times: Any, horizon: int, windows: int
+) -> None:
+    found = run(tmp_path, **shops(12, times, horizon))
+    assert (found.get("series.horizon"), found.get("cv.n_splits")) == (horizon, windows)
+    reason = because(found, "cv.n_splits")
+    assert ("leave enough to learn from" in reason) == (windows < 5)
+
+
 def test_one_series_needs_no_column(tmp_path: Path) -> None:
     tables = shops(1, pd.date_range("2023-01-01", periods=200), 10)
     for name in ("train", "test"):
