@@ -156,7 +156,9 @@ class Run:
             kinds = frame.drop(columns=roles).dtypes  # KeyError where one is not there
             if not len(kinds) or any(kind.kind not in "fiu" for kind in kinds):
                 raise ValueError("it holds no predictions")
-        except (OSError, ValueError, KeyError) as error:  # pyarrow's errors derive from these
+            if not frame["id"].is_unique:  # TypeError where ids are lists
+                raise ValueError("an id is in it twice")
+        except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's derive from these
             raise RunError(self._damaged(path, error)) from error
         return frame
 
