@@ -104,7 +104,9 @@ class Run:
         path = self.path / "config.json"
         try:
             config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            if any(not isinstance(part, dict) for key, part in config.items() if key != "schema"):
+                raise ValueError("a part of it is no table")
+        except (OSError, ValueError, AttributeError) as error:
             raise RunError(self._damaged(path, error)) from error
         return config
 

@@ -211,7 +211,7 @@ def test_damaged_predictions_of_a_blend_name_kit_blend(tmp_path: Path) -> None:
         run.test()
 
 
-@pytest.mark.parametrize("content", ["", "{"])
+@pytest.mark.parametrize("content", ["", "{", "3", '{"cv": 3}'])
 def test_a_damaged_configuration_says_what_to_do(tmp_path: Path, content: str) -> None:
     run = published(tmp_path)
     (run.path / "config.json").write_text(content)
