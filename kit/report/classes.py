@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
-from kit.report.html import Content, Html, card, muted, table, tag
+from kit.report.html import Content, Html, card, facts, muted, table, tag
 from kit.report.material import Truth
 from kit.report.svg import Plot, legend, number, short
 
@@ -130,11 +130,24 @@ def _confusion(truth: Truth) -> Iterator[Html]:
     rule = "" if truth.decision.kind == "none" else f", decided by {truth.decision.kind}"
     note = f"{right:.2%} of the rows on the diagonal{rule}. Colours: share of the true class."
     if size <= _LABELLED:
-        yield card("Confusion", _matrix(counts, truth.classes), note=note, wide=size > 8)
+        told = facts(_rates(counts)) if size == 2 else None
+        yield card("Confusion", _matrix(counts, truth.classes), told, note=note, wide=size > 8)
     elif size <= _DRAWN:
         yield card("Confusion", _picture(counts, truth.classes), note=note)
     if size > 8:
         yield _pairs(counts, truth.classes)
+
+
+def _rates(counts: Array) -> Iterator[tuple[str, str]]:
+    """What two classes' counts say of the second one."""
+    (true_negative, false_positive), (false_negative, hits) = counts.astype(float)
+    precision = hits / max(hits + false_positive, 1)
+    recall = hits / max(hits + false_negative, 1)
+    quiet = true_negative / max(true_negative + false_positive, 1)
+    yield "precision", f"{precision:.4f} of the rows called positive are"
+    yield "recall", f"{recall:.4f} of the positive rows are found"
+    yield "F1", f"{2 * hits / max(2 * hits + false_positive + false_negative, 1):.4f}"
+    yield "balanced accuracy", f"{(recall + quiet) / 2:.4f}"
 
 
 def _matrix(counts: Array, names: Sequence[str]) -> Html:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -72,14 +73,26 @@ def _predicted(truth: Truth, at: int) -> str:
     return ", ".join(number(float(v)) for v in pred[:4])
 
 
+def _measured(value: float, error: float) -> str:
+    """A value with the decimals that its error leaves it.
+
+    >>> _measured(0.21534, 0.01294)
+    '0.215 ± 0.013'
+    """
+    if not error > 0:  # nan as well: it was measured once
+        return number(value)
+    places = min(max(1 - math.floor(math.log10(error)), 0), 8)
+    shown = round(value, places) + 0.0  # no minus before a zero
+    return f"{shown:,.{places}f} ± {error:,.{places}f}"
+
+
 def importance_card(found: Importance | None, why: Content, metric: str) -> Html:
     """Permutation importance, or how to come by it."""
     if found is None:
         return card("Feature importance", why, wide=True) if why else Html("")
     rows: list[tuple[Content, float, Content]] = []
     for name, loss, error in zip(found.names, found.losses, found.errors, strict=True):
-        spread = "" if np.isnan(error) else f" ± {number(float(error))}"
-        shown = f"{number(float(loss))}{spread}"
+        shown = _measured(float(loss), float(error))
         rows.append((tag("span", name, title=name), float(loss), shown))
     folds = f"{found.folds[0]} of {found.folds[1]} folds"
     again = ", the first fold fitted again" if found.refitted else ""

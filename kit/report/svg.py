@@ -161,7 +161,7 @@ class Plot:
 
     @property
     def _top(self) -> float:
-        return 18.0 if self.y_label else 8.0
+        return 20.0 if self.y_label else 8.0
 
     @property
     def _bottom(self) -> float:
@@ -195,7 +195,7 @@ class Plot:
             middle = (self.left + WIDTH - 12) / 2
             yield tag("text", self.x_label, x=middle, y=self.height - 6, text_anchor="middle")
         if self.y_label:
-            yield tag("text", self.y_label, x=6, y=9, text_anchor="start")
+            yield tag("text", self.y_label, x=6, y=11, text_anchor="start")
 
 
 def legend(*entries: tuple[str, Content]) -> Html:

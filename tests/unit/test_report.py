@@ -397,7 +397,7 @@ def test_axes_have_round_numbers() -> None:
 def test_sealed_rows_tell_whether_the_folds_were_optimistic(
     score: float, up: bool, told: str
 ) -> None:
-    assert told in str(scores._kept(score, (0.7, 0.8), up=up))
+    assert told in scores.kept(score, (0.7, 0.8), up=up)[1]
 
 
 FALLING = [1.0, 0.8, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3]
