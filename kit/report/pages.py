@@ -69,7 +69,7 @@ def run_page(
     found, why = _importance(material, refit=refit)
     tell("kit check")
     report, blind = findings(competition)
-    runs = list_runs(competition.runs)[0]
+    runs, reports = list_runs(competition.runs)[0], competition.reports
     worst, curves = Html(""), learning_card(run)
     if truth is not None and dataset is not None:
         names = found.names if found else tuple(map(str, dataset.X.columns))
@@ -82,16 +82,18 @@ def run_page(
             stack(score_card(material), holdout_card(material), cost_card(run)),
             id_="score",
         ),
-        part("Model", curves, parameters_card(run, wide=not curves), id_="model"),
+        part("Model", curves, parameters_card(run, wide=not curves), id_="model")
+        if run.kind != "blend"
+        else part("Members", weights_card(run, reports), alike_card(run, runs), id_="members"),
         part("Predictions", _predictions(material), worst, id_="predictions"),
         part("Columns", importance_card(found, why, material.metric), id_="columns"),
-        part("Other runs", weights_card(run), alike_card(run, runs), id_="runs"),
+        part("Other runs", alike_card(run, runs), id_="runs") if run.kind != "blend" else Html(""),
         part("Leaderboard", ledger_card(book, run), id_="leaderboard"),
         part("Data", findings_card(report, blind), id_="data"),
         part("Origin", reproduce_card(run), id_="origin"),
     ]
     slug: Content = competition.slug
-    if (competition.reports / INDEX).is_file():
+    if (reports / INDEX).is_file():
         slug = tag("a", slug, href=INDEX)
     short = summary_card(material, same, len(runs) - len(same), band, report, book)
     head = _head(slug, run.model, run.id, _run_tiles(material, same, band), short)
@@ -127,7 +129,8 @@ def competition_page(
     broken = [muted(problem) for problem in problems]
     parts = [
         part("Runs", strip_card(same), history_card(same), runs_card(same, reports), id_="runs"),
-        part("Alike", correlation_card(same[:16]), weights_card(best), id_="alike"),
+        part("Alike", correlation_card(same[:16]), weights_card(best, competition.reports),
+             id_="alike"),
         part("The best run", stack(fold_card(material, band, book), score_card(material)),
              learning_card(best), _predictions(material), id_="best"),
         part("Leaderboard", ledger_card(book), id_="leaderboard"),
@@ -171,7 +174,7 @@ def _importance(material: Material, *, refit: bool) -> tuple[Importance | None, 
     if material.truth is None or material.dataset is None:
         return None, ""
     if run.kind != "cv":
-        return None, muted(f"Runs of kind {run.kind} have none: see those they were made of.")
+        return None, ""
     try:
         found = importance(material.competition, run, material.dataset, material.truth, refit=refit)
     except KitError as error:

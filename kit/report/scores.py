@@ -104,7 +104,10 @@ def score_card(material: Material) -> Html:
         ("mean ± sd of the folds", f"{digits(score['mean'])} ± {spread_}"),
     ]
     if score.get("plain") is not None:
-        rows.append(("plain score", f"{digits(score['plain'])}: weights saw these rows"))
+        plain = digits(score["plain"])
+        rows.append(
+            ("not nested", f"{plain}, too good: the weights were chosen on these very rows")
+        )
     if material.truth is not None and material.truth.weight is not None:
         column = material.competition.settings.columns.weighing
         rows.append(("rows count by", f"{column}; confusion and calibration count each row once"))
@@ -231,7 +234,7 @@ def cost_card(run: Run) -> Html:
     best = [b for b in record.get("best_iterations") or [] if b is not None]
     if best:
         told.append(("stopped at", f"{min(best)} to {max(best)} (median {int(np.median(best))})"))
-    if record.get("early_stopping"):
+    if record.get("early_stopping") and run.kind == "cv":
         told.append(("early stopping", str(record["early_stopping"])))
     if record.get("cut"):
         told.append(("cut by the clock", ", ".join(f"fold {k + 1}" for k in record["cut"])))

@@ -73,7 +73,7 @@ def _place(material: Material, same: Sequence[Run], others: int) -> Iterator[Ver
         return
     if len(same) == 1:
         rest = f" {others} more have others, or are of kind fit." if others else ""
-        yield "info", "nothing beside it", f"The only run of these data, folds and metric.{rest}"
+        yield "info", "single run", f"The only run of these data, folds and metric.{rest}"
         return
     best, why = first(same)
     if run.id == best.id:
@@ -88,12 +88,14 @@ def _place(material: Material, same: Sequence[Run], others: int) -> Iterator[Ver
     up = bool(run.record["metric"]["greater_is_better"])
     lead = f"{digits(abs(gain), like=run.score)} ± {digits(error, like=run.score)} a fold"
     clear = abs(gain) > 2 * error
-    ahead = "ahead" if (gain > 0) == up else "behind"
     sure = "clearly" if clear else "no more than the noise of the folds"
-    word = "behind" if clear and ahead == "ahead" else "close"
+    says = f"is ahead by {lead}, {sure}."
+    if (gain > 0) != up:
+        says = f"is to be handed in, though {lead} behind: who leads inside the noise was lucky."
+    word = "behind" if clear and (gain > 0) == up else "close"
     there = (material.competition.reports / f"{best.id}.html").is_file()
     name = tag("a", best.id, href=f"{best.id}.html") if there else best.id
-    yield "info", word, [f"{place}. {best.model} (", name, f") is {ahead} by {lead}, {sure}."]
+    yield "info", word, [f"{place}. {best.model} (", name, f") {says}"]
 
 
 def _sealed(material: Material) -> Iterator[Verdict]:
@@ -148,8 +150,11 @@ def _findings(report: Report | None) -> Iterator[Verdict]:
         return
     serious = [found for found in report.findings if found.severity != "info"]
     if not serious:
-        told = f"{len(report.checked)} quick checks of the data found nothing."
-        yield "good", "no finding", f"{told} kit check --deep looks for leaks and drift."
+        hints = len(report.findings)
+        found = f"no more than {hints} hint{'s' * (hints > 1)}: see " if hints else "nothing."
+        told = [f"{len(report.checked)} quick checks of the data found {found}"]
+        told += [link, "."] if hints else []
+        yield "good", "no finding", [*told, " kit check --deep looks for leaks and drift."]
         return
     errors = sum(found.severity == "error" for found in serious)
     titles = "; ".join(f"{found.code} {found.title}" for found in serious[:_TITLES])

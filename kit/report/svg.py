@@ -88,7 +88,7 @@ class Plot:
     x_label: str = ""
     y_label: str = ""
     y_names: Sequence[str] | None = None
-    left: float = 46.0
+    left: float = 54.0
     height: float = HEIGHT
     x_ticks: int = 5
     marks: list[Html] = field(default_factory=list)
@@ -175,9 +175,9 @@ class Plot:
             x = f"{self.at_x(value):.1f}"
             yield tag("line", x1=x, x2=x, y1=self._top, y2=self._bottom, class_="grid-line")
             shown = tick(value)
-            near = self.at_x(value) + 3 * len(shown) > WIDTH  # the last one must not be cut off
+            near = self.at_x(value) + 3.8 * len(shown) > WIDTH  # the last one must not be cut off
             yield tag(
-                "text", shown, x=f"{WIDTH - 1:g}" if near else x, y=self._bottom + 16,
+                "text", shown, x=f"{WIDTH - 1:g}" if near else x, y=self._bottom + 17,
                 text_anchor="end" if near else "middle",
             )  # fmt: skip
         names = self.y_names
@@ -193,7 +193,7 @@ class Plot:
             yield tag("text", shown, x=self.left - 6, y=f"{at + 4:.1f}", text_anchor="end")
         if self.x_label:
             middle = (self.left + WIDTH - 12) / 2
-            yield tag("text", self.x_label, x=middle, y=self.height - 6, text_anchor="middle")
+            yield tag("text", self.x_label, x=middle, y=self.height - 4, text_anchor="middle")
         if self.y_label:
             yield tag("text", self.y_label, x=6, y=11, text_anchor="start")
 
