@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 CONFIG = (
     "\n[models.lightgbm.params]\nn_estimators = 150\npatience = 150\n\n[execution]\nthreads = 1\n"
 )
-PATIENCE = 120.0
+PATIENCE = 400.0
 """Seconds after which a command counts as hanging."""
 
 
@@ -161,9 +161,10 @@ class Round:
         else:
             kept = self.folds()
             said = self.call(*COMMANDS[self.command], codes=(0, 1))
-            if "no model ended within" in said:  # the machine is busy
-                self.call(*COMMANDS[self.command][:-1], "90s")
-            elif not said or "kit: " in said.splitlines()[-1]:
+            for budget in ("90s", "5m"):  # the machine may be busy
+                if "no model ended within" in said:
+                    said = self.call(*COMMANDS[self.command][:-1], budget, codes=(0, 1))
+            if not said or "kit: " in said.splitlines()[-1]:
                 raise Lost(f"does not work again: {said[-1500:]}")
             if self.command == "auto" and not list((self.root / "submissions").glob("*.csv")):
                 raise Lost(f"no submission file: {said[-800:]}")
