@@ -233,13 +233,14 @@ def _per_class(truth: Truth) -> Html:
         precision = both / max(int(said.sum()), 1)
         loss = float(losses[own].mean()) if own.any() else float("nan")
         shares = (f"{recall:.3f}", f"{precision:.3f}", number(loss))
-        rows.append((recall, [name, f"{int(own.sum()):,}", *shares]))
+        shown = tag("span", short(name, 28), title=name)
+        rows.append((recall, [shown, f"{int(own.sum()):,}", *shares]))
     rows.sort(key=lambda row: row[0])
-    shown = [cells for _, cells in rows[:20]]
-    more = f"The {len(shown)} classes of the lowest recall, of {len(rows)}."
+    worst = [cells for _, cells in rows[:20]]
+    more = f"The {len(worst)} classes of the lowest recall, of {len(rows)}."
     headers = ["class", "rows", "recall", "precision", "log loss"]
-    note = more if len(rows) > len(shown) else None
-    return card("By class", table(headers, shown, right=(1, 2, 3, 4)), note=note)
+    note = more if len(rows) > len(worst) else None
+    return card("By class", table(headers, worst, right=(1, 2, 3, 4)), note=note)
 
 
 def _areas(truth: Truth) -> list[float]:
