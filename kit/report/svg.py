@@ -19,8 +19,6 @@ Array = NDArray[Any]
 Range = tuple[float, float]
 
 WIDTH, HEIGHT = 380.0, 240.0
-COLOURS = 8
-"""Classes c0 … c7 of the style."""
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
