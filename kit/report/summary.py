@@ -72,7 +72,7 @@ def _place(material: Material, same: Sequence[Run], others: int) -> Iterator[Ver
     if run.id not in ids:
         return
     if len(same) == 1:
-        rest = f" {others} more have others, or are of kind fit." if others else ""
+        rest = f" Differ in these, or are fits on all rows: {others} more." if others else ""
         yield "info", "single run", f"The only run of these data, folds and metric.{rest}"
         return
     best, why = first(same)

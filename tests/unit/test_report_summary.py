@@ -106,8 +106,8 @@ def test_runs_of_other_folds_are_counted_and_not_compared(
 ) -> None:
     run = make_run(tmp_path, "linear", [0.8, 0.9])
     said = told(run, [run, make_run(tmp_path, "knn", [0.9, 0.9], digest="others")])
-    assert "nothing beside it" in said
-    assert "1 more have others" in said
+    assert "single run" in said
+    assert "1 more" in said
 
 
 @pytest.mark.parametrize(
