@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,9 +18,9 @@ from kit.checks.finding import Finding, Report
 from kit.competition import Competition
 from kit.folds import Folds
 from kit.ledger.book import Ledger, Row
-from kit.report import report_competition
+from kit.report import report_competition, summary
 from kit.report.classes import _rates
-from kit.report.material import Material
+from kit.report.material import Material, Truth
 from kit.report.members import comparable
 from kit.report.noise import Band
 from kit.report.rows import _measured
@@ -196,3 +197,38 @@ def test_rates_of_two_classes_are_those_of_the_second_one() -> None:
     assert rates["F1"] == "0.5714"
     assert rates["balanced accuracy"] == "0.6667"
     assert dict(_rates(np.array([[50, 0], [0, 0]])))["F1"] == "0.0000"
+
+
+@pytest.mark.parametrize(
+    ("score", "words"), [(0.75, "as promised"), (0.6, "the folds are optimistic"), (None, "")]
+)
+def test_the_sealed_rows_have_their_verdict(
+    tmp_path: Path,
+    make_run: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    score: float | None,
+    words: str,
+) -> None:
+    monkeypatch.setattr(summary, "chance", lambda truth, center, rows: (0.7, 0.8))
+    run = make_run(tmp_path, "linear", [0.8, 0.9])
+    run.record["holdout"] = {"rows": 20, "score": score}
+    home = cast(Competition, SimpleNamespace(reports=tmp_path))
+    truth = cast(Truth, SimpleNamespace())
+    material = Material(competition=home, run=run, dataset=None, truth=truth, missing="")
+    card = summary_card(material, [run], 0, None, CLEAN, None)
+    assert ("sealed holdout" in card) == bool(words)
+    assert words in card
+
+
+def test_what_the_curves_say_comes_with_what_to_try(
+    tmp_path: Path, make_run: Callable[..., Run], told: Callable[..., str]
+) -> None:
+    run = make_run(tmp_path, "lightgbm", [0.8, 0.9])
+    assert "converged" not in told(run, [run])
+    falling = [1.0, 0.8, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3]
+    (run.path / "curves.json").write_text(json.dumps({"0": {"train": falling, "valid": falling}}))
+    said = told(Run(run.path, run.record), [run])
+    assert "|not converged|" in said
+    assert "To try: " in said
+    (run.path / "curves.json").write_text("[1")
+    assert "converged" not in told(Run(run.path, run.record), [run])
