@@ -200,7 +200,7 @@ def history_card(runs: Sequence[Run]) -> Html:
     plot = Plot(
         x=(0.5, len(scores) + 0.5), y=spread(np.concatenate([inside, best[-1:]])),
         label="scores in the order of the runs", x_label="run", y_label=ordered[0].metric[0],
-        x_ticks=min(5, max(1, len(scores) // 2)),
+        x_whole=True,
     )  # fmt: skip
     low, high = plot.y
     at = np.arange(1, len(scores) + 1)

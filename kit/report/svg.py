@@ -78,6 +78,8 @@ class Plot:
         y_names: names of the positions 0, 1, 2, … on the y axis instead of numbers.
         left: room for the numbers of the y axis.
         height: of the drawing.
+        x_ticks: about so many numbers stand on the x axis.
+        x_whole: whole numbers only.
     """
 
     x: Range
@@ -89,6 +91,7 @@ class Plot:
     left: float = 54.0
     height: float = HEIGHT
     x_ticks: int = 5
+    x_whole: bool = False
     marks: list[Html] = field(default_factory=list)
 
     def at_x(self, value: float) -> float:
@@ -170,6 +173,8 @@ class Plot:
 
     def _axes(self) -> Iterable[Html]:
         for value in ticks(*self.x, self.x_ticks):
+            if self.x_whole and value != round(value):
+                continue
             x = f"{self.at_x(value):.1f}"
             yield tag("line", x1=x, x2=x, y1=self._top, y2=self._bottom, class_="grid-line")
             shown = tick(value)

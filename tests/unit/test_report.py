@@ -26,7 +26,7 @@ from kit.report.importance import importance
 from kit.report.material import Truth, gather, read_dataset
 from kit.report.noise import noise_band
 from kit.report.origin import findings_card, ledger_card
-from kit.report.svg import number, tick, ticks
+from kit.report.svg import Plot, number, tick, ticks
 from kit.runs import Run
 from kit.session import open_session
 
@@ -375,6 +375,11 @@ def test_competition_report_links_the_reports_that_are_there(
 
 
 def test_axes_have_round_numbers() -> None:
+    for last in (2, 3, 12, 400):
+        runs = Plot(x=(0.5, last + 0.5), y=(0, 1), label="runs", x_whole=True)
+        shown = re.findall(r'anchor="middle">([^<]*)<', runs.draw())
+        assert len(shown) > 1
+        assert all(float(each).is_integer() for each in shown)
     assert ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert ticks(-3, 97, 4) == [0, 25, 50, 75]
     assert ticks(1, 1) == [1]
