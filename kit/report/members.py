@@ -46,7 +46,7 @@ def weights_card(run: Run, reports: Path) -> Html:
     unused = sum(not weight for weight in weights.values())
     blend: dict[str, Any] = run.record.get("blend", {})
     told = [f"Method: {blend['chosen']}."] if blend.get("chosen") else []
-    told += [f"{unused} members have the weight 0."] if unused else []
+    told += [f"Weight 0: {unused} more."] if unused else []
     return card("Weights of the blend", bars(rows), note=" ".join(told))
 
 
