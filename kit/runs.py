@@ -104,7 +104,9 @@ class Run:
         path = self.path / "config.json"
         try:
             config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            if any(not isinstance(part, dict) for key, part in config.items() if key != "schema"):
+                raise ValueError("a part of it is no table")
+        except (OSError, ValueError, AttributeError) as error:
             raise RunError(self._damaged(path, error)) from error
         return config
 
@@ -156,7 +158,9 @@ class Run:
             kinds = frame.drop(columns=roles).dtypes  # KeyError where one is not there
             if not len(kinds) or any(kind.kind not in "fiu" for kind in kinds):
                 raise ValueError("it holds no predictions")
-        except (OSError, ValueError, KeyError) as error:  # pyarrow's errors derive from these
+            if not frame["id"].is_unique:  # TypeError where ids are lists
+                raise ValueError("an id is in it twice")
+        except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's derive from these
             raise RunError(self._damaged(path, error)) from error
         return frame
 

@@ -92,14 +92,11 @@ def _run(competition: Competition, name: str | None, out: Output) -> Run:
 
 def best(competition: Competition, out: Output) -> Run:
     """The best run, and a remark that says why."""
-    from kit.execution.context import FOLDS_NAME
-    from kit.folds import Folds
+    from kit.execution.context import shared_digest
     from kit.runs import list_runs
     from kit.selection import best_run
 
-    shared = competition.root / FOLDS_NAME
-    folds = Folds.load(shared).digest if shared.is_file() else ""
-    run, why = best_run(list_runs(competition.runs)[0], folds)
+    run, why = best_run(list_runs(competition.runs)[0], shared_digest(competition))
     out.remark(f"{run.id}: {why}")
     return run
 

@@ -152,6 +152,16 @@ def _own_splitter(code: UserCode, reference: str) -> Any:
     return guarded
 
 
+def shared_digest(competition: Competition) -> str:
+    """Digest of the folds in `folds.parquet`; "" where there are none yet.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    shared = competition.root / FOLDS_NAME
+    return Folds.load(shared).digest if shared.is_file() else ""
+
+
 def share_folds(competition: Competition, folds: Folds) -> None:
     """Keep `folds.parquet`, the file a team shares, in step with `kit.toml`.
 

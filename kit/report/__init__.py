@@ -4,6 +4,7 @@
 * `html`: elements that escape what is not markup; the frame; `style.css` is its look
 * `svg`: plots as inline SVG
 * `material`: run, data and truth brought together
+* `summary`: the verdicts that come first
 * `scores`, `classes`, `values`, `rows`, `members`, `origin`: the cards
 * `noise`: the leaderboard's noise band; `importance`: permutation importance
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
-from kit.report.html import Content, Html, card, muted, table, tag
+from kit.report.html import Content, Html, card, facts, muted, table, tag
 from kit.report.material import Truth
 from kit.report.svg import Plot, legend, number, short
 
@@ -130,11 +130,24 @@ def _confusion(truth: Truth) -> Iterator[Html]:
     rule = "" if truth.decision.kind == "none" else f", decided by {truth.decision.kind}"
     note = f"{right:.2%} of the rows on the diagonal{rule}. Colours: share of the true class."
     if size <= _LABELLED:
-        yield card("Confusion", _matrix(counts, truth.classes), note=note, wide=size > 8)
+        told = facts(_rates(counts)) if size == 2 else None
+        yield card("Confusion", _matrix(counts, truth.classes), told, note=note, wide=size > 8)
     elif size <= _DRAWN:
         yield card("Confusion", _picture(counts, truth.classes), note=note)
     if size > 8:
         yield _pairs(counts, truth.classes)
+
+
+def _rates(counts: Array) -> Iterator[tuple[str, str]]:
+    """What two classes' counts say of the second one."""
+    (true_negative, false_positive), (false_negative, hits) = counts.astype(float)
+    precision = hits / max(hits + false_positive, 1)
+    recall = hits / max(hits + false_negative, 1)
+    quiet = true_negative / max(true_negative + false_positive, 1)
+    yield "precision", f"{precision:.4f} of the rows called positive are"
+    yield "recall", f"{recall:.4f} of the positive rows are found"
+    yield "F1", f"{2 * hits / max(2 * hits + false_positive + false_negative, 1):.4f}"
+    yield "balanced accuracy", f"{(recall + quiet) / 2:.4f}"
 
 
 def _matrix(counts: Array, names: Sequence[str]) -> Html:
@@ -220,13 +233,14 @@ def _per_class(truth: Truth) -> Html:
         precision = both / max(int(said.sum()), 1)
         loss = float(losses[own].mean()) if own.any() else float("nan")
         shares = (f"{recall:.3f}", f"{precision:.3f}", number(loss))
-        rows.append((recall, [name, f"{int(own.sum()):,}", *shares]))
+        shown = tag("span", short(name, 28), title=name)
+        rows.append((recall, [shown, f"{int(own.sum()):,}", *shares]))
     rows.sort(key=lambda row: row[0])
-    shown = [cells for _, cells in rows[:20]]
-    more = f"The {len(shown)} classes of the lowest recall, of {len(rows)}."
+    worst = [cells for _, cells in rows[:20]]
+    more = f"The {len(worst)} classes of the lowest recall, of {len(rows)}."
     headers = ["class", "rows", "recall", "precision", "log loss"]
-    note = more if len(rows) > len(shown) else None
-    return card("By class", table(headers, shown, right=(1, 2, 3, 4)), note=note)
+    note = more if len(rows) > len(worst) else None
+    return card("By class", table(headers, worst, right=(1, 2, 3, 4)), note=note)
 
 
 def _areas(truth: Truth) -> list[float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-_VOID = frozenset({"br", "hr", "meta", "rect", "line", "circle", "path", "polyline"})
+_VOID = frozenset({"br", "hr", "meta", "rect", "line", "circle", "path", "polyline", "img"})
 _INVISIBLE = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(8234, 8239)))
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -71,7 +71,7 @@ def tag(name: str, *content: Content, **attributes: Any) -> Html:
         if value is not None and value != ""
     )
     if name in _VOID and not content:
-        return Html(f"<{name}{written}{'/' if name not in ('br', 'hr', 'meta') else ''}>")
+        return Html(f"<{name}{written}{'/' if name not in ('br', 'hr', 'meta', 'img') else ''}>")
     return Html(f"<{name}{written}>{markup(content)}</{name}>")
 
 

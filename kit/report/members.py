@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,22 +34,27 @@ def comparable(run: Run, runs: Sequence[Run]) -> list[Run]:
     return sorted(same, key=lambda other: -other.score if up else other.score)
 
 
-def weights_card(run: Run) -> Html:
-    """What the blend takes of each member."""
+def weights_card(run: Run, reports: Path) -> Html:
+    """What the blend takes of each member; `reports` is where theirs may lie."""
     weights = {name: float(w) for name, w in (run.record.get("weights") or {}).items()}
     if not weights:
         return Html("")
     ordered = sorted(weights.items(), key=lambda pair: -abs(pair[1]))
     rows: list[tuple[Content, float, Content]] = [
-        (tag("span", _model(name), title=name), weight, f"{weight:.3f}")
-        for name, weight in ordered
-        if weight
+        (_linked(name, reports), weight, f"{weight:.3f}") for name, weight in ordered if weight
     ]
     unused = sum(not weight for weight in weights.values())
     blend: dict[str, Any] = run.record.get("blend", {})
     told = [f"Method: {blend['chosen']}."] if blend.get("chosen") else []
-    told += [f"{unused} members have the weight 0."] if unused else []
+    told += [f"Weight 0: {unused} more."] if unused else []
     return card("Weights of the blend", bars(rows), note=" ".join(told))
+
+
+def _linked(run_id: str, reports: Path) -> Html:
+    there = (reports / f"{run_id}.html").is_file()
+    name = _model(run_id)
+    inner = tag("a", name, href=f"{run_id}.html") if there else name
+    return tag("span", inner, title=run_id)
 
 
 def _model(run_id: str) -> str:
@@ -194,6 +200,7 @@ def history_card(runs: Sequence[Run]) -> Html:
     plot = Plot(
         x=(0.5, len(scores) + 0.5), y=spread(np.concatenate([inside, best[-1:]])),
         label="scores in the order of the runs", x_label="run", y_label=ordered[0].metric[0],
+        x_whole=True,
     )  # fmt: skip
     low, high = plot.y
     at = np.arange(1, len(scores) + 1)

@@ -50,7 +50,8 @@ def findings_card(report: Report | None, why: str) -> Html:
         tag(
             "div",
             badge(found.severity, _TONES[found.severity]), f" {found.code}  {found.title}",
-            tag("p", found.evidence), tag("p", found.remedy, class_="muted"),
+            tag("p", found.evidence),
+            tag("p", f"{found.remedy[:1].upper()}{found.remedy[1:]}", class_="muted"),
             class_="finding",
         )
         for found in report.findings

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import kit
 from kit.competition import Competition
 from kit.errors import KitError, RunError
+from kit.execution.context import shared_digest
 from kit.report.classes import class_cards
 from kit.report.html import Content, Html, card, muted, page, part, stack, tag
 from kit.report.importance import Importance, importance
@@ -31,17 +32,15 @@ from kit.report.origin import (
 )
 from kit.report.rows import importance_card, worst_card
 from kit.report.scores import (
-    TONES,
-    badge,
     cost_card,
     digits,
     fold_card,
     holdout_card,
-    learned,
     learning_card,
     parameters_card,
     score_card,
 )
+from kit.report.summary import summary_card
 from kit.report.values import value_cards
 from kit.runs import Run, list_runs
 from kit.selection import best_run
@@ -70,11 +69,12 @@ def run_page(
     found, why = _importance(material, refit=refit)
     tell("kit check")
     report, blind = findings(competition)
-    runs = list_runs(competition.runs)[0]
+    runs, reports = list_runs(competition.runs)[0], competition.reports
     worst, curves = Html(""), learning_card(run)
     if truth is not None and dataset is not None:
         names = found.names if found else tuple(map(str, dataset.X.columns))
         worst = worst_card(truth, dataset, names)
+    same = comparable(run, runs)
     parts = [
         part(
             "Score",
@@ -82,18 +82,21 @@ def run_page(
             stack(score_card(material), holdout_card(material), cost_card(run)),
             id_="score",
         ),
-        part("Model", curves, parameters_card(run, wide=not curves), id_="model"),
+        part("Model", curves, parameters_card(run, wide=not curves), id_="model")
+        if run.kind != "blend"
+        else part("Members", weights_card(run, reports), alike_card(run, runs), id_="members"),
         part("Predictions", _predictions(material), worst, id_="predictions"),
         part("Columns", importance_card(found, why, material.metric), id_="columns"),
-        part("Other runs", weights_card(run), alike_card(run, runs), id_="runs"),
+        part("Other runs", alike_card(run, runs), id_="runs") if run.kind != "blend" else Html(""),
         part("Leaderboard", ledger_card(book, run), id_="leaderboard"),
         part("Data", findings_card(report, blind), id_="data"),
         part("Origin", reproduce_card(run), id_="origin"),
     ]
     slug: Content = competition.slug
-    if (competition.reports / INDEX).is_file():
+    if (reports / INDEX).is_file():
         slug = tag("a", slug, href=INDEX)
-    head = _head(slug, run.model, run.id, _run_tiles(material, band))
+    short = summary_card(material, same, len(runs) - len(same), band, report, book)
+    head = _head(slug, run.model, run.id, _run_tiles(material, same, band), short)
     return page(f"{run.model} · {competition.slug}", head, _contents(parts), parts, _foot())
 
 
@@ -113,7 +116,7 @@ def competition_page(
     runs, problems = list_runs(competition.runs)
     if not any(run.kind != "fit" for run in runs):
         raise RunError(f"no runs in {competition.runs} yet: there is nothing to report. `kit cv`")
-    best, why = best_run(runs)
+    best, why = best_run(runs, _folds(competition))
     same = comparable(best, runs)
     tell("reading data and predictions")
     material = gather(competition, best, *read_dataset(competition))
@@ -126,9 +129,10 @@ def competition_page(
     broken = [muted(problem) for problem in problems]
     parts = [
         part("Runs", strip_card(same), history_card(same), runs_card(same, reports), id_="runs"),
-        part("Alike", correlation_card(same[:16]), weights_card(best), id_="alike"),
-        part("The best run", fold_card(material, band, book),
-             stack(score_card(material), learning_card(best)), _predictions(material), id_="best"),
+        part("Alike", correlation_card(same[:16]), weights_card(best, competition.reports),
+             id_="alike"),
+        part("The best run", stack(fold_card(material, band, book), score_card(material)),
+             learning_card(best), _predictions(material), id_="best"),
         part("Leaderboard", ledger_card(book), id_="leaderboard"),
         part("Data", findings_card(report, blind), id_="data"),
         part("Left out", card("Other runs", rest if left else None, broken, wide=True)
@@ -137,8 +141,17 @@ def competition_page(
     ]  # fmt: skip
     title = competition.settings.competition.title or competition.slug
     tiles = _competition_tiles(material, same, band)
-    head = _head(competition.slug, title, f"To hand in: {best.id}, {why}.", tiles)
+    short = summary_card(material, same, left, band, report, book)
+    head = _head(competition.slug, title, f"To hand in: {best.id}, {why}.", tiles, short)
     return page(f"{title} · report", head, _contents(parts), parts, _foot())
+
+
+def _folds(competition: Competition) -> str:
+    """Digest of the folds in use; "" where the file cannot be read."""
+    try:
+        return shared_digest(competition)
+    except KitError:
+        return ""
 
 
 def _band(material: Material) -> Band | None:
@@ -161,7 +174,7 @@ def _importance(material: Material, *, refit: bool) -> tuple[Importance | None, 
     if material.truth is None or material.dataset is None:
         return None, ""
     if run.kind != "cv":
-        return None, muted(f"Runs of kind {run.kind} have none: see those they were made of.")
+        return None, ""
     try:
         found = importance(material.competition, run, material.dataset, material.truth, refit=refit)
     except KitError as error:
@@ -172,10 +185,10 @@ def _importance(material: Material, *, refit: bool) -> tuple[Importance | None, 
     ]
 
 
-def _run_tiles(material: Material, band: Band | None) -> Html:
+def _run_tiles(material: Material, same: Sequence[Run], band: Band | None) -> Html:
     run, score = material.run, material.run.record["score"]
     sd = "–" if score.get("std") is None else f"± {digits(score['std'], like=score['mean'])}"
-    told = learned(run)
+    ids = [other.id for other in same]
     tiles: list[tuple[Content, Content]] = [
         (digits(run.score), f"{material.metric}, cross-validated"),
         (sd, f"sd of {len(score['folds'])} folds"),
@@ -183,8 +196,8 @@ def _run_tiles(material: Material, band: Band | None) -> Html:
     if band:
         half = (band.high - band.low) / 2
         tiles.append((f"± {digits(half, like=run.score)}", "noise of the public score (95 %)"))
-    if told is not None:
-        tiles.append((badge(told.kind, TONES[told.kind]), f"learning curves; best at {told.best}"))
+    if run.id in ids:
+        tiles.append((f"{ids.index(run.id) + 1} of {len(ids)}", "place among comparable runs"))
     seconds = sum((run.record.get("seconds") or {}).values())
     if seconds:
         tiles.append((f"{seconds:,.1f} s", "fit and predict"))
@@ -214,11 +227,11 @@ def _tiles(tiles: Sequence[tuple[Content, Content]]) -> Html:
     )
 
 
-def _head(above: Content, title: str, below: str, tiles: Html) -> Html:
+def _head(above: Content, title: str, below: str, tiles: Html, short: Html) -> Html:
     return tag(
         "header",
         tag("p", above, class_="kicker"), tag("h1", title),
-        tag("p", below, class_="muted"), tiles,
+        tag("p", below, class_="muted"), tiles, short,
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def fold_card(material: Material, band: Band | None, book: Ledger | None) -> Htm
     folds = [(k, float(v)) for k, v in enumerate(score["folds"]) if v is not None]
     if not folds:
         return card("Score per fold", muted("The metric has no value on any fold alone."))
-    public = _public(material.run, book)
+    public = public_scores(material.run, book)
     ends = [v for _, v in folds] + public + ([band.low, band.high] if band else [])
     n = len(score["folds"])
     named = n <= _NAMED
@@ -71,7 +71,8 @@ def _better(material: Material) -> str:
     return f"{material.metric} ({'more' if material.up else 'less'} is better)"
 
 
-def _public(run: Run, book: Ledger | None) -> list[float]:
+def public_scores(run: Run, book: Ledger | None) -> list[float]:
+    """What the leaderboard said to a run, every time that it was handed in."""
     rows = book.rows if book else ()
     return [row.public for row in rows if row.run == run.id and row.public is not None]
 
@@ -96,11 +97,17 @@ def score_card(material: Material) -> Html:
     spread_ = "–" if score.get("std") is None else digits(score["std"], like=score["mean"])
     rows: list[tuple[Content, Content]] = [
         (material.metric, digits(material.run.score)),
-        ("all rows pooled", digits(score["oof"])),
+    ]
+    if digits(score["oof"]) != digits(material.run.score):
+        rows.append(("all rows pooled", digits(score["oof"])))
+    rows += [
         ("mean ± sd of the folds", f"{digits(score['mean'])} ± {spread_}"),
     ]
     if score.get("plain") is not None:
-        rows.append(("plain score", f"{digits(score['plain'])}: weights saw these rows"))
+        plain = digits(score["plain"])
+        rows.append(
+            ("not nested", f"{plain}, too good: the weights were chosen on these very rows")
+        )
     if material.truth is not None and material.truth.weight is not None:
         column = material.competition.settings.columns.weighing
         rows.append(("rows count by", f"{column}; confusion and calibration count each row once"))
@@ -136,7 +143,8 @@ def holdout_card(material: Material) -> Html:
     if ends is not None:
         told.append(("by chance", f"{digits(ends[0])} to {digits(ends[1])}, 95 of 100 times"))
         if score is not None:
-            told.append(("verdict", _kept(score, ends, up=material.up)))
+            tone, text = kept(score, ends, up=material.up)
+            told.append(("verdict", badge(text, tone)))
     return card(
         "Sealed holdout",
         facts(told),
@@ -145,13 +153,13 @@ def holdout_card(material: Material) -> Html:
     )
 
 
-def _kept(score: float, ends: tuple[float, float], *, up: bool) -> Html:
-    """Whether the sealed rows keep what the folds promise."""
+def kept(score: float, ends: tuple[float, float], *, up: bool) -> tuple[str, str]:
+    """Whether the sealed rows keep what the folds promise: tone and words."""
     worse = score < ends[0] if up else score > ends[1]
     if worse:
-        return badge("worse than chance explains: the folds are optimistic", "warn")
+        return "warn", "worse than chance explains: the folds are optimistic"
     inside = ends[0] <= score <= ends[1]
-    return badge("as promised" if inside else "better than promised", "good" if inside else "info")
+    return ("good", "as promised") if inside else ("info", "better than promised")
 
 
 def learned(run: Run) -> Verdict | None:
@@ -226,7 +234,7 @@ def cost_card(run: Run) -> Html:
     best = [b for b in record.get("best_iterations") or [] if b is not None]
     if best:
         told.append(("stopped at", f"{min(best)} to {max(best)} (median {int(np.median(best))})"))
-    if record.get("early_stopping"):
+    if record.get("early_stopping") and run.kind == "cv":
         told.append(("early stopping", str(record["early_stopping"])))
     if record.get("cut"):
         told.append(("cut by the clock", ", ".join(f"fold {k + 1}" for k in record["cut"])))

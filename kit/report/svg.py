@@ -19,8 +19,6 @@ Array = NDArray[Any]
 Range = tuple[float, float]
 
 WIDTH, HEIGHT = 380.0, 240.0
-COLOURS = 8
-"""Classes c0 … c7 of the style."""
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -80,6 +78,8 @@ class Plot:
         y_names: names of the positions 0, 1, 2, … on the y axis instead of numbers.
         left: room for the numbers of the y axis.
         height: of the drawing.
+        x_ticks: about so many numbers stand on the x axis.
+        x_whole: whole numbers only.
     """
 
     x: Range
@@ -88,9 +88,10 @@ class Plot:
     x_label: str = ""
     y_label: str = ""
     y_names: Sequence[str] | None = None
-    left: float = 46.0
+    left: float = 54.0
     height: float = HEIGHT
     x_ticks: int = 5
+    x_whole: bool = False
     marks: list[Html] = field(default_factory=list)
 
     def at_x(self, value: float) -> float:
@@ -161,7 +162,7 @@ class Plot:
 
     @property
     def _top(self) -> float:
-        return 18.0 if self.y_label else 8.0
+        return 20.0 if self.y_label else 8.0
 
     @property
     def _bottom(self) -> float:
@@ -172,12 +173,14 @@ class Plot:
 
     def _axes(self) -> Iterable[Html]:
         for value in ticks(*self.x, self.x_ticks):
+            if self.x_whole and value != round(value):
+                continue
             x = f"{self.at_x(value):.1f}"
             yield tag("line", x1=x, x2=x, y1=self._top, y2=self._bottom, class_="grid-line")
             shown = tick(value)
-            near = self.at_x(value) + 3 * len(shown) > WIDTH  # the last one must not be cut off
+            near = self.at_x(value) + 3.8 * len(shown) > WIDTH  # the last one must not be cut off
             yield tag(
-                "text", shown, x=f"{WIDTH - 1:g}" if near else x, y=self._bottom + 16,
+                "text", shown, x=f"{WIDTH - 1:g}" if near else x, y=self._bottom + 17,
                 text_anchor="end" if near else "middle",
             )  # fmt: skip
         names = self.y_names
@@ -193,9 +196,9 @@ class Plot:
             yield tag("text", shown, x=self.left - 6, y=f"{at + 4:.1f}", text_anchor="end")
         if self.x_label:
             middle = (self.left + WIDTH - 12) / 2
-            yield tag("text", self.x_label, x=middle, y=self.height - 6, text_anchor="middle")
+            yield tag("text", self.x_label, x=middle, y=self.height - 4, text_anchor="middle")
         if self.y_label:
-            yield tag("text", self.y_label, x=6, y=9, text_anchor="start")
+            yield tag("text", self.y_label, x=6, y=11, text_anchor="start")
 
 
 def legend(*entries: tuple[str, Content]) -> Html:

@@ -35,7 +35,6 @@ from kit.runs import ignore
 
 Method = Literal["manual", "grid", "random", "bayes"]
 
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 STARTUP = 8
 """Bayesian search begins after so many trials, and pruning, too; the known good ones count."""
 

@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 CONFIG = (
     "\n[models.lightgbm.params]\nn_estimators = 150\npatience = 150\n\n[execution]\nthreads = 1\n"
 )
-PATIENCE = 120.0
+PATIENCE = 400.0
 """Seconds after which a command counts as hanging."""
 
 
@@ -92,6 +92,18 @@ class Round:
         if child.code not in codes or "Traceback" in child.err:
             raise Lost(f"kit {' '.join(args)} ended with {child.code}: {child.err[-1500:]}")
         return child.err
+
+    def work(self, command: str) -> str:
+        """Do a command of `COMMANDS`; `auto` gets more time where the machine is busy.
+
+        Raises:
+            Lost: as for `call`; an exit code of 1 is left to the caller.
+        """
+        said = self.call(*COMMANDS[command], codes=(0, 1))
+        for budget in ("90s", "5m"):
+            if command == "auto" and "no model ended within" in said:
+                said = self.call(*COMMANDS[command][:-1], budget, codes=(0, 1))
+        return said
 
     def folds(self) -> dict[str, set[str]]:
         """Finished folds of runs that are not, by hash."""
@@ -160,10 +172,8 @@ class Round:
                 raise Lost(f"handed in {self.taken()}: {said[-500:]}")
         else:
             kept = self.folds()
-            said = self.call(*COMMANDS[self.command], codes=(0, 1))
-            if "no model ended within" in said:  # the machine is busy
-                self.call(*COMMANDS[self.command][:-1], "90s")
-            elif not said or "kit: " in said.splitlines()[-1]:
+            said = self.work(self.command)
+            if not said or "kit: " in said.splitlines()[-1]:
                 raise Lost(f"does not work again: {said[-1500:]}")
             if self.command == "auto" and not list((self.root / "submissions").glob("*.csv")):
                 raise Lost(f"no submission file: {said[-800:]}")
@@ -230,10 +240,12 @@ def prepare(
             shutil.copytree(first.root, ready[command], symlinks=True)
         began = time.monotonic()
         if command != "auto" or "auto" in wanted:
-            first.call(*COMMANDS[command])
+            first.work(command)
         usual[command] = time.monotonic() - began
         if command != "new":
             runs, _ = list_runs(first.root / "runs")
+            if command == "auto" and "auto" in wanted and not runs:
+                raise Lost("the machine is too busy for kit auto")
             reference |= {run.hash: predictions(run) for run in runs}
         if command == "new":
             with (first.root / "kit.toml").open("a") as file:

@@ -193,6 +193,17 @@ def test_damaged_predictions_say_what_to_do(tmp_path: Path, content: bytes | Non
         run.oof()
 
 
+@pytest.mark.parametrize("twice", [True, False])
+def test_ids_that_are_there_twice_or_are_no_ids_are_damage(tmp_path: Path, twice: bool) -> None:
+    run = published(tmp_path)
+    frame = run.oof()
+    ids = frame["id"].tolist()
+    frame["id"] = [ids[1], *ids[1:]] if twice else [[each] for each in ids]
+    frame.to_parquet(run.path / "oof.parquet", index=False)
+    with pytest.raises(RunError, match=r"oof.parquet is damaged(.|\n)*kit cv lightgbm"):
+        run.oof()
+
+
 def test_damaged_predictions_of_a_blend_name_kit_blend(tmp_path: Path) -> None:
     run = published(tmp_path, kind="blend", model="blend")
     (run.path / "test.parquet").unlink()
@@ -200,7 +211,7 @@ def test_damaged_predictions_of_a_blend_name_kit_blend(tmp_path: Path) -> None:
         run.test()
 
 
-@pytest.mark.parametrize("content", ["", "{"])
+@pytest.mark.parametrize("content", ["", "{", "3", '{"cv": 3}'])
 def test_a_damaged_configuration_says_what_to_do(tmp_path: Path, content: str) -> None:
     run = published(tmp_path)
     (run.path / "config.json").write_text(content)
