@@ -166,6 +166,8 @@ class Trainer:
             if stopping is None or judge is None:
                 continue
             curve.append(judge(state[0]))
+            if self.problem.watch is not None:
+                self.problem.watch(len(curve), float(curve[-1].mean()))
             better = stopping.update(curve[-1])
             best = _chosen(better, state[0], best, self.plan.members)
             reached[better] = pace.progress
