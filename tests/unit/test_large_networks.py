@@ -22,12 +22,12 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # tensorflow's and keras' own
 
 NETWORKS: list[Any] = [
     pytest.param(
-        RealMLP(layers=(16,), epochs=20, batch=32),
+        RealMLP(layers=(16,), epochs=12, batch=32),
         marks=pytest.mark.neural,
         id="realmlp",
     ),
     pytest.param(
-        TabM(heads=4, blocks=1, width=16, epochs=20, batch=32, bins=6, number_width=4),
+        TabM(heads=4, blocks=1, width=16, epochs=12, batch=32, bins=6, number_width=4),
         marks=[pytest.mark.neural, pytest.mark.slow],
         id="tabm",
     ),

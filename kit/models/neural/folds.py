@@ -85,19 +85,21 @@ class BatchedNetwork(Model):
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Mean over heads and members: ``(n, n_outputs)``."""
-        if len(X) > BLOCK:  # the arrays of all rows would not fit beside a large table
-            starts = range(0, len(X), BLOCK)
-            return np.concatenate([self.predict(X.iloc[k : k + BLOCK]) for k in starts])
         with kept_random_state():
             start(self.problem_)
-        values, codes = self.encoder_.values(X), self.encoder_.codes(X)
         network = self._network(self.encoder_.layout, self.problem_)
         members = self._plan(self.problem_, self.n_rows_).members
         predict = Predictor(
             network, self.problem_, list(self.weights_), folds=1, members=members, compile=False
         )
-        outputs = predict(list(self.weights_.values()), values[None], codes[None])[0]
-        return self.targets_.decode(outputs, self.problem_)
+        weights = list(self.weights_.values())
+        parts = []
+        for first in range(0, max(1, len(X)), BLOCK):  # the arrays of a large table would not fit
+            some = X.iloc[first : first + BLOCK]
+            values, codes = self.encoder_.values(some), self.encoder_.codes(some)
+            outputs = predict(weights, values[None], codes[None])[0]
+            parts.append(self.targets_.decode(outputs, self.problem_))
+        return np.concatenate(parts)
 
     def save(self, folder: Path) -> None:
         """Write arrays as `.npz` and the rest as JSON."""
