@@ -124,7 +124,8 @@ def compared(options: argparse.Namespace) -> None:
             base = options.out / f"{options.data.name}-{seed}-{model}"
             for method in ("known", *METHODS):
                 key = (options.data.name, seed, model, method, options.budget, options.set)
-                if key in [tuple(line[k] for k in KEY) for line in lines]:
+                through = [line for line in lines if "failed" not in line]
+                if key in [tuple(line[k] for k in KEY) for line in through]:
                     continue
                 began = time.monotonic()
                 try:
