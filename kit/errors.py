@@ -68,6 +68,15 @@ class ModelError(KitError):
     """A model could not be fitted or loaded."""
 
 
+class Pruned(KitError):
+    """A fit was ended because it was behind earlier ones; only `kit tune` asks for that.
+
+    `step` is the boosting round or the epoch.
+    """
+
+    step: int = 0
+
+
 class DiskFull(KitError):
     """The disk is full; no file under a final name was touched."""
 

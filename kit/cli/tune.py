@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kit.cli.output import Cell, Output
     from kit.competition import Competition
     from kit.spaces import Axis
-    from kit.tune.loop import Outcome, Told
+    from kit.tune.loop import Asked, Outcome, Told
 
 
 Models = Annotated[
@@ -123,7 +123,26 @@ def tune(
         study=study,
         search=not apply or trials is not None or seconds is not None or bool(points),
     )
-    _tell(out, competition, search(competition, asked, _told(out)), apply=apply, verbose=verbose)
+    told = _told(out, _plan_of(asked, budget))
+    _tell(out, competition, search(competition, asked, told), apply=apply, verbose=verbose)
+
+
+def _plan_of(asked: Asked, budget: str | None) -> str:
+    """What will happen, in one line; empty where nothing is searched."""
+    from kit.tune.loop import TRIALS
+
+    if not asked.search:
+        return ""
+    if asked.method in ("manual", "grid"):
+        what = "the points of --try" if asked.points else "the choices of the space"
+    else:
+        what = f"known configurations first, then {asked.method} search"
+    ends = [f"for {budget}"] if budget else []
+    if asked.trials or (not budget and asked.method in ("random", "bayes")):
+        ends.append(f"until there are {asked.trials or TRIALS} trials")
+    limit = f" {', or '.join(ends)}" if ends else ""
+    again = "the last third of it is for scoring the best again" if budget else ""
+    return f"{what}{limit}" + (f"; {again}" if again else "")
 
 
 def _tell(
@@ -151,7 +170,7 @@ def _tell(
     _next(out, outcome, written)
 
 
-def _told(out: Output) -> Told:
+def _told(out: Output, plan: str) -> Told:
     """One line per trial, with the time since the start."""
     import time
 
@@ -170,6 +189,8 @@ def _told(out: Output) -> Told:
 
         out.remark(header(session) + planned_memory(session, [model.name for model in models]))
         out.remark(f"study {study.name}: {study.path}")
+        if plan:
+            out.remark(plan)
         counts = {state: count for state, count in finished(study.trials).items() if count}
         if counts:
             there = ", ".join(f"{count} {state}" for state, count in counts.items())
@@ -178,7 +199,8 @@ def _told(out: Output) -> Told:
     def ended(trial: Ended) -> None:
         what = score_format(trial.score) if trial.score is not None else trial.state
         took = f"({trial.seconds:.1f} s)" if trial.seconds else "already there" * (not trial.why)
-        line(f"trial {trial.number:<4} {trial.name:<20}{what:>10}  {took}{trial.why}")
+        why = " ".join(part for part in (took, trial.why) if part)
+        line(f"trial {trial.number:<4} {trial.name:<20}{what:>10}  {why}")
 
     def rescored(name: str, seed: int, score: float) -> None:
         line(f"{name} on the folds of seed {seed}: {score_format(score)}")
@@ -227,8 +249,7 @@ def _report(
     out: Output, outcome: Outcome, weights: dict[str, dict[str, float]], verbose: bool
 ) -> None:
     from kit.cli.output import score_format
-    from kit.tune.report import written
-    from kit.tune.study import finished
+    from kit.tune.report import ended_how, named, verdict, written
 
     rows: list[list[Cell]] = []
     for trial in outcome.study.best[: None if verbose else 10]:
@@ -237,44 +258,27 @@ def _report(
         rows.append([trial.number, trial.user_attrs["name"], score_format(trial.value), shown])
     out.say()
     out.table(["trial", "run", outcome.metric, "parameters"], rows, spare=["parameters"])
-    counts = finished(outcome.trials)
-    out.say(", ".join(f"{count} {state}" for state, count in counts.items() if count))
+    out.say(ended_how(outcome))
     out.say()
     rows = [
         [
-            each.name + (" (without a search)" if each is outcome.baseline else ""),
+            named(each, outcome),
             score_format(each.score),
             score_format(outcome.honest.get(each.run)),
         ]
         for each in outcome.candidates
     ]
-    out.table(["", "folds of the search", "other folds"], rows)
+    title = "the best again, on folds that did not choose them"
+    out.table(["", "folds of the search", "other folds"], rows, title=title)
     if outcome.doubt:
         out.say(outcome.doubt)
     for name, found in weights.items():
         most = ", ".join(f"{key} {weight:.2f}" for key, weight in list(found.items())[:6])
         out.say(f"importance, {name}: {most}")
+    if weights:
+        out.say("  (what sets the better trials apart; with few trials mostly chance)")
     out.say()
-    out.say(_verdict(outcome))
-
-
-def _verdict(outcome: Outcome) -> str:
-    """What the search gained, by the folds it was made on and by others."""
-    from kit.cli.output import score_format
-
-    winner, plain = outcome.winner, outcome.baseline
-    if plain is None:
-        return f"{winner.name} is the best: {score_format(winner.score)}"
-    if winner is plain:
-        return f"nothing is better than {plain.name} as it is"
-    sign = 1 if outcome.study.up else -1
-    text = (
-        f"{winner.name} gains {sign * (winner.score - plain.score):+.5f} on the folds of the search"
-    )
-    if winner.run in outcome.honest and plain.run in outcome.honest:
-        other = sign * (outcome.honest[winner.run] - outcome.honest[plain.run])
-        text += f", {other:+.5f} on other folds: believe the second at most"
-    return text
+    out.say(verdict(outcome))
 
 
 def _next(out: Output, outcome: Outcome, written: Path | None) -> None:

@@ -32,6 +32,7 @@ _VECTOR, _COMPONENTS = 1280, 64  # columns that an image becomes
 # positions; each column's bins; what learning a column takes. Tables of 28 columns and 0.5, 2 and 5
 # million rows peaked at 0.55, 0.61 and 1.38 GiB where 0.48, 0.81 and 1.46 were planned.
 _ROW, _BOOSTED_ROW, _BIN, _LEARNED = 110, 40, 0.9, 12
+_STREAMING = {("mlp", "neural"), ("realmlp", "realmlp"), ("tabm", "tabm")}  # model, its recipe
 # a network fed from the disk: target, order of the rows and one column as it is scaled; what the
 # recipe makes of a category, of a date or code, and of a text before that is on the disk, too
 _STREAMED_ROW, _CODES, _DATES, _TEXTS = 80, 8, 40, 1_000
@@ -80,7 +81,7 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
         return _NETWORKS + _PIXELS
     if data.on_disk and use == "lightgbm" and family in ("tree", "tree_levels"):
         return _from_disk(data)
-    if data.on_disk and use == "mlp" and family == "neural":
+    if data.on_disk and (use, family) in _STREAMING:
         return _NETWORKS + _streamed(data)
     cells, sides = float(rows) * wide, n_folds if together else 1
     tests = float(len(data.X_test)) * wide * 8
@@ -150,8 +151,9 @@ def refuse_too_large(model: str, need: float, data: Dataset) -> None:
     raise ModelError(
         f"model {model!r} would need about {gib(need)} of memory for one fold, however "
         f"{gib(free)} are free.\n"
-        "  lightgbm needs least for many rows; mlp, too, reads them from the disk. Else fewer "
-        "columns ([columns] drop in kit.toml), a machine with more memory, or a cluster (--on)."
+        "  lightgbm needs least for many rows; mlp, realmlp and tabm, too, read them from the "
+        "disk. Else fewer columns ([columns] drop in kit.toml), a machine with more memory, or a "
+        "cluster (--on)."
     )
 
 

@@ -25,6 +25,7 @@ from kit.execution.blocks import apply_recipe, fit_recipe, predicted, rows_of
 from kit.execution.context import FoldContext
 from kit.execution.fitting import chosen, fit_fold, half, row_weights
 from kit.execution.prepared import Prepared
+from kit.execution.pruning import Rivals, watch_of
 from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
 from kit.folds import inner_rows
@@ -59,6 +60,8 @@ class FoldTask:
         results: the folder that takes `fold-<k>.parquet`.
         models: where to save recipe and model; None: not at all.
         deadline: `time.monotonic()` by which the fits should have ended; None: no limit.
+        rivals: learning curves of earlier trials on these folds, see `kit.execution.pruning`; a fit
+            that is behind them ends.
     """
 
     model: str
@@ -70,6 +73,7 @@ class FoldTask:
     results: Path
     models: Path | None = None
     deadline: float | None = None
+    rivals: Rivals = ()
 
     @property
     def where(self) -> str:
@@ -90,6 +94,7 @@ def run_folds(task: FoldTask, context: FoldContext) -> list[FoldResult]:
 
     Raises:
         ModelError, UserCodeError: the model failed; the message names model and fold.
+        Pruned: it was behind the rivals; nothing was written.
         DiskFull: a result could not be written.
     """
     where = task.where
@@ -314,6 +319,8 @@ def problem_of(task: FoldTask, context: FoldContext) -> Problem:
         deviation=context.metric.deviation,
         encoder=context.dataset.encoder,
         deadline=task.deadline,
+        # with pseudo-labels there are two fits, and the losses of the second are others
+        watch=None if task.spec.pseudo_labels else watch_of(task.rivals, task.where),
     )
 
 

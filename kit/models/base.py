@@ -7,8 +7,8 @@ Predictions are always ``(n, n_outputs)`` float64: probabilities for classes, va
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
@@ -23,6 +23,9 @@ from kit.settings import TaskType
 
 Rows = tuple[Any, NDArray[Any]]
 """Features and target of some rows."""
+
+Watch = Callable[[int, float], None]
+"""Told of every step, from 1, and of the validation loss after it; it may raise to end the fit."""
 
 
 class RowWeights(NamedTuple):
@@ -60,6 +63,8 @@ class Problem:
         encoder: folder of the pretrained encoder of texts; empty: the installed package's.
         deadline: `time.monotonic()` by which `fit` should have ended; a model that can stop earlier
             does so and sets `cut_`. None: no limit.
+        watch: hears of the validation losses of a fit with `valid`, of the first target and the
+            first member where there are several; side by side, of their mean. None: nobody does.
     """
 
     task: TaskType
@@ -70,6 +75,7 @@ class Problem:
     deviation: str = "squared"
     encoder: str = ""
     deadline: float | None = None
+    watch: Watch | None = None
 
     @property
     def classification(self) -> bool:
@@ -242,7 +248,8 @@ def check_model(model: Model, *, task: TaskType, folder: Path) -> None:
 
 def describe(problem: Problem) -> dict[str, Any]:
     """A problem as plain data, to be stored beside a saved model."""
-    return asdict(problem)
+    names = (each.name for each in fields(problem) if each.name != "watch")
+    return {name: getattr(problem, name) for name in names}
 
 
 def reseeded(problem: Problem, fold: int) -> Problem:

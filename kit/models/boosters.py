@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.errors import MissingDependency, ModelError
+from kit.errors import KitError, MissingDependency, ModelError
 from kit.gpus import gpus
 from kit.models.base import Problem
 
@@ -54,6 +54,8 @@ def device(name: str, asked: str) -> Iterator[None]:
         if asked in ("cuda", "GPU") and not gpus():
             raise OSError("there is no NVIDIA GPU that this process may use")
         yield
+    except KitError:
+        raise
     except Exception as error:
         if asked.lower() == "cpu":
             raise

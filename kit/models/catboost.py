@@ -199,7 +199,8 @@ class CatBoost(Model):
             ]
             until = share(problems[0].deadline, len(columns) - done)
             params = [self._native(problem, len(models)) for problem in problems]
-            stop = stopping(len(models), self.patience) if watched else None
+            watch = None if done or self.on_gpu else problems[0].watch
+            stop = stopping(len(models), self.patience, watch) if watched else None
             with device("task_type", self.task_type):
                 boosters, lockstep = boost(params, pools, stop, until, problems[0].threads)
             kept = lockstep.stop.best_step if lockstep.stop else lockstep.steps

@@ -214,7 +214,8 @@ class LightGBM(Model):
         watched = data[0][2] is not None
         columns = target_columns(problem)
         for done, column in enumerate(columns):
-            stop = stopping(len(models), self.patience) if watched else None
+            watch = None if done else problem.watch
+            stop = stopping(len(models), self.patience, watch) if watched else None
             until = share(problem.deadline, len(columns) - done)
             clock = Clock(until, self.learning_rate, self.n_estimators)
             with device("device_type", self.device_type):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kit.errors import Pruned
 from kit.models.boosters import Clock, library
 from kit.models.stopping import OwnStopping
 
@@ -37,6 +38,7 @@ class Lockstep:
         self._running = threading.Semaphore(slots)
         self._barrier = threading.Barrier(n_models, action=self._judge)
         self._over = False
+        self._pruned: Pruned | None = None
 
     def train(self, number: int, booster: Any, train: Any, valid: Any) -> Any:
         """Train one booster; called on a thread of its own.
@@ -71,11 +73,20 @@ class Lockstep:
         self._over = True
         self._barrier.abort()
 
+    def check(self) -> None:
+        """Raise `Pruned` where somebody watched and ended it; not from CatBoost's own code."""
+        if self._pruned is not None:
+            raise self._pruned
+
     def _judge(self) -> None:
         """Runs once per round, when all boosters have reported."""
         step = self.steps[0]
         if self.stop is not None:
-            self.stop.update(self._losses.copy())
+            try:
+                self.stop.update(self._losses.copy())
+            except Pruned as error:
+                self._pruned, self._over = error, True
+                return
             self._over = self.stop.done
         if not self._over:
             self.restart_rate = self.clock.faster(step, restart=True)
@@ -109,6 +120,7 @@ def boost(
     fresh = None if stop is None else type(stop)(len(params), stop.patience)
     lockstep = Lockstep(len(params), stop, Clock(deadline, rate, rounds), slots)
     boosters = _train(params, pools, lockstep)
+    lockstep.check()
     if lockstep.restart_rate is None:
         return boosters, lockstep
     faster = [{**p, "learning_rate": lockstep.restart_rate} for p in params]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kit.models.base import Watch
+
 
 class OwnStopping:
     """Each model stops where its own validation loss is lowest.
@@ -16,14 +18,16 @@ class OwnStopping:
     Args:
         n_folds: models trained side by side.
         patience: steps without improvement after which a model is done.
+        watch: told of the mean loss after every step, see `Problem`.
 
     Attributes:
         best_step: per model, how many steps it should have. ``(n_folds,)``, from 1.
         curve: losses as they came. ``(updates, n_folds)``
     """
 
-    def __init__(self, n_folds: int, patience: int) -> None:
+    def __init__(self, n_folds: int, patience: int, watch: Watch | None = None) -> None:
         self.patience = patience
+        self._watch = watch
         self.best_step = np.zeros(n_folds, dtype=int)
         self._best_loss = np.full(n_folds, np.inf)
         self._losses: list[NDArray[np.float64]] = []
@@ -42,6 +46,8 @@ class OwnStopping:
         losses = np.asarray(losses, dtype=np.float64)
         self._losses.append(losses)
         self._step = self._step + 1 if step is None else step
+        if self._watch is not None:
+            self._watch(self._step, float(losses.mean()))
         judged = self._judged(np.where(np.isfinite(losses), losses, np.inf))
         better = judged < self._best_loss
         self._best_loss[better] = judged[better]

@@ -205,7 +205,8 @@ class XGBoost(Model):
                 _Booster(self._native(problem, threads), *matrices)
                 for problem, matrices in zip(problems, data, strict=True)
             ]
-            stop = stopping(len(models), self.patience) if watched else None
+            watch = None if done else problems[0].watch
+            stop = stopping(len(models), self.patience, watch) if watched else None
             rate = float(boosters[0].params["learning_rate"])
             until = share(problems[0].deadline, len(columns) - done)
             clock = Clock(until, rate, self.n_estimators)

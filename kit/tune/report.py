@@ -10,18 +10,32 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from kit.atomic import write_text
+from kit.errors import counted
 from kit.tune.loop import Outcome
 from kit.tune.points import MODEL
+from kit.tune.rescoring import Candidate
 from kit.tune.search import prefix_of
 from kit.tune.study import finished, quiet
 
 _ENOUGH = 6  # trials of a model below which importances are noise
 _SHOWN = 30  # trials in the report's table
 _SLICES = 6  # parameters side by side
+_AGAIN = (
+    "The best of many trials was lucky on its folds. Here the best few and the model without a "
+    "search are validated on folds that did not choose them; what is gained there is what to "
+    "believe, at most."
+)
+_IMPORTANCE = (
+    "What sets the better trials apart, as shares of 1. With few trials it is mostly chance."
+)
+_BEST = "Trials that went through all folds, the best first. Each is a run: kit show, kit blend."
+_LINES = "A line is a trial: its score on the left, then its parameters; the darker, the better."
+_DOTS = "A dot is a trial; the darker, the later it was tried."
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
     "table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;"
@@ -61,17 +75,26 @@ def write_report(outcome: Outcome, folder: Path, cache: Path) -> Path:
     """
     os.environ.setdefault("MPLCONFIGDIR", str(cache / "matplotlib"))
     weights = importances(outcome)
-    parts = [f"<h1>{escape(outcome.study.name)}</h1>", f"<p>{escape(_summary(outcome))}</p>"]
-    parts += ["<h2>Scored again</h2>", _candidates(outcome)]
+    models = ", ".join(model.name for model in outcome.models)
+    better = "higher" if outcome.study.up else "lower"
+    facts = f"{ended_how(outcome)}. Scores: {outcome.metric}, {better} is better."
+    parts = [f"<h1>kit tune: {escape(models)}</h1>"]
+    parts += [f"<p>{escape(text)}</p>" for text in (verdict(outcome), facts)]
+    parts += [f"<h2>Scored again</h2><p>{_AGAIN}</p>", _candidates(outcome)]
     for name, study in _studies(outcome).items():
         parts.append(f"<h2>{escape(name)}</h2>")
         if name in weights:
             rows = [[key, f"{weight:.3f}"] for key, weight in weights[name].items()]
-            parts += ["<h3>Importance</h3>", _table(["parameter", "importance"], rows)]
+            parts += [
+                f"<h3>Importance</h3><p>{_IMPORTANCE}</p>",
+                _table(["parameter", "importance"], rows),
+            ]
         if len(study.trials) > 1:
             with quiet(outcome.study.path):
-                parts += [f"<h3>{title}</h3>{svg}" for title, svg in _pictures(study, outcome)]
-    parts += ["<h2>Trials</h2>", _trials(outcome)]
+                shown = _pictures(study, outcome)
+            parts += [f"<h3>{title}</h3><p>{text}</p>{svg}" for title, text, svg in shown]
+    parts += [f"<h2>Trials</h2><p>{_BEST}</p>", _trials(outcome)]
+    parts.append(f"<p>Study {escape(outcome.study.name)}, in {escape(str(outcome.study.path))}</p>")
     path = folder / f"tune-{outcome.study.name}.html"
     body = "\n".join(parts)
     title = escape(outcome.study.name)
@@ -114,8 +137,8 @@ def _alone(trial: FrozenTrial, prefix: str) -> FrozenTrial:
     )
 
 
-def _pictures(study: optuna.Study, outcome: Outcome) -> list[tuple[str, str]]:
-    """Optuna's own pictures as SVG."""
+def _pictures(study: optuna.Study, outcome: Outcome) -> list[tuple[str, str, str]]:
+    """Optuna's own pictures: title, what they show, SVG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -126,10 +149,12 @@ def _pictures(study: optuna.Study, outcome: Outcome) -> list[tuple[str, str]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it thinks of scales of one value
         lines = plots.plot_parallel_coordinate(study, target_name=outcome.metric)
-        pictures = [("Parallel coordinates", _svg(lines))]
+        pictures = [("Parallel coordinates", _LINES, _svg(lines))]
         for part in few:
             dots = plots.plot_slice(study, params=part, target_name=outcome.metric)
-            pictures.append(("Slices", _svg(dots)))
+            for axis in np.ravel(dots):  # labels between powers of ten would overlap
+                axis.tick_params(axis="x", which="both", labelrotation=45, labelsize="small")
+            pictures.append(("Slices", _DOTS, _svg(dots)))
     return pictures
 
 
@@ -144,16 +169,46 @@ def _svg(axes: Any) -> str:
     return target.getvalue().partition("<svg")[1] + target.getvalue().partition("<svg")[2]
 
 
-def _summary(outcome: Outcome) -> str:
-    counts = finished(outcome.trials)
-    ended = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    return f"{len(outcome.trials)} trials: {ended}. Metric: {outcome.metric}."
+def ended_how(outcome: Outcome) -> str:
+    """How many trials there are, and how they ended."""
+    words = {
+        "complete": "through all folds (each is a run)",
+        "pruned": "ended early, behind others",
+        "failed": "failed",
+        "unfinished": "unfinished, for the next call",
+    }
+    counts = {words[state]: count for state, count in finished(outcome.trials).items() if count}
+    ended = ", ".join(f"{count} {how}" for how, count in counts.items())
+    return f"{counted(len(outcome.trials), 'trial', 'trials')}: {ended}"
+
+
+def named(each: Candidate, outcome: Outcome) -> str:
+    """A candidate's name, and what it is beside that."""
+    notes = ["without a search"] if each is outcome.baseline else []
+    notes += ["winner"] if each is outcome.winner else []
+    return each.name + (f" ({', '.join(notes)})" if notes else "")
+
+
+def verdict(outcome: Outcome) -> str:
+    """What the search gained, by the folds it was made on and by others."""
+    winner, plain = outcome.winner, outcome.baseline
+    if plain is None:
+        return f"{winner.name} is the best: {winner.score:.5f}"
+    if winner is plain:
+        return f"nothing is better than {plain.name} as it is"
+    sign = 1 if outcome.study.up else -1
+    gain = sign * (winner.score - plain.score)
+    text = f"{winner.name} gains {gain:+.5f} over {plain.name} as it is, on the folds of the search"
+    if winner.run in outcome.honest and plain.run in outcome.honest:
+        other = sign * (outcome.honest[winner.run] - outcome.honest[plain.run])
+        text += f", {other:+.5f} on other folds: believe the second at most"
+    return text
 
 
 def _candidates(outcome: Outcome) -> str:
     rows = [
         [
-            each.name + (" (winner)" if each is outcome.winner else ""),
+            named(each, outcome),
             f"{each.score:.6g}",
             f"{outcome.honest[each.run]:.6g}" if each.run in outcome.honest else "",
             written(each.spec.recipe, each.spec.params),

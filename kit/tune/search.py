@@ -1,7 +1,8 @@
 """Trials through the workers until their number or the time is reached.
 
 A trial is validated fold by fold as `kit cv` does it, with the same plan, tasks and files; after a
-fold it may be found unpromising and end there. Several are in work at a time, one per worker.
+fold, or within the first, it may be found unpromising and end there. Several are in work at a time,
+one per worker.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import optuna
 from optuna.trial import TrialState
 
 from kit.config import build
+from kit.curves import step_of
 from kit.cv import finish, fold_score, locked, start, take
-from kit.errors import DiskFull, KitError, ModelError, RunError
+from kit.errors import DiskFull, KitError, ModelError, Pruned, RunError, counted
 from kit.execution.memory import refuse_too_large
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask, result_path
@@ -31,6 +33,7 @@ from kit.runs import Run
 from kit.session import Session
 from kit.settings import ModelSpec
 from kit.tune.points import MODEL
+from kit.tune.rivals import Field
 from kit.tune.space import Searched
 from kit.tune.study import Held, Method, Study
 
@@ -103,6 +106,7 @@ class Search:
         self._late = False
         self._errors: list[KitError] = []
         self._worked = any(trial.state == TrialState.COMPLETE for trial in study.trials)
+        self._field = Field(study, session.competition.runs)
         self._per_fold: dict[str, list[float]] = defaultdict(list)
 
     def run(self) -> None:
@@ -152,7 +156,8 @@ class Search:
         return None
 
     def _begin(self, each: _Open) -> FoldTask:
-        task = replace(each.waiting.pop(0), deadline=self.end)
+        task = each.waiting.pop(0)
+        task = replace(task, deadline=self.end, rivals=self._field.against(task))
         each.running.append(task)
         return task
 
@@ -241,6 +246,9 @@ class Search:
             self._take(each, done.results)
         except DiskFull:
             raise
+        except Pruned as error:
+            self.study.lose(each.held)
+            self._prune(each, f"at {step_of({'params': each.plan.params})} {error.step}")
         except KitError as error:
             self._close(each)
             self._fail(each.held, each.plan.model, error)
@@ -260,10 +268,17 @@ class Search:
             self._complete(each.held, each.plan.model, run, each.seconds)
             self._close(each)
         elif self._behind(each):
-            shutil.rmtree(each.plan.partial, ignore_errors=True)
-            self._close(each)
-            self._end(each.held, TrialState.PRUNED, folds=len(each.results))
-            self._tell(each.held, each.plan.model, "pruned", None, each.seconds)
+            folds = len(each.results)
+            self._prune(each, f"after {counted(folds, 'fold', 'folds')} of {each.plan.n_folds}")
+
+    def _prune(self, each: _Open, where: str) -> None:
+        """End a trial that promises nothing; what there is of it goes."""
+        for task in each.running:
+            self.workers.kill(task)
+        shutil.rmtree(each.plan.partial, ignore_errors=True)
+        self._close(each)
+        self._end(each.held, TrialState.PRUNED, folds=len(each.results), where=where)
+        self._tell(each.held, each.plan.model, "pruned", None, each.seconds, why=where)
 
     def _behind(self, each: _Open) -> bool:
         """Whether its folds so far leave little hope; folds count in their order only."""

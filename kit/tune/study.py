@@ -210,6 +210,15 @@ class Study:
             ended = sum(t.state == TrialState.COMPLETE for t in self.trials)
             return behind and ended >= STARTUP
 
+    def lose(self, held: Held) -> None:
+        """A trial ended within its first fold: there it counts as the worst one so far.
+
+        So pruning after a fold goes on comparing with all trials, not with those that got there.
+        """
+        seen = [value for t in self.trials if (value := t.intermediate_values.get(1)) is not None]
+        if seen:  # else folds are trained together, and nobody is pruned after one
+            self.report(held, 1, min(seen) if self.up else max(seen))
+
     def end(
         self, held: Held, state: TrialState, value: float | None = None, **attributes: Any
     ) -> None:

@@ -34,12 +34,16 @@ def test_a_search_from_the_command_line(small: Small, run_kit: Any) -> None:
     assert "(without a search)" in done.out
     assert "folds of the search  other folds" in done.out
     assert "importance, lightgbm: " in done.out
+    assert "7 trials: 7 through all folds (each is a run)" in done.out
+    assert "known configurations first, then bayes search until there are 7 trials" in done.err
     assert "trial 6" in done.err
     assert "kit tune lightgbm --apply" in done.out or "kit blend" in done.out
     report = competition.root / "reports"
     (page,) = report.glob("tune-*.html")
     text = page.read_text()
     pictures = [part.partition("</svg>")[0] for part in text.split("<svg")[1:]]
+    assert "without a search" in text
+    assert "roc_auc, higher is better" in text
     assert len(pictures) == 3  # parallel coordinates, and slices of six parameters at a time
     for picture in pictures:
         ElementTree.fromstring(f"<svg{picture}</svg>")

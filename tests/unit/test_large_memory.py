@@ -30,6 +30,10 @@ execution = { threads = 1 }
 params = { n_estimators = 2, num_leaves = 4, max_bin = 15 }
 [models.mlp]
 params = { layers = [4], epochs = 1, batch = 8192 }
+[models.realmlp]
+params = { layers = [4], epochs = 1, batch = 8192, frequencies = 2, number_width = 2 }
+[models.tabm]
+params = { heads = 2, blocks = 1, width = 4, epochs = 1, batch = 8192, bins = 4, number_width = 2 }
 """
 
 pytestmark = [
@@ -98,7 +102,8 @@ def test_folds_fits_and_predictions_of_lightgbm(wide: Path) -> None:
 
 
 @pytest.mark.neural
-def test_a_network(wide: Path) -> None:
-    stored = peak(wide, "always", "cv", "mlp")
-    plain = peak(wide, "never", "cv", "mlp")
+@pytest.mark.parametrize("model", ["mlp", "realmlp", "tabm"])
+def test_a_network(wide: Path, model: str) -> None:
+    stored = peak(wide, "always", "cv", model)
+    plain = peak(wide, "never", "cv", model)
     assert stored < plain - TABLE

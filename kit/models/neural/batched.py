@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from kit.models.base import Problem
 from kit.models.neural.architecture import Architecture, Predictor, Weights
 from kit.models.neural.backend import compiled, gradients
+from kit.models.neural.feeding import Fed
 from kit.models.neural.optimizer import Adam
 from kit.models.neural.pace import Pace
 from kit.models.neural.targets import loss
@@ -53,20 +54,6 @@ class Plan:
     hyper: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
     compress: bool = True
     xla: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """Rows of all folds, padded to the same number. ``X`` (folds, rows, width); see `stacked`.
-
-    Rows to learn from have a target ``(folds, rows, n_scores)`` and a weight ``(folds, rows, 1)``.
-    """
-
-    X: NDArray[np.float32]
-    codes: NDArray[np.int32]
-    n: tuple[int, ...]
-    target: NDArray[np.float32] | None = None
-    weight: NDArray[np.float32] | None = None
 
 
 Score = Callable[[int, NDArray[Any]], float]
@@ -123,7 +110,7 @@ class Trainer:
         rows: training rows of every fold, with targets.
     """
 
-    def __init__(self, network: Architecture, plan: Plan, problem: Problem, rows: Rows) -> None:
+    def __init__(self, network: Architecture, plan: Plan, problem: Problem, rows: Fed) -> None:
         self.network, self.plan, self.problem, self.rows = network, plan, problem, rows
         self.folds = len(rows.n)
         self.size = min(plan.batch, *rows.n)
@@ -137,15 +124,16 @@ class Trainer:
         ]
         self._noise = np.random.default_rng([problem.seed % 2**31, 11])
         self._waiting = [np.zeros(0, dtype=np.int64) for _ in self._draws]
+        self._folds = np.repeat(np.arange(self.folds), plan.members)
 
-    def run(self, valid: Rows | None, score: Score | None) -> Trained:
+    def run(self, valid: Fed | None, score: Score | None) -> Trained:
         """Train to the end of the schedule, patience or deadline; the best epoch's weights."""
         from keras import ops
 
         names, state, fixed = self._start()
         step = compiled(self._many_steps(names, fixed), xla=self.plan.xla)
         judge = self._judge(names, fixed, valid, score)
-        data = [ops.convert_to_tensor(part) for part in (*self._flat(), self._pool())]
+        pool = ops.convert_to_tensor(self._pool())
         pace = Pace(
             self.calls * self.plan.epochs,
             self.plan.stop,
@@ -158,7 +146,8 @@ class Trainer:
         curve: list[NDArray[np.float64]] = []
         while share := pace.next():
             hyper = self._hyper(pace, share)
-            *state, losses = step(*state, *data, self._batches(), self._offsets(), hyper)
+            data, batches = self._batches()
+            *state, losses = step(*state, *data, pool, batches, self._offsets(), hyper)
             pace.add(share)
             train.append(ops.convert_to_numpy(losses))
             if pace.done % self.calls and pace.next():
@@ -166,6 +155,8 @@ class Trainer:
             if stopping is None or judge is None:
                 continue
             curve.append(judge(state[0]))
+            if self.problem.watch is not None:
+                self.problem.watch(len(curve), float(curve[-1].mean()))
             better = stopping.update(curve[-1])
             best = _chosen(better, state[0], best, self.plan.members)
             reached[better] = pace.progress
@@ -191,10 +182,10 @@ class Trainer:
         from keras import ops
 
         starts = []
-        for fold, n in enumerate(self.rows.n):
+        for fold in range(self.folds):
+            X, codes = self.rows.first(fold)
             for member in range(self.plan.members):
                 rng = np.random.default_rng([self.problem.seed % 2**31, fold, member])
-                X, codes = self.rows.X[fold, :n], self.rows.codes[fold, :n]
                 starts.append(self.network.initial(rng, X, codes))
         whole = {
             name: ops.convert_to_tensor(np.stack([start[name] for start in starts]))
@@ -204,17 +195,6 @@ class Trainer:
         weights = [whole.pop(name) for name in names]
         zeros = [ops.zeros_like(weight) for weight in weights]
         return names, [weights, zeros, list(zeros)], whole
-
-    def _flat(self) -> list[NDArray[Any]]:
-        """X, codes, target and weight with the rows of all folds one after the other."""
-        if self.rows.target is None or self.rows.weight is None:
-            raise ValueError("training rows have a target and a weight")
-        return [
-            part.reshape(part.shape[0] * part.shape[1], -1)
-            if part.size
-            else np.zeros((part.shape[0] * part.shape[1], 0), part.dtype)
-            for part in (self.rows.X, self.rows.codes, self.rows.target, self.rows.weight)
-        ]
 
     def _many_steps(self, names: Sequence[str], fixed: Mapping[str, Any]) -> Callable[..., Any]:
         """The steps of one call as a function of tensors."""
@@ -253,24 +233,24 @@ class Trainer:
 
         return many
 
-    def _batches(self) -> Any:
-        """Row numbers into the flat data, ``(steps, networks, size)``.
+    def _batches(self) -> tuple[Sequence[Any], Any]:
+        """Data, and row numbers into it ``(steps, networks, size)``, of the next call.
 
         Each network goes through its own rows in random order, again and again; folds of different
         length are not in step.
         """
         from keras import ops
 
-        need, longest = self.steps * self.size, self.rows.X.shape[1]
-        taken = []
+        need, taken = self.steps * self.size, []
         for number, rng in enumerate(self._draws):
-            fold = number // self.plan.members
             while len(self._waiting[number]) < need:
-                order = rng.permutation(self.rows.n[fold]) + fold * longest
+                order = self.rows.order(int(self._folds[number]), rng)
                 self._waiting[number] = np.concatenate([self._waiting[number], order])
-            taken.append(self._waiting[number][:need].reshape(self.steps, self.size))
+            taken.append(self._waiting[number][:need])
             self._waiting[number] = self._waiting[number][need:]
-        return ops.convert_to_tensor(np.stack(taken, axis=1).astype(np.int32))
+        data, rows = self.rows.data(np.stack(taken), self._folds)
+        shaped = rows.reshape(-1, self.steps, self.size).transpose(1, 0, 2)
+        return data, ops.convert_to_tensor(np.ascontiguousarray(shaped, dtype=np.int32))
 
     def _pool(self) -> Any:
         """Random bytes; every step's dropout takes a stretch of them from a random place.
@@ -299,7 +279,7 @@ class Trainer:
         columns = [rate, decay, *corrections, np.round(drop * 256)]
         return ops.convert_to_tensor(np.column_stack(columns).astype(np.float32))
 
-    def _stopping(self, valid: Rows | None) -> CrossStopping | OwnStopping | None:
+    def _stopping(self, valid: Fed | None) -> CrossStopping | OwnStopping | None:
         if valid is None:
             return None
         patience = self.plan.patience or self.plan.epochs + 1
@@ -309,7 +289,7 @@ class Trainer:
         self,
         names: Sequence[str],
         fixed: Mapping[str, Any],
-        valid: Rows | None,
+        valid: Fed | None,
         score: Score | None,
     ) -> Callable[[Any], NDArray[np.float64]] | None:
         """A function that gives every fold's validation loss for some weights."""
@@ -321,7 +301,8 @@ class Trainer:
         )
 
         def judge(weights: Any) -> NDArray[np.float64]:
-            outputs = predict([*weights, *fixed.values()], valid.X, valid.codes)
+            every = [*weights, *fixed.values()]
+            outputs = np.concatenate([predict(every, *part) for part in valid.parts()], axis=1)
             losses = [score(fold, outputs[fold, :n]) for fold, n in enumerate(valid.n)]
             return np.array(losses)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,8 +17,9 @@ from sklearn.base import clone
 from kit.models.base import FoldRows, Model, Problem, RowWeights, describe
 from kit.models.base import Rows as LabelledRows
 from kit.models.neural.architecture import Architecture, Predictor, Weights
-from kit.models.neural.batched import Plan, Rows, Trained, Trainer
-from kit.models.neural.tables import Encoder, Layout, stacked
+from kit.models.neural.batched import Plan, Trained, Trainer
+from kit.models.neural.feeding import BLOCK, fed
+from kit.models.neural.tables import Encoder, Layout
 from kit.models.neural.targets import Targets, validation_loss
 from kit.models.neural.training import kept_random_state, start
 
@@ -32,6 +34,7 @@ class BatchedNetwork(Model):
 
     stops_early = True
     crosses = True
+    streams = True
     refit_parameter = "stop_epoch"
     clamps: ClassVar[bool] = True
     """Whether numbers are kept within the range of the training rows."""
@@ -84,14 +87,19 @@ class BatchedNetwork(Model):
         """Mean over heads and members: ``(n, n_outputs)``."""
         with kept_random_state():
             start(self.problem_)
-        values, codes = self.encoder_.values(X), self.encoder_.codes(X)
         network = self._network(self.encoder_.layout, self.problem_)
         members = self._plan(self.problem_, self.n_rows_).members
         predict = Predictor(
             network, self.problem_, list(self.weights_), folds=1, members=members, compile=False
         )
-        outputs = predict(list(self.weights_.values()), values[None], codes[None])[0]
-        return self.targets_.decode(outputs, self.problem_)
+        weights = list(self.weights_.values())
+        parts = []
+        for first in range(0, max(1, len(X)), BLOCK):  # the arrays of a large table would not fit
+            some = X.iloc[first : first + BLOCK]
+            values, codes = self.encoder_.values(some), self.encoder_.codes(some)
+            outputs = predict(weights, values[None], codes[None])[0]
+            parts.append(self.targets_.decode(outputs, self.problem_))
+        return np.concatenate(parts)
 
     def save(self, folder: Path) -> None:
         """Write arrays as `.npz` and the rest as JSON."""
@@ -137,14 +145,9 @@ class BatchedNetwork(Model):
         encoders = [self._encoder(layout).fit(X) for X, _ in train]
         targets = [Targets.of(y, problem, clamp=self.clamps) for _, y in train]
         smoothing = self._smoothing(problem)
-        encoded = [
-            t.encode(y, problem, smoothing) for t, (_, y) in zip(targets, train, strict=True)
-        ]
-        heavy = [
-            np.ones((len(y), 1)) if given is None else given.train[:, None]
-            for given, (_, y) in zip(weights, train, strict=True)
-        ]
-        rows = _rows(encoders, [X for X, _ in train], encoded, heavy)
+        encode = [partial(t.encode, problem=problem, smoothing=smoothing) for t in targets]
+        heavy = [None if given is None else given.train for given in weights]
+        rows = fed(encoders, train, encode, heavy)
         plan = self._plan(problem, int(np.mean(rows.n)))
         trainer = Trainer(self._network(layout, problem), plan, problem, rows)
         if held is None:
@@ -156,7 +159,7 @@ class BatchedNetwork(Model):
                 counts = None if given is None else given.valid
                 return validation_loss(held[fold][1], predicted, problem, counts)
 
-            found = trainer.run(_rows(encoders, [X for X, _ in held]), score)
+            found = trainer.run(fed(encoders, held), score)
         fitted = []
         for fold in range(len(train)):
             model = clone(self)
@@ -177,20 +180,3 @@ class BatchedNetwork(Model):
             self.curve_["valid"] = [float(v) for v in found.valid[:, fold]]
             self.best_iteration_ = max(1, round(found.progress[fold] * self.epochs))
         self.cut_ = found.cut
-
-
-def _rows(
-    encoders: Sequence[Encoder],
-    frames: Sequence[pd.DataFrame],
-    targets: Sequence[NDArray[np.float32]] | None = None,
-    weights: Sequence[NDArray[np.float64]] | None = None,
-) -> Rows:
-    """All folds' rows as arrays of one shape."""
-    pairs = list(zip(encoders, frames, strict=True))
-    return Rows(
-        X=stacked([encoder.values(frame) for encoder, frame in pairs]),
-        codes=stacked([encoder.codes(frame) for encoder, frame in pairs]),
-        n=tuple(len(frame) for frame in frames),
-        target=None if targets is None else stacked(targets),
-        weight=None if weights is None else stacked(weights).astype(np.float32),
-    )

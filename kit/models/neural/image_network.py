@@ -35,7 +35,14 @@ from kit.models.base import (
 from kit.models.neural.batches import batches
 from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.targets import Targets
-from kit.models.neural.training import Precision, head, kept_random_state, precision, start
+from kit.models.neural.training import (
+    Precision,
+    head,
+    kept_random_state,
+    precision,
+    start,
+    watched,
+)
 
 Part = Annotated[float, Within(0, 0.5)]
 _PREDICTED = 64  # images at a time
@@ -191,6 +198,7 @@ class ImageNetwork(Model):
             callbacks.append(
                 keras.callbacks.EarlyStopping(patience=self.patience, restore_best_weights=True)
             )
+            callbacks += watched(keras, problem)
         history = self.network_.fit(
             rows,
             epochs=epochs,

@@ -38,6 +38,7 @@ from kit.models.neural.training import (
     kept_random_state,
     precision,
     start,
+    watched,
 )
 
 _BLOCKS = 16  # of rows whose inputs are in memory at a time when they are predicted
@@ -213,7 +214,7 @@ class MLP(Model):
             stopping = keras.callbacks.EarlyStopping(
                 patience=self.patience, restore_best_weights=True
             )
-            callbacks = [stopping]
+            callbacks = [stopping, *([] if member else watched(keras, self.problem_))]
         history = network.fit(
             **self._fed(keras, rows, (X, target), valid, weight),
             epochs=self.epochs,

@@ -7,7 +7,7 @@ are as long as the longest fold's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.preprocessing.numeric import SmoothClip
+
+_FEW = 10_000  # rows that most often show that a column has more than two values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ class Layout:
                 if isinstance(column.dtype, pd.CategoricalDtype):
                     levels[name] = max(levels.get(name, 0), len(column.cat.categories))
                 else:
-                    numeric[name] = numeric.get(name, True) and column.nunique() <= 2
+                    numeric[name] = numeric.get(name, True) and _two_values(column)
         return cls(
             numbers=tuple(name for name, two in numeric.items() if not two),
             flags=tuple(name for name, two in numeric.items() if two),
@@ -101,8 +103,10 @@ class Encoder:
     def fit(self, frame: pd.DataFrame) -> Encoder:
         """Learn how to scale the one-hot columns of a fold's training rows."""
         if self.scaled and len(self.center):
-            clip = SmoothClip().fit(self._one_hot(frame))
-            self.center, self.scale = clip.center_, clip.scale_
+            columns = self._one_hot_columns(frame)  # all of a large table would be too much
+            clips = [SmoothClip().fit(column[:, None]) for column in columns]
+            self.center = np.concatenate([clip.center_ for clip in clips])
+            self.scale = np.concatenate([clip.scale_ for clip in clips])
         return self
 
     def values(self, frame: pd.DataFrame) -> NDArray[np.float32]:
@@ -122,20 +126,29 @@ class Encoder:
         return np.column_stack(columns) if columns else np.zeros((len(frame), 0), dtype=np.int32)
 
     def _one_hot(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        blocks = [np.zeros((len(frame), 0))]
+        columns = [*self._one_hot_columns(frame)]
+        return np.column_stack(columns) if columns else np.zeros((len(frame), 0))
+
+    def _one_hot_columns(self, frame: pd.DataFrame) -> Iterator[NDArray[np.float64]]:
         for name, levels in self.layout.one_hot.items():
             codes = _codes(frame, name)
             if levels == 2:
-                blocks.append(np.array([0.0, 1.0, -1.0])[codes][:, None])
+                yield np.array([0.0, 1.0, -1.0])[codes]
             else:
-                blocks.append((codes[:, None] == np.arange(1, levels + 1)).astype(np.float64))
-        return np.hstack(blocks)
+                yield from ((codes == level).astype(np.float64) for level in range(1, levels + 1))
 
 
 def _codes(frame: pd.DataFrame, name: str) -> NDArray[np.int32]:
     if name not in frame.columns:
         return np.zeros(len(frame), dtype=np.int32)
     return np.asarray(frame[name].cat.codes, dtype=np.int32) + np.int32(1)
+
+
+def _two_values(column: pd.Series) -> bool:
+    """Whether a column has two values at most, missing not counted."""
+    if column.iloc[:_FEW].nunique() > 2:  # a table of all values of a long column is large
+        return False
+    return column.nunique() <= 2
 
 
 def stacked(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:

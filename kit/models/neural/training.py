@@ -58,6 +58,18 @@ def batch_size(n_rows: int) -> int:
     return 1024
 
 
+def watched(keras: Any, problem: Problem) -> list[Any]:
+    """What tells `problem.watch` of every epoch; nothing where nobody watches."""
+    if problem.watch is None:
+        return []
+    watch = problem.watch
+
+    def told(epoch: int, logs: Any) -> None:
+        watch(epoch + 1, float(logs["val_loss"]))
+
+    return [keras.callbacks.LambdaCallback(on_epoch_end=told)]
+
+
 def forward(network: Any, inputs: list[NDArray[Any]], rows: int = 8192) -> NDArray[np.float64]:
     """Predict in blocks, without tracing a graph for every new network: ``(n, n_outputs)``."""
     import keras
