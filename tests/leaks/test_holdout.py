@@ -170,7 +170,8 @@ def test_every_run_shows_its_sealed_score(make_competition: Make, run_kit: Any) 
 
 def page(competition: Competition, run: Run | None = None) -> str:
     path = report_run(competition, run) if run else report_competition(competition)
-    return re.sub(r"<[^>]+>", "|", path.read_text(encoding="utf-8"))
+    text = re.sub(r"<style>.*?</style>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.sub(r"<[^>]+>", "|", text)
 
 
 def test_a_report_shows_the_sealed_score_once_and_says_whether_the_promise_was_kept(

@@ -755,7 +755,7 @@ def test_rows_that_are_not_asked_for_are_mentioned(tmp_path: Path) -> None:
 
 def test_a_run_that_repeats_ids_is_refused(where: Competition) -> None:
     run = run_of(where, [[1], [2], [3]], ids=("a", "b", "b"))
-    with pytest.raises(RunError, match=r"test\.parquet repeats ids, first: 'b'"):
+    with pytest.raises(RunError, match=r"test\.parquet is damaged.*an id is in it twice"):
         build(run, where)
 
 
