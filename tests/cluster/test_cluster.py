@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -307,12 +308,6 @@ def test_workers_started_here_have_a_gpu_each(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with started(2, 1, "127.0.0.1", 0) as address:
         client = connect(address)
-        seen = client.run(_visible)
+        seen = client.run(os.getenv, VISIBLE)  # a function that workers can import
         client.close()
     assert sorted(seen.values()) == ["GPU-aaaa", "GPU-bbbb"]
-
-
-def _visible() -> str:
-    import os
-
-    return os.environ["CUDA_VISIBLE_DEVICES"]
