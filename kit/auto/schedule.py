@@ -41,8 +41,8 @@ _LEAST = 0.1  # of the time of large images, which small ones take as well
 _USUAL_CELLS = 1e6  # rows x features up to which an entry's `min_seconds` hold; above it they grow
 _FREE = 0.8  # share of the available memory that may be planned with
 
-
 More = Callable[[Callable[[], Sequence[str]]], Iterable[Entry]]
+"""Gives further entries; what it is given ranks the runs so far, see `draws`."""
 
 
 class Schedule:
@@ -101,8 +101,8 @@ class Schedule:
             yield Turn(entry, extra=True)
         known = {entry.name: entry for entry in entries}
         for repeat in range(1, SEEDS):
-            random = [known[run.model] for run in self._best_first() if run.model in known]
-            for entry in [each for each in random if each.seeded][:_BEST]:
+            best = [known[run.model] for run in self._best_first() if run.model in known]
+            for entry in [each for each in best if each.seeded][:_BEST]:
                 yield Turn(entry, repeat, extra=True)
 
     def _best_first(self) -> list[Run]:

@@ -13,7 +13,7 @@ from kit.runs import Run, find_run
 from kit.tune.study import STARTUP, Study
 
 
-class Field:
+class EarlierTrials:
     """Curves of the study's complete trials, each read once from its run.
 
     Args:

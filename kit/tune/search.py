@@ -33,7 +33,7 @@ from kit.runs import Run
 from kit.session import Session
 from kit.settings import ModelSpec
 from kit.tune.points import MODEL
-from kit.tune.rivals import Field
+from kit.tune.rivals import EarlierTrials
 from kit.tune.space import Searched
 from kit.tune.study import Held, Method, Study
 
@@ -106,7 +106,7 @@ class Search:
         self._late = False
         self._errors: list[KitError] = []
         self._worked = any(trial.state == TrialState.COMPLETE for trial in study.trials)
-        self._field = Field(study, session.competition.runs)
+        self._earlier = EarlierTrials(study, session.competition.runs)
         self._per_fold: dict[str, list[float]] = defaultdict(list)
 
     def run(self) -> None:
@@ -157,7 +157,7 @@ class Search:
 
     def _begin(self, each: _Open) -> FoldTask:
         task = each.waiting.pop(0)
-        task = replace(task, deadline=self.end, rivals=self._field.against(task))
+        task = replace(task, deadline=self.end, rivals=self._earlier.against(task))
         each.running.append(task)
         return task
 

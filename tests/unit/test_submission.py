@@ -759,6 +759,12 @@ def test_a_run_that_repeats_ids_is_refused(where: Competition) -> None:
         build(run, where)
 
 
+def test_ids_that_differ_by_a_blank_alone_are_refused(where: Competition) -> None:
+    run = run_of(where, [[1], [2], [3]], ids=("a", "b", " b"))
+    with pytest.raises(RunError, match=r"test\.parquet repeats ids, first: 'b'"):
+        build(run, where)
+
+
 def test_ids_that_no_file_has_are_counted(tmp_path: Path) -> None:
     where = competition(tmp_path, VALUE, "key,y\na,0\np,0\nq,0\nr,0\ns,0\n")
     with pytest.raises(SubmissionError, match=r"4 of the 5 ids of .* are not in test.csv, first: "
