@@ -306,8 +306,6 @@ def test_workers_started_here_have_a_gpu_each(
     driver.chmod(0o755)
     monkeypatch.delenv(VISIBLE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with started(2, 1, "127.0.0.1", 0) as address:
-        client = connect(address)
+    with started(2, 1, "127.0.0.1", 0) as address, connect(address) as client:
         seen = client.run(os.getenv, VISIBLE)  # a function that workers can import
-        client.close()
     assert sorted(seen.values()) == ["GPU-aaaa", "GPU-bbbb"]
