@@ -287,9 +287,8 @@ def test_the_whole_loop_runs_on_a_cluster(
         assert time.monotonic() < end
         time.sleep(0.1)
     assert psutil.Process(process.pid).children() == []  # no fold was computed here
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=50)
-    assert process.returncode == 130, err
+    _, err = process.communicate(timeout=240)  # a linear model has no other seeds: it ends
+    assert process.returncode == 0, err
     assert list(competition.runs.glob("2*-linear-*"))
 
 
