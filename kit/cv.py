@@ -29,7 +29,16 @@ from kit.execution.task import FoldTask, result_path
 from kit.folds import Folds, text_ids
 from kit.metrics.transforms import transform_pair
 from kit.plan import Plan, make_plan
-from kit.runs import ALL_FOLDS, LAST_FOLD, Run, ignore, list_runs, prediction_columns, publish
+from kit.runs import (
+    ALL_FOLDS,
+    ALL_ROWS,
+    LAST_FOLD,
+    Run,
+    ignore,
+    list_runs,
+    prediction_columns,
+    publish,
+)
 from kit.scoring import holdout_record, score_record
 from kit.session import Event, EventKind, Session, code_files, run_facts
 
@@ -236,7 +245,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "given": {key: _plain(value) for key, value in plan.spec.params.items()},
         "overrides": session.competition.overrides_of(plan.model),
         "early_stopping": plan.early_stopping,
-        "new_rows": LAST_FOLD if folds.forward else ALL_FOLDS,
+        "new_rows": _who_predicts(folds, results),
         "parents": [],
         "weights": None,
         **_spent(results),
@@ -272,8 +281,14 @@ def _hash_of_cut(plan: str, test: NDArray[np.float64]) -> str:
     return hashlib.sha256(plan.encode() + test.tobytes()).hexdigest()[:32]
 
 
+def _who_predicts(folds: Folds, results: list[FoldResult]) -> str:
+    if not folds.forward:
+        return ALL_FOLDS
+    return ALL_ROWS if _latest(folds, results)[0].all_rows else LAST_FOLD
+
+
 def _latest(folds: Folds, results: list[FoldResult]) -> list[FoldResult]:
-    """The folds whose models predict new rows: where folds go forward, the last one knows most."""
+    """The folds whose tasks predict new rows: where folds go forward, the last one's."""
     return [max(results, key=lambda result: result.fold)] if folds.forward else results
 
 

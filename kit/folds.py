@@ -105,9 +105,11 @@ class Folds:
         return state.hexdigest()[:16]
 
     def train(self, k: int) -> NDArray[np.int64]:
-        """Positions of the rows that fold `k` trains on."""
+        """Positions of the rows that fold `k` trains on; of a fold after the last one: all."""
         kept = (self.fold < k if self.forward else self.fold != k) & (self.fold != SEALED)
-        return np.flatnonzero(kept if self.purged is None else kept & ~self.purged[:, k])
+        if self.purged is not None and k < self.n_splits:
+            kept &= ~self.purged[:, k]
+        return np.flatnonzero(kept)
 
     def valid(self, k: int) -> NDArray[np.int64]:
         """Positions of the rows that fold `k` is scored on."""

@@ -12,8 +12,9 @@ from typing import Any
 import kit
 from kit.execution.context import FoldContext
 from kit.execution.fitting import check_weights
+from kit.execution.fold import family_of
 from kit.execution.memory import estimate
-from kit.execution.task import FoldTask, build_model, family_of
+from kit.execution.task import FoldTask, build_model
 from kit.models.base import Model
 from kit.portfolio import find_model
 from kit.preprocessing.columns import recipe_facts

@@ -7,10 +7,10 @@ runs/
     curves.json    loss per iteration, by fold
     config.json    the whole configuration as it was, overrides applied
     oof.parquet    id | fold | pred   or   pred_<class>, pred_<target>
-    test.parquet   id | pred ...      mean over the folds; folds in time order: of the last
+    test.parquet   id | pred ...      mean over the folds; folds in time order: fitted on all rows
     holdout.parquet  the same for the sealed rows, with cv.holdout only
     code/          kit.toml, features.py, ... as they ran
-    models/fold-0/ native formats, with --keep-models only
+    models/fold-0/ native formats, with --keep-models only; models/all-rows/ where folds go forward
   .partial/<run hash>/fold-0.parquet   finished folds of a run that is not
 ```
 
@@ -43,8 +43,10 @@ _SHAPES: dict[str, type] = {
 }  # fmt: skip
 _IGNORE = "*\n"  # runs never belong into version control
 
-ALL_FOLDS, LAST_FOLD = "mean of the folds", "last fold"
-"""Whose models predict rows that were not validated: the value of "new_rows" in a record."""
+ALL_FOLDS, LAST_FOLD, ALL_ROWS = "mean of the folds", "last fold", "all rows"
+"""Whose models predict rows that were not validated: the value of "new_rows" in a record.
+
+Where folds go forward that is a fit on all rows; the last fold's where the clock cut that."""
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from kit.checks import check
 from kit.checks.finding import Finding
 from kit.competition import Competition
 from kit.errors import KitError, RunError
+from kit.execution.fold import data_shape
 from kit.execution.memory import available, own_process
 from kit.execution.places import make_workers
-from kit.execution.task import data_shape
 from kit.execution.workers import FoldWorkers
 from kit.portfolio import ENCODER, Entry, choose, draws, entries_of, texts_last
 from kit.preprocessing.tokens import texts_lead

@@ -118,10 +118,15 @@ def check_weights(model: Model, name: str) -> None:
 
 def half(problem: Problem) -> Problem:
     """The same with half of the time: the second fit needs the other half."""
+    return part(problem, 1 / 2)
+
+
+def part(problem: Problem, share: float) -> Problem:
+    """The same with a share of the time; other fits need the rest."""
     if problem.deadline is None:
         return problem
     now = time.monotonic()
-    return replace(problem, deadline=now + (problem.deadline - now) / 2)
+    return replace(problem, deadline=now + share * (problem.deadline - now))
 
 
 def chosen(X: Any, mask: NDArray[np.bool_], folder: Path | None = None) -> Any:

@@ -31,6 +31,7 @@ class FoldResult:
         peak_memory_mb: of the process so far.
         best_iteration: where the model stopped, None for models that do not.
         curve: loss per iteration.
+        all_rows: whether a fit on all rows predicted the test rows, not the fold's model.
         device: the GPU that a network was fitted on; "" for a processor.
         cut: whether a deadline made the model stop earlier or hurry.
         resumed: whether it was read from an earlier, interrupted call.
@@ -45,6 +46,7 @@ class FoldResult:
     peak_memory_mb: float = 0.0
     best_iteration: int | None = None
     curve: Mapping[str, list[float]] = field(default_factory=dict)
+    all_rows: bool = False
     device: str = ""
     cut: bool = False
     resumed: bool = False

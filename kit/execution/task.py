@@ -9,41 +9,31 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kit.atomic import disk_errors
 from kit.blas import ordered_sums
 from kit.config import convert
-from kit.dataset import Dataset
-from kit.errors import DataError, KitError, ModelError, UserCodeError
-from kit.execution.blocks import apply_recipe, fit_recipe, predicted, rows_of
+from kit.errors import KitError, ModelError, UserCodeError
+from kit.execution.all_rows import ALL_ROWS, Stopped, fit_all
 from kit.execution.context import FoldContext
-from kit.execution.fitting import chosen, fit_fold, half, row_weights
-from kit.execution.prepared import Prepared
+from kit.execution.fitting import fit_fold, half, part
+from kit.execution.fold import Fold, save_fitted
 from kit.execution.pruning import Rivals, watch_of
-from kit.execution.pseudo import check_pseudo_labels, with_pseudo_labels
-from kit.execution.results import FoldResult, peak_memory_mb, write_result
+from kit.execution.pseudo import check_pseudo_labels
+from kit.execution.results import FoldResult, write_result
 from kit.folds import inner_rows
-from kit.gpus import gpus
-from kit.keras import accelerator
-from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
-from kit.preprocessing.columns import recipe
-from kit.preprocessing.series import with_history
-from kit.preprocessing.shape import Shape
 from kit.registry import MODELS
-from kit.settings import ModelSpec, TaskType
+from kit.settings import ModelSpec
 from kit.usercode import UserCode, reported
 
 _SEEDS = 2_000_000  # a thousand folds of each stay below 2**31, which every library takes
-_TOLERANCE = 1e-5  # a sum of float32 probabilities may leave 0..1 by this much
 
-_TEST_CELLS = 5_000_000  # larger test tables are prepared when they are predicted, fold by fold
+_VALIDATED = 2 / 3  # of its time; the rest is for the fit on all rows, where there is one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,105 +108,11 @@ def run_folds(task: FoldTask, context: FoldContext) -> list[FoldResult]:
     return results
 
 
-class _Fold:
-    """One fold's rows and recipe; what its own recipe made of them."""
-
-    def __init__(self, task: FoldTask, number: int, context: FoldContext, unfitted: Model) -> None:
-        self.task, self.number, self.context = task, number, context
-        self.train, self.valid = context.folds.train(number), context.folds.valid(number)
-        self.read, self.weight = self.train, context.weight_for(task.spec, self.train)
-        if self.weight is not None:  # a row that counts nothing is not learned from
-            self.train = self.train[self.weight[self.train] > 0]
-            if not len(self.train):
-                raise DataError(f"all training rows of fold {number + 1} have the weight 0")
-            if context.dataset.series is None:  # yet it is a past of other rows
-                self.read = self.train
-        self.link, self.unlink = transform_pair(context.metric.transform, context.dataset.task)
-        self.recipe = task.spec.recipe or family_of(unfitted)
-
-    def prepare(self) -> FoldRows:
-        """Fit the recipe on the training rows and apply it to all parts."""
-        key = (self.recipe, self.task.seed, self.number, self.weight is None)
-        made = self.context.prepared.get(key) or self._prepare()
-        self.context.prepared.keep(key, made)
-        # not the training rows: of large data the folds' would fill the memory together
-        self.steps, self.X_valid, self.X_test = made.steps, made.rows.X_valid, made.X_test
-        return made.rows
-
-    def _prepare(self) -> Prepared:
-        data = self.context.dataset
-        y = self.link(data.y)
-        steps = recipe(self.recipe, data_shape(data, self.read, self.task.seed))
-        folder = self.task.results
-        X_train = fit_recipe(steps, self._rows(self.read), y[self.read], data, folder)
-        weight = None
-        if self.weight is not None:
-            X_train = chosen(X_train, self.weight[self.read] > 0, folder)
-            weight = row_weights(self.weight[self.train], self.weight[self.valid])
-        X_valid = apply_recipe(steps, self._rows(self.valid), data, folder)
-        rows = FoldRows(
-            X=X_train, y=y[self.train], X_valid=X_valid, y_valid=y[self.valid], weight=weight
-        )
-        if data.series is not None:  # for the test rows, which come after all training rows
-            steps = with_history(steps, data.X, y)
-        small = data.X_test.size <= _TEST_CELLS
-        return Prepared(steps, rows, steps.transform(data.X_test) if small else None)
-
-    def _rows(self, rows: NDArray[np.int64]) -> Any:
-        return rows_of(self.context.dataset, rows, self.task.results)
-
-    def test_rows(self) -> Any:
-        """The test rows as the fold's recipe prepares them."""
-        known = self.X_test
-        return self.steps.transform(self.context.dataset.X_test) if known is None else known
-
-    def with_pseudo_labels(self, rows: FoldRows, model: Model) -> FoldRows:
-        """Training rows and the test rows that `model`, fitted on them, is sure of."""
-        spec, task = self.task.spec, self.context.dataset.task
-        return with_pseudo_labels(rows, self.test_rows(), model, task, spec.pseudo_labels)
-
-    def predict(self, model: Model, fit_seconds: float) -> FoldResult:
-        """Predict the validated and the test rows; refuse what breaks the contract."""
-        started, data = time.perf_counter(), self.context.dataset
-        oof = self._values(model, self.X_valid, len(self.valid))
-        if self.X_test is None:
-            test = self._unseen(model, data.X_test)
-        else:
-            test = self._values(model, self.X_test, len(data.X_test))
-        rows = self.context.folds.sealed
-        sealed = self._unseen(model, self._rows(rows)) if len(rows) else oof[:0]
-        if self.task.models is not None:
-            save_fitted(self.task.models / f"fold-{self.number}", self.steps, model)
-        predicted = time.perf_counter() - started
-        return FoldResult(
-            fold=self.number,
-            rows=self.valid,
-            oof=oof,
-            test=test,
-            sealed=sealed,
-            seconds={"fit": round(fit_seconds, 3), "predict": round(predicted, 3)},
-            peak_memory_mb=peak_memory_mb(),
-            best_iteration=model.best_iteration_,
-            curve=model.curve_,
-            device=_device(model),
-            cut=model.cut_,
-        )
-
-    def _unseen(self, model: Model, X: Any) -> NDArray[np.float64]:
-        """Predictions for rows that the recipe has not prepared."""
-        return predicted(X, lambda part: self._values(model, self.steps.transform(part), len(part)))
-
-    def _values(self, model: Model, X: Any, n: int) -> NDArray[np.float64]:
-        """Predictions in the units of the target; refused where they break the contract."""
-        values = self.unlink(np.asarray(model.predict(X), dtype=np.float64))
-        _expect(values, (n, len(self.context.dataset.outputs)), self.context.dataset.task)
-        return values
-
-
 def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
     unfitted = build_model(task.spec, task.model, context.code)
-    fold, problem = _Fold(task, number, context, unfitted), problem_of(task, context)
-    problem = reseeded(problem, number)
+    fold, whole = Fold(task, number, context, unfitted), problem_of(task, context)
+    newest = context.folds.forward and number == context.folds.n_splits - 1
+    problem = reseeded(part(whole, _VALIDATED) if newest else whole, number)
     started = time.perf_counter()
     rows, time_ = fold.prepare(), context.dataset.time
     times = None if time_ is None else time_[fold.train]
@@ -231,13 +127,42 @@ def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
             # they are never among the rows that tell where to stop
             inner = np.append(inner, np.zeros(len(rows.y) - len(inner), dtype=bool))
         model = fit_fold(unfitted, rows, inner, problem, task.early_stopping, task.results, series)
-        return fold.predict(model, time.perf_counter() - started)
+        result = fold.predict(model, time.perf_counter() - started)
+        return _on_all_rows(fold, unfitted, model, whole, result) if newest else result
+
+
+def _on_all_rows(
+    last: Fold, unfitted: Model, validated: Model, problem: Problem, result: FoldResult
+) -> FoldResult:
+    """The last forward fold, with test rows predicted by a fit on all rows.
+
+    Its own model has not seen the newest rows, which tell most of what comes after them. Where the
+    clock cuts the new fit its predictions stand.
+    """
+    started, task, context = time.perf_counter(), last.task, last.context
+    every = Fold(task, last.number + 1, context, unfitted)
+    rows, fold = every.prepare(), context.folds.fold[every.train]
+    problem = replace(reseeded(problem, every.number), watch=None)
+    found = () if validated.cut_ or not validated.best_iteration_ else (validated.best_iteration_,)
+    stopped = Stopped(found, len(every.train) / len(last.train))
+    model = fit_all(unfitted, rows, problem, stopped, fold, task.results)
+    if task.spec.pseudo_labels:
+        rows = every.with_pseudo_labels(rows, model)
+        fold = np.append(fold, np.full(len(rows.y) - len(fold), -1, dtype=np.int8))
+        model = fit_all(unfitted, rows, problem, stopped, fold, task.results)
+    if model.cut_:
+        return result
+    test = every.test(model)
+    if task.models is not None:
+        save_fitted(task.models / ALL_ROWS, every.steps, model)
+    seconds = {**result.seconds, "fit": result.seconds["fit"] + time.perf_counter() - started}
+    return replace(result, test=test, all_rows=True, seconds=seconds)
 
 
 def _fit_together(task: FoldTask, context: FoldContext) -> list[FoldResult]:
     """All folds side by side; each stops where the others' validation losses say so."""
     unfitted = build_model(task.spec, task.model, context.code)
-    folds = [_Fold(task, number, context, unfitted) for number in task.folds]
+    folds = [Fold(task, number, context, unfitted) for number in task.folds]
     problem = reseeded(problem_of(task, context), 0)
     started = time.perf_counter()
 
@@ -283,31 +208,6 @@ def _typed(factory: Any, params: Mapping[str, Any], name: str) -> Mapping[str, A
     }
 
 
-def family_of(model: Model) -> str:
-    """The family of a model; a wrapped estimator may name its own."""
-    return str(getattr(getattr(model, "estimator", None), "family", model.family))
-
-
-def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
-    """What recipes are told beforehand; counted on the fold's training rows only."""
-    levels = {
-        name: int(np.count_nonzero(np.bincount(data.X[name].array.codes[train] + np.int64(1))))
-        for name, kind in data.kinds.items()
-        if kind == "category"
-    }
-    return Shape(
-        kinds=data.kinds,
-        levels=levels,
-        n_rows=len(train),
-        task=data.task,
-        seed=seed,
-        series=data.series,
-        time=data.time_column,
-        encoder=data.encoder,
-        cache=data.cache,
-    )
-
-
 def problem_of(task: FoldTask, context: FoldContext) -> Problem:
     """What a model is told about the work."""
     return Problem(
@@ -322,38 +222,6 @@ def problem_of(task: FoldTask, context: FoldContext) -> Problem:
         # with pseudo-labels there are two fits, and the losses of the second are others
         watch=None if task.spec.pseudo_labels else watch_of(task.rivals, task.where),
     )
-
-
-def save_fitted(folder: Path, steps: Any, model: Model) -> None:
-    """Write a fitted recipe and model into a new folder."""
-    import joblib
-
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        joblib.dump(steps, folder / "recipe.joblib", compress=3)
-        model.save(folder)
-
-
-def _device(model: Model) -> str:
-    """The GPU that a model was fitted on; "": the processor."""
-    if model.on_gpu:
-        return next((gpu.name for gpu in gpus()), "GPU")
-    return "" if family_of(model) in ("tree", "linear") else accelerator()
-
-
-def _expect(values: NDArray[np.float64], shape: tuple[int, int], task: TaskType) -> None:
-    """Refuse predictions that break the contract of a model."""
-    if values.shape != shape:
-        raise ValueError(f"predictions must have the shape {shape}. Received: {values.shape}")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        raise ValueError(f"{bad.sum()} of {values.size} predictions are not finite")
-    classes = task in ("binary", "multiclass", "multilabel")
-    if classes and not -_TOLERANCE <= values.min() <= values.max() <= 1 + _TOLERANCE:
-        raise ValueError(
-            f"predictions of a {task} task must be probabilities, between 0 and 1. "
-            f"Received: {values.min():.6g} to {values.max():.6g}"
-        )
 
 
 def _reported(task_use: str, code: UserCode) -> AbstractContextManager[None]:

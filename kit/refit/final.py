@@ -18,19 +18,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 import kit
 from kit.atomic import disk_errors, token
 from kit.blas import ordered_sums
 from kit.competition import Competition
 from kit.errors import ConfigError, KitError, ModelError, RunError
+from kit.execution.all_rows import Stopped, fit_all, growth
 from kit.execution.blocks import fit_recipe, predicted, rows_of
 from kit.execution.context import FoldContext, load_context
-from kit.execution.fitting import chosen, fit_rows, fit_stopping, row_weights
+from kit.execution.fitting import chosen, row_weights
+from kit.execution.fold import data_shape, family_of, save_fitted
 from kit.execution.memory import estimate, refuse_too_large, stated
 from kit.execution.pseudo import with_pseudo_labels
-from kit.execution.task import build_model, data_shape, family_of, save_fitted
+from kit.execution.task import build_model
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem
 from kit.preprocessing.columns import recipe
@@ -175,13 +176,14 @@ class _Fits:
             with ordered_sums():
                 steps, rows, fold = self._prepared(member, family_of(unfitted), seed + number)
             with ordered_sums(), _reported(member.spec.use, context.code):
-                model = fit_all(unfitted, rows, problem, run.record, fold, self.folder)
+                found = stopped_at(run, growth(context.folds))
+                model = fit_all(unfitted, rows, problem, found, fold, self.folder)
                 if not member.spec.pseudo_labels:
                     return steps, model
                 X_test = steps.transform(data.X_test)
                 more = with_pseudo_labels(rows, X_test, model, data.task, member.spec.pseudo_labels)
                 fold = np.append(fold, np.full(len(more.y) - len(rows.y), -1, dtype=np.int8))
-                return steps, fit_all(unfitted, more, problem, run.record, fold, self.folder)
+                return steps, fit_all(unfitted, more, problem, found, fold, self.folder)
         except KitError:
             raise
         except Exception as error:
@@ -211,6 +213,12 @@ class _Fits:
         return steps, rows, self.context.folds.fold[learned]
 
 
+def stopped_at(run: Run, more_rows: float) -> Stopped:
+    """Where a run's folds stopped; nothing is known of them where the clock cut one."""
+    found = () if run.record.get("cut") else run.record.get("best_iterations") or ()
+    return Stopped(tuple(int(n) for n in found if n), more_rows)
+
+
 def _check_memory(context: FoldContext, members: list[Single], tell: Tell) -> None:
     """State what the models of a table on the disk will take; refuse what cannot fit."""
     data, needs = context.dataset, {}
@@ -222,61 +230,6 @@ def _check_memory(context: FoldContext, members: list[Single], tell: Tell) -> No
         tell(remark)
     for name, need in needs.items():
         refuse_too_large(name, need, data)
-
-
-def fit_all(
-    unfitted: Model,
-    rows: FoldRows,
-    problem: Problem,
-    record: Any,
-    fold: NDArray[np.int8],
-    folder: Path | None = None,
-) -> Model:
-    """Fit on all rows; a model that stops early goes on to where cross-validation stopped it.
-
-    Where that is not known (a time limit cut it, or the model cannot be told) the rows of one fold
-    tell where to stop; a model that can be told is then fitted again on all rows.
-
-    Args:
-        unfitted: the model.
-        rows: as its recipe prepared them; none is validated.
-        problem: what is learned.
-        record: that of the validated run.
-        fold: fold per row.
-        folder: on whose disk parts of a table on the disk are put.
-    """
-    X, y, weight = rows.X, rows.y, None if rows.weight is None else rows.weight.train
-    if not unfitted.stops_early:
-        return fit_rows(unfitted, X, y, problem, weight)
-    found = [int(n) for n in record.get("best_iterations") or () if n]
-    n_splits = max(2, len(found))
-    can_be_told = unfitted.refit_parameter is not None
-    if not (found and can_be_told) or record.get("cut"):
-        first = fit_stopping(unfitted, X, y, problem, fold == fold.max(), weight, folder)
-        if not (can_be_told and first.best_iteration_):
-            return first
-        found = [int(first.best_iteration_)]
-    steps = stopping_point(unfitted, found, n_splits)
-    told = clone(unfitted).set_params(**{str(unfitted.refit_parameter): steps})
-    fitted = fit_rows(told, X, y, problem, weight)
-    fitted.best_iteration_ = steps
-    return fitted
-
-
-def stopping_point(unfitted: Model, found: list[int], n_splits: int) -> int:
-    """Rounds or epochs for all rows, from those found on a part of them.
-
-    A booster needs a little longer on more rows. In proportion to the rows, n / (n - 1), was too
-    far on small data and right on larger; not at all was the reverse; the root of it was never
-    the worst and on average the best.
-
-    Measured: hold-out log loss and RMSE on diabetes, breast cancer, wine, Titanic, Spaceship
-    Titanic and house prices, three splits each, LightGBM and XGBoost.
-    """
-    mean = float(np.mean(found))
-    if unfitted.refit_parameter != "n_estimators":
-        return max(1, round(mean))
-    return max(1, round(mean * (n_splits / (n_splits - 1)) ** 0.5))
 
 
 def _publish(

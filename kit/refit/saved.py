@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from kit.competition import Competition
 from kit.errors import RunError
+from kit.execution.all_rows import ALL_ROWS as ALL_ROWS_FOLDER
 from kit.execution.task import build_model
 from kit.metrics.transforms import transform_pair
 from kit.models.base import Model
 from kit.refit.members import Mixed, Single, spec_of
 from kit.refit.mixing import Mixing
-from kit.runs import LAST_FOLD, Run
+from kit.runs import ALL_ROWS, LAST_FOLD, Run
 from kit.settings import ModelSpec
 from kit.usercode import UserCode
 
@@ -254,6 +255,8 @@ def fitted_folders(folder: Path) -> list[Path]:
 def new_row_folders(run: Run) -> list[Path]:
     """Folders of the fold models whose mean predicts new rows, as it predicted the test rows."""
     folders = fitted_folders(run.path / "models")
+    if run.record.get("new_rows") == ALL_ROWS:
+        return [run.path / "models" / ALL_ROWS_FOLDER] if folders else []
     if run.record.get("new_rows") != LAST_FOLD or not folders:
         return folders
     return [max(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.metrics import log_loss, roc_auc_score
 
-import kit.execution.task
+import kit.execution.fold
 import kit.preprocessing.columns
 from kit.blend import blend
 from kit.checks import check
@@ -28,8 +28,9 @@ from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.errors import ConfigError, FoldMismatch
 from kit.execution.context import FoldContext, load_context
+from kit.execution.fold import data_shape
 from kit.execution.results import FoldResult
-from kit.execution.task import FoldTask, data_shape, run_folds
+from kit.execution.task import FoldTask, run_folds
 from kit.models.base import FoldRows, Problem
 from kit.models.lightgbm import LightGBM
 from kit.preprocessing.categories import CrossFittedTarget
@@ -289,7 +290,7 @@ def test_a_statistic_over_all_rows_would_move_them(
 ) -> None:
     def plant(context: FoldContext) -> None:
         leaky = Leaky(context.dataset.X)
-        monkeypatch.setattr(kit.execution.task, "recipe", lambda family, shape: leaky)
+        monkeypatch.setattr(kit.execution.fold, "recipe", lambda family, shape: leaky)
 
     assert predictions_that_move(make_competition, tmp_path, "lightgbm", plant) > 0
 
@@ -333,7 +334,7 @@ def test_recipes_are_fitted_on_the_training_rows_of_the_fold_only(
     make_competition: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = load_context(rich(make_competition, *frames(150)))
-    monkeypatch.setattr(kit.execution.task, "recipe", lambda family, shape: Spy())
+    monkeypatch.setattr(kit.execution.fold, "recipe", lambda family, shape: Spy())
     monkeypatch.setattr(Spy, "fitted_on", [])
     for fold in range(3):
         fold_result(context, tmp_path, "lightgbm", fold)

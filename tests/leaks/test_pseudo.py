@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-import kit.execution.task
+import kit.execution.fold
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.errors import ConfigError, ModelError
@@ -97,7 +97,7 @@ def test_labels_by_lot_score_at_chance(lottery: Competition, model: str) -> None
 def test_validated_rows_among_the_pseudo_labels_would_be_seen(
     lottery: Competition, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kit.execution.task, "with_pseudo_labels", leaking)
+    monkeypatch.setattr(kit.execution.fold, "with_pseudo_labels", leaking)
     assert validated(lottery, model).score > 0.65
 
 
@@ -106,7 +106,7 @@ def test_only_test_rows_are_added_and_validated_rows_are_handed_on_untouched(
     signal: Competition, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = Seen()
-    monkeypatch.setattr(kit.execution.task, "with_pseudo_labels", seen)
+    monkeypatch.setattr(kit.execution.fold, "with_pseudo_labels", seen)
     validated(signal, model)
     assert len(seen.calls) == 3
     for rows, X_test, made in seen.calls:

@@ -132,7 +132,7 @@ class AllRows(SeriesFeatures):
 
 
 def prepared(competition: Competition, fold: int = 1) -> FoldRows:
-    from kit.execution.task import data_shape
+    from kit.execution.fold import data_shape
 
     context = load_context(competition)
     data, folds = context.dataset, context.folds

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.metrics import roc_auc_score
 
-import kit.execution.task
+import kit.execution.fold
 import kit.models.linear
 from kit.competition import Competition
 from kit.execution.context import FoldContext, load_context
@@ -146,7 +146,7 @@ def test_a_vocabulary_of_all_rows_would_move_them(
 ) -> None:
     def plant(made: FoldContext) -> None:
         leaky = OverAllRows(made.dataset.X)
-        monkeypatch.setattr(kit.execution.task, "recipe", lambda name, shape: leaky)
+        monkeypatch.setattr(kit.execution.fold, "recipe", lambda name, shape: leaky)
 
     assert moved_by_other_texts(make_competition, tmp_path / "r", "words", plant) > 0
 

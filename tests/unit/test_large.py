@@ -18,8 +18,8 @@ from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.dataset import Dataset
 from kit.errors import DataError, DiskFull, ModelError
+from kit.execution.fold import data_shape
 from kit.execution.prepared import Prepared
-from kit.execution.task import data_shape
 from kit.mapped import frame_on_disk, is_on_disk, on_disk, rows_on_disk
 from kit.models.base import FoldRows, Problem
 from kit.models.batches import from_batches
@@ -240,7 +240,7 @@ def test_a_store_of_the_encoded_table_would_be_caught(
         )
         return Prepared(steps, rows, None)
 
-    monkeypatch.setattr("kit.execution.task._Fold._prepare", encoded_once)
+    monkeypatch.setattr("kit.execution.fold.Fold._prepare", encoded_once)
     assert changed_by_own_labels(competition(cv={"splitter": "kfold"}))
 
 
@@ -266,10 +266,11 @@ def test_levels_of_validated_rows_are_unknown_in_the_fold(competition: Make) -> 
         context = session.context
         plan = make_plan(session, "lightgbm")
         own = int(context.folds.fold[7])
-        from kit.execution.task import _Fold, build_model
+        from kit.execution.fold import Fold
+        from kit.execution.task import build_model
 
         task = plan.tasks([own])[0]
-        fold = _Fold(task, own, context, build_model(plan.spec, "lightgbm", context.code))
+        fold = Fold(task, own, context, build_model(plan.spec, "lightgbm", context.code))
         rows = fold.prepare()
     assert is_on_disk(rows.X)
     assert "only here" in context.dataset.X["few"].cat.categories

@@ -191,12 +191,13 @@ def network(competition: Make) -> Competition:  # noqa: F811
 
 
 def prepared(made: Competition, model: str) -> Any:
-    from kit.execution.task import _Fold, build_model
+    from kit.execution.fold import Fold
+    from kit.execution.task import build_model
 
     with open_session(made) as session:
         plan, context = make_plan(session, model), session.context
         unfitted = build_model(plan.spec, model, context.code)
-        return _Fold(plan.tasks([0])[0], 0, context, unfitted).prepare(), plan.hash
+        return Fold(plan.tasks([0])[0], 0, context, unfitted).prepare(), plan.hash
 
 
 @pytest.mark.parametrize("model", ["mlp", "realmlp", "tabm", "lightgbm"])

@@ -17,9 +17,10 @@ from kit.cli.runs import run_rows
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.errors import ConfigError, DataError, KitError, RunError
+from kit.execution.all_rows import Stopped, fit_all, stopping_point
 from kit.models.base import FoldRows, Problem
 from kit.models.lightgbm import LightGBM
-from kit.refit.final import fit_all, refit, stopping_point
+from kit.refit.final import refit
 from kit.refit.members import resolve, spec_of
 from kit.refit.mixing import Mixing, ranks
 from kit.refit.predict import predict_file
@@ -99,7 +100,7 @@ def test_boosting_goes_on_to_where_cross_validation_stopped(toy: Make) -> None:
     (run,) = validated(competition, "lightgbm")
     fitted = refit(competition, run, seeds=1)
     (fact,) = fitted.record["members"]
-    wanted = stopping_point(LightGBM(), run.record["best_iterations"], 3)
+    wanted = stopping_point(LightGBM(), Stopped(tuple(run.record["best_iterations"]), 3 / 2))
     assert fact["stopped_at"] == wanted
     (folder,) = (fitted.path / "models" / run.id).iterdir()
     assert LightGBM.load(folder).boosters_[0].num_trees() == wanted
@@ -109,8 +110,9 @@ def test_more_rows_need_a_little_more_rounds_and_no_more_epochs() -> None:
     class Network(LightGBM):
         refit_parameter = "epochs"
 
-    assert stopping_point(LightGBM(), [100, 200], 5) == round(150 * 1.25**0.5)
-    assert stopping_point(Network(), [100, 200], 5) == 150
+    stopped = Stopped((100, 200), growth=1.25)
+    assert stopping_point(LightGBM(), stopped) == round(150 * 1.25**0.5)
+    assert stopping_point(Network(), stopped) == 150
 
 
 def test_a_model_cut_by_the_clock_is_told_anew_where_to_stop() -> None:
@@ -120,9 +122,8 @@ def test_a_model_cut_by_the_clock_is_told_anew_where_to_stop() -> None:
     model = LightGBM(n_estimators=200, patience=10)
     fold = (np.arange(300) % 3).astype(np.int8)
     problem = Problem(task="binary", n_outputs=1)
-    record = {"cut": [1], "best_iterations": [199, 199, 199]}
     rows = FoldRows(X=X, y=y, X_valid=X[:0], y_valid=y[:0])
-    fitted = fit_all(model, rows, problem, record, fold)
+    fitted = fit_all(model, rows, problem, Stopped((), 1.5), fold)
     assert fitted.best_iteration_ is not None
     assert 1 <= fitted.best_iteration_ < 150
 

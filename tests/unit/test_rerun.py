@@ -199,7 +199,7 @@ def test_the_record_of_the_run_is_left_as_it_was(competition: Competition) -> No
 def test_a_run_of_a_gpu_says_so_and_what_the_proof_is_worth(
     competition: Competition, monkeypatch: pytest.MonkeyPatch, run_kit: Any
 ) -> None:
-    monkeypatch.setattr("kit.execution.task.accelerator", lambda: "Test GPU")
+    monkeypatch.setattr("kit.execution.fold.accelerator", lambda: "Test GPU")
     assert validated(competition, "linear").record["device"] == ""  # it computes on the processor
     run = validated(competition, "knn")
     assert run.record["device"] == "Test GPU"
@@ -207,7 +207,7 @@ def test_a_run_of_a_gpu_says_so_and_what_the_proof_is_worth(
     there = rerun(competition, run)
     assert there.differs == ()
     assert "this model of GPU" in " ".join(there.notes)
-    monkeypatch.setattr("kit.execution.task.accelerator", lambda: "")
+    monkeypatch.setattr("kit.execution.fold.accelerator", lambda: "")
     assert "device: Test GPU, now a processor" in " ".join(rerun(competition, run).differs)
 
 

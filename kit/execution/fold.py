@@ -1,0 +1,192 @@
+"""One fold's rows: prepared by a recipe that its training rows fitted, and predicted."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.atomic import disk_errors
+from kit.dataset import Dataset
+from kit.errors import DataError
+from kit.execution.blocks import apply_recipe, fit_recipe, predicted, rows_of
+from kit.execution.context import FoldContext
+from kit.execution.fitting import chosen, row_weights
+from kit.execution.prepared import Prepared
+from kit.execution.pseudo import with_pseudo_labels
+from kit.execution.results import FoldResult, peak_memory_mb
+from kit.gpus import gpus
+from kit.keras import accelerator
+from kit.metrics.transforms import transform_pair
+from kit.models.base import FoldRows, Model
+from kit.preprocessing.columns import recipe
+from kit.preprocessing.series import with_history
+from kit.preprocessing.shape import Shape
+from kit.settings import TaskType
+
+if TYPE_CHECKING:
+    from kit.execution.task import FoldTask
+
+_TOLERANCE = 1e-5  # a sum of float32 probabilities may leave 0..1 by this much
+_TEST_CELLS = 5_000_000  # larger test tables are prepared when they are predicted, fold by fold
+
+
+class Fold:
+    """One fold's rows and recipe; what its own recipe made of them."""
+
+    def __init__(self, task: FoldTask, number: int, context: FoldContext, unfitted: Model) -> None:
+        self.task, self.number, self.context = task, number, context
+        self.train, self.valid = context.folds.train(number), context.folds.valid(number)
+        self.read, self.weight = self.train, context.weight_for(task.spec, self.train)
+        if self.weight is not None:  # a row that counts nothing is not learned from
+            self.train = self.train[self.weight[self.train] > 0]
+            if not len(self.train):
+                raise DataError(f"all training rows of fold {number + 1} have the weight 0")
+            if context.dataset.series is None:  # yet it is a past of other rows
+                self.read = self.train
+        self.link, self.unlink = transform_pair(context.metric.transform, context.dataset.task)
+        self.recipe = task.spec.recipe or family_of(unfitted)
+
+    def prepare(self) -> FoldRows:
+        """Fit the recipe on the training rows and apply it to all parts."""
+        key = (self.recipe, self.task.seed, self.number, self.weight is None)
+        made = self.context.prepared.get(key) or self._prepare()
+        self.context.prepared.keep(key, made)
+        # not the training rows: of large data the folds' would fill the memory together
+        self.steps, self.X_valid, self.X_test = made.steps, made.rows.X_valid, made.X_test
+        return made.rows
+
+    def _prepare(self) -> Prepared:
+        data = self.context.dataset
+        y = self.link(data.y)
+        steps = recipe(self.recipe, data_shape(data, self.read, self.task.seed))
+        folder = self.task.results
+        X_train = fit_recipe(steps, self._rows(self.read), y[self.read], data, folder)
+        weight = None
+        if self.weight is not None:
+            X_train = chosen(X_train, self.weight[self.read] > 0, folder)
+            weight = row_weights(self.weight[self.train], self.weight[self.valid])
+        X_valid = X_train[:0]
+        if len(self.valid):
+            X_valid = apply_recipe(steps, self._rows(self.valid), data, folder)
+        rows = FoldRows(
+            X=X_train, y=y[self.train], X_valid=X_valid, y_valid=y[self.valid], weight=weight
+        )
+        if data.series is not None:  # for the test rows, which come after all training rows
+            steps = with_history(steps, data.X, y)
+        small = data.X_test.size <= _TEST_CELLS
+        return Prepared(steps, rows, steps.transform(data.X_test) if small else None)
+
+    def _rows(self, rows: NDArray[np.int64]) -> Any:
+        return rows_of(self.context.dataset, rows, self.task.results)
+
+    def test_rows(self) -> Any:
+        """The test rows as the fold's recipe prepares them."""
+        known = self.X_test
+        return self.steps.transform(self.context.dataset.X_test) if known is None else known
+
+    def with_pseudo_labels(self, rows: FoldRows, model: Model) -> FoldRows:
+        """Training rows and the test rows that `model`, fitted on them, is sure of."""
+        spec, task = self.task.spec, self.context.dataset.task
+        return with_pseudo_labels(rows, self.test_rows(), model, task, spec.pseudo_labels)
+
+    def predict(self, model: Model, fit_seconds: float) -> FoldResult:
+        """Predict the validated and the test rows; refuse what breaks the contract."""
+        started = time.perf_counter()
+        oof = self._values(model, self.X_valid, len(self.valid))
+        test = self.test(model)
+        rows = self.context.folds.sealed
+        sealed = self._unseen(model, self._rows(rows)) if len(rows) else oof[:0]
+        if self.task.models is not None:
+            save_fitted(self.task.models / f"fold-{self.number}", self.steps, model)
+        predicted = time.perf_counter() - started
+        return FoldResult(
+            fold=self.number,
+            rows=self.valid,
+            oof=oof,
+            test=test,
+            sealed=sealed,
+            seconds={"fit": round(fit_seconds, 3), "predict": round(predicted, 3)},
+            peak_memory_mb=peak_memory_mb(),
+            best_iteration=model.best_iteration_,
+            curve=model.curve_,
+            device=_device(model),
+            cut=model.cut_,
+        )
+
+    def test(self, model: Model) -> NDArray[np.float64]:
+        """Predictions for the test rows."""
+        X_test = self.context.dataset.X_test
+        if self.X_test is None:
+            return self._unseen(model, X_test)
+        return self._values(model, self.X_test, len(X_test))
+
+    def _unseen(self, model: Model, X: Any) -> NDArray[np.float64]:
+        """Predictions for rows that the recipe has not prepared."""
+        return predicted(X, lambda part: self._values(model, self.steps.transform(part), len(part)))
+
+    def _values(self, model: Model, X: Any, n: int) -> NDArray[np.float64]:
+        """Predictions in the units of the target; refused where they break the contract."""
+        values = self.unlink(np.asarray(model.predict(X), dtype=np.float64))
+        _expect(values, (n, len(self.context.dataset.outputs)), self.context.dataset.task)
+        return values
+
+
+def family_of(model: Model) -> str:
+    """The family of a model; a wrapped estimator may name its own."""
+    return str(getattr(getattr(model, "estimator", None), "family", model.family))
+
+
+def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
+    """What recipes are told beforehand; counted on the fold's training rows only."""
+    levels = {
+        name: int(np.count_nonzero(np.bincount(data.X[name].array.codes[train] + np.int64(1))))
+        for name, kind in data.kinds.items()
+        if kind == "category"
+    }
+    return Shape(
+        kinds=data.kinds,
+        levels=levels,
+        n_rows=len(train),
+        task=data.task,
+        seed=seed,
+        series=data.series,
+        time=data.time_column,
+        encoder=data.encoder,
+        cache=data.cache,
+    )
+
+
+def save_fitted(folder: Path, steps: Any, model: Model) -> None:
+    """Write a fitted recipe and model into a new folder."""
+    import joblib
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        joblib.dump(steps, folder / "recipe.joblib", compress=3)
+        model.save(folder)
+
+
+def _device(model: Model) -> str:
+    """The GPU that a model was fitted on; "": the processor."""
+    if model.on_gpu:
+        return next((gpu.name for gpu in gpus()), "GPU")
+    return "" if family_of(model) in ("tree", "linear") else accelerator()
+
+
+def _expect(values: NDArray[np.float64], shape: tuple[int, int], task: TaskType) -> None:
+    """Refuse predictions that break the contract of a model."""
+    if values.shape != shape:
+        raise ValueError(f"predictions must have the shape {shape}. Received: {values.shape}")
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise ValueError(f"{bad.sum()} of {values.size} predictions are not finite")
+    classes = task in ("binary", "multiclass", "multilabel")
+    if classes and not -_TOLERANCE <= values.min() <= values.max() <= 1 + _TOLERANCE:
+        raise ValueError(
+            f"predictions of a {task} task must be probabilities, between 0 and 1. "
+            f"Received: {values.min():.6g} to {values.max():.6g}"
+        )
