@@ -154,12 +154,15 @@ class Schedule:
             if known is not None:
                 self._publish(known)
                 return None
+            missing = [fold for fold in range(plan.n_folds) if fold not in results]
+            if not missing:  # a kill came between the last fold and the run
+                self._publish(finish(self.session, plan, results))
+                return None
             reason = self._no_time(turn) or self._no_memory(plan)
             if reason:
                 if not turn.extra:
                     self._leave(turn.name, reason)
                 return None
-            missing = [fold for fold in range(plan.n_folds) if fold not in results]
             return Job(
                 turn=turn,
                 plan=plan,

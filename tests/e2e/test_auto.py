@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kit.auto.loop import Told, auto
 from kit.competition import Competition
 from kit.submission import validate
 
@@ -102,6 +103,28 @@ def test_after_a_kill_the_submission_of_the_first_model_is_there_and_the_rest_is
     assert told["run"]["kind"] in ("blend", "cv")
     for name, moment in before.items():
         assert (competition.runs / name).stat().st_mtime_ns == moment
+
+
+@pytest.mark.slow
+def test_a_model_whose_folds_are_all_there_becomes_a_run(
+    toy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill came between the last fold and the run."""
+    competition = toy(n=120, models={"linear": {"params": {"strengths": [1.0]}}})
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kit.auto.schedule.finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            auto(competition, 120, Told(), ["linear"])
+    folds = len(list(competition.runs.glob(".partial/*/fold-*.parquet")))
+    assert folds > 1
+    outcome = auto(competition, 120, Told(), ["linear"])
+    assert [run.model for run in outcome.runs] == ["linear"]
+    assert outcome.runs[0].record["resumed"] == list(range(folds))
+    assert outcome.left_out == []
 
 
 @pytest.mark.slow
