@@ -226,6 +226,7 @@ def _check_series(competition: Competition, kinds: Mapping[str, Kind]) -> None:
     wanted: list[tuple[str, str, tuple[Kind, ...]]] = [
         ("columns.time", columns.time or "", ("datetime", "numeric")),
         *(("series.id", name, ("category", "numeric", "code", "text")) for name in spec.id),
+        *(("series.pooled", name, ("category", "numeric", "code", "text")) for name in spec.pooled),
         *(("series.covariates", name, ("numeric",)) for name in spec.covariates),
     ]
     for key, name, fitting in wanted:

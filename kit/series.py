@@ -33,8 +33,10 @@ class SeriesSpec:
 
     `lags`, `windows` (mean and deviation of so many steps) and `seasons` (periods, in steps) are of
     the target, `windows` also of the `covariates`, number columns that both files have. `expanding`
-    adds mean and deviation of the whole past. `history` is how many steps a sequence model sees; 0:
-    four seasons.
+    adds mean and deviation of the whole past. `pooled` names columns whose series share a season
+    (the stores of a region, a product in all stores): beside a series' own season there is that of
+    its group, and wherever `id` tells series apart that of all of them. `history` is how many steps
+    a sequence model sees; 0: four seasons.
     """
 
     horizon: _Steps
@@ -45,8 +47,14 @@ class SeriesSpec:
     windows: tuple[_Steps, ...] = ()
     seasons: tuple[_Steps, ...] = ()
     covariates: tuple[str, ...] = ()
+    pooled: tuple[str, ...] = ()
     expanding: bool = True
     history: Annotated[int, Within(0, 1000)] = 0
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Groups whose seasons are pooled: "" is all series, other names are columns."""
+        return ("", *self.pooled) if self.id and self.seasons else ()
 
     @property
     def shown(self) -> int:
@@ -85,7 +93,7 @@ def check_series(
         values = getattr(spec, key)
         if len(set(values)) < len(values):
             raise ConfigError(f"series.{key} holds a number twice: {list(values)}")
-    for key in ("id", "covariates"):
+    for key in ("id", "covariates", "pooled"):
         for name in getattr(spec, key):
             if name in target:
                 raise ConfigError(f"series.{key} names the target {name!r}")

@@ -25,8 +25,9 @@ from kit.models.base import Problem, Rows, RowWeights
 from kit.models.lightgbm import LightGBM, _Data
 from kit.preprocessing.series import needs_series
 
-_LEVEL = re.compile(r"(^|__)series_(lag_\d+|mean_\d+|season_\d+|mean)$")
+_LEVEL = re.compile(r"(^|__)series_(lag_\d+|mean_\d+|season_\d+|pool_.*|mean)$")
 _SEASON = re.compile(r"(^|__)series_season_(\d+)$")
+_POOL = re.compile(r"(^|__)series_pool_(.+_)?(\d+)$")
 _LAG = re.compile(r"(^|__)series_lag_(\d+)$")
 _RECENT = re.compile(r"(^|__)series_mean_(\d+)$")
 _FLOOR = 0.01  # of the usual size of the target: a series of zeros still has a scale
@@ -184,7 +185,7 @@ def _seasons(X: pd.DataFrame) -> list[str]:
 
 
 def _towards(X: pd.DataFrame) -> list[str]:
-    """Columns that the base moves to: per season its newest value, then the mean of the last ones.
+    """Columns that the base moves to: per season its newest value, the mean of the last, the pools.
 
     The newest is as old in all rows; the mean grows older the longer the past, and trends with it.
     """
@@ -193,7 +194,8 @@ def _towards(X: pd.DataFrame) -> list[str]:
     for name in _seasons(X):
         length = int(name.rpartition("_")[2])
         whole = [lag for lag in sorted(lags) if lag % length == 0]
-        found += [*(lags[lag] for lag in whole[:1]), name]
+        pools = [each for each in X.columns if (m := _POOL.search(each)) and int(m[3]) == length]
+        found += [*(lags[lag] for lag in whole[:1]), name, *pools]
     return found
 
 

@@ -115,7 +115,7 @@ class Sums:
         # around the series' mean, or the squares would drown the deviation
         self._center = filled.sum(axis=1, keepdims=True) / np.maximum(count, 1)
         filled = np.where(known, grid - self._center, 0.0)
-        self._sums = [_running(each) for each in (known, filled, filled**2)]
+        self._sums = [running_sums(each) for each in (known, filled, filled**2)]
         self._n_steps = grid.shape[1]
 
     def stretch(
@@ -145,7 +145,7 @@ class Sums:
         return count.astype(np.float64), mean, deviation
 
 
-def _running(values: NDArray[Any]) -> Floats:
+def running_sums(values: NDArray[Any]) -> Floats:
     """Sums of the first 0, 1, 2, ... columns."""
     sums = np.zeros((values.shape[0], values.shape[1] + 1))
     np.cumsum(values, axis=1, out=sums[:, 1:])

@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline
 
 from kit.errors import ConfigError
 from kit.preprocessing.history import Floats, History, Sums, at
+from kit.preprocessing.pooled import profiles
 from kit.preprocessing.shape import Shape
 from kit.series import SeriesSpec
 from kit.settings import Kind
@@ -45,6 +46,7 @@ def feature_names(spec: SeriesSpec, *, window: bool = False) -> list[str]:
     for length in spec.windows:
         names += [f"{PREFIX}mean_{length}", f"{PREFIX}std_{length}"]
     names += [f"{PREFIX}season_{season}" for season in spec.seasons]
+    names += [pool_name(pool, season) for season in spec.seasons for pool in spec.pools]
     if spec.expanding:
         names += [f"{PREFIX}mean", f"{PREFIX}std", f"{PREFIX}count"]
     for name in spec.covariates:
@@ -57,11 +59,17 @@ def feature_names(spec: SeriesSpec, *, window: bool = False) -> list[str]:
     return names
 
 
+def pool_name(pool: str, season: int) -> str:
+    """The column of a season that the series of a group share."""
+    return f"{PREFIX}pool_{pool}_{season}" if pool else f"{PREFIX}pool_{season}"
+
+
 def level_names(spec: SeriesSpec) -> list[str]:
     """Those of them that are on the scale of the target."""
     names = [f"{PREFIX}lag_{lag}" for lag in spec.lags]
     names += [f"{PREFIX}mean_{length}" for length in spec.windows]
     names += [f"{PREFIX}season_{season}" for season in spec.seasons]
+    names += [pool_name(pool, season) for season in spec.seasons for pool in spec.pools]
     return [*names, f"{PREFIX}mean"] if spec.expanding else names
 
 
@@ -112,6 +120,10 @@ class SeriesFeatures(TransformerMixin, BaseEstimator):
             name: self.history_.grid(X[name].to_numpy(dtype=np.float64))
             for name in self.spec.covariates
         }
+        self.pools_ = self._pools(X)
+        self.profiles_ = {
+            season: profiles(self.target_, self.pools_, season) for season in self.spec.seasons
+        }
         self.history_.forget_rows()
         return self
 
@@ -143,7 +155,10 @@ class SeriesFeatures(TransformerMixin, BaseEstimator):
             yield f"{PREFIX}mean_{length}", mean
             yield f"{PREFIX}std_{length}", deviation
         for season in spec.seasons:
-            yield f"{PREFIX}season_{season}", self._seasonal(series, step, ahead, season)
+            own = self._seasonal(self.target_, series, step, ahead, season)
+            yield f"{PREFIX}season_{season}", own
+            if self.pools_:
+                yield from self._pooled(sums, series, step, ahead, season)
         count, mean, deviation = sums.stretch(series, end, None)
         yield from (
             (f"{PREFIX}mean", mean),
@@ -168,10 +183,35 @@ class SeriesFeatures(TransformerMixin, BaseEstimator):
         beyond = step - (self.history_.n_steps - 1)  # 1: the first step after the training rows
         return np.where(beyond > 0, beyond, (beyond - 1) % horizon + 1)
 
-    def _seasonal(self, series: Ints, step: Ints, ahead: Ints, season: int) -> Floats:
+    def _pools(self, X: pd.DataFrame) -> dict[str, Ints]:
+        """Per pool the group of each series, as its last training row has it."""
+        series, _ = self.history_.place(X)
+        found: dict[str, Ints] = {}
+        for pool in self.spec.pools:
+            group = np.zeros(self.target_.shape[0], dtype=np.int64)
+            if pool:
+                group[series] = pd.factorize(X[pool].astype("object"), use_na_sentinel=False)[0]
+            found[pool] = group
+        return found
+
+    def _pooled(
+        self, sums: Sums, series: Ints, step: Ints, ahead: Ints, season: int
+    ) -> Iterator[tuple[str, Floats]]:
+        """A series' level, moved by what its groups did at the same place in the season."""
+        grid = self.target_
+        level = sums.stretch(series, step - ahead, season)[1]
+        signed = bool(np.nanmin(grid, initial=0.0) < 0)
+        sizes = Sums(np.abs(grid)).stretch(series, step - ahead, season)[1] if signed else level
+        for pool, group in self.pools_.items():
+            of = np.where(series < 0, -1, group[series])
+            above = self._seasonal(self.profiles_[season][pool], of, step, ahead, season)
+            yield pool_name(pool, season), level + sizes * above
+
+    @staticmethod
+    def _seasonal(grid: Floats, series: Ints, step: Ints, ahead: Ints, season: int) -> Floats:
         """Mean of the last values at the same place in the season."""
         first = -(-ahead // season)  # whole seasons back to what may be used
-        values = [at(self.target_, series, step - (first + k) * season) for k in range(_SEASONS)]
+        values = [at(grid, series, step - (first + k) * season) for k in range(_SEASONS)]
         known = ~np.isnan(values)
         total = np.where(known, values, 0.0).sum(axis=0)
         count = known.sum(axis=0)

@@ -21,6 +21,8 @@ from kit.steps import infer_step, step_numbers
 _SEASONS = {"1h": (24, 168), "1D": (7, 365), "7D": (52,), "month": (12,), "quarter": (4,)}
 _MOST_COLUMNS = 3  # that tell the series apart
 _CANDIDATES = 8
+_MOST_POOLED = 3
+_POOL = 3  # a group is of so many series on average
 _REPEATED = 0.001  # share of rows that may repeat a series and time
 _STEPS = 10  # the usual series has at least so many
 
@@ -36,6 +38,7 @@ class SeriesLook:
         horizon: steps from the last training row to the last test row.
         n_steps: steps of the training rows, from first to last.
         repeated: rows that repeat a series and time.
+        pooled: columns that put whole series into groups.
     """
 
     id: tuple[str, ...]
@@ -44,6 +47,7 @@ class SeriesLook:
     horizon: int
     n_steps: int
     repeated: int
+    pooled: tuple[str, ...] = ()
 
     @property
     def seasons(self) -> list[int]:
@@ -88,7 +92,8 @@ def find_series(
     times, later = _times(train[time]), _times(test[in_test])
     if times is None or later is None or len(targets) != 1:
         return None
-    found = _keys(train, times, _candidates(tables, time, kinds))
+    candidates = _candidates(tables, time, kinds)
+    found = _keys(train, times, candidates)
     if found is None:
         return None
     columns, repeated = found
@@ -108,6 +113,7 @@ def find_series(
         horizon=horizon,
         n_steps=n_steps,
         repeated=repeated,
+        pooled=_pooled(train, columns, candidates, n_series),
     )
 
 
@@ -129,6 +135,9 @@ def note_series(look: SeriesLook, inference: Inference) -> None:
     inference.add("series.lags", [lag for lag in lags if lag <= room], why)
     inference.add("series.windows", windows, "mean and deviation of so many known steps")
     inference.add("series.seasons", seasons, f"usual periods of a step of {look.step}")
+    if seasons and look.id:
+        why = "series of one value share a season, besides that of all series"
+        inference.add("series.pooled", list(look.pooled), why)
     if look.repeated:
         inference.ask(
             f"{look.repeated} rows of train repeat a series and time ({', '.join(look.id)}): their "
@@ -173,6 +182,20 @@ def _keys(
         if repeated <= _REPEATED * len(train):
             return columns, repeated
     return None
+
+
+def _pooled(
+    train: pd.DataFrame, columns: Sequence[str], candidates: Sequence[str], n_series: int
+) -> tuple[str, ...]:
+    """Columns that are the same in all rows of a series, for at least three series each."""
+    found = []
+    for name in candidates:
+        different = int(train[name].nunique())
+        if different * _POOL > n_series:
+            continue
+        if name in columns or len(train[[*columns, name]].drop_duplicates()) == n_series:
+            found.append((-different, name))
+    return tuple(name for _, name in sorted(found)[:_MOST_POOLED])
 
 
 def _subsets(candidates: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -153,7 +153,7 @@ def correlation(rows: FoldRows, column: str, *, valid: bool) -> float:
 
 def test_a_window_knows_nothing_of_its_own_row(make_competition: Make) -> None:
     rows = prepared(noise(make_competition))
-    for column in ("series_mean_3", "series_season_7"):
+    for column in ("series_mean_3", "series_season_7", "series_pool_7"):
         assert abs(correlation(rows, column, valid=False)) < 0.2  # 0.07 per standard error
 
 

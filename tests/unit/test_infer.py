@@ -459,6 +459,20 @@ def test_series_that_go_on_in_test_get_their_table(tmp_path: Path) -> None:
     assert found.get("cv.models")[:3] == ["naive", "seasonal_naive", "seasonal_mean"]
 
 
+def test_series_of_one_region_are_pooled(tmp_path: Path) -> None:
+    tables = shops(12, pd.date_range("2023-01-01", periods=120), 14)
+    for name in ("train", "test"):
+        shop = tables[name]["shop"]
+        number = pd.factorize(shop)[0]
+        tables[name] = tables[name].assign(
+            region=np.array(["north", "south"])[number % 2],
+            two=np.array([f"pair {k}" for k in range(6)])[number // 2],  # too few series each
+            mood=np.resize(["good", "bad"], len(shop)),  # not the same in all rows of a shop
+        )
+    found = run(tmp_path, **tables)
+    assert (found.get("series.id"), found.get("series.pooled")) == (["shop"], ["region"])
+
+
 def test_months_are_counted_not_measured(tmp_path: Path) -> None:
     found = run(tmp_path, **shops(5, pd.date_range("2015-01-01", periods=72, freq="MS"), 12))
     assert (found.get("series.step"), found.get("series.horizon")) == ("month", 12)
