@@ -80,6 +80,16 @@ def test_every_other_draw_is_of_the_library_that_leads() -> None:
     assert len(set(names)) == DRAWS
 
 
+def test_of_series_changes_are_drawn_too(make_competition: Any) -> None:
+    changes = [entry for entry in PORTFOLIO if entry.use in ("lightgbm_change", "catboost")]
+    drawn = list(draws(changes, lambda: ["lightgbm_change"]))[:6]
+    assert [entry.use for entry in drawn[1::2]] == ["lightgbm_change"] * 3
+    assert all(entry.series for entry in drawn[1::2])
+    train = pd.DataFrame({"id": range(40), "x": range(40), "y": [0, 1] * 20})
+    competition = make_competition(train, train.drop(columns="y"))
+    assert find_model(competition, "lightgbm_change-r2").use == "lightgbm_change"
+
+
 def test_the_name_of_a_draw_is_a_model(make_competition: Any) -> None:
     train = pd.DataFrame({"id": range(40), "x": range(40), "y": [0, 1] * 20})
     competition = make_competition(train, train.drop(columns="y"))
