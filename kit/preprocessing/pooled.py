@@ -54,6 +54,21 @@ def profiles(grid: Floats, groups: Mapping[str, Ints], season: int) -> dict[str,
     }
 
 
+def adjusted(grid: Floats, profile: Floats, season: int) -> Floats:
+    """The values without what the profile explains: what is left is level and noise.
+
+    Args:
+        grid: values by series and step. ``(n_series, n_steps)``
+        profile: that of each series' group. ``(n_series, n_steps)``
+        season: steps.
+    """
+    known = ~np.isnan(grid)
+    count = _last(known, season)
+    size = _last(np.abs(np.where(known, grid, 0.0)), season)
+    usual = np.divide(size, count, out=np.zeros_like(size), where=count > 0)
+    return np.asarray(grid - usual * profile)
+
+
 def _above(part: Floats, season: int) -> tuple[Floats, Floats]:
     """Distance from the mean of the season that ends here, in usual sizes, and its weight."""
     known = ~np.isnan(part)

@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 
 from kit.errors import ConfigError
 from kit.preprocessing.history import Floats, History, Sums, at
-from kit.preprocessing.pooled import profiles
+from kit.preprocessing.pooled import adjusted, profiles
 from kit.preprocessing.shape import Shape
 from kit.series import SeriesSpec
 from kit.settings import Kind
@@ -203,9 +203,12 @@ class SeriesFeatures(TransformerMixin, BaseEstimator):
         signed = bool(np.nanmin(grid, initial=0.0) < 0)
         sizes = Sums(np.abs(grid)).stretch(series, step - ahead, season)[1] if signed else level
         for pool, group in self.pools_.items():
-            of = np.where(series < 0, -1, group[series])
-            above = self._seasonal(self.profiles_[season][pool], of, step, ahead, season)
-            yield pool_name(pool, season), level + sizes * above
+            of, profile = np.where(series < 0, -1, group[series]), self.profiles_[season][pool]
+            above = self._seasonal(profile, of, step, ahead, season)
+            recent = Sums(adjusted(grid, profile[group], season))
+            near = recent.stretch(series, step - ahead, max(4, season // 6))[1]
+            near = np.where(np.isnan(near), level, near)
+            yield pool_name(pool, season), near + sizes * above
 
     @staticmethod
     def _seasonal(grid: Floats, series: Ints, step: Ints, ahead: Ints, season: int) -> Floats:

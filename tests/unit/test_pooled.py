@@ -104,6 +104,26 @@ def test_a_pool_is_nearer_than_a_series_of_noise() -> None:
     assert min(errors, key=lambda name: errors[name]) == "series_pool_region_7"
 
 
+def test_a_level_that_moved_lately_is_followed() -> None:
+    """The mean of a season is half a season old; without the profile the newest steps tell it."""
+    frame = shared(70)
+    spec = SeriesSpec(id=("shop",), step="1D", horizon=5, seasons=(28,), pooled=("region",))
+    late = frame["day"] > frame["day"].max() - pd.Timedelta(days=5)
+    moved = (frame["shop"] == "shop 4") & (
+        frame["day"] > frame["day"].max() - pd.Timedelta(days=15)
+    )
+    frame.loc[moved, "y"] += 100.0
+    train, test = frame[~late], frame[late & moved]
+    past = SeriesFeatures(spec, "day").fit(train.drop(columns="y"), train["y"].to_numpy())
+    made = past.transform(test.drop(columns="y"))
+    level = SeriesFeatures(
+        SeriesSpec(id=("shop",), step="1D", horizon=5, windows=(28,)), "day"
+    ).fit(train.drop(columns="y"), train["y"].to_numpy())
+    old = level.transform(test.drop(columns="y"))["series_mean_28"].mean()
+    new = test["y"].mean()
+    assert abs(made["series_pool_region_28"].mean() - new) < 0.5 * abs(old - new)
+
+
 def test_new_series_and_one_series_have_no_pool() -> None:
     frame = shared(30)
     past = SeriesFeatures(SPEC, "day").fit(frame.drop(columns="y"), frame["y"].to_numpy())
