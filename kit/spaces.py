@@ -171,6 +171,13 @@ SPACES: dict[str, Space] = {
     "knn": {"k": Range(2, 200, log=True, whole=True, usual=(20, 8))},
     "seasonal_naive": {"seasons": Range(1, 4, whole=True)},
     "lightgbm_change": _CHANGES,
+    "catboost_change": {
+        "learning_rate": Range(0.02, 0.1, log=True),
+        "depth": Range(4, 8, whole=True),
+        "l2_leaf_reg": Range(1e-4, 5.0, log=True),
+        "subsample": Range(0.7, 1.0),
+        "leaf_estimation_iterations": Range(1, 20, log=True, whole=True),
+    },
     "sequence": {
         "cell": Choice(("tcn", "gru")),
         "units": Choice((32, 48, 64, 96)),
@@ -243,6 +250,7 @@ SOURCES: dict[str, str] = {
     "knn": "the numbers of neighbours that the model chooses among itself, a little further.",
     "seasonal_naive": "a season ago, or the mean of up to four.",
     "lightgbm_change": "as for lightgbm, without what concerns categories.",
+    "catboost_change": "as for catboost, without what concerns categories.",
     "sequence": "around the defaults; widths and depths of Bai, Kolter, Koltun (2018).",
     "text": "around the defaults; ranges of Zhang and Wallace, 'A Sensitivity Analysis of "
     "Convolutional Neural Networks for Sentence Classification' (2015).",

@@ -286,5 +286,5 @@ def seconds_needed(entry: Entry, n_rows: int, n_features: int, side: int = 0) ->
 def fitting_share(use: str, n_rows: int, n_test: int, n_folds: int) -> float:
     """How much of a model's time its fits may take; every fold predicts all test rows."""
     predicted, learnt = n_test * n_folds + n_rows, n_rows * max(1, n_folds - 1)
-    share = _PREDICTING.get(use, 0.35)
+    share = _PREDICTING.get(use.partition("_")[0], 0.35)  # of changes as the booster below
     return float(min(0.9, max(0.3, 1 / (1 + share * predicted / learnt))))

@@ -96,7 +96,8 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
         return _NETWORKS + prepared + cells * 4 * (sides + 2)
     if use == "knn":
         return prepared + cells * 8
-    boosted = cells * sides * (2 if use != "catboost" else 5) + rows * sides * 32.0 * outputs
+    copies = 5 if use.startswith("catboost") else 2
+    boosted = cells * sides * copies + rows * sides * 32.0 * outputs
     return prepared + boosted + cells * 8 * 0.25 * sides
 
 

@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kit.models.base import Problem, Rows, RowWeights
-from kit.models.lightgbm import LightGBM, _Data
+from kit.models.base import Model, Problem, Rows, RowWeights
+from kit.models.catboost import CatBoost
+from kit.models.lightgbm import LightGBM
 from kit.preprocessing.series import needs_series
 
 _LEVEL = re.compile(r"(^|__)series_(lag_\d+|mean_\d+|season_\d+|pool_.*|mean)$")
@@ -38,8 +39,8 @@ _NO_PAST, _NO_SEASON = 0.02, 0.1
 come have. They say little of changes and take most of the splits; new series are like them."""
 
 
-class SeriesLightGBM(LightGBM):
-    """LightGBM on the change from level and season; the parameters are those of `LightGBM`.
+class Changes(Model):
+    """What learns the change from level and season; comes before a booster among the bases.
 
     Attributes:
         shares_: per column of a season, how far the base moves to its values, in this order.
@@ -67,9 +68,11 @@ class SeriesLightGBM(LightGBM):
         self.size_ = float(np.sqrt(np.mean(np.square(y)))) or 1.0
         self.learned_ = bool(_has_past(X).any())
         self.shares_ = self._find_shares(X, y, weight)
+        counts = self._weights(X, None if valid is None else valid[0], weight)
         if valid is not None:
-            valid = (valid[0], self._changes(valid[0], valid[1]))
-        return super().fit(X, self._changes(X, y), problem=problem, valid=valid, weight=weight)
+            valid = (self._relative(valid[0]), self._changes(valid[0], valid[1]))
+        rows, changes = self._relative(X), self._changes(X, y)
+        return super().fit(rows, changes, problem=problem, valid=valid, weight=counts)
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """The base and the predicted change; the base alone where changes were never seen."""
@@ -80,7 +83,7 @@ class SeriesLightGBM(LightGBM):
         return change + base[:, None]
 
     def save(self, folder: Path) -> None:
-        """Write what `LightGBM.save` writes, and the scale of the target."""
+        """Write what the booster writes, and the scale of the target."""
         super().save(folder)
         names = ("mean_", "size_", "learned_", "shares_")
         record = {name: getattr(self, name) for name in names}
@@ -95,19 +98,18 @@ class SeriesLightGBM(LightGBM):
             setattr(model, name, value)
         return model
 
-    def _datasets(
-        self, X: pd.DataFrame, X_valid: Any, problem: Problem, weight: RowWeights | None
-    ) -> _Data:
-        """Binned rows on their own scale, weighted by it."""
-        relative = None if X_valid is None else self._relative(X_valid)
-        params, train, valid = super()._datasets(self._relative(X), relative, problem, weight)
-        if not problem.classification:
-            for part, rows in ((train, X), (valid, X_valid)):
-                if part is not None:
-                    own = self._counts(rows)
-                    given = part.get_weight()
-                    part.set_weight(own if given is None else own * given)
-        return params, train, valid
+    def _weights(
+        self, X: pd.DataFrame, X_valid: pd.DataFrame | None, weight: RowWeights | None
+    ) -> RowWeights | None:
+        """Rows count by their size, beside what they count anyway."""
+        if self.problem_.classification:
+            return weight
+        given = weight or RowWeights(np.ones(len(X)))
+        train = self._counts(X) * given.train
+        if X_valid is None:
+            return RowWeights(train / train.mean())
+        valid = self._counts(X_valid) * (1.0 if given.valid is None else given.valid)
+        return RowWeights(train / train.mean(), valid / valid.mean())
 
     def _changes(self, X: pd.DataFrame, y: NDArray[Any]) -> NDArray[Any]:
         base, size = self._base(X)
@@ -208,3 +210,11 @@ def _has_past(X: pd.DataFrame) -> NDArray[np.bool_]:
 def _distance(X: pd.DataFrame, name: str, base: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far the values of a season lie from the base; 0 where there are none."""
     return np.nan_to_num(X[name].to_numpy(dtype=np.float64) - base)
+
+
+class SeriesLightGBM(Changes, LightGBM):
+    """LightGBM on changes; the parameters are those of `LightGBM`."""
+
+
+class SeriesCatBoost(Changes, CatBoost):
+    """CatBoost on changes; the parameters are those of `CatBoost`."""

@@ -65,12 +65,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "naive": {},
     "seasonal_naive": {},
     "lightgbm_change": {"n_estimators": 30, "learning_rate": 0.1},
+    "catboost_change": {"n_estimators": 30, "learning_rate": 0.1},
     "sequence": {"units": 8, "blocks": 1, "layers": [16], "epochs": 4},
 }
 OWN = {  # models that need something of a template
     "text": ("text", "finetune_text"),
     "image": ("cnn", "resnet", "finetune"),
-    "timeseries": ("naive", "seasonal_naive", "lightgbm_change", "sequence"),
+    "timeseries": ("naive", "seasonal_naive", "lightgbm_change", "catboost_change", "sequence"),
 }
 NETWORKS = ("mlp", "autoencoder", "realmlp", "tabm", "sequence", *OWN["text"], *OWN["image"])
 NEEDS = {

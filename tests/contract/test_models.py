@@ -37,6 +37,7 @@ SMALL = {
     "naive": {},
     "seasonal_naive": {"seasons": 2},
     "lightgbm_change": {"n_estimators": 30},
+    "catboost_change": {"n_estimators": 30, "depth": 4},
     "sequence": {"epochs": 3, "units": 8, "blocks": 2, "layers": (16,)},
     "text": {"epochs": 2, "width": 8, "units": 16, "layers": (8,)},
     "cnn": {"epochs": 2, "filters": (4, 4), "dense": 8, "size": 12, "mirror": False},
@@ -50,7 +51,13 @@ QUICK = {
     ("mlp", "binary"), ("realmlp", "multiclass"), ("tabm", "multitarget"), ("text", "binary"),
     ("sequence", "regression"),
 }  # fmt: skip
-OF_SERIES = ("naive", "seasonal_naive", "lightgbm_change", "sequence")  # one number per row
+OF_SERIES = (
+    "naive",
+    "seasonal_naive",
+    "lightgbm_change",
+    "catboost_change",
+    "sequence",
+)  # one number per row
 
 
 def test_every_registered_model_is_in_this_battery() -> None:
@@ -117,6 +124,7 @@ FORMATS = {
     "naive": ".json",
     "seasonal_naive": ".json",
     "lightgbm_change": ".txt",
+    "catboost_change": ".cbm",
     "sequence": ".keras",
     "text": ".keras",
     "cnn": ".keras",

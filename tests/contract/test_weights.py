@@ -28,6 +28,7 @@ BASELINES = ("naive", "seasonal_naive")  # they learn one number, see below
 SMALL: dict[str, dict[str, Any]] = {
     "lightgbm": {"n_estimators": 30},
     "lightgbm_change": {"n_estimators": 30},
+    "catboost_change": {"n_estimators": 30, "depth": 4},
     "xgboost": {"n_estimators": 30},
     "catboost": {"n_estimators": 30, "depth": 4},
     "random_forest": {"n_estimators": 20},

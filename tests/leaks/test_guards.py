@@ -67,7 +67,8 @@ TINY = {  # where it does not matter what is learned
 PARAMS = {name: {"params": params} for name, params in SMALL.items()}
 NETWORKS, OPTIONAL = ("mlp", "realmlp", "tabm", "text"), ("xgboost",)
 ELSEWHERE = (  # they need images, series or an encoder: see test_images, test_series, test_text
-    "cnn", "resnet", "finetune", "naive", "seasonal_naive", "lightgbm_change", "sequence",
+    "cnn", "resnet", "finetune", "naive", "seasonal_naive", "lightgbm_change",
+    "catboost_change", "sequence",
     "finetune_text",
 )  # fmt: skip
 

@@ -277,7 +277,8 @@ def test_the_command_exits_with_1_on_a_leak(make_competition: Make, run_kit: Any
 
 NETWORKS = ("mlp", "autoencoder", "realmlp", "tabm", "text")
 ELSEWHERE = (  # they need images, series or an encoder: see test_images, test_series, test_text
-    "cnn", "resnet", "finetune", "naive", "seasonal_naive", "lightgbm_change", "sequence",
+    "cnn", "resnet", "finetune", "naive", "seasonal_naive", "lightgbm_change",
+    "catboost_change", "sequence",
     "finetune_text",
 )  # fmt: skip
 

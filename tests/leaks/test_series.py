@@ -28,7 +28,15 @@ SERIES = {
     "id": ["shop"], "step": "1D", "horizon": HORIZON, "lags": [5, 7], "windows": [3],
     "seasons": [7], "history": 8,
 }  # fmt: skip
-MODELS = ("naive", "seasonal_naive", "lightgbm", "lightgbm_change", "linear", "extra_trees")
+MODELS = (
+    "naive",
+    "seasonal_naive",
+    "lightgbm",
+    "lightgbm_change",
+    "catboost_change",
+    "linear",
+    "extra_trees",
+)
 
 
 def noise(make: Make, *, change: Any = None, **series: Any) -> Competition:
