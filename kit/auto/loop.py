@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +153,7 @@ def _worked(
     findings = _checked(competition, session, budget)
     told.findings(findings)
     files = _Submissions(competition, told)
-    more = partial(draws, () if named else chosen)
+    more = () if named else draws(chosen)
     schedule = Schedule(session, workers, budget, chosen, more, files.offer)
     runs = schedule.run()
     workers.close()  # their memory and cores are for the blend now

@@ -41,9 +41,6 @@ _LEAST = 0.1  # of the time of large images, which small ones take as well
 _USUAL_CELLS = 1e6  # rows x features up to which an entry's `min_seconds` hold; above it they grow
 _FREE = 0.8  # share of the available memory that may be planned with
 
-More = Callable[[Callable[[], Sequence[str]]], Iterable[Entry]]
-"""Gives further entries; what it is given ranks the runs so far, see `draws`."""
-
 
 class Schedule:
     """The portfolio on its way through the workers.
@@ -53,8 +50,7 @@ class Schedule:
         workers: where tasks run.
         budget: the time.
         entries: what to try, in order.
-        more: gives what to try after that while there is time; it may ask for the `use` of every
-            run so far, the best first.
+        more: what to try after that while there is time.
         published: called with every run that is there.
 
     Attributes:
@@ -68,7 +64,7 @@ class Schedule:
         workers: FoldWorkers,
         budget: Budget,
         entries: Sequence[Entry],
-        more: More,
+        more: Iterable[Entry],
         published: Callable[[Run], None],
     ) -> None:
         self.session, self.workers, self.budget = session, workers, budget
@@ -92,25 +88,20 @@ class Schedule:
             for job in self._jobs:
                 job.held.close()
 
-    def _order(self, entries: Sequence[Entry], more: More) -> Iterator[Turn]:
+    def _order(self, entries: Sequence[Entry], more: Iterable[Entry]) -> Iterator[Turn]:
         """The portfolio and what follows it; then the best of it again, with other seeds."""
         for entry in entries:
             self._pending -= entry.weight
             yield Turn(entry)
-        for entry in more(self._ranked):
+        for entry in more:
             yield Turn(entry, extra=True)
         known = {entry.name: entry for entry in entries}
         for repeat in range(1, SEEDS):
-            best = [known[run.model] for run in self._best_first() if run.model in known]
-            for entry in [each for each in best if each.seeded][:_BEST]:
+            up = self.session.context.metric.greater_is_better
+            ranked = sorted(self.runs, key=lambda run: -run.score if up else run.score)
+            random = [known[run.model] for run in ranked if run.model in known]
+            for entry in [each for each in random if each.seeded][:_BEST]:
                 yield Turn(entry, repeat, extra=True)
-
-    def _best_first(self) -> list[Run]:
-        up = self.session.context.metric.greater_is_better
-        return sorted(self.runs, key=lambda run: -run.score if up else run.score)
-
-    def _ranked(self) -> list[str]:
-        return [str(run.record["use"]) for run in self._best_first()]
 
     def _fill(self) -> bool:
         """Give every free worker a task; False: there is no further one."""
