@@ -160,7 +160,7 @@ MODELS = Registry(
         "naive": "the last value of a series; needs [series]",
         "seasonal_naive": "the value a season ago, or the mean of several; needs [series]",
         "lightgbm_change": "lightgbm on changes from a series' own level; needs [series]",
-        "catboost_change": "the same with catboost (extra boost)",
+        "catboost_change": "the same with catboost; needs [series]",
         "sequence": "Keras network that reads a row's past step by step; needs [series]",
         "text": "Keras network that reads texts: convolution, GRU or transformer",
         "cnn": "four convolutions and two dense layers on images; the one to read first",
