@@ -23,7 +23,7 @@ from kit.execution.fold import data_shape
 from kit.execution.memory import available, own_process
 from kit.execution.places import make_workers
 from kit.execution.workers import FoldWorkers
-from kit.portfolio import ENCODER, Entry, choose, draws, entries_of, texts_last
+from kit.portfolio import ENCODER, Entry, choose, draws, entries_of, scales_last, texts_last
 from kit.preprocessing.tokens import texts_lead
 from kit.runs import Run
 from kit.selection import best_run
@@ -138,6 +138,8 @@ def _worked(
     kinds = set(data.kinds.values())
     if not (named or texts_lead(data.X, data.kinds)):
         entries = texts_last(entries)
+    if not named and data.task == "regression" and data.series is not None and data.series.id:
+        entries = scales_last(entries)
     chosen, left = choose(
         *data.X.shape,
         data.task,

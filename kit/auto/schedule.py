@@ -154,6 +154,7 @@ class Schedule:
                 if not turn.extra:
                     self._leave(turn.name, reason)
                 return None
+            predicting = 1 if self.session.context.folds.forward else plan.n_folds
             return Job(
                 turn=turn,
                 plan=plan,
@@ -163,7 +164,7 @@ class Schedule:
                 seconds=self._share(turn.entry),
                 need=plan.memory,
                 abreast=self.workers.size,
-                fitting=fitting_share(plan.spec.use, len(data.X), len(data.X_test), plan.n_folds),
+                fitting=fitting_share(plan.spec.use, len(data.X), len(data.X_test), predicting),
             )
 
     def _share(self, entry: Entry) -> float:
@@ -275,7 +276,7 @@ def seconds_needed(entry: Entry, n_rows: int, n_features: int, side: int = 0) ->
 
 
 def fitting_share(use: str, n_rows: int, n_test: int, n_folds: int) -> float:
-    """How much of a model's time its fits may take; every fold predicts all test rows."""
+    """How much of a model's time its fits may take; `n_folds` of them predict all test rows."""
     predicted, learnt = n_test * n_folds + n_rows, n_rows * max(1, n_folds - 1)
     share = _PREDICTING.get(use.partition("_")[0], 0.35)  # of changes as the booster below
     return float(min(0.9, max(0.3, 1 / (1 + share * predicted / learnt))))

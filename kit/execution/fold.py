@@ -77,7 +77,9 @@ class Fold:
         )
         if data.series is not None:  # for the test rows, which come after all training rows
             steps = with_history(steps, data.X, y)
-        small = data.X_test.size <= _TEST_CELLS
+        folds = self.context.folds
+        asked = not folds.forward or self.number == folds.n_splits
+        small = asked and data.X_test.size <= _TEST_CELLS
         return Prepared(steps, rows, steps.transform(data.X_test) if small else None)
 
     def _rows(self, rows: NDArray[np.int64]) -> Any:
@@ -93,11 +95,11 @@ class Fold:
         spec, task = self.task.spec, self.context.dataset.task
         return with_pseudo_labels(rows, self.test_rows(), model, task, spec.pseudo_labels)
 
-    def predict(self, model: Model, fit_seconds: float) -> FoldResult:
-        """Predict the validated and the test rows; refuse what breaks the contract."""
+    def predict(self, model: Model, fit_seconds: float, *, test: bool = True) -> FoldResult:
+        """Predict the validated and, if asked, the test rows; refuse what breaks the contract."""
         started = time.perf_counter()
         oof = self._values(model, self.X_valid, len(self.valid))
-        test = self.test(model)
+        unseen = self.test(model) if test else oof[:0]
         rows = self.context.folds.sealed
         sealed = self._unseen(model, self._rows(rows)) if len(rows) else oof[:0]
         if self.task.models is not None:
@@ -107,7 +109,7 @@ class Fold:
             fold=self.number,
             rows=self.valid,
             oof=oof,
-            test=test,
+            test=unseen,
             sealed=sealed,
             seconds={"fit": round(fit_seconds, 3), "predict": round(predicted, 3)},
             peak_memory_mb=peak_memory_mb(),

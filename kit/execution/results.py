@@ -25,7 +25,8 @@ class FoldResult:
         fold: number of the fold.
         rows: positions of the validated training rows.
         oof: their predictions. ``(n_valid, n_outputs)``
-        test: predictions for all test rows. ``(n_test, n_outputs)``
+        test: predictions for all test rows; none where folds go forward, but in the last one.
+            ``(n_test, n_outputs)``
         sealed: those for the sealed rows, in their order. ``(n_sealed, n_outputs)``
         seconds: ``{"fit", "predict"}``.
         peak_memory_mb: of the process so far.

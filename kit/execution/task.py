@@ -127,7 +127,8 @@ def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
             # they are never among the rows that tell where to stop
             inner = np.append(inner, np.zeros(len(rows.y) - len(inner), dtype=bool))
         model = fit_fold(unfitted, rows, inner, problem, task.early_stopping, task.results, series)
-        result = fold.predict(model, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        result = fold.predict(model, seconds, test=not context.folds.forward)
         return _on_all_rows(fold, unfitted, model, whole, result) if newest else result
 
 
@@ -150,13 +151,12 @@ def _on_all_rows(
         rows = every.with_pseudo_labels(rows, model)
         fold = np.append(fold, np.full(len(rows.y) - len(fold), -1, dtype=np.int8))
         model = fit_all(unfitted, rows, problem, stopped, fold, task.results)
+    seconds = {**result.seconds, "fit": result.seconds["fit"] + time.perf_counter() - started}
     if model.cut_:
-        return result
-    test = every.test(model)
+        return replace(result, test=last.test(validated), seconds=seconds)
     if task.models is not None:
         save_fitted(task.models / ALL_ROWS, every.steps, model)
-    seconds = {**result.seconds, "fit": result.seconds["fit"] + time.perf_counter() - started}
-    return replace(result, test=test, all_rows=True, seconds=seconds)
+    return replace(result, test=every.test(model), all_rows=True, seconds=seconds)
 
 
 def _fit_together(task: FoldTask, context: FoldContext) -> list[FoldResult]:

@@ -39,6 +39,7 @@ CHANGES: tuple[Entry, ...] = (
         why="changes from a series' own level: trends, and series of many sizes",
         tasks=("regression",),
         series=True,
+        weight=2,
     ),
     Entry(
         name="catboost-change",
@@ -47,7 +48,7 @@ CHANGES: tuple[Entry, ...] = (
         tasks=("regression",),
         series=True,
         min_seconds=5,
-        weight=1.5,
+        weight=2,
     ),
 )
 

@@ -86,6 +86,21 @@ def test_targets_of_the_validated_window_and_later_do_not_reach_its_predictions(
     before = results(noise(make_competition), tmp_path, model)
     after = results(noise(make_competition, change=shuffled_window), tmp_path, model)
     np.testing.assert_array_equal(before.oof, after.oof)
+    assert len(before.test) == 0  # what comes after all windows is for the last one's task
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_fit_on_all_rows_does_not_reach_the_last_window(
+    make_competition: Make, tmp_path: Any, model: str
+) -> None:
+    def last_window(frame: pd.DataFrame) -> pd.Series:
+        days = pd.date_range("2024-01-01", periods=70)
+        return frame["y"].where(frame["day"] < days[70 - 2 * HORIZON], frame["y"] * -3 + 1)
+
+    before = results(noise(make_competition), tmp_path, model, fold=2)
+    after = results(noise(make_competition, change=last_window), tmp_path, model, fold=2)
+    assert before.all_rows
+    np.testing.assert_array_equal(before.oof, after.oof)
     assert (before.test != after.test).any()  # the test rows come after them
 
 

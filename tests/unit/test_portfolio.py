@@ -10,7 +10,7 @@ import pytest
 
 from kit.competition import Competition
 from kit.models.base import make_model
-from kit.portfolio import PORTFOLIO, SHORT, Entry, choose, find_model, texts_last
+from kit.portfolio import PORTFOLIO, SHORT, Entry, choose, find_model, scales_last, texts_last
 from kit.preprocessing.columns import RECIPES
 from kit.preprocessing.tokens import texts_lead
 from kit.registry import MODELS
@@ -108,6 +108,13 @@ def test_names_and_titles_are_tried_after_the_table() -> None:
     assert not texts_lead(titles, kinds)
     assert texts_lead(tales, kinds)
     assert names(texts_last([WORDS, A, SMALL])) == ["a", "small", "words"]
+
+
+def test_of_series_of_many_sizes_networks_and_linear_models_come_last() -> None:
+    found = names(scales_last(PORTFOLIO))
+    order = ["lightgbm-change", "lightgbm", "sequence", "linear", "realmlp"]
+    assert sorted(order, key=found.index) == order
+    assert sorted(found) == sorted(names(PORTFOLIO))
 
 
 def test_an_entry_for_a_kind_of_column_needs_one() -> None:
