@@ -181,7 +181,8 @@ def load_plan(plan: dict[str, Any], folder: Path, scale: Scale, code: UserCode) 
     Args:
         plan: what `plan_of` made.
         folder: holds ``<run id>/seed-*``, ``<run id>/fold-*`` or ``<run id>/all-rows`` of every
-            model, and ``<run id>.npy`` of every blend of ranks. Its recipes are pickles: only kit's own.
+            model, and ``<run id>.npy`` of every blend of ranks. Its recipes are pickles: only
+            kit's own.
         scale: where means are taken.
         code: the competition's.
 
