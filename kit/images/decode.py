@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ def decode(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
     Args:
         content: a file in any format that Pillow reads.
         size: pixels per side.
-        channels: 1 for gray, 3 for colours; transparency is laid on black.
+        channels: 1 for gray, 3 for colours; transparency is laid on black. A camera's note on how
+            the picture was held (EXIF) is followed.
 
     Raises:
         Fault: it is empty, no image, cut off, or claims an absurd size.
@@ -53,8 +55,10 @@ def decode(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
 
 
 def _pixels(image: Any, size: int, channels: int) -> NDArray[np.uint8]:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
+    with suppress(Exception):  # notes that cannot be read do not spoil the picture
+        image = ImageOps.exif_transpose(image)
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):  # 16 bits and more: by their range
         values = np.asarray(image, dtype=np.float64)
         low, high = values.min(), values.max()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from kit.folds import SEALED, Folds
 from kit.refit.members import resolve
 from kit.refit.saved import Scale, load_plan, load_predictor
 from kit.runs import ALL_FOLDS, ALL_ROWS, LAST_FOLD, Run
-from kit.session import open_session
+from kit.session import Event, open_session
 from kit.usercode import UserCode
 
 Make = Callable[..., Competition]
@@ -136,6 +137,16 @@ def test_new_rows_and_an_export_are_predicted_by_it(
 
 def test_other_folds_are_averaged_as_ever(make: Callable[..., Competition]) -> None:
     assert validated(make("kfold"), "counting").record["new_rows"] == ALL_FOLDS
+
+
+def test_a_budget_counts_the_fit_on_all_rows(make: Callable[..., Competition]) -> None:
+    def room_for_one(event: Event) -> None:
+        if event.kind == "fold" and event.fold == 1:
+            session.seconds_per_fold["counting"] = 600.0
+            session.deadline = time.monotonic() + 900.0
+
+    with open_session(make(), listen=room_for_one, budget=1000.0) as session:
+        assert cross_validate(session, "counting") is None
 
 
 def test_growth_is_all_rows_to_those_of_a_fold() -> None:
