@@ -467,6 +467,30 @@ def test_months_are_counted_not_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("times", "gap", "told"),
+    [
+        (pd.date_range("2024-01-01", periods=200), 7, ("14D", "7D")),
+        (pd.date_range("2024-01-01", periods=200), 1, ("15D", None)),
+        (pd.date_range("2024-01-01", periods=200), 0, ("14D", None)),
+        (pd.date_range("2015-01-01", periods=100, freq="MS"), 3, ("14", "3")),
+        (pd.bdate_range("2024-01-01", periods=204), 0, ("20D", None)),  # over a weekend
+    ],
+)
+def test_folds_keep_the_distance_that_test_has_to_train(
+    tmp_path: Path, times: Any, gap: int, told: tuple[str, str | None]
+) -> None:
+    tables = shops(12, times, 14 + gap)
+    first = str(times[-14].date())
+    tables["test"] = tables["test"][tables["test"]["day"].astype(str) >= first]
+    tables["sample_submission"] = tables["test"][["id"]].assign(sales=0.5)
+    found = run(tmp_path, **tables)
+    assert (found.get("cv.horizon"), found.get("cv.gap")) == told
+    # the past that a row may look at is as old for the last row of test as ever
+    if told[0].endswith("D") and gap:
+        assert found.get("series.horizon") == 14 + gap
+
+
+@pytest.mark.parametrize(
     ("times", "horizon", "windows"),
     [
         (pd.date_range("2010-02-05", periods=182, freq="7D"), 39, 2),  # three leave half a year
