@@ -20,19 +20,20 @@ class Fault(Exception):
     """Why there are no pixels, in a few words that are the same for all images of its kind."""
 
 
-def decode(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
+def decode(content: bytes, size: int, channels: int, *, upright: bool = True) -> NDArray[np.uint8]:
     """Pixels ``(size, size, channels)``, the sides stretched to the same length.
 
     Args:
         content: a file in any format that Pillow reads.
         size: pixels per side.
-        channels: 1 for gray, 3 for colours; transparency is laid on black. A camera's note on how
-            the picture was held (EXIF) is followed.
+        channels: 1 for gray, 3 for colours; transparency is laid on black.
+        upright: whether a camera's note on how it was held (EXIF) is followed; a mask belongs to
+            the picture as it is stored.
 
     Raises:
         Fault: it is empty, no image, cut off, or claims an absurd size.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not content:
         raise Fault("empty file")
@@ -43,6 +44,9 @@ def decode(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
             if image.width * image.height > MOST_PIXELS:
                 raise Fault("image bomb")
             image.draft("RGB" if channels == 3 else "L", (size, size))  # JPEG: unpack it smaller
+            if upright:
+                with suppress(Exception):  # a note that cannot be read does not spoil the picture
+                    image = ImageOps.exif_transpose(image)
             return _pixels(image, size, channels)
         except Fault:
             raise
@@ -55,10 +59,8 @@ def decode(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
 
 
 def _pixels(image: Any, size: int, channels: int) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    with suppress(Exception):  # notes that cannot be read do not spoil the picture
-        image = ImageOps.exif_transpose(image)
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):  # 16 bits and more: by their range
         values = np.asarray(image, dtype=np.float64)
         low, high = values.min(), values.max()

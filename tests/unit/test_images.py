@@ -139,6 +139,8 @@ def test_the_camera_s_note_on_how_it_was_held_is_followed(kind: str) -> None:
     upright.save(noted, kind, exif=held)
     expected = decode(turned.getvalue(), 8, 1).astype(int)
     assert np.abs(decode(noted.getvalue(), 8, 1) - expected).max() <= 2
+    stored = decode(noted.getvalue(), 8, 1, upright=False)
+    assert np.abs(stored - np.asarray(upright).reshape(8, 8, 1).astype(int)).max() <= 2
 
 
 def test_a_broken_note_does_not_spoil_the_picture() -> None:

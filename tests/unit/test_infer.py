@@ -805,3 +805,22 @@ def test_a_target_of_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf"{N} different texts in {N} rows") as caught:
         run(tmp_path, **plain(texts, [""] * 20))
     assert "--task multiclass" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked"),
+    [
+        (["clear", "haze", "clear road", "road clear water", "haze water", "haze road"], True),
+        (["a|b", "a", "b", "a|b|c", "c"], True),
+        (["Black-grass", "Common wheat", "Maize", "Sugar beet", "Wheat"], False),
+        (["light red", "dark red", "light blue", "dark blue", "light green", "dark green"], False),
+    ],
+)
+def test_several_labels_in_a_cell_are_told_of(
+    tmp_path: Path, labels: list[str], asked: bool
+) -> None:
+    target = np.resize(labels, N)
+    found = run(tmp_path, **plain(target, np.resize(labels[1:2], 20)))
+    told = [text for text in found.questions if "several labels, such as" in text]
+    assert bool(told) == asked
+    assert found.get("task.type") == "multiclass"
