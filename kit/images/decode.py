@@ -40,10 +40,11 @@ def decode(content: bytes, size: int, channels: int, *, upright: bool = True) ->
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own remarks on odd metadata, and on large images
         try:
-            image = Image.open(io.BytesIO(content))
-            if image.width * image.height > MOST_PIXELS:
+            opened = Image.open(io.BytesIO(content))
+            if opened.width * opened.height > MOST_PIXELS:
                 raise Fault("image bomb")
-            image.draft("RGB" if channels == 3 else "L", (size, size))  # JPEG: unpack it smaller
+            opened.draft("RGB" if channels == 3 else "L", (size, size))  # JPEG: unpack it smaller
+            image: Image.Image = opened
             if upright:
                 with suppress(Exception):  # a note that cannot be read does not spoil the picture
                     image = ImageOps.exif_transpose(image)
