@@ -170,6 +170,8 @@ def _batches(session: Session, plan: Plan, missing: list[int]) -> Iterator[list[
     together = plan.early_stopping == "cross"  # such a task can be told when to end
     for task in plan.tasks(missing, session.deadline if together else None):
         expected = session.seconds_per_fold.get(plan.model, 0.0)
+        if session.context.folds.forward and task.folds[-1] == plan.n_folds - 1:
+            expected *= 2  # it fits on all rows as well
         if time.monotonic() + expected > session.deadline:
             return
         yield [task]

@@ -93,10 +93,10 @@ class ImageSpec:
     """Where the images of a column of kind "image" are, and how they are kept.
 
     `train` and `test` name files below `data/raw`, in zips too; `{}` stands for the value of
-    `column` (empty: of the column itself). `pixels` ("pixel{}") makes one image of the columns of
-    that name, `{}` being numbers; `top` is then the brightest value. `size` is pixels per side,
-    `channels` 1 for gray and 3 for colours. `backbone` turns images into numbers for models of
-    tables: see `kit.images.backbones`.
+    `column` (empty: of the column itself), one `*` for any folders ("part_*/{}.jpg"). `pixels`
+    ("pixel{}") makes one image of the columns of that name, `{}` being numbers; `top` is then the
+    brightest value. `size` is pixels per side, `channels` 1 for gray and 3 for colours. `backbone`
+    turns images into numbers for models of tables: see `kit.images.backbones`.
     """
 
     column: str = ""

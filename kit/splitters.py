@@ -28,7 +28,7 @@ from kit.errors import ConfigError, DataError, counted
 from kit.folds import SEALED, FoldArray, Folds, Purged
 from kit.registry import SPLITTERS
 from kit.settings import MAX_FOLDS, CVSpec, TaskType
-from kit.time_splitters import enough, group_codes
+from kit.time_splitters import enough, group_codes, stamps_of, time_windows
 
 Array = NDArray[Any]
 Splitter = Callable[
@@ -128,8 +128,9 @@ def _sealed(
     """The rows of the sealed holdout: the last of 1 / `spec.holdout` folds of the same splitter.
 
     So whole groups and blocks of time are sealed, the latest rows where folds go forward, and
-    every class in its share. `spec.seed` and `spec.n_splits` have no part in it: whoever tries
-    other folds keeps the same rows sealed.
+    every class in its share. Of `time_windows` it is that share of the rows: a window may be longer
+    and there is not room for many. `spec.seed` and `spec.n_splits` have no part in it: whoever
+    tries other folds keeps the same rows sealed.
 
     Raises:
         ConfigError, DataError: the rows cannot be cut into so many folds.
@@ -137,6 +138,8 @@ def _sealed(
     everything = np.ones(len(y), dtype=bool)
     if not spec.holdout:
         return ~everything
+    if splitter is time_windows:
+        return _latest(stamps_of(time, spec), spec.holdout)
     seal = replace(spec, n_splits=round(1 / spec.holdout), seed=0)
     try:
         fold, _ = _cut(splitter, y, groups, time, seal, everything)
@@ -144,6 +147,15 @@ def _sealed(
         text = f"cv.holdout = {spec.holdout:g} (one of {seal.n_splits} folds): {error}"
         raise type(error)(text) from None
     return np.asarray(fold == fold.max())
+
+
+def _latest(stamps: Array, share: float) -> NDArray[np.bool_]:
+    """The latest rows, about so many; rows of one time stay together."""
+    times, counts = np.unique(stamps, return_counts=True)
+    later = np.cumsum(counts[::-1])[::-1]  # rows of this time or a later one
+    first = int(np.argmin(np.abs(later - share * len(stamps))))
+    sealed: NDArray[np.bool_] = stamps >= times[first]
+    return sealed if first else ~sealed  # one time only: the folds refuse that
 
 
 def _checked(given: Any, n: int, spec: CVSpec) -> tuple[FoldArray, Purged | None]:

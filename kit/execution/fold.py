@@ -96,12 +96,12 @@ class Fold:
         return with_pseudo_labels(rows, self.test_rows(), model, task, spec.pseudo_labels)
 
     def predict(self, model: Model, fit_seconds: float, *, test: bool = True) -> FoldResult:
-        """Predict the validated and, if asked, the test rows; refuse what breaks the contract."""
+        """Predict the validated rows, if asked the others, too; refuse what breaks the contract."""
         started = time.perf_counter()
         oof = self._values(model, self.X_valid, len(self.valid))
-        unseen = self.test(model) if test else oof[:0]
-        rows = self.context.folds.sealed
-        sealed = self._unseen(model, self._rows(rows)) if len(rows) else oof[:0]
+        unseen, sealed = oof[:0], oof[:0]
+        if test:
+            unseen, sealed = self.test(model), self.sealed(model)
         if self.task.models is not None:
             save_fitted(self.task.models / f"fold-{self.number}", self.steps, model)
         predicted = time.perf_counter() - started
@@ -125,6 +125,13 @@ class Fold:
         if self.X_test is None:
             return self._unseen(model, X_test)
         return self._values(model, self.X_test, len(X_test))
+
+    def sealed(self, model: Model) -> NDArray[np.float64]:
+        """Predictions for the sealed rows."""
+        rows = self.context.folds.sealed
+        if not len(rows):
+            return np.empty((0, len(self.context.dataset.outputs)))
+        return self._unseen(model, self._rows(rows))
 
     def _unseen(self, model: Model, X: Any) -> NDArray[np.float64]:
         """Predictions for rows that the recipe has not prepared."""

@@ -24,7 +24,7 @@ from kit.execution.fitting import fit_fold, half, part
 from kit.execution.fold import Fold, save_fitted
 from kit.execution.pruning import Rivals, watch_of
 from kit.execution.pseudo import check_pseudo_labels
-from kit.execution.results import FoldResult, write_result
+from kit.execution.results import FoldResult, peak_memory_mb, write_result
 from kit.folds import inner_rows
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.registry import MODELS
@@ -113,32 +113,38 @@ def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
     fold, whole = Fold(task, number, context, unfitted), problem_of(task, context)
     newest = context.folds.forward and number == context.folds.n_splits - 1
     problem = reseeded(part(whole, _VALIDATED) if newest else whole, number)
+    with _reported(task.spec.use, context.code):
+        model, result = _validated(fold, unfitted, problem)
+        return _on_all_rows(fold, unfitted, model, whole, result) if newest else result
+
+
+def _validated(fold: Fold, unfitted: Model, problem: Problem) -> tuple[Model, FoldResult]:
+    """A fold's model, fitted on its training rows, and what it predicts."""
+    task, context, number = fold.task, fold.context, fold.number
     started = time.perf_counter()
     rows, time_ = fold.prepare(), context.dataset.time
     times = None if time_ is None else time_[fold.train]
     inner = inner_rows(context.folds.fold[fold.train], number, times)
     series = context.dataset.series is not None
-    with _reported(task.spec.use, context.code):
-        if task.spec.pseudo_labels:
-            first = fit_fold(
-                unfitted, rows, inner, half(problem), task.early_stopping, task.results, series
-            )
-            rows = fold.with_pseudo_labels(rows, first)
-            # they are never among the rows that tell where to stop
-            inner = np.append(inner, np.zeros(len(rows.y) - len(inner), dtype=bool))
-        model = fit_fold(unfitted, rows, inner, problem, task.early_stopping, task.results, series)
-        seconds = time.perf_counter() - started
-        result = fold.predict(model, seconds, test=not context.folds.forward)
-        return _on_all_rows(fold, unfitted, model, whole, result) if newest else result
+    if task.spec.pseudo_labels:
+        first = fit_fold(
+            unfitted, rows, inner, half(problem), task.early_stopping, task.results, series
+        )
+        rows = fold.with_pseudo_labels(rows, first)
+        # they are never among the rows that tell where to stop
+        inner = np.append(inner, np.zeros(len(rows.y) - len(inner), dtype=bool))
+    model = fit_fold(unfitted, rows, inner, problem, task.early_stopping, task.results, series)
+    seconds = time.perf_counter() - started
+    return model, fold.predict(model, seconds, test=not context.folds.forward)
 
 
 def _on_all_rows(
     last: Fold, unfitted: Model, validated: Model, problem: Problem, result: FoldResult
 ) -> FoldResult:
-    """The last forward fold, with test rows predicted by a fit on all rows.
+    """The last forward fold, with test and sealed rows predicted by a fit on all rows.
 
     Its own model has not seen the newest rows, which tell most of what comes after them. Where the
-    clock cuts the new fit its predictions stand.
+    clock cuts the new fit its predictions stand, and the fold counts as cut.
     """
     started, task, context = time.perf_counter(), last.task, last.context
     every = Fold(task, last.number + 1, context, unfitted)
@@ -146,17 +152,27 @@ def _on_all_rows(
     problem = replace(reseeded(problem, every.number), watch=None)
     found = () if validated.cut_ or not validated.best_iteration_ else (validated.best_iteration_,)
     stopped = Stopped(found, len(every.train) / len(last.train))
-    model = fit_all(unfitted, rows, problem, stopped, fold, task.results)
     if task.spec.pseudo_labels:
-        rows = every.with_pseudo_labels(rows, model)
+        first = fit_all(unfitted, rows, half(problem), stopped, fold, task.results)
+        rows = every.with_pseudo_labels(rows, first)
         fold = np.append(fold, np.full(len(rows.y) - len(fold), -1, dtype=np.int8))
-        model = fit_all(unfitted, rows, problem, stopped, fold, task.results)
-    seconds = {**result.seconds, "fit": result.seconds["fit"] + time.perf_counter() - started}
+    model = fit_all(unfitted, rows, problem, stopped, fold, task.results)
+    fit = result.seconds["fit"] + time.perf_counter() - started
+    seconds = {**result.seconds, "fit": round(fit, 3)}
     if model.cut_:
-        return replace(result, test=last.test(validated), seconds=seconds)
+        test, sealed = last.test(validated), last.sealed(validated)
+        return replace(result, test=test, sealed=sealed, cut=True, seconds=seconds)
+    test, sealed = every.test(model), every.sealed(model)
     if task.models is not None:
         save_fitted(task.models / ALL_ROWS, every.steps, model)
-    return replace(result, test=every.test(model), all_rows=True, seconds=seconds)
+    return replace(
+        result,
+        test=test,
+        sealed=sealed,
+        all_rows=True,
+        seconds=seconds,
+        peak_memory_mb=peak_memory_mb(),
+    )
 
 
 def _fit_together(task: FoldTask, context: FoldContext) -> list[FoldResult]:

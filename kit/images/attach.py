@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -163,7 +163,7 @@ class Images:
                 numbers = pd.util.hash_pandas_object(frame[columns], index=False)
                 frame = frame.drop(columns=columns).assign(**{name: numbers.astype("str")})
             elif name in frame.columns:
-                known = [self.digests.get(n) for n in _names(frame[name], spec, part)]
+                known = [self.digests.get(n) for n in self._names(frame[name], spec, part)]
                 frame = frame.assign(**{name: pd.Series(known, index=frame.index, dtype="str")})
         return frame
 
@@ -181,7 +181,7 @@ class Images:
     def _files(
         self, values: pd.Series, name: str, spec: ImageSpec, part: Part, beside: Path | None
     ) -> Store:
-        names, folder = _names(values, spec, part), self.folder
+        names, folder = self._names(values, spec, part), self.folder
         digests = self.digests if self.mounted is None else folder.digests_of(names, {})
         if beside is not None and self.mounted is None:
             folder = ImageFolder(self.competition.raw, files=dict(folder.files)).with_files(
@@ -192,6 +192,10 @@ class Images:
             self.cache, folder, names, digests,
             size=spec.size, channels=spec.channels, what=name,
         )  # fmt: skip
+
+    def _names(self, values: pd.Series, spec: ImageSpec, part: Part) -> list[str]:
+        pattern = spec.train if part == "train" else spec.test
+        return self.folder.named(pattern, values.astype("str").where(values.notna(), ""))
 
     def _pixels(self, frame: pd.DataFrame, name: str, spec: ImageSpec) -> tuple[Store, list[str]]:
         columns = pixel_columns(list(map(str, frame.columns)), spec.pixels)
@@ -216,14 +220,3 @@ def pixel_columns(names: list[str], pattern: str) -> list[str]:
     regex = re.compile(r"(\d+)".join(map(re.escape, pattern.split("{}"))))
     found = {name: match for name in names if (match := regex.fullmatch(name))}
     return sorted(found, key=lambda name: tuple(map(int, found[name].groups())))
-
-
-def _names(values: pd.Series, spec: ImageSpec, part: Part) -> list[str]:
-    pattern = spec.train if part == "train" else spec.test
-    return [_name(pattern, value) for value in values.astype("str").where(values.notna(), "")]
-
-
-def _name(pattern: str, value: str) -> str:
-    """A value as the name of a file below data/raw; what leads outside stays as it is written."""
-    value = value.strip()
-    return str(PurePosixPath(pattern.replace("{}", value).replace("\\", "/"))) if value else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,28 +20,34 @@ class Fault(Exception):
     """Why there are no pixels, in a few words that are the same for all images of its kind."""
 
 
-def decode(content: bytes, size: int, channels: int) -> NDArray[np.uint8]:
+def decode(content: bytes, size: int, channels: int, *, upright: bool = True) -> NDArray[np.uint8]:
     """Pixels ``(size, size, channels)``, the sides stretched to the same length.
 
     Args:
         content: a file in any format that Pillow reads.
         size: pixels per side.
         channels: 1 for gray, 3 for colours; transparency is laid on black.
+        upright: whether a camera's note on how it was held (EXIF) is followed; a mask belongs to
+            the picture as it is stored.
 
     Raises:
         Fault: it is empty, no image, cut off, or claims an absurd size.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not content:
         raise Fault("empty file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own remarks on odd metadata, and on large images
         try:
-            image = Image.open(io.BytesIO(content))
-            if image.width * image.height > MOST_PIXELS:
+            opened = Image.open(io.BytesIO(content))
+            if opened.width * opened.height > MOST_PIXELS:
                 raise Fault("image bomb")
-            image.draft("RGB" if channels == 3 else "L", (size, size))  # JPEG: unpack it smaller
+            opened.draft("RGB" if channels == 3 else "L", (size, size))  # JPEG: unpack it smaller
+            image: Image.Image = opened
+            if upright:
+                with suppress(Exception):  # a note that cannot be read does not spoil the picture
+                    image = ImageOps.exif_transpose(image)
             return _pixels(image, size, channels)
         except Fault:
             raise

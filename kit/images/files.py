@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from kit.atomic import write_json
@@ -105,6 +106,29 @@ class ImageFolder:
             write_json(self.cache / "digests.json", record)
         return found
 
+    def named(self, pattern: str, values: Iterable[str]) -> list[str]:
+        """The names that a pattern makes of values; `*` in it stands for any folders.
+
+        Of several files that fit the first is taken; where none does, or what was written leads
+        outside, the name stays as it is written, and is in no list.
+        """
+        head, star, tail = pattern.partition("*")
+        found = []
+        for value in map(str.strip, values):
+            before, after = (_path(part.replace("{}", value)) for part in (head, tail))
+            name = before + star + after if value else ""
+            fits = self._by_last.get(name.rpartition("/")[2], ()) if star and value else ()
+            found.append(next((n for n in fits if _between(n, before, after)), _normal(name)))
+        return found
+
+    @cached_property
+    def _by_last(self) -> dict[str, list[str]]:
+        """Names by what stands behind the last slash."""
+        names: dict[str, list[str]] = {}
+        for name in sorted(self.files):
+            names.setdefault(name.rpartition("/")[2], []).append(name)
+        return names
+
     def with_files(self, folder: Path, names: Iterable[str]) -> ImageFolder:
         """The same with files of another folder under these names, where it has none of its own."""
         base = folder.resolve()
@@ -147,6 +171,19 @@ class ImageFolder:
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._open = threading.local()
+
+
+def _path(written: str) -> str:
+    return written.replace("\\", "/")
+
+
+def _normal(name: str) -> str:
+    return str(PurePosixPath(name)) if name else ""
+
+
+def _between(name: str, before: str, after: str) -> bool:
+    fits = name.startswith(before) and name.endswith(after)
+    return fits and len(name) >= len(before) + len(after)
 
 
 def _below(root: Path) -> Iterator[Path]:

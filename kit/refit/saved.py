@@ -180,8 +180,9 @@ def load_plan(plan: dict[str, Any], folder: Path, scale: Scale, code: UserCode) 
 
     Args:
         plan: what `plan_of` made.
-        folder: holds ``<run id>/seed-*`` or ``<run id>/fold-*`` of every model, and
-            ``<run id>.npy`` of every blend of ranks. Its recipes are pickles: only kit's own.
+        folder: holds ``<run id>/seed-*``, ``<run id>/fold-*`` or ``<run id>/all-rows`` of every
+            model, and ``<run id>.npy`` of every blend of ranks. Its recipes are pickles: only
+            kit's own.
         scale: where means are taken.
         code: the competition's.
 
@@ -197,7 +198,9 @@ def load_plan(plan: dict[str, Any], folder: Path, scale: Scale, code: UserCode) 
             reference = list(np.load(ranks, allow_pickle=False))
         return Mixture(parts, mixing, reference)
     spec = ModelSpec(use=plan["use"], recipe=plan["recipe"], params=plan["params"])
-    folders = fitted_folders(_inside(folder, plan["run"]))
+    inside = _inside(folder, plan["run"])
+    every = inside / ALL_ROWS_FOLDER
+    folders = [every] if every.is_dir() else fitted_folders(inside)
     if not folders:
         raise RunError(f"{folder / plan['run']} holds no model; delete the run, `kit fit` again")
     return Averaged([_load(f, spec, plan["name"], code) for f in folders], scale)

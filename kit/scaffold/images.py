@@ -7,9 +7,10 @@ files alone, by their folders or names, say what is in a picture.
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from math import isqrt
@@ -264,7 +265,28 @@ def pattern_of(
         shares[f"{before}{{}}{after}"] = hits / max(1, len(some))
     # ids may count from 1 in both folders: the one called after the part wins
     best = max(shares, key=lambda p: (shares[p], p == "{}", part in p.lower()))
+    if shares[best] >= _MOST:
+        return best, shares[best]
+    for scattered in _scattered(shares):
+        share = sum(name in folder.files for name in folder.named(scattered, some))
+        shares[scattered] = share / max(1, len(some))
+    best = max(shares, key=lambda p: (shares[p], len(p)))  # the narrowest of several
     return best, shares[best]
+
+
+def _scattered(shares: Mapping[str, float]) -> list[str]:
+    """Patterns of several folders, in each of which some of the values name images."""
+    folders: dict[str, list[str]] = defaultdict(list)
+    for pattern in sorted(shares, key=lambda p: -shares[p]):
+        before, _, after = pattern.partition("{}")
+        if shares[pattern] > 0 and before:
+            folders[after].append(before)
+    heads = (
+        (os.path.commonprefix(found[:n]).rstrip("/"), after)  # noqa: RUF071  of letters
+        for after, found in folders.items()
+        for n in range(2, len(found) + 1)
+    )
+    return [f"{head}*/{{}}{after}" for head, after in dict.fromkeys(heads)]
 
 
 def typical(folder: ImageFolder) -> tuple[int, int]:

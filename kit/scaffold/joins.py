@@ -57,7 +57,7 @@ def _remark(name: str, side: pd.DataFrame, shared: Sequence[str], tables: Tables
     possible = [c for c in possible if side[c].notna().all() and _share(side, tables.train, [c])]
     if not new or not possible:
         return ""
-    keys = _keys(side, possible, tables)
+    keys = _keys(side, possible, tables, _FOUND) or _keys(side, possible, tables, 0.0)
     if keys is None:
         repeated = counted(int(side.duplicated(possible).sum()), "row repeats", "rows repeat")
         return (
@@ -76,12 +76,17 @@ def _remark(name: str, side: pd.DataFrame, shared: Sequence[str], tables: Tables
     )
 
 
-def _keys(side: pd.DataFrame, possible: Sequence[str], tables: Tables) -> list[str] | None:
-    """The fewest columns that tell the rows of a table apart and find them in train."""
+def _keys(
+    side: pd.DataFrame, possible: Sequence[str], tables: Tables, share: float
+) -> list[str] | None:
+    """The fewest columns that tell the rows of a table apart and find a share of those of train.
+
+    Holidays, say, belong to few rows only: the share may be small where no key has a large one.
+    """
     for size in range(1, _MOST_KEYS + 1):
         for columns in combinations(possible, size):
             keys = [*columns]
-            if not side.duplicated(keys).any() and _share(side, tables.train, keys) > _FOUND:
+            if not side.duplicated(keys).any() and _share(side, tables.train, keys) > share:
                 return keys
     return None
 

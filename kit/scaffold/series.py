@@ -36,6 +36,7 @@ class SeriesLook:
         n_series: how many there are.
         step: distance of two values.
         horizon: steps from the last training row to the last test row.
+        gap: steps between them of which neither has a row.
         n_steps: steps of the training rows, from first to last.
         repeated: rows that repeat a series and time.
         pooled: columns that put whole series into groups.
@@ -45,6 +46,7 @@ class SeriesLook:
     n_series: int
     step: str
     horizon: int
+    gap: int
     n_steps: int
     repeated: int
     pooled: tuple[str, ...] = ()
@@ -65,15 +67,14 @@ class SeriesLook:
         learned = max(min(self.seasons, default=0), horizon // 2)
         return min((self.n_steps - 1) // horizon, max(2, (self.n_steps - learned) // horizon - 1))
 
-    @property
-    def horizon_text(self) -> str:
-        """The horizon as `cv.horizon` takes it."""
+    def length(self, steps: int) -> str:
+        """So many steps as `cv.horizon` and `cv.gap` take them."""
         if self.step in ("month", "quarter", "year"):
-            return str(self.horizon)
+            return str(steps)
         number = self.step.rstrip("Dhmins")
         if number == self.step:
-            return f"{float(number) * self.horizon:g}"
-        return f"{int(number) * self.horizon}{self.step[len(number) :]}"
+            return f"{float(number) * steps:g}"
+        return f"{int(number) * steps}{self.step[len(number) :]}"
 
 
 def find_series(
@@ -111,6 +112,7 @@ def find_series(
         n_series=n_series,
         step=step,
         horizon=horizon,
+        gap=int(ahead.min() - numbers.max()) - 1,
         n_steps=n_steps,
         repeated=repeated,
         pooled=_pooled(train, columns, candidates, n_series),

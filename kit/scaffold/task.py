@@ -5,6 +5,7 @@ Owns: task type, class labels and their spelling in the submission, the default 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -158,6 +159,13 @@ def _task_of_one(evidence: Evidence, inference: Inference) -> tuple[str, str, bo
                 "texts.\n  Name another target with --target, or say --task multiclass if these "
                 "are classes."
             )
+        if several := _several(look):
+            inference.ask(
+                f"cells of {look.name!r} seem to hold several labels, such as {several[0]!r}; each "
+                "combination is read as a class of its own. To predict label by label make copies "
+                "of train and of the sample submission with a column of 0 and 1 per label, give "
+                "their folder to --from, and write the labels into one cell again before you submit"
+            )
         return "multiclass", f"{look.name!r} takes {found} values, not numbers", True
     if not look.whole:
         return "regression", f"{look.name!r} holds numbers with decimals", True
@@ -171,6 +179,18 @@ def _task_of_one(evidence: Evidence, inference: Inference) -> tuple[str, str, bo
         )
         return "multiclass", f"{found} whole numbers, and whole ones in the sample", False
     return "regression", f"{look.name!r} takes {found} different numbers", not few
+
+
+def _several(look: TargetLook) -> list[str]:
+    """Labels that are combinations of fewer others; empty: names that have a blank in them."""
+    parts = [re.split(r"[\s,;|]+", label) for label in look.labels]
+    different = {part for each in parts for part in each}
+    sets = {frozenset(each) for each in parts}
+    if len(different) >= len(parts) or not any(
+        whole - {part} in sets for whole in sets for part in whole
+    ):
+        return []
+    return [label for label, each in zip(look.labels, parts, strict=True) if len(each) > 1]
 
 
 def _refuse_stray(look: TargetLook) -> None:

@@ -6,13 +6,16 @@ Owns: reading a split off the times of both files. Decides nothing about validat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kit.moments import as_datetimes, datetime_format
 
+_USUAL = 0.99  # of the distances between training times are no longer
+_LEAST_GAP = 0.1  # of the test period
 _BLOCK_TIMES = 5  # distinct times in a typical block; runs of a random split are shorter
 
 
@@ -25,7 +28,8 @@ class TimeSplit:
         block: typical length of the test blocks, as pandas reads durations.
         blocks: how many test blocks there are.
         periods: how many pieces of train could be folds: distinct times, or blocks.
-        horizon: how far test reaches after train, as pandas reads durations.
+        horizon: how far test reaches after train (after the gap), as pandas reads durations.
+        gap: how long nothing is known between train and test; empty: no longer than it usually is.
         windows: how often that fits into train, with something left to train on.
     """
 
@@ -34,6 +38,7 @@ class TimeSplit:
     blocks: int = 0
     periods: int = 0
     horizon: str = ""
+    gap: str = ""
     windows: int = 0
 
 
@@ -60,10 +65,7 @@ def time_split(train: pd.Series, test: pd.Series) -> TimeSplit:
     if len(a) < 2 or len(b) < 1:
         return MIXED
     if b[0] >= a[-1]:
-        ahead, span = pd.Timedelta(b[-1] - a[-1]), pd.Timedelta(a[-1] - a[0])
-        horizon = duration(max(ahead, pd.Timedelta(seconds=1)))
-        windows = int(span // pd.Timedelta(horizon))
-        return TimeSplit(relation="after", periods=len(a), horizon=horizon, windows=windows)
+        return _after(a, b)
     if np.isin(b, a).sum() > 0.01 * len(b):
         return MIXED
     times = np.concatenate([a, b])
@@ -82,6 +84,23 @@ def time_split(train: pd.Series, test: pd.Series) -> TimeSplit:
     block = duration(length)
     periods = len(np.unique((a - a[0]) // pd.Timedelta(block).to_timedelta64()))
     return TimeSplit(relation="blocks", block=block, blocks=int(of_test.sum()), periods=periods)
+
+
+def _after(a: NDArray[Any], b: NDArray[Any]) -> TimeSplit:
+    """What distinct times of train and later ones of test say."""
+    steps, distance = np.diff(a), b[0] - a[-1]
+    gap = pd.Timedelta(distance - np.median(steps))
+    if distance <= np.quantile(steps, _USUAL) or gap < _LEAST_GAP * pd.Timedelta(b[-1] - b[0]):
+        gap = pd.Timedelta(0)  # a night, a weekend, or too short to matter
+    ahead, span = pd.Timedelta(b[-1] - a[-1]) - gap, pd.Timedelta(a[-1] - a[0]) - gap
+    horizon = duration(max(ahead, pd.Timedelta(seconds=1)))
+    return TimeSplit(
+        relation="after",
+        periods=len(a),
+        horizon=horizon,
+        gap=duration(gap) if gap > pd.Timedelta(0) else "",
+        windows=int(span // pd.Timedelta(horizon)),
+    )
 
 
 def duration(length: pd.Timedelta) -> str:

@@ -61,6 +61,7 @@ class _Choice:
     most: int = _MORE_FOLDS
     noun: str = ""
     horizon: str = ""
+    gap: str = ""
 
 
 def asked_column(tables: Tables, wishes: Wishes, name: str) -> str | None:
@@ -114,6 +115,9 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
     if choice.splitter in ("time_windows", "group_time") and choice.horizon:
         why = "length of the test period: folds look as far ahead"
         inference.add("cv.horizon", choice.horizon, why)
+        if choice.gap:
+            why = "nothing is known between train and test for so long: folds keep that distance"
+            inference.add("cv.gap", choice.gap, why)
     if inference.get("cv.models") is not None:
         pass  # the kind of data says which
     elif inference.get("series.horizon") is not None:
@@ -194,22 +198,23 @@ def _after(rows: Rows, time: str, split: TimeSplit, inference: Inference) -> _Ch
     because = f"every test row is later than train, by {time!r}"
     if look is not None:
         note_series(look, inference)
-        room, horizon = look.windows, look.horizon_text
+        room, skipped = look.windows, look.gap if split.gap else 0
+        horizon, gap = look.length(look.horizon - skipped), look.length(skipped) if skipped else ""
         because += f", and {look.n_series} series go on: windows as long as the test period"
     else:
-        room, horizon = split.windows, split.horizon
+        room, horizon, gap = split.windows, split.horizon, split.gap
     noun = "windows of the test period" + (" that leave enough to learn from" if look else "")
     unseen = new_groups(rows.tables, rows.kinds, rows.ids.train)
     if unseen and room > 1:
         inference.add("columns.group", unseen[0], "no value of test occurs in train")
         because = f"test holds unseen groups ({unseen[0]!r}) and is later than train, by {time!r}"
         return _Choice(splitter="group_time", because=because, split=split, most=room,
-                       noun=noun, horizon=horizon)  # fmt: skip
+                       noun=noun, horizon=horizon, gap=gap)  # fmt: skip
     if room < 2:
         return _Choice(splitter="time_series", because=because, split=split,
                        most=split.periods - 1, noun="steps from one time to the next")  # fmt: skip
     return _Choice(splitter="time_windows", because=because, split=split, most=room,
-                   noun=noun, horizon=horizon)  # fmt: skip
+                   noun=noun, horizon=horizon, gap=gap)  # fmt: skip
 
 
 def _blocks(name: str, split: TimeSplit) -> _Choice:

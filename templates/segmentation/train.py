@@ -8,7 +8,9 @@ other data are another run.
 
 import hashlib
 import tomllib
+from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -71,20 +73,17 @@ def main():
 
 def read_images(settings, ids, part):
     """Pixels `(n, size, size, channels)`, and the (height, width) that every image had."""
-    from io import BytesIO
-
     from PIL import Image
 
     folder, size, channels = ImageFolder(RAW), settings["size"], settings["channels"]
     pixels, shapes, faults = [], [], {}
-    for name in ids:
-        path = settings[f"{part}_images"].replace("{}", name)
+    for path in folder.named(settings[f"{part}_images"], ids):
         try:
             content = folder.read(path)
-            pixels.append(decode_image(content, size, channels))
+            pixels.append(decode_image(content, size, channels, upright=False))  # as the mask
             width, height = Image.open(BytesIO(content)).size
             shapes.append((height, width))
-        except (KeyError, OSError, Fault) as error:
+        except (KeyError, OSError, BadZipFile, Fault) as error:
             faults[path] = "missing" if isinstance(error, KeyError) else str(error)
             pixels.append(neutral(size, channels))  # gray stands for it
             shapes.append(None)

@@ -86,6 +86,15 @@ def test_sealed_rows_are_in_no_fold(splitter: str) -> None:
         assert time[folds.sealed].min() > time[folds.fold != SEALED].max()
 
 
+@pytest.mark.parametrize("n_splits", [1, 2])
+def test_of_windows_a_share_of_the_rows_is_sealed_whatever_a_window_is_long(n_splits: int) -> None:
+    days = pd.Series(pd.date_range("2024-01-01", periods=100).repeat(3))
+    spec = CVSpec(splitter="time_windows", n_splits=n_splits, horizon="28D", holdout=0.1)
+    made = make_folds(ids=range(300), y=np.arange(300) % 2, task="binary", spec=spec, time=days)
+    assert list(made.sealed) == [*range(270, 300)]
+    assert made.valid(n_splits - 1).max() == 269
+
+
 def test_other_folds_leave_the_same_rows_sealed() -> None:
     first, _ = folds_of("kfold")
     other, _ = folds_of("kfold", seed=7)

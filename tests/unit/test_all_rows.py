@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +13,15 @@ import pytest
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.execution.all_rows import growth
+from kit.execution.context import load_context
+from kit.export.bundle import _write_models
+from kit.export.exportable import exportable
 from kit.folds import SEALED, Folds
+from kit.refit.members import resolve
+from kit.refit.saved import Scale, load_plan, load_predictor
 from kit.runs import ALL_FOLDS, ALL_ROWS, LAST_FOLD, Run
-from kit.session import open_session
+from kit.session import Event, open_session
+from kit.usercode import UserCode
 
 Make = Callable[..., Competition]
 
@@ -44,7 +52,7 @@ class Counting(Model):
 
 @pytest.fixture
 def make(make_competition: Make) -> Callable[..., Competition]:
-    def build(splitter: str = "time_series", **tables: object) -> Competition:
+    def build(splitter: str = "time_series", holdout: float = 0.0) -> Competition:
         rng = np.random.default_rng(0)
         days = pd.date_range("2020-01-01", periods=N + N_TEST).astype(str)
         table = pd.DataFrame({"id": range(N + N_TEST), "day": days})
@@ -54,14 +62,13 @@ def make(make_competition: Make) -> Callable[..., Competition]:
             table[:N],
             table[N:].drop(columns="y"),
             columns={"kinds": {"day": "datetime"}, "time": "day"},
-            cv={"splitter": splitter, "n_splits": 3},
+            cv={"splitter": splitter, "n_splits": 3, "holdout": holdout},
             models={
                 "counting": {"use": "model:Counting"},
                 "cut": {"use": "model:Counting", "params": {"cut": N}},
             },
             code={"model.py": COUNTING},
             task={"type": "regression", "metric": "rmse"},
-            **tables,
         )
 
     return build
@@ -94,12 +101,52 @@ def test_where_the_clock_cut_it_the_last_fold_predicts(make: Callable[..., Compe
     y = pd.read_csv(competition.raw / "train.csv")["y"]
     past = y[: int(run.oof().query("fold == 2")["id"].astype(int).min())]
     assert run.record["new_rows"] == LAST_FOLD
+    assert run.record["cut"] == [2]
+    assert run.hash != run.record["plan"]  # which promises predictions of a fit on all rows
     assert run.test()["pred"].to_numpy() == pytest.approx(past.mean())
     assert not (run.path / "models" / "all-rows").exists()
 
 
+def test_sealed_rows_are_predicted_by_what_predicts_test(make: Callable[..., Competition]) -> None:
+    competition = make(holdout=0.1)
+    run = validated(competition, "counting")
+    sealed = set(run.holdout()["id"])
+    train = pd.read_csv(competition.raw / "train.csv", dtype={"id": str})
+    learned = train[~train["id"].isin(sealed)]["y"]
+    assert 0 < len(sealed) < len(train)
+    assert run.test()["pred"].to_numpy() == pytest.approx(learned.mean())
+    assert run.holdout()["pred"].to_numpy() == pytest.approx(learned.mean())
+
+
+def test_new_rows_and_an_export_are_predicted_by_it(
+    make: Callable[..., Competition], tmp_path: Path
+) -> None:
+    competition = make()
+    run = validated(competition, "linear")
+    (tmp_path / "bundle").mkdir()
+    source = exportable(competition, run)
+    _write_models(source, tmp_path / "bundle")
+    scale, code = Scale("", "regression"), UserCode(competition.root)
+    exported = load_plan(dict(source.plan), tmp_path / "bundle", scale, code)
+    kept = load_predictor(run, resolve(run, competition, ""), competition)
+    X = load_context(competition).dataset.X_test
+    wanted = pytest.approx(run.test()["pred"].to_numpy())
+    assert exported.predict(X)[:, 0] == wanted
+    assert kept.predict(X)[:, 0] == wanted
+
+
 def test_other_folds_are_averaged_as_ever(make: Callable[..., Competition]) -> None:
     assert validated(make("kfold"), "counting").record["new_rows"] == ALL_FOLDS
+
+
+def test_a_budget_counts_the_fit_on_all_rows(make: Callable[..., Competition]) -> None:
+    def room_for_one(event: Event) -> None:
+        if event.kind == "fold" and event.fold == 1:
+            session.seconds_per_fold["counting"] = 600.0
+            session.deadline = time.monotonic() + 900.0
+
+    with open_session(make(), listen=room_for_one, budget=1000.0) as session:
+        assert cross_validate(session, "counting") is None
 
 
 def test_growth_is_all_rows_to_those_of_a_fold() -> None:

@@ -31,6 +31,7 @@ from kit.images.embeddings import Stopped, embedded, embedding, embedding_path
 from kit.images.files import ImageFolder
 from kit.images.store import BLOCK, Store, described, store_files, store_pixels
 from kit.images.torch_weights import read_torch_weights
+from kit.scaffold.images import endings, pattern_of
 from kit.settings import ImageSpec
 
 Made = Callable[..., Competition]
@@ -108,6 +109,44 @@ def test_sixteen_bits_are_brought_to_eight_by_their_range() -> None:
     Image.fromarray(values).save(buffer, "PNG")
     pixels = decode(buffer.getvalue(), 8, 1)
     assert (pixels.min(), pixels.max()) == (0, 255)
+
+
+def test_images_of_one_column_may_lie_in_several_folders(tmp_path: Path) -> None:
+    for k in range(8):
+        path = tmp_path / f"part_{k % 2 + 1}" / f"{k}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture(k))
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "3.png").write_bytes(picture())
+    folder, values = ImageFolder(tmp_path), pd.Series([str(k) for k in range(8)])
+    pattern, share = pattern_of(folder, values, endings(folder), "train")
+    assert (pattern, share) == ("part_*/{}.png", 1.0)
+    assert folder.named(pattern, values) == [f"part_{k % 2 + 1}/{k}.png" for k in range(8)]
+    assert folder.named(pattern, ["9", "", "../test/3"]) == [
+        "part_*/9.png",
+        "",
+        "part_*/../test/3.png",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_the_camera_s_note_on_how_it_was_held_is_followed(kind: str) -> None:
+    upright = Image.fromarray(np.repeat(np.uint8([[0, 255]] * 8), 4, axis=1))
+    held = Image.Exif()
+    held[0x0112] = 6  # the camera was turned to the right
+    turned, noted = io.BytesIO(), io.BytesIO()
+    upright.rotate(270, expand=True).save(turned, kind)
+    upright.save(noted, kind, exif=held)
+    expected = decode(turned.getvalue(), 8, 1).astype(int)
+    assert np.abs(decode(noted.getvalue(), 8, 1) - expected).max() <= 2
+    stored = decode(noted.getvalue(), 8, 1, upright=False)
+    assert np.abs(stored - np.asarray(upright).reshape(8, 8, 1).astype(int)).max() <= 2
+
+
+def test_a_broken_note_does_not_spoil_the_picture() -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8), 90).save(buffer, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert decode(buffer.getvalue(), 8, 1).mean() == pytest.approx(90, abs=2)
 
 
 def test_transparency_is_laid_on_black() -> None:

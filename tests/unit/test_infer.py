@@ -481,6 +481,30 @@ def test_months_are_counted_not_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("times", "gap", "told"),
+    [
+        (pd.date_range("2024-01-01", periods=200), 7, ("14D", "7D")),
+        (pd.date_range("2024-01-01", periods=200), 1, ("15D", None)),
+        (pd.date_range("2024-01-01", periods=200), 0, ("14D", None)),
+        (pd.date_range("2015-01-01", periods=100, freq="MS"), 3, ("14", "3")),
+        (pd.bdate_range("2024-01-01", periods=204), 0, ("20D", None)),  # over a weekend
+    ],
+)
+def test_folds_keep_the_distance_that_test_has_to_train(
+    tmp_path: Path, times: Any, gap: int, told: tuple[str, str | None]
+) -> None:
+    tables = shops(12, times, 14 + gap)
+    first = str(times[-14].date())
+    tables["test"] = tables["test"][tables["test"]["day"].astype(str) >= first]
+    tables["sample_submission"] = tables["test"][["id"]].assign(sales=0.5)
+    found = run(tmp_path, **tables)
+    assert (found.get("cv.horizon"), found.get("cv.gap")) == told
+    # the past that a row may look at is as old for the last row of test as ever
+    if told[0].endswith("D") and gap:
+        assert found.get("series.horizon") == 14 + gap
+
+
+@pytest.mark.parametrize(
     ("times", "horizon", "windows"),
     [
         (pd.date_range("2010-02-05", periods=182, freq="7D"), 39, 2),  # three leave half a year
@@ -795,3 +819,22 @@ def test_a_target_of_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf"{N} different texts in {N} rows") as caught:
         run(tmp_path, **plain(texts, [""] * 20))
     assert "--task multiclass" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked"),
+    [
+        (["clear", "haze", "clear road", "road clear water", "haze water", "haze road"], True),
+        (["a|b", "a", "b", "a|b|c", "c"], True),
+        (["Black-grass", "Common wheat", "Maize", "Sugar beet", "Wheat"], False),
+        (["light red", "dark red", "light blue", "dark blue", "light green", "dark green"], False),
+    ],
+)
+def test_several_labels_in_a_cell_are_told_of(
+    tmp_path: Path, labels: list[str], asked: bool
+) -> None:
+    target = np.resize(labels, N)
+    found = run(tmp_path, **plain(target, np.resize(labels[1:2], 20)))
+    told = [text for text in found.questions if "several labels, such as" in text]
+    assert bool(told) == asked
+    assert found.get("task.type") == "multiclass"

@@ -55,6 +55,13 @@ def test_what_is_told_joins_without_a_row_more(tmp_path: Path) -> None:
     np.testing.assert_array_equal(joined["rain"], np.arange(300))
 
 
+def test_holidays_are_of_few_rows_and_can_be_joined_as_well(tmp_path: Path) -> None:
+    holidays = pd.DataFrame({"day": [DAYS[3], DAYS[55]], "name": ["new", "old"]})
+    (text,) = said(tmp_path, holidays=holidays)
+    assert "one row per 'day'; 2% of the rows of train and 10% of those of test" in text
+    assert "df.merge(table, on=['day'], how=\"left\")" in text
+
+
 def test_rows_that_repeat_their_keys_are_not_to_be_joined(tmp_path: Path) -> None:
     visits = FRAME[["store", "day"]].assign(visits=3)
     (text,) = said(tmp_path, visits=pd.concat([visits, visits.iloc[:7]]))
