@@ -7,7 +7,6 @@ receipts are looked at and never touched. Reads a few bytes per file, no tables.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from kit.atomic import token
+from kit.atomic import parse_json, token
 from kit.competition import Competition
 from kit.diagnosis import Fact
 from kit.housekeeping import Leftover, leftovers, orphaned, remove
@@ -179,7 +178,7 @@ def _whole(path: Path) -> bool:
     """Whether a file begins and ends as its format does."""
     try:
         if path.suffix == ".json":
-            json.loads(path.read_text(encoding="utf-8"))
+            parse_json(path.read_text(encoding="utf-8"))
             return True
         with path.open("rb") as file:
             head = file.read(4)

@@ -29,7 +29,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.atomic import disk_errors, token
+from kit.atomic import disk_errors, parse_json, token
 from kit.errors import RunError, nearest
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Run:
         """
         path = self.path / "config.json"
         try:
-            config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            config: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
             if any(not isinstance(part, dict) for key, part in config.items() if key != "schema"):
                 raise ValueError("a part of it is no table")
         except (OSError, ValueError, AttributeError) as error:
@@ -121,7 +121,7 @@ class Run:
         """
         path = self.path / "curves.json"
         try:
-            curves: dict[str, dict[str, list[float]]] = json.loads(path.read_text(encoding="utf-8"))
+            curves: dict[str, dict[str, list[float]]] = parse_json(path.read_text(encoding="utf-8"))
             for curve in curves.values():
                 for losses in curve.values():
                     sum(losses)  # TypeError where one is no number
@@ -192,7 +192,7 @@ def list_runs(folder: Path) -> tuple[list[Run], list[str]]:
             continue
         try:
             with open(os.path.join(entry.path, "run.json"), encoding="utf-8") as file:
-                record = json.load(file)
+                record = parse_json(file.read())
             if record["schema"] > SCHEMA:
                 problems.append(f"{entry.name}: written by a newer kit, left out; update kit")
                 continue
