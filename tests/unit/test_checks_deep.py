@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from kit.checks import Finding, Report, check
 from kit.checks.catalogue import CATALOGUE
 from kit.checks.deep import near
 from kit.checks.deep import target as hidden
+from kit.checks.deep.files import stats
 from kit.checks.deep.learning import auc
 from kit.competition import Competition
+from kit.images.files import ImageFolder
 
 Make = Callable[..., Competition]
 N, N_TEST = 400, 200
@@ -348,9 +353,36 @@ def test_files_that_are_only_older_are_found(make_competition: Make) -> None:
     assert finding.evidence.startswith("time of change of the files")
 
 
+@pytest.mark.parametrize("trace", ["size", "width"])
+def test_images_in_zips_and_deep_folders_are_looked_at(make_competition: Make, trace: str) -> None:
+    """Portraits are positive, about as large as the others; or files that are longer."""
+    rng = np.random.default_rng(0)
+    files = clean()
+    files.both(scan=[f"s{n}" for n in rng.permutation(N + N_TEST)])
+    files.table("columns", kinds={"city": "category", "scan": "id"})
+    labels = dict(zip(files.train["scan"], files.y, strict=True))
+
+    def after(root: Path) -> None:
+        folder = root / "data" / "raw"
+        with zipfile.ZipFile(folder / "scans.zip", "w") as archive:
+            for name in [*files.train["scan"], *files.test["scan"]]:
+                positive = labels.get(name, 0)
+                shape = (16, 9) if positive and trace == "width" else (9, 16)
+                pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+                pixels[: rng.integers(0, 4)] = 0
+                file = io.BytesIO()
+                Image.fromarray(pixels).save(file, "PNG")
+                longer = bytes(100 * positive if trace == "size" else 0)
+                archive.writestr(f"deep/below/{name}.png", file.getvalue() + longer)
+
+    files.after = after
+    (finding,) = [f for f in report(make_competition, files).findings if f.code == "KIT207"]
+    assert finding.evidence.startswith(f"{trace} of the files that 'scan' names")
+
+
 @pytest.mark.parametrize("names", ["/etc/passwd", "../kit.toml", "x" * 5000, "a\0b"])
 def test_values_that_lead_out_of_the_folder_name_no_file(tmp_path: Path, names: str) -> None:
-    assert hidden._stats(tmp_path, pd.Series([names] * 30)) is None
+    assert stats(tmp_path, pd.Series([names] * 30), ImageFolder(tmp_path)) is None
 
 
 def test_a_duration_called_time_is_not_when_a_row_happened(make_competition: Make) -> None:

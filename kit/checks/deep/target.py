@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -16,11 +12,13 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from kit.checks.deep.files import stats
 from kit.checks.deep.learning import as_numbers, floats, out_of_fold, rows_for, strength
 from kit.checks.deep.times import time_like, when
 from kit.checks.finding import Evidence
 from kit.checks.leaks import N_FOLDS, folds_for
 from kit.checks.material import Material
+from kit.images.files import ImageFolder
 
 _ROWS = 10_000
 _FEWEST = 100
@@ -31,7 +29,6 @@ _OTHER_GAPS, _TELLING_GAPS = 0.1, 0.2
 _TELLING, _ERRORS = 0.2, 5.0  # strength and standard errors of order, ids and files
 _ORDERED = 0.9  # rank correlation of time and row order
 _MOST_CLASSES = 20
-_LONGEST_NAME = 200
 
 Array = NDArray[np.float64]
 
@@ -209,7 +206,7 @@ def _parts_of(ids: pd.Series, ordered: bool, rows: NDArray[np.int64]) -> dict[st
 
 
 def files(m: Material) -> Iterator[Evidence]:
-    """Size and age of the files that a column names."""
+    """Size, age and shape of the files that a column names."""
     t = _target(m)
     if t is None:
         return
@@ -217,48 +214,25 @@ def files(m: Material) -> Iterator[Evidence]:
     part = _Target(
         name=t.name, rows=t.rows[rows], y=t.y[rows], n_classes=t.n_classes, fold=t.fold[rows]
     )
+    images: ImageFolder | None = None
     for name in m.train.columns:
         column = m.train[name].iloc[part.rows]
         if name in m.columns.target or pd.api.types.is_float_dtype(column):
             continue
-        stats = _stats(m.competition.raw, column.astype("str").fillna(""))
-        if stats is not None:
+        if images is None:
+            images = ImageFolder(m.competition.raw)
+        facts = stats(m.competition.raw, column.astype("str").fillna(""), images)
+        if facts is not None:
             yield from _telling(
                 m,
                 part,
-                stats,
+                facts,
                 f"the files that {name!r} names",
                 (
                     "files of one outcome were made or packed otherwise: nothing may use their "
-                    "size or date, and look for the same trace inside them (resolution, format)"
+                    "size, date or shape, and look for the same trace inside them"
                 ),
             )
-
-
-def _stats(raw: Path, names: pd.Series) -> dict[str, Array] | None:
-    """Size and time of change per file; None unless nearly all values name a file below `raw`."""
-    head = names.head(20)
-    if not (names.str.len().max() <= _LONGEST_NAME and head.map(_inside).all()):
-        return None
-    for folder in (raw, *(path for path in raw.iterdir() if path.is_dir())):
-        endings = {path.suffix for path in islice(folder.iterdir(), 20)}
-        for ending in ("", *sorted(endings - {""})):
-            if sum((folder / f"{name}{ending}").is_file() for name in head) < 0.9 * len(head):
-                continue
-            found = np.full((len(names), 2), np.nan)
-            for k, name in enumerate(names):
-                if _inside(name):
-                    with suppress(OSError):
-                        stat = os.stat(folder / f"{name}{ending}")
-                        found[k] = stat.st_size, stat.st_mtime
-            return {"size": found[:, 0], "time of change": found[:, 1]}
-    return None
-
-
-def _inside(name: str) -> bool:
-    """Whether a name cannot lead out of the folder."""
-    path = PurePath(name)
-    return not path.is_absolute() and ".." not in path.parts and "\0" not in name
 
 
 def _telling(
