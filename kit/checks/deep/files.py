@@ -64,7 +64,8 @@ def _among_images(images: ImageFolder, names: pd.Series) -> dict[str, Array] | N
     files = images.files
     last = {PurePosixPath(name).name: name for name in files}
     for ending in ("", *sorted({PurePosixPath(name).suffix for name in files})):
-        keys = [key if (key := f"{name}{ending}") in files else last.get(key) for name in names]
+        whole = [f"{name}{ending}" for name in names]
+        keys = [key if key in files else last.get(key) for key in whole]
         if sum(key is not None for key in keys[:_HEAD]) < _MOST * min(_HEAD, len(keys)):
             continue
         found = np.full((len(names), 4), np.nan)
