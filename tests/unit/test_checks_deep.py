@@ -385,6 +385,33 @@ def test_values_that_lead_out_of_the_folder_name_no_file(tmp_path: Path, names: 
     assert stats(tmp_path, pd.Series([names] * 30), ImageFolder(tmp_path)) is None
 
 
+@pytest.mark.parametrize("task", ["multilabel", "multitarget"])
+def test_what_tells_the_second_target_is_found(make_competition: Make, task: str) -> None:
+    rng = np.random.default_rng(0)
+    train = pd.DataFrame(rng.normal(size=(500, 3)), columns=["a", "b", "c"])
+    train["first"], train["second"] = rng.normal(size=500), rng.normal(size=500)
+    if task == "multilabel":
+        train[["first", "second"]] = (train[["first", "second"]] > 0).astype(int)
+    order = np.argsort(np.argsort(train["second"] + 0.01 * rng.normal(size=500)))
+    train.insert(0, "id", order.astype(int) * 7 + 1000)
+    test = pd.DataFrame(rng.normal(size=(100, 3)), columns=["a", "b", "c"])
+    test.insert(0, "id", np.arange(100) * 7 + 10_003)
+    competition = make_competition(
+        train,
+        test,
+        sample=test[["id"]].assign(first=0.5, second=0.5),
+        columns={"target": ["first", "second"]},
+        task={"type": task, "metric": "rmse" if task == "multitarget" else "roc_auc",
+              "classes": []},
+        submission={"wants": "value" if task == "multitarget" else "probability",
+                    "columns": ["first", "second"]},
+        cv={"splitter": "kfold"},
+    )  # fmt: skip
+    (finding,) = [f for f in check(competition, deep=True).findings if f.code == "KIT206"]
+    assert finding.evidence.startswith("number of the id 'id'")
+    assert "for 'second'" in finding.evidence
+
+
 def test_a_duration_called_time_is_not_when_a_row_happened(make_competition: Make) -> None:
     files = clean()
     rng = np.random.default_rng(0)

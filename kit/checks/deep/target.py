@@ -29,6 +29,7 @@ _OTHER_GAPS, _TELLING_GAPS = 0.1, 0.2
 _TELLING, _ERRORS = 0.2, 5.0  # strength and standard errors of order, ids and files
 _ORDERED = 0.9  # rank correlation of time and row order
 _MOST_CLASSES = 20
+_MOST_TARGETS = 5
 
 Array = NDArray[np.float64]
 
@@ -51,17 +52,21 @@ class _Target:
     fold: NDArray[np.int64]
 
 
-def _target(m: Material) -> _Target | None:
-    """The first target; None where there are too few rows or too many classes."""
+def _targets(m: Material) -> list[_Target]:
+    """The targets; none where there are too few rows, too many classes or one value."""
     if "target" not in m.memory:
-        m.memory["target"] = _make_target(m)
-    found: _Target | None = m.memory["target"]
+        picked = m.drawn(len(m.known), rows_for(m, _ROWS), "leaks of the target")
+        columns = m.y.reshape(len(m.y), -1)[picked].T
+        pairs = list(zip(m.columns.target, columns, strict=False))[:_MOST_TARGETS]
+        made = [_make_target(m, picked, name, y) for name, y in pairs]
+        m.memory["target"] = [each for each in made if each is not None]
+    found: list[_Target] = m.memory["target"]
     return found
 
 
-def _make_target(m: Material) -> _Target | None:
-    picked = m.drawn(len(m.known), rows_for(m, _ROWS), "leaks of the target")
-    y = m.y.reshape(len(m.y), -1)[picked, 0]
+def _make_target(
+    m: Material, picked: NDArray[np.int64], name: str, y: NDArray[Any]
+) -> _Target | None:
     n_classes = 0
     if m.settings.task.type in ("binary", "multiclass", "multilabel"):
         y = np.unique(y, return_inverse=True)[1]
@@ -69,15 +74,16 @@ def _make_target(m: Material) -> _Target | None:
     if len(y) < _FEWEST or n_classes > _MOST_CLASSES or len(np.unique(y)) < 2:
         return None
     fold = folds_for(m, picked, y.astype(np.float64), n_classes)
-    name = m.columns.target[0]
     return _Target(name=name, rows=m.known[picked], y=y, n_classes=n_classes, fold=fold)
 
 
 def golden(m: Material) -> Iterator[Evidence]:
     """A column that alone says more than all the others together."""
-    t = _target(m)
-    if t is None or m.X.shape[1] < 3:
-        return
+    for t in _targets(m) if m.X.shape[1] >= 3 else ():
+        yield from _golden(m, t)
+
+
+def _golden(m: Material, t: _Target) -> Iterator[Evidence]:
     alone: dict[str, float] = {}
     X = as_numbers(m, list(m.X.columns), m.X.iloc[t.rows])
     for name, short in zip(m.X.columns, X.columns, strict=True):
@@ -112,9 +118,11 @@ def golden(m: Material) -> Iterator[Evidence]:
 
 def gaps(m: Material) -> Iterator[Evidence]:
     """Missing values that follow the target: as a pattern, or otherwise than in test."""
-    t = _target(m)
-    if t is None:
-        return
+    for t in _targets(m):
+        yield from _gaps(m, t)
+
+
+def _gaps(m: Material, t: _Target) -> Iterator[Evidence]:
     absent = m.X.iloc[t.rows].isna()
     names = [name for name in absent.columns if 0.005 < absent[name].mean() < 0.995]
     if not names:
@@ -150,8 +158,12 @@ def gaps(m: Material) -> Iterator[Evidence]:
 
 def row_order(m: Material) -> Iterator[Evidence]:
     """The place of a row in the train file."""
-    t = _target(m)
-    if t is None or _in_time_order(m, t.rows):
+    for t in _targets(m):
+        yield from _row_order(m, t)
+
+
+def _row_order(m: Material, t: _Target) -> Iterator[Evidence]:
+    if _in_time_order(m, t.rows):
         return
     size, errors = _alone(t.rows.astype(np.float64), t)
     if size >= _TELLING and errors >= _ERRORS:
@@ -166,11 +178,13 @@ def row_order(m: Material) -> Iterator[Evidence]:
 
 def ids(m: Material) -> Iterator[Evidence]:
     """What the id of a row says: its number, digits, letters, length."""
-    t = _target(m)
-    if t is None or m.columns.id not in m.train.columns:
-        return
+    for t in _targets(m) if m.columns.id in m.train.columns else ():
+        yield from _ids(m, t)
+
+
+def _ids(m: Material, t: _Target) -> Iterator[Evidence]:
     ids = m.row_ids.iloc[t.rows]
-    ordered = bool(list(row_order(m))) or _in_time_order(m, t.rows)
+    ordered = bool(list(_row_order(m, t))) or _in_time_order(m, t.rows)
     yield from _telling(
         m,
         t,
@@ -207,20 +221,20 @@ def _parts_of(ids: pd.Series, ordered: bool, rows: NDArray[np.int64]) -> dict[st
 
 def files(m: Material) -> Iterator[Evidence]:
     """Size, age and shape of the files that a column names."""
-    t = _target(m)
-    if t is None:
-        return
+    images = ImageFolder(m.competition.raw)
+    for t in _targets(m):
+        yield from _files(m, t, images)
+
+
+def _files(m: Material, t: _Target, images: ImageFolder) -> Iterator[Evidence]:
     rows = np.random.default_rng(0).permutation(len(t.rows))[:3_000]
     part = _Target(
         name=t.name, rows=t.rows[rows], y=t.y[rows], n_classes=t.n_classes, fold=t.fold[rows]
     )
-    images: ImageFolder | None = None
     for name in m.train.columns:
         column = m.train[name].iloc[part.rows]
         if name in m.columns.target or pd.api.types.is_float_dtype(column):
             continue
-        if images is None:
-            images = ImageFolder(m.competition.raw)
         facts = stats(m.competition.raw, column.astype("str").fillna(""), images)
         if facts is not None:
             yield from _telling(
