@@ -172,9 +172,8 @@ class Run:
             kinds = frame.drop(columns=roles).dtypes  # KeyError where one is not there
             if not len(kinds) or any(kind.kind not in "fiu" for kind in kinds):
                 raise ValueError("it holds no predictions")
-            if not all(
-                math.isfinite(value) for value in frame[kinds.index].abs().max(skipna=False)
-            ):
+            largest = frame[kinds.index].abs().max(skipna=False)
+            if len(frame) and not largest.lt(math.inf).all():
                 raise ValueError("not all predictions are finite numbers")
             if not frame["id"].is_unique:  # TypeError where ids are lists
                 raise ValueError("an id is in it twice")
