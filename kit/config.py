@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from kit.errors import ConfigError, nearest
 
+_DEEPEST = 20  # tables in tables; what walks through a configuration calls itself
+
 
 @dataclasses.dataclass(frozen=True)
 class Within:
@@ -57,13 +59,33 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing, unreadable or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad writes a BOM
+        return parse_toml(path.read_text(encoding="utf-8-sig"))  # Notepad writes a BOM
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist. `kit new` writes one.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """A TOML document; tables in tables without end are no TOML to kit.
+
+    Raises:
+        tomllib.TOMLDecodeError: what is wrong with it.
+    """
+    too_deep = tomllib.TOMLDecodeError("it is nested too deeply")
+    try:
+        table = tomllib.loads(text)
+    except RecursionError:
+        raise too_deep from None
+    level: list[Any] = [table]
+    for _ in range(_DEEPEST):
+        parts = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [v for part in parts for v in part if isinstance(v, dict | list)]
+    if level:
+        raise too_deep
+    return table
 
 
 def apply_overrides(table: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -168,6 +190,6 @@ def _expect(kind: type, value: Any, where: str) -> Any:
 def toml_value(text: str) -> Any:
     """A value as TOML spells it; what is not TOML is taken as a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return parse_toml(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text

@@ -27,7 +27,7 @@ import pandas as pd
 import pyarrow as pa
 from filelock import FileLock
 
-from kit.atomic import disk_errors, token
+from kit.atomic import disk_errors, parse_json, token
 from kit.competition import Competition
 from kit.errors import DataError, DiskFull
 from kit.features import apply_features, feature_columns, seen_columns
@@ -183,7 +183,7 @@ def _roles(competition: Competition, header: Sequence[str]) -> list[str]:
 def _opened(folder: Path) -> Stored | None:
     """A whole store, or None."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        facts = parse_json((folder / "facts.json").read_text(encoding="utf-8"))
         columns = list(enumerate(facts["columns"]))
         tables, frames = {}, {}
         for part, n in facts["rows"].items():

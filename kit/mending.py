@@ -1,13 +1,12 @@
 """What is wrong with a competition's folder and its disk, and what of it can be mended safely.
 
 Nothing is deleted that somebody could want: damaged files are moved to `.cache/set-aside`. Runs and
-receipts are looked at and never touched. Reads a few bytes per file, no tables.
+receipts are looked at and never touched. Reads no tables; of runs it compares the SHA-256.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from kit.atomic import token
+from kit.atomic import parse_json, token
 from kit.competition import Competition
 from kit.diagnosis import Fact
 from kit.housekeeping import Leftover, leftovers, orphaned, remove
@@ -148,9 +147,11 @@ def _faults_of_runs(competition: Competition) -> Iterator[Fact]:
         yield _fact("run", name, what)
     for run in runs:
         needed = ["config.json", "test.parquet", "oof.parquet"]
-        for path in (run.path / name for name in needed):
-            if not _whole(path):
-                yield _fact("run", run.id, f"{path.name} is damaged or missing: compute it again")
+        damaged = [name for name in needed if not _whole(run.path / name)]
+        for name in damaged:
+            yield _fact("run", run.id, f"{name} is damaged or missing: compute it again")
+        for name in sorted({*run.altered()} - {*damaged}):
+            yield _fact("run", run.id, f"{name} is not what was published: compute it again")
 
 
 def _damaged_receipts(competition: Competition) -> list[str]:
@@ -179,7 +180,7 @@ def _whole(path: Path) -> bool:
     """Whether a file begins and ends as its format does."""
     try:
         if path.suffix == ".json":
-            json.loads(path.read_text(encoding="utf-8"))
+            parse_json(path.read_text(encoding="utf-8"))
             return True
         with path.open("rb") as file:
             head = file.read(4)

@@ -38,9 +38,10 @@ class Rerun:
 
     Attributes:
         run: the run, by id.
-        equal: whether every out-of-fold, test and holdout prediction has the same bits.
-        oof, test, holdout: largest difference; None where the rows or columns are others. Without
-            sealed rows there is no difference in them.
+        equal: whether every out-of-fold, test and holdout prediction has the same bits, its fold
+            and the score that the run has on record, too.
+        oof, test, holdout: largest difference; None where the rows, folds or columns are others.
+            Without sealed rows there is no difference in them.
         rows: predictions compared, of all parts.
         seconds: recorded and now, of fit and predict together.
         differs: what is not as it was, a sentence each: where to look when `equal` is false.
@@ -81,11 +82,12 @@ def rerun(competition: Competition, run: Run, listen: Listener = lambda event: N
             raise RunError(f"{run.path / 'config.json'}: {error}") from error
         made = _cv(again, run, listen) if run.kind == "cv" else _blend(again, run, competition)
         parts = ("oof", "test", *(("holdout",) if run.record.get("holdout") else ()))
-        kept = {part: getattr(run, part)() for part in parts}
+        unchecked = Run(run.path, {**run.record, "files": {}})  # what was edited is compared, too
+        kept = {part: getattr(unchecked, part)() for part in parts}
         off = {part: _distance(frame, getattr(made, part)()) for part, frame in kept.items()}
         return Rerun(
             run=run.id,
-            equal=all(distance == 0.0 for distance in off.values()),
+            equal=all(distance == 0.0 for distance in off.values()) and not _forged(run, made),
             oof=off["oof"],
             test=off["test"],
             holdout=off.get("holdout", 0.0),
@@ -166,11 +168,18 @@ def _distance(before: Any, now: Any) -> float | None:
     """The largest difference; 0.0 where the bits are the same, None where the shape is not."""
     if list(before.columns) != list(now.columns) or not before["id"].equals(now["id"]):
         return None
+    if "fold" in before.columns and not (before["fold"] == now["fold"]).all():
+        return None
     names = [name for name in before.columns if name not in ("id", "fold")]
     a, b = (frame[names].to_numpy(dtype=np.float64) for frame in (before, now))
     if a.tobytes() == b.tobytes():
         return 0.0
     return float(np.abs(a - b).max(initial=0.0)) or float(np.finfo(np.float64).tiny)
+
+
+def _forged(run: Run, made: Run) -> bool:
+    """Whether the metric is the same and the score on record another."""
+    return run.metric == made.metric and run.score != made.score
 
 
 def _seconds(run: Run) -> float:
@@ -199,6 +208,10 @@ def _differences(run: Run, made: Run) -> Iterator[str]:
     if before.get("device", "") != now.get("device", ""):
         old, new = before.get("device") or "a processor", now.get("device") or "a processor"
         yield f"device: {old}, now {new}; they round differently"
+    for name in run.altered():
+        yield f"{name} is not what was published: its SHA-256 is another"
+    if _forged(run, made):
+        yield f"score: run.json has {run.score:.10g}, these predictions {made.score:.10g}"
     if run.metric != made.metric:
         yield f"metric: {run.metric[0]}, now {made.metric[0]}, or its code"
     if run.hash != made.hash and before.get("kit") == kit.__version__:

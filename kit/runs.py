@@ -20,16 +20,18 @@ Owns: this layout. Imports pandas only where predictions are read or written.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.atomic import disk_errors, token
+from kit.atomic import disk_errors, parse_json, sha256, token
 from kit.errors import RunError, nearest
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _SHAPES: dict[str, type] = {
-    "best_iterations": list, "cut": list, "digests": dict, "metric": dict, "overrides": dict,
+    "best_iterations": list, "cut": list, "digests": dict, "files": dict, "metric": dict,
+    "overrides": dict,
     "packages": dict, "params": dict, "parents": list, "resumed": list, "score": dict,
     "seconds": dict, "weights": dict,
 }  # fmt: skip
@@ -105,7 +108,7 @@ class Run:
         """
         path = self.path / "config.json"
         try:
-            config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            config: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
             if any(not isinstance(part, dict) for key, part in config.items() if key != "schema"):
                 raise ValueError("a part of it is no table")
         except (OSError, ValueError, AttributeError) as error:
@@ -121,7 +124,7 @@ class Run:
         """
         path = self.path / "curves.json"
         try:
-            curves: dict[str, dict[str, list[float]]] = json.loads(path.read_text(encoding="utf-8"))
+            curves: dict[str, dict[str, list[float]]] = parse_json(path.read_text(encoding="utf-8"))
             for curve in curves.values():
                 for losses in curve.values():
                     sum(losses)  # TypeError where one is no number
@@ -130,6 +133,15 @@ class Run:
         except (OSError, ValueError, AttributeError, TypeError) as error:
             raise RunError(self._damaged(path, error)) from error
         return curves
+
+    def altered(self) -> list[str]:
+        """Files of predictions that are missing or not as published, by their SHA-256.
+
+        A parquet file has no check sum of its own: a changed byte, or a value somebody edited, is
+        read as a prediction. Runs of older versions of kit have none on record.
+        """
+        known: dict[str, str] = self.record.get("files") or {}
+        return [name for name in known if not _same(self.path / name, known[name])]
 
     def oof(self) -> pd.DataFrame:
         """Out-of-fold predictions, one row per validated training row.
@@ -160,8 +172,14 @@ class Run:
             kinds = frame.drop(columns=roles).dtypes  # KeyError where one is not there
             if not len(kinds) or any(kind.kind not in "fiu" for kind in kinds):
                 raise ValueError("it holds no predictions")
+            largest = frame[kinds.index].abs().max(skipna=False)
+            if len(frame) and not largest.lt(math.inf).all():
+                raise ValueError("not all predictions are finite numbers")
             if not frame["id"].is_unique:  # TypeError where ids are lists
                 raise ValueError("an id is in it twice")
+            known = (self.record.get("files") or {}).get(name)
+            if known is not None and not _same(path, known):
+                raise ValueError("it is not what was published: its SHA-256 is another")
         except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's derive from these
             raise RunError(self._damaged(path, error)) from error
         return frame
@@ -192,7 +210,7 @@ def list_runs(folder: Path) -> tuple[list[Run], list[str]]:
             continue
         try:
             with open(os.path.join(entry.path, "run.json"), encoding="utf-8") as file:
-                record = json.load(file)
+                record = parse_json(file.read())
             if record["schema"] > SCHEMA:
                 problems.append(f"{entry.name}: written by a newer kit, left out; update kit")
                 continue
@@ -295,12 +313,14 @@ def publish(
                 "created": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}",
                 **record,
             }
-            _dump(aside / "run.json", full)
             _dump(aside / "config.json", config)
             if curves:
                 _dump(aside / "curves.json", curves)
             for stem, frame in frames.items():
                 frame.to_parquet(aside / f"{stem}.parquet", index=False, compression="zstd")
+            written = [f"{stem}.parquet" for stem in frames]
+            full["files"] = {name: sha256(aside / name) for name in written}
+            _dump(aside / "run.json", full)
             (aside / "code").mkdir()
             for name, content in code.items():
                 (aside / "code" / name).write_bytes(content)
@@ -311,6 +331,12 @@ def publish(
             shutil.rmtree(aside, ignore_errors=True)
             raise
     return Run(final, {**full, "id": final.name})
+
+
+def _same(path: Path, digest: str) -> bool:
+    with suppress(OSError):
+        return sha256(path) == digest
+    return False
 
 
 def ignore(folder: Path) -> None:

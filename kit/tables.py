@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit import parquet
+from kit.atomic import parse_json
 from kit.errors import DataError
 
 if TYPE_CHECKING:
@@ -302,9 +303,9 @@ def _read_json(path: Path, as_text: Collection[str], nrows: int | None) -> pd.Da
 
     text = _bytes(path).decode("utf-8-sig")
     if table_format(path) == ".jsonl":
-        records = [json.loads(line) for line in text.splitlines() if line.strip()]
+        records = [parse_json(line) for line in text.splitlines() if line.strip()]
     else:
-        records = json.loads(text)
+        records = parse_json(text)
     frame = pd.DataFrame(records)
     for name in frame.columns:
         if frame[name].map(lambda v: isinstance(v, list | dict)).any():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import offline
 import pytest
 
+from kit.atomic import sha256
 from kit.cli import main
 from kit.competition import Competition
 from kit.runs import Run, publish
@@ -290,6 +291,21 @@ def make_run() -> Callable[..., Run]:
         return publish(folder, record, config={}, frames=frames, code={})
 
     return make
+
+
+@pytest.fixture
+def rewrite() -> Callable[[Run, str, pd.DataFrame], Run]:
+    """Predictions of a run as if other ones had been published: ``rewrite(run, "oof", frame)``."""
+
+    def written(run: Run, stem: str, frame: pd.DataFrame) -> Run:
+        path = run.path / f"{stem}.parquet"
+        frame.to_parquet(path, index=False)
+        files = {**run.record["files"], path.name: sha256(path)}
+        record = {**run.record, "files": files}
+        (run.path / "run.json").write_text(json.dumps(record))
+        return Run(run.path, record)
+
+    return written
 
 
 def _toml(value: Any) -> str:

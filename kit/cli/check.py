@@ -69,25 +69,33 @@ def check(
     if models and not null_labels:
         raise ConfigError("kit check MODEL: models are for --null-labels only")
     competition = Competition.find(directory, set_ or [])
-    proof = _proof(out, competition, models or [], seconds) if null_labels else None
+    proof, failed = _proof(out, competition, models or [], seconds) if null_labels else (None, {})
     scores = proof.scores if proof else ()
     report = run_checks(competition, deep=deep, seconds=seconds, null=scores)
     late = [*(code for code, _ in report.late), *(proof.late if proof else ())]
     sampled = "; ".join(text for text in (proof.sampled if proof else "", report.sampled) if text)
-    out.document({**asdict(report), "sampled": sampled, "late": late})
+    out.document({**asdict(report), "sampled": sampled, "late": late, "failed": failed})
     _show(out, report, sampled, late)
+    for name, reason in failed.items():
+        out.say(f"Not proven on permuted labels: {name}: {reason}")
     if verbose:
         out.table(["code", "check"], [[code, title] for code, title in report.checked])
     found = {finding.severity for finding in report.findings}
-    if "error" in found or (strict and "warning" in found):
+    if "error" in found or failed or (strict and "warning" in found):
         raise typer.Exit(1)
     out.next("kit cv" if deep or null_labels else "kit cv, or kit check --deep")
 
 
-def _proof(out: Output, competition: Competition, models: list[str], seconds: float) -> Proof:
-    """Train on permuted labels, with a line per model."""
+def _proof(
+    out: Output, competition: Competition, models: list[str], seconds: float
+) -> tuple[Proof | None, dict[str, str]]:
+    """Train on permuted labels, with a line per model; and what failed, by model.
+
+    What is wrong with the data is told by the checks, which run whatever fails here.
+    """
     from kit.cli.output import score_format
     from kit.cv import check_models
+    from kit.errors import KitError
     from kit.permutation import prove
     from kit.portfolio import SHORT
     from kit.session import Event
@@ -99,7 +107,11 @@ def _proof(out: Output, competition: Competition, models: list[str], seconds: fl
         if event.kind == "done" and event.run is not None:
             out.remark(f"{event.model}: {score_format(event.run.score)} on permuted labels")
 
-    return prove(competition, names, seconds=seconds, listen=listen)
+    try:
+        proof = prove(competition, names, seconds=seconds, listen=listen)
+    except KitError as error:
+        return None, {", ".join(names): str(error)}
+    return proof, dict(proof.failed)
 
 
 def _show(out: Output, report: Report, sampled: str, late: list[str]) -> None:

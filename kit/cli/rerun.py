@@ -46,7 +46,9 @@ def rerun(
         parts = [("out-of-fold", found.oof), ("test", found.test)]
         parts += [("holdout", found.holdout)] if found.holdout != 0.0 else []
         for part, off in parts:
-            told = "other rows or columns" if off is None else f"largest difference {off:.3g}"
+            told = (
+                "other rows, folds or columns" if off is None else f"largest difference {off:.3g}"
+            )
             out.say(f"  {part} predictions: {told}")
         if not found.differs:
             out.say(

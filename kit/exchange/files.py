@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 
 import kit
-from kit.atomic import atomic_path
+from kit.atomic import atomic_path, parse_json
 from kit.errors import ConfigError, DataError, RunError
 from kit.runs import Run
 from kit.tables import read_table
@@ -194,7 +194,7 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 def _facts(written: bytes, path: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(written)
+        facts = parse_json(written)
     except ValueError as error:
         raise DataError(f"{path}: what kit wrote of its origin is damaged: {error}") from error
     kinds = {"metric": dict, "classes": list, "folds": str}

@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 
 _SUM = 1e-3  # a row of class probabilities may miss 1 by this much: written with few digits
 _TOLERANCE = 1e-5
+_UNSCORED = "of rows that no fold validates here (sealed by cv.holdout, or trained on only)"
 _NAME = 60  # characters of a model's name: it becomes part of a folder's
 
 
@@ -180,7 +181,7 @@ def _values(
     """Predictions in the order of `ids` and of the outputs; everything else is refused."""
     column = _id_column(frame, competition.settings.columns.id, path)
     found = frame[column].astype("str").str.strip()
-    rows = _rows(found, ids, path, part)
+    rows = _rows(found, ids, path, part, known=context.dataset.ids if part == "oof" else ids)
     names = _prediction_columns(frame, column, competition, context, path)
     table = frame[names].apply(pd.to_numeric, errors="coerce")
     values = np.asarray(table.to_numpy(dtype=np.float64)[rows])
@@ -206,18 +207,25 @@ def _id_column(frame: pd.DataFrame, name: str, path: Path) -> str:
     return first
 
 
-def _rows(found: pd.Series, ids: NDArray[np.str_], path: Path, part: str) -> NDArray[np.int64]:
-    """For each of our rows the row of the file; every id once, and none too many."""
+def _rows(
+    found: pd.Series, ids: NDArray[np.str_], path: Path, part: str, known: NDArray[np.str_]
+) -> NDArray[np.int64]:
+    """For each of our rows the row of the file; every id once, and none too many.
+
+    `known` are rows of the data that are never validated, too: sealed, or before the first window.
+    """
     twice = found[found.duplicated()].unique()
     index = pd.Index(found)
     missing = ids[~np.isin(ids, found.to_numpy(dtype=object).astype("str"))]
-    extra = found[~found.isin(ids)]
+    extra = found[~found.isin(known)]
+    unscored = found[found.isin(known) & ~found.isin(ids)]
     problems = [
         f"{counted(len(values), *words)}, first: {some(values)}"
         for values, words in (
             (twice, ("id is there twice", "ids are there twice")),
             (missing, ("id of the data is missing", "ids of the data are missing")),
             (extra, ("id is not in the data", "ids are not in the data")),
+            (unscored, (f"id is {_UNSCORED}", f"ids are {_UNSCORED}")),
         )
         if len(values)
     ]
@@ -245,7 +253,15 @@ def _prediction_columns(
         return wanted
     if len(outputs) == 1:
         target = competition.settings.columns.target[0]
-        named = [name for name in ("pred", "prediction", target) if name in present]
+        classes = context.dataset.classes  # of two classes the second one is predicted
+        names = ("pred", "prediction", target, *_both(classes[1:]))
+        named = [name for name in names if name in present]
+        other = {*_both(classes[:1])} & {*present}
+        if other and not named:
+            raise DataError(
+                f"{path} has the column {present[0]!r}: the probability of {classes[0]!r}, however "
+                f"that of {classes[1]!r} is asked for, the second of task.classes"
+            )
         if named or len(present) == 1:
             return (named or present)[:1]
         raise DataError(
@@ -259,6 +275,11 @@ def _prediction_columns(
         f"{path} lacks predictions for {absent[:5]}; it has {present[:10]}.\n"
         f"  Columns are found by name: {', '.join(wanted[:4])}{', …' if len(wanted) > 4 else ''}."
     )
+
+
+def _both(classes: Sequence[str]) -> list[str]:
+    """What a column for a class may be called."""
+    return [name for label in classes for name in (f"pred_{label}", label)]
 
 
 def _check_probabilities(values: Array, ids: NDArray[np.str_], where: str, task: str) -> None:

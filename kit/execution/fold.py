@@ -127,15 +127,19 @@ class Fold:
         return self._values(model, self.X_test, len(X_test))
 
     def sealed(self, model: Model) -> NDArray[np.float64]:
-        """Predictions for the sealed rows."""
-        rows = self.context.folds.sealed
-        if not len(rows):
-            return np.empty((0, len(self.context.dataset.outputs)))
-        return self._unseen(model, self._rows(rows))
+        """Predictions for the sealed rows; of a series their past ends before them."""
+        data, folds, steps = self.context.dataset, self.context.folds, self.steps
+        if not len(folds.sealed):
+            return np.empty((0, len(data.outputs)))
+        if data.series is not None:  # the past of the test rows holds the labels of the sealed ones
+            known = folds.train(folds.n_splits)
+            steps = with_history(steps, self._rows(known), self.link(data.y)[known])
+        return self._unseen(model, self._rows(folds.sealed), steps)
 
-    def _unseen(self, model: Model, X: Any) -> NDArray[np.float64]:
+    def _unseen(self, model: Model, X: Any, steps: Any = None) -> NDArray[np.float64]:
         """Predictions for rows that the recipe has not prepared."""
-        return predicted(X, lambda part: self._values(model, self.steps.transform(part), len(part)))
+        steps = self.steps if steps is None else steps
+        return predicted(X, lambda part: self._values(model, steps.transform(part), len(part)))
 
     def _values(self, model: Model, X: Any, n: int) -> NDArray[np.float64]:
         """Predictions in the units of the target; refused where they break the contract."""

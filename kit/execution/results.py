@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kit.atomic import atomic_path
+from kit.atomic import atomic_path, parse_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def read_result(path: Path) -> FoldResult | None:
     """Read a result file; None where it is missing or not whole."""
     try:
         table = pq.read_table(path)
-        facts = json.loads((table.schema.metadata or {})[b"kit"])
+        facts = parse_json((table.schema.metadata or {})[b"kit"])
         part, rows = table["part"].to_numpy(), table["row"].to_numpy()
         values = np.column_stack([table[f"p{k}"].to_numpy() for k in range(len(table.schema) - 2)])
         return FoldResult(

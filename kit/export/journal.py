@@ -7,14 +7,13 @@ export nor `kit gc` touches it. What was submitted is not in here but in a recei
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kit.atomic import sha256, write_json
+from kit.atomic import parse_json, sha256, write_json
 from kit.competition import Competition
 from kit.errors import RunError
 from kit.export.bundle import BUNDLE, METADATA, Bundle
@@ -87,7 +86,7 @@ class Journal:
 
     def _read(self) -> dict[str, Any]:
         try:
-            entries: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+            entries: dict[str, Any] = parse_json(self.path.read_text(encoding="utf-8"))
             same = entries.pop("digest", "") == self._digest
         except FileNotFoundError:
             return {}

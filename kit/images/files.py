@@ -7,7 +7,6 @@ absolute, is in no list and thus never opened. Standard library only.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 import zipfile
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from kit.atomic import write_json
+from kit.atomic import parse_json, write_json
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 """Names that are taken for images when a folder is looked at."""
@@ -154,7 +153,7 @@ class ImageFolder:
             return {}
         with suppress(OSError, ValueError, TypeError):
             text = (self.cache / "digests.json").read_text(encoding="utf-8")
-            return {k: (int(a), int(b), str(c)) for k, (a, b, c) in json.loads(text).items()}
+            return {k: (int(a), int(b), str(c)) for k, (a, b, c) in parse_json(text).items()}
         return {}
 
     def _archive(self, path: Path) -> zipfile.ZipFile:

@@ -25,7 +25,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from kit.atomic import disk_errors, token
+from kit.atomic import disk_errors, parse_json, token
 from kit.errors import DataError, DiskFull, counted
 from kit.images.decode import Fault, decode, neutral
 from kit.images.files import ImageFolder
@@ -206,7 +206,7 @@ def _made(
 def _opened(folder: Path, key: str, size: int, channels: int) -> Store | None:
     """A whole store, or None."""
     with suppress(OSError, ValueError, KeyError):
-        record = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        record = parse_json((folder / "facts.json").read_text(encoding="utf-8"))
         faults = {why: (int(count), str(name)) for why, (count, name) in record["faults"].items()}
         store = Store(folder, key, int(record["n"]), size, channels, faults)
         if store.pixels.shape == (store.n, size, size, channels):

@@ -9,12 +9,11 @@ counts as not there. Standard library only.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kit.atomic import write_json
+from kit.atomic import parse_json, write_json
 from kit.competition import Competition
 from kit.ledger.merging import answered, merge
 from kit.providers.base import Contest, Submitted
@@ -54,7 +53,7 @@ def remember(competition: Competition, listed: Sequence[Submitted], contest: Con
 def recall(competition: Competition) -> tuple[list[Submitted], Contest, str]:
     """The list, what was known of the event, and when (UTC, ISO 8601; "" where nothing is kept)."""
     try:
-        document = json.loads(_path(competition).read_text(encoding="utf-8"))
+        document = parse_json(_path(competition).read_text(encoding="utf-8"))
         if document["provider"] != competition.settings.provider.name:
             return [], Contest(), ""
         listed = [Submitted(**entry) for entry in document["submissions"]]

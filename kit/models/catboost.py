@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from kit.atomic import parse_json
 from kit.config import Within
 from kit.models.base import (
     Count,
@@ -166,7 +167,7 @@ class CatBoost(Model):
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         catboost = library("catboost")
-        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        record = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.problem_ = Problem(**record["problem"])
         files = sorted(folder.glob("booster-*.cbm"), key=lambda p: int(p.stem.split("-")[1]))

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kit.atomic import parse_json
 from kit.models.base import Model, Problem, Rows, RowWeights
 from kit.models.catboost import CatBoost
 from kit.models.lightgbm import LightGBM
@@ -93,7 +94,7 @@ class Changes(Model):
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         model = super().load(folder)
-        record = json.loads((folder / "scale.json").read_text(encoding="utf-8"))
+        record = parse_json((folder / "scale.json").read_text(encoding="utf-8"))
         for name, value in record.items():
             setattr(model, name, value)
         return model

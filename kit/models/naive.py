@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kit.atomic import parse_json
 from kit.config import Within
 from kit.errors import ConfigError
 from kit.models.base import CountOrZero, Model, Problem, Rows, RowWeights, describe
@@ -69,7 +70,7 @@ class Naive(Model):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        record = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.problem_, model.mean_ = Problem(**record["problem"]), record["mean"]
         return model

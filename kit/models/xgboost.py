@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from kit.atomic import parse_json
 from kit.config import Within
 from kit.models.base import (
     Count,
@@ -161,7 +162,7 @@ class XGBoost(Model):
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         xgb = library("xgboost")
-        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        record = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.problem_ = Problem(**record["problem"])
         files = sorted(folder.glob("booster-*.ubj"), key=lambda p: int(p.stem.split("-")[1]))

@@ -28,6 +28,7 @@ from kit.checks.nulls import NullScore
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.decision import fit_decision
+from kit.errors import KitError
 from kit.permutation.chance import chance_band
 from kit.permutation.copies import Source
 from kit.permutation.naming import BLEND, named
@@ -46,11 +47,13 @@ class Proof:
     Attributes:
         scores: one per model and, for several, the blend.
         late: models that the time was too short for.
+        failed: models that could not be fitted, and why; the others are proven all the same.
         sampled: how many of how many rows were used; empty: all.
     """
 
     scores: tuple[NullScore, ...]
     late: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...]
     sampled: str
 
 
@@ -79,20 +82,22 @@ def prove(
         listen: told of every fold.
 
     Raises:
-        KitError: data, configuration or a model cannot be used.
+        KitError: data or configuration cannot be used.
     """
     for name in models:
         find_model(competition, name)
     source = Source(competition)
-    first = _draws(source, models, 0, seconds, listen, blended=len(models) > 1)
+    failed: dict[str, str] = {}
+    first = _draws(source, models, 0, seconds, listen, failed, blended=len(models) > 1)
     beyond = [name for name, draw in first.items() if draw.beyond]
     # the blend needs its members again
     again = list(models) if BLEND in beyond else beyond
-    second = _draws(source, again, 1, None, listen, blended=BLEND in beyond) if again else {}
+    second = _draws(source, again, 1, None, listen, {}, blended=BLEND in beyond) if again else {}
     found: dict[str, NullScore] = {}
 
     def innocent(model: str, **change: Any) -> bool:
-        return not _draws(source, [model], 0, None, lambda event: None, **change)[model].beyond
+        draws = _draws(source, [model], 0, None, lambda event: None, {}, **change)
+        return model in draws and not draws[model].beyond
 
     for name, draw in first.items():
         draws = [draw, second[name]] if draw.beyond and name in second else [draw]
@@ -107,7 +112,8 @@ def prove(
         found[name] = named(source, score, found, innocent) if score.beyond else score
     return Proof(
         scores=tuple(found.values()),
-        late=tuple(name for name in models if name not in first),
+        late=tuple(name for name in models if name not in first and name not in failed),
+        failed=tuple(failed.items()),
         sampled=source.sampled,
     )
 
@@ -118,18 +124,26 @@ def _draws(
     seed: int,
     seconds: float | None,
     listen: Listener,
+    failed: dict[str, str],
     *,
     blended: bool = False,
     grouped: bool = True,
     flags: Sequence[str] = (),
 ) -> dict[str, _Draw]:
-    """Scores and bands by model; models without time are left out."""
+    """Scores and bands by model, without those that had no time or failed; `failed` takes these."""
     found: dict[str, _Draw] = {}
     with (
         source.permuted(seed, grouped=grouped, flags=flags) as copy,
         open_session(copy, listen=listen, budget=seconds) as session,
     ):
-        runs = [run for model in models if (run := cross_validate(session, model)) is not None]
+        runs = []
+        for model in models:
+            try:
+                run = cross_validate(session, model)
+            except KitError as error:
+                failed[model] = str(error).replace(str(copy.root), str(source.competition.root))
+                continue
+            runs += [run] if run is not None else []
         for run in runs:
             oof = run.oof().set_index("id").drop(columns="fold")
             found[run.model] = _draw(session, oof.loc[_used_ids(session)].to_numpy(np.float64))

@@ -8,13 +8,12 @@ part of an installed package (extra `pretrained`: all-MiniLM-L6-v2). Standard li
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kit.atomic import sha256
+from kit.atomic import parse_json, sha256
 from kit.errors import DataError, MissingDependency
 from kit.portfolio import ENCODER
 
@@ -92,7 +91,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path} is damaged: {error}") from error
     return found

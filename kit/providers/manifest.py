@@ -5,13 +5,12 @@ Owns: `data/manifest.json`. Standard library only.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kit.atomic import sha256, write_json
+from kit.atomic import parse_json, sha256, write_json
 from kit.errors import DataError
 
 SCHEMA = 1
@@ -115,7 +114,7 @@ def compare(raw: Path, path: Path, names: Iterable[str] | None = None) -> Known:
 def _read(path: Path) -> tuple[Manifest, bool]:
     """The files of a manifest, and whether it is whole (those without the word are)."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         if int(document.get("schema", 1)) > SCHEMA:
             raise DataError(f"{path}: written by a newer kit; update kit")
         files: Manifest = {

@@ -6,12 +6,11 @@ Owns: ``<root>/.<provider>/submissions.json``. Standard library and filelock.
 from __future__ import annotations
 
 import dataclasses
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kit.atomic import disk_errors, write_json
+from kit.atomic import disk_errors, parse_json, write_json
 from kit.errors import ProviderError
 from kit.providers.base import Submitted
 
@@ -38,7 +37,7 @@ class Record:
         if not self.path.exists():
             return []
         try:
-            document = json.loads(self.path.read_text(encoding="utf-8"))
+            document = parse_json(self.path.read_text(encoding="utf-8"))
             if int(document.get("schema", 1)) > SCHEMA:
                 raise ProviderError(f"{self.path}: written by a newer kit; update kit")
             return [Submitted(**entry) for entry in reversed(document["submissions"])]

@@ -6,12 +6,11 @@ submissions, the cached reference scores) lies in ``<root>/.sample``.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kit.atomic import atomic_path, write_json
+from kit.atomic import atomic_path, parse_json, write_json
 from kit.errors import ProviderError, SubmissionError, nearest
 from kit.providers.base import Contest, Description, Limits, Progress, Standing, Submitted
 from kit.providers.record import Record, prepare
@@ -237,7 +236,7 @@ class SampleProvider:
         path = self.state / f"{self.slug}-references.json"
         stamp = f"scikit-learn {sklearn.__version__}, seed {_SEED}"
         try:
-            cached = json.loads(path.read_text(encoding="utf-8"))
+            cached = parse_json(path.read_text(encoding="utf-8"))
             if cached["stamp"] == stamp:
                 return {str(team): float(score) for team, score in cached["scores"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kit.atomic import parse_json
 from kit.blending.saved import FILE, from_json
 from kit.errors import KitError, RunError
 from kit.metrics.transforms import transform_pair
@@ -100,7 +100,7 @@ def mixing_of(
     path = run.path / "models" / FILE
     if path.is_file():
         try:
-            saved = json.loads(path.read_text(encoding="utf-8"))
+            saved = parse_json(path.read_text(encoding="utf-8"))
             from_json(saved)
         except (OSError, ValueError, KeyError, TypeError, KitError) as error:
             raise RunError(f"{path} is damaged: {error}\n  Run `kit blend` again.") from error

@@ -6,7 +6,6 @@ own runs folder only, never from a path that somebody handed over.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kit.atomic import parse_json
 from kit.competition import Competition
 from kit.errors import RunError
 from kit.execution.all_rows import ALL_ROWS as ALL_ROWS_FOLDER
@@ -273,7 +273,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
     """
     path = folder / PLAN
     try:
-        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        plan: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged or missing: {error}\n  `kit fit` again.") from error
     return plan

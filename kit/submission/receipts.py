@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kit.atomic import write_json
+from kit.atomic import parse_json, write_json
 
 SCHEMA = 1
 
@@ -123,7 +122,7 @@ def read_receipts(folder: Path) -> tuple[list[Receipt], list[str]]:
         if path.name.startswith("._"):  # what macOS leaves beside files on foreign disks
             continue
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = parse_json(path.read_text(encoding="utf-8"))
             if document and "schema" not in document:
                 continue  # somebody's own notes
             receipts.append(Receipt.from_json(document, path))

@@ -193,6 +193,8 @@ def test_any_seed_of_32_bits_works_for_every_kind_of_model(
     [
         (b"schema = = 1", ["not valid TOML", "line 1"]),
         (b"\xff\xfe\x00", ["not valid TOML"]),
+        (b"x = " + b"[" * 5000 + b"]" * 5000, ["not valid TOML", "nested too deeply"]),
+        (b"[" + b".".join([b"a"] * 3000) + b"]", ["not valid TOML", "nested too deeply"]),
         (b"", ["schema is missing", "`schema = 1`"]),
         (b"schema = '1'", ["schema must be the number 1", "'1'"]),
         (b"schema = 2", ["schema must be 1", "newer kit"]),

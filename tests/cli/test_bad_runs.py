@@ -104,6 +104,7 @@ def test_submitting_a_run_with_truncated_predictions_is_refused(
         '{"schema": "1"}',
         '{"schema": 1}',
         '{"schema": 1, "score": {"value": null}}',
+        "[" * 100_000,
     ],
 )
 def test_a_damaged_run_json_is_named_and_hides_no_other_run(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,15 +42,13 @@ def test_a_run_without_models_and_a_blend_of_such(toy: Make, kept: Kept) -> None
     assert with_models.id not in str(caught.value)
 
 
-def test_members_without_weight_need_no_models(toy: Make, kept: Kept) -> None:
+def test_members_without_weight_need_no_models(toy: Make, kept: Kept, rewrite: Any) -> None:
     competition = toy()
     (lonely,) = kept(competition, "linear", keep=False)
     (with_models,) = kept(competition, "lightgbm")
     mixed = blend(competition, [lonely.id, with_models.id], method="mean")
     weights = {with_models.id: 1.0, lonely.id: 0.0}
-    test = with_models.test()
-    (mixed.path / "test.parquet").unlink()
-    test.to_parquet(mixed.path / "test.parquet", index=False)
+    mixed = rewrite(mixed, "test", with_models.test())
     for path in (mixed.path / "models").glob("*"):
         path.unlink()
     source = exportable(competition, changed(mixed, weights=weights))

@@ -146,6 +146,45 @@ def test_labels_of_sealed_rows_reach_no_prediction_weight_or_threshold(
         assert a.record["holdout"]["score"] > b.record["holdout"]["score"]
 
 
+def shops(make: Make, name: str, shift: float = 0.0) -> Competition:
+    """Noise per shop and day; `shift` is added to the targets of the last window before test."""
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2024-01-01", periods=70)
+    frame = pd.DataFrame([(d, s) for s in ("a", "b", "c", "d") for d in days])
+    frame.columns = pd.Index(["day", "shop"])
+    frame["y"] = rng.normal(size=len(frame))
+    last = (frame["day"] >= days[-12]) & (frame["day"] < days[-5])
+    frame.loc[last, "y"] += shift
+    late = frame["day"] >= days[-5]
+    frame.insert(0, "id", np.arange(len(frame)))
+    frame["day"] = frame["day"].dt.strftime("%Y-%m-%d")
+    return make(
+        frame[~late],
+        frame[late].drop(columns="y"),
+        columns={"kinds": {"shop": "category", "day": "datetime"}, "time": "day"},
+        task={"type": "regression", "metric": "rmse", "classes": []},
+        submission={"wants": "value"},
+        cv={"splitter": "time_windows", "horizon": "5D", "n_splits": 2, "holdout": 0.1},
+        series={"id": ["shop"], "step": "1D", "horizon": 5, "lags": [5, 7], "windows": [3],
+                "seasons": [7]},
+        models={"lightgbm": {"params": {"n_estimators": 20}}},
+        name=name,
+    )  # fmt: skip
+
+
+def test_the_past_of_sealed_rows_of_a_series_holds_none_of_their_labels(
+    make_competition: Make,
+) -> None:
+    before, after = (shops(make_competition, f"s{n}", shift) for n, shift in ((1, 0.0), (2, 9.0)))
+    sealed_rows = load_context(before).folds.sealed
+    assert len(sealed_rows) == 28  # four shops, a tenth of the days: those that are shifted
+    models = ("naive", "seasonal_naive", "lightgbm")
+    for a, b in zip(validated(before, *models), validated(after, *models), strict=True):
+        assert a.score == b.score
+        np.testing.assert_array_equal(a.holdout()["pred"], b.holdout()["pred"])
+        assert b.record["holdout"]["score"] > a.record["holdout"]["score"] + 5  # an error
+
+
 def test_a_training_row_that_is_sealed_would_be_seen(
     make_competition: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -273,6 +274,24 @@ def test_the_command_exits_with_1_on_a_leak(make_competition: Make, run_kit: Any
     refused = run_kit("check", "linear", "-C", competition.root)
     assert refused.code == 1
     assert "--null-labels" in refused.err
+
+
+def test_a_model_that_fails_hides_neither_the_others_nor_the_checks(
+    make_competition: Make, run_kit: Any
+) -> None:
+    code = {"model.py": "def bad():\n    raise RuntimeError('boom')\n"}
+    root = quick(make_competition, code=code).root
+    asked = ("check", "model:bad", "linear", "--null-labels", "--json", "-C", root)
+    done = run_kit(*asked)
+    assert done.code == 1
+    told = json.loads(done.out)
+    assert [score["model"] for score in told["null"]] == ["linear"]
+    assert list(told["failed"]) == ["model:bad"]
+    assert "boom" in told["failed"]["model:bad"]
+    assert f"{root}/model.py" in told["failed"]["model:bad"]  # not the copy, which is gone
+    done = run_kit(*asked, "--set", 'columns.target=["nobody"]')
+    assert done.code == 1
+    assert "KIT002" in {finding["code"] for finding in json.loads(done.out)["findings"]}
 
 
 NETWORKS = ("mlp", "autoencoder", "realmlp", "tabm", "text")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.atomic import atomic_path, disk_errors, sha256, write_json, write_text
+from kit.atomic import atomic_path, disk_errors, parse_json, sha256, write_json, write_text
 from kit.errors import DiskFull
 
 
@@ -77,6 +77,12 @@ def test_json_is_written_as_people_read_it(tmp_path: Path) -> None:
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     assert json.loads(text) == {"ü": [1, None]}
     assert "ü" in text
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "{", b"\xff"])
+def test_whatever_is_wrong_with_json_is_a_value_error(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(text)
 
 
 def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:

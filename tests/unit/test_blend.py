@@ -228,19 +228,21 @@ def test_folds_other_than_those_of_kit_toml_are_refused(competition: Competition
         blend(competition, names)
 
 
-def test_a_run_that_lacks_ids_is_refused_with_the_first(competition: Competition) -> None:
+def test_a_run_that_lacks_ids_is_refused_with_the_first(
+    competition: Competition, rewrite: Any
+) -> None:
     a, b = add_run(competition, "a", 1), add_run(competition, "b", 2)
-    path = b.path / "oof.parquet"
-    frame = pd.read_parquet(path)
-    frame[frame["id"] != "r7"].to_parquet(path, index=False)
+    frame = b.oof()
+    rewrite(b, "oof", frame[frame["id"] != "r7"])
     with pytest.raises(DataError, match=r"holds 119 rows, the data 120.*'r7'"):
         blend(competition, [a.id, b.id])
 
 
-def test_outputs_are_joined_by_name_and_missing_ones_refused(competition: Competition) -> None:
+def test_outputs_are_joined_by_name_and_missing_ones_refused(
+    competition: Competition, rewrite: Any
+) -> None:
     a, b = add_run(competition, "a", 1), add_run(competition, "b", 2)
-    path = b.path / "oof.parquet"
-    pd.read_parquet(path).rename(columns={"pred": "pred_cat"}).to_parquet(path, index=False)
+    rewrite(b, "oof", b.oof().rename(columns={"pred": "pred_cat"}))
     with pytest.raises(DataError, match=r"holds \['id', 'fold', 'pred_cat'\], however \['pred'\]"):
         blend(competition, [a.id, b.id])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from kit.checks import Finding, Report, check
 from kit.checks.catalogue import CATALOGUE
 from kit.checks.deep import near
 from kit.checks.deep import target as hidden
+from kit.checks.deep.files import stats
 from kit.checks.deep.learning import auc
 from kit.competition import Competition
+from kit.images.files import ImageFolder
 
 Make = Callable[..., Competition]
 N, N_TEST = 400, 200
@@ -348,9 +353,63 @@ def test_files_that_are_only_older_are_found(make_competition: Make) -> None:
     assert finding.evidence.startswith("time of change of the files")
 
 
+@pytest.mark.parametrize("trace", ["size", "width"])
+def test_images_in_zips_and_deep_folders_are_looked_at(make_competition: Make, trace: str) -> None:
+    """Portraits are positive, about as large as the others; or files that are longer."""
+    rng = np.random.default_rng(0)
+    files = clean()
+    files.both(scan=[f"s{n}" for n in rng.permutation(N + N_TEST)])
+    files.table("columns", kinds={"city": "category", "scan": "id"})
+    labels = dict(zip(files.train["scan"], files.y, strict=True))
+
+    def after(root: Path) -> None:
+        folder = root / "data" / "raw"
+        with zipfile.ZipFile(folder / "scans.zip", "w") as archive:
+            for name in [*files.train["scan"], *files.test["scan"]]:
+                positive = labels.get(name, 0)
+                shape = (16, 9) if positive and trace == "width" else (9, 16)
+                pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+                pixels[: rng.integers(0, 4)] = 0
+                file = io.BytesIO()
+                Image.fromarray(pixels).save(file, "PNG")
+                longer = bytes(100 * positive if trace == "size" else 0)
+                archive.writestr(f"deep/below/{name}.png", file.getvalue() + longer)
+
+    files.after = after
+    (finding,) = [f for f in report(make_competition, files).findings if f.code == "KIT207"]
+    assert finding.evidence.startswith(f"{trace} of the files that 'scan' names")
+
+
 @pytest.mark.parametrize("names", ["/etc/passwd", "../kit.toml", "x" * 5000, "a\0b"])
 def test_values_that_lead_out_of_the_folder_name_no_file(tmp_path: Path, names: str) -> None:
-    assert hidden._stats(tmp_path, pd.Series([names] * 30)) is None
+    assert stats(tmp_path, pd.Series([names] * 30), ImageFolder(tmp_path)) is None
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multitarget"])
+def test_what_tells_the_second_target_is_found(make_competition: Make, task: str) -> None:
+    rng = np.random.default_rng(0)
+    train = pd.DataFrame(rng.normal(size=(500, 3)), columns=["a", "b", "c"])
+    train["first"], train["second"] = rng.normal(size=500), rng.normal(size=500)
+    if task == "multilabel":
+        train[["first", "second"]] = (train[["first", "second"]] > 0).astype(int)
+    order = np.argsort(np.argsort(train["second"] + 0.01 * rng.normal(size=500)))
+    train.insert(0, "id", order.astype(int) * 7 + 1000)
+    test = pd.DataFrame(rng.normal(size=(100, 3)), columns=["a", "b", "c"])
+    test.insert(0, "id", np.arange(100) * 7 + 10_003)
+    competition = make_competition(
+        train,
+        test,
+        sample=test[["id"]].assign(first=0.5, second=0.5),
+        columns={"target": ["first", "second"]},
+        task={"type": task, "metric": "rmse" if task == "multitarget" else "roc_auc",
+              "classes": []},
+        submission={"wants": "value" if task == "multitarget" else "probability",
+                    "columns": ["first", "second"]},
+        cv={"splitter": "kfold"},
+    )  # fmt: skip
+    (finding,) = [f for f in check(competition, deep=True).findings if f.code == "KIT206"]
+    assert finding.evidence.startswith("number of the id 'id'")
+    assert "for 'second'" in finding.evidence
 
 
 def test_a_duration_called_time_is_not_when_a_row_happened(make_competition: Make) -> None:

@@ -212,6 +212,52 @@ def test_a_notebook_on_the_folds_of_the_team_is_taken_columns_by_name(
     assert got.score == pytest.approx(run.score)
 
 
+def two_classes(make: Make, **tables: Any) -> Competition:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": [f"r{k}" for k in range(120)], "a": rng.normal(size=120)})
+    frame["y"] = np.where(frame["a"] + rng.normal(size=120) > 0, "yes", "no")
+    tables["task"] = {"type": "binary", "metric": "roc_auc", "classes": ["no", "yes"]}
+    return make(frame[:90], frame[90:].drop(columns="y"), name="two", **tables)
+
+
+def test_of_two_classes_the_probability_of_the_second_one_is_taken_by_name(
+    make_competition: Make, tmp_path: Path
+) -> None:
+    competition = two_classes(make_competition)
+    with open_session(competition) as session:
+        run = cross_validate(session, "linear")
+    assert run is not None
+    pred, test = run.oof()["pred"], run.test()
+    test.to_csv(tmp_path / "test.csv", index=False)
+    oof = run.oof().drop(columns="pred")
+    wrong = {"pred_no": 1 - pred}, {"no": 1 - pred}
+    right = {"pred_no": 1 - pred, "pred_yes": pred}, {"no": 1 - pred, "yes": pred}, {"yes": pred}
+    for columns in wrong:
+        oof.assign(**columns).to_csv(tmp_path / "oof.csv", index=False)
+        with pytest.raises(DataError, match="the probability of 'no', however that of 'yes'"):
+            import_file(competition, tmp_path / "oof.csv", test=tmp_path / "test.csv")
+    for columns in right:
+        oof.assign(**columns).to_csv(tmp_path / "oof.csv", index=False)
+        got, _ = import_file(competition, tmp_path / "oof.csv", test=tmp_path / "test.csv")
+        assert got.score == pytest.approx(run.score)
+
+
+def test_predictions_of_sealed_rows_are_told_as_such(
+    make_competition: Make, tmp_path: Path
+) -> None:
+    competition = two_classes(make_competition, cv={"holdout": 0.2})
+    with open_session(competition) as session:
+        run = cross_validate(session, "linear")
+    assert run is not None
+    everything = pd.concat([run.oof().drop(columns="fold"), run.holdout()])
+    everything.to_csv(tmp_path / "oof.csv", index=False)
+    run.test().to_csv(tmp_path / "test.csv", index=False)
+    folds = competition.root / "folds.parquet"
+    with pytest.raises(DataError, match="no fold validates here") as refused:
+        import_file(competition, tmp_path / "oof.csv", test=tmp_path / "test.csv", folds=folds)
+    assert "not in the data" not in str(refused.value)
+
+
 def test_folds_counted_from_one_are_taken_and_told(
     mine: Competition, run: Run, tmp_path: Path
 ) -> None:

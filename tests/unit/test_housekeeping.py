@@ -221,11 +221,14 @@ def test_doctor_names_damaged_runs_and_receipts_and_leaves_them(
     (competition.runs / "2-strange").mkdir()
     competition.submissions.mkdir()
     (competition.submissions / "a.json").write_text("{")
+    edited = make_run(competition.runs, "knn", [0.3])
+    edited.oof().assign(pred=0.9).to_parquet(edited.path / "oof.parquet", index=False)
     newer = make_run(competition.runs, "ridge", [0.1])
     record = json.loads((newer.path / "run.json").read_text())
     (newer.path / "run.json").write_text(json.dumps({**record, "schema": 99}))
     told = " | ".join(f"{f.name} {f.value} {f.problem}" for f in examine(competition))
     for part in (f"run {run.id} test.parquet is damaged", "2-strange has no run.json", "a.json",
+                 f"run {edited.id} oof.parquet is not what was published",
                  "written by a newer kit"):  # fmt: skip
         assert part in told
     assert mend(competition) == []

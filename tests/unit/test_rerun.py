@@ -137,9 +137,24 @@ def test_a_prediction_changed_by_hand_is_found(competition: Competition) -> None
     frame.loc[3, "pred"] = np.nextafter(frame.loc[3, "pred"], 1)
     frame.to_parquet(run.path / "test.parquet", index=False)
     found = rerun(competition, run)
-    assert (found.equal, found.oof, found.differs) == (False, 0.0, ())
+    assert (found.equal, found.oof) == (False, 0.0)
+    assert [each.partition(" ")[0] for each in found.differs] == ["test.parquet"]
     assert found.test is not None
     assert 0 < found.test < 1e-15
+
+
+def test_a_score_changed_by_hand_is_found(competition: Competition) -> None:
+    run = validated(competition, "linear")
+    score = {**run.record["score"], "value": 0.99}
+    found = rerun(competition, replace(run, record={**run.record, "score": score}))
+    assert (found.equal, found.oof, found.test) == (False, 0.0, 0.0)
+    assert found.differs[0].startswith("score: run.json has 0.99, these predictions ")
+
+
+def test_folds_changed_by_hand_are_found(competition: Competition, rewrite: Any) -> None:
+    run = validated(competition, "linear")
+    found = rerun(competition, rewrite(run, "oof", run.oof().assign(fold=0)))
+    assert (found.equal, found.oof, found.test) == (False, None, 0.0)
 
 
 def test_other_packages_and_versions_are_named(competition: Competition) -> None:

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -194,14 +195,50 @@ def test_damaged_predictions_say_what_to_do(tmp_path: Path, content: bytes | Non
 
 
 @pytest.mark.parametrize("twice", [True, False])
-def test_ids_that_are_there_twice_or_are_no_ids_are_damage(tmp_path: Path, twice: bool) -> None:
+def test_ids_that_are_there_twice_or_are_no_ids_are_damage(
+    tmp_path: Path, rewrite: Any, twice: bool
+) -> None:
     run = published(tmp_path)
     frame = run.oof()
     ids = frame["id"].tolist()
     frame["id"] = [ids[1], *ids[1:]] if twice else [[each] for each in ids]
-    frame.to_parquet(run.path / "oof.parquet", index=False)
     with pytest.raises(RunError, match=r"oof.parquet is damaged(.|\n)*kit cv lightgbm"):
-        run.oof()
+        rewrite(run, "oof", frame).oof()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_predictions_that_are_no_numbers_are_damage(
+    tmp_path: Path, rewrite: Any, value: float
+) -> None:
+    run = published(tmp_path)
+    frame = run.oof()
+    frame.loc[1, "pred"] = value
+    with pytest.raises(RunError, match="not all predictions are finite"):
+        rewrite(run, "oof", frame).oof()
+
+
+@pytest.mark.parametrize("stem", ["oof", "test"])
+def test_predictions_that_were_edited_are_damage(tmp_path: Path, stem: str) -> None:
+    run = published(tmp_path)
+    path = run.path / f"{stem}.parquet"
+    frame = pd.read_parquet(path)
+    frame["pred"] = frame["pred"].to_numpy()[::-1].copy()
+    assert run.altered() == []
+    frame.to_parquet(path, index=False, compression="zstd")
+    (found,) = list_runs(tmp_path)[0]
+    assert found.altered() == [path.name]
+    with pytest.raises(RunError, match="not what was published"):
+        getattr(found, stem)()
+
+
+def test_runs_of_older_versions_have_no_digests_and_are_read(tmp_path: Path) -> None:
+    run = published(tmp_path)
+    record = json.loads((run.path / "run.json").read_text())
+    del record["files"]
+    (run.path / "run.json").write_text(json.dumps(record))
+    (found,) = list_runs(tmp_path)[0]
+    assert found.altered() == []
+    pd.testing.assert_frame_equal(found.oof(), run.oof())
 
 
 def test_damaged_predictions_of_a_blend_name_kit_blend(tmp_path: Path) -> None:

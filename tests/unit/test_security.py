@@ -68,6 +68,19 @@ def test_every_load_that_could_run_code_is_known_and_guarded() -> None:
         assert keyword(call, "shell") is not True if name.startswith("subprocess") else True, file
 
 
+def test_files_are_parsed_by_what_takes_endless_brackets() -> None:
+    """`json.loads` and `tomllib.loads` fail on them with an error that no reader expects."""
+    own = {"atomic.py", "config.py"}
+    alone = {"export/guard.py", "export/kernel.py"}  # run where kit is not
+    made_here = {"export/inference.py", "export/proof.py", "export/bundle.py"}  # under a checksum
+    made_here |= {"tune/search.py", "tune/study.py", "tune/applying.py"}  # what was dumped just now
+    caught = {"preprocessing/tokens.py"}
+    found = {f for f, name, _ in calls() if name in ("json.load", "json.loads", "tomllib.loads")}
+    found |= {f for f, _, c in calls() for a in c.args if ast.unparse(a) == "json.loads"}
+    found = {f for f in found if not f.startswith("_templates")}
+    assert found <= own | alone | made_here | caught
+
+
 class Bomb:
     """Unpickling it leaves a file behind."""
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -16,11 +12,13 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from kit.checks.deep.files import stats
 from kit.checks.deep.learning import as_numbers, floats, out_of_fold, rows_for, strength
 from kit.checks.deep.times import time_like, when
 from kit.checks.finding import Evidence
 from kit.checks.leaks import N_FOLDS, folds_for
 from kit.checks.material import Material
+from kit.images.files import ImageFolder
 
 _ROWS = 10_000
 _FEWEST = 100
@@ -31,7 +29,7 @@ _OTHER_GAPS, _TELLING_GAPS = 0.1, 0.2
 _TELLING, _ERRORS = 0.2, 5.0  # strength and standard errors of order, ids and files
 _ORDERED = 0.9  # rank correlation of time and row order
 _MOST_CLASSES = 20
-_LONGEST_NAME = 200
+_MOST_TARGETS = 5
 
 Array = NDArray[np.float64]
 
@@ -54,17 +52,21 @@ class _Target:
     fold: NDArray[np.int64]
 
 
-def _target(m: Material) -> _Target | None:
-    """The first target; None where there are too few rows or too many classes."""
+def _targets(m: Material) -> list[_Target]:
+    """The targets; none where there are too few rows, too many classes or one value."""
     if "target" not in m.memory:
-        m.memory["target"] = _make_target(m)
-    found: _Target | None = m.memory["target"]
+        picked = m.drawn(len(m.known), rows_for(m, _ROWS), "leaks of the target")
+        columns = m.y.reshape(len(m.y), -1)[picked].T
+        pairs = list(zip(m.columns.target, columns, strict=False))[:_MOST_TARGETS]
+        made = [_make_target(m, picked, name, y) for name, y in pairs]
+        m.memory["target"] = [each for each in made if each is not None]
+    found: list[_Target] = m.memory["target"]
     return found
 
 
-def _make_target(m: Material) -> _Target | None:
-    picked = m.drawn(len(m.known), rows_for(m, _ROWS), "leaks of the target")
-    y = m.y.reshape(len(m.y), -1)[picked, 0]
+def _make_target(
+    m: Material, picked: NDArray[np.int64], name: str, y: NDArray[Any]
+) -> _Target | None:
     n_classes = 0
     if m.settings.task.type in ("binary", "multiclass", "multilabel"):
         y = np.unique(y, return_inverse=True)[1]
@@ -72,15 +74,16 @@ def _make_target(m: Material) -> _Target | None:
     if len(y) < _FEWEST or n_classes > _MOST_CLASSES or len(np.unique(y)) < 2:
         return None
     fold = folds_for(m, picked, y.astype(np.float64), n_classes)
-    name = m.columns.target[0]
     return _Target(name=name, rows=m.known[picked], y=y, n_classes=n_classes, fold=fold)
 
 
 def golden(m: Material) -> Iterator[Evidence]:
     """A column that alone says more than all the others together."""
-    t = _target(m)
-    if t is None or m.X.shape[1] < 3:
-        return
+    for t in _targets(m) if m.X.shape[1] >= 3 else ():
+        yield from _golden(m, t)
+
+
+def _golden(m: Material, t: _Target) -> Iterator[Evidence]:
     alone: dict[str, float] = {}
     X = as_numbers(m, list(m.X.columns), m.X.iloc[t.rows])
     for name, short in zip(m.X.columns, X.columns, strict=True):
@@ -115,9 +118,11 @@ def golden(m: Material) -> Iterator[Evidence]:
 
 def gaps(m: Material) -> Iterator[Evidence]:
     """Missing values that follow the target: as a pattern, or otherwise than in test."""
-    t = _target(m)
-    if t is None:
-        return
+    for t in _targets(m):
+        yield from _gaps(m, t)
+
+
+def _gaps(m: Material, t: _Target) -> Iterator[Evidence]:
     absent = m.X.iloc[t.rows].isna()
     names = [name for name in absent.columns if 0.005 < absent[name].mean() < 0.995]
     if not names:
@@ -153,8 +158,12 @@ def gaps(m: Material) -> Iterator[Evidence]:
 
 def row_order(m: Material) -> Iterator[Evidence]:
     """The place of a row in the train file."""
-    t = _target(m)
-    if t is None or _in_time_order(m, t.rows):
+    for t in _targets(m):
+        yield from _row_order(m, t)
+
+
+def _row_order(m: Material, t: _Target) -> Iterator[Evidence]:
+    if _in_time_order(m, t.rows):
         return
     size, errors = _alone(t.rows.astype(np.float64), t)
     if size >= _TELLING and errors >= _ERRORS:
@@ -169,11 +178,13 @@ def row_order(m: Material) -> Iterator[Evidence]:
 
 def ids(m: Material) -> Iterator[Evidence]:
     """What the id of a row says: its number, digits, letters, length."""
-    t = _target(m)
-    if t is None or m.columns.id not in m.train.columns:
-        return
+    for t in _targets(m) if m.columns.id in m.train.columns else ():
+        yield from _ids(m, t)
+
+
+def _ids(m: Material, t: _Target) -> Iterator[Evidence]:
     ids = m.row_ids.iloc[t.rows]
-    ordered = bool(list(row_order(m))) or _in_time_order(m, t.rows)
+    ordered = bool(list(_row_order(m, t))) or _in_time_order(m, t.rows)
     yield from _telling(
         m,
         t,
@@ -209,10 +220,13 @@ def _parts_of(ids: pd.Series, ordered: bool, rows: NDArray[np.int64]) -> dict[st
 
 
 def files(m: Material) -> Iterator[Evidence]:
-    """Size and age of the files that a column names."""
-    t = _target(m)
-    if t is None:
-        return
+    """Size, age and shape of the files that a column names."""
+    images = ImageFolder(m.competition.raw)
+    for t in _targets(m):
+        yield from _files(m, t, images)
+
+
+def _files(m: Material, t: _Target, images: ImageFolder) -> Iterator[Evidence]:
     rows = np.random.default_rng(0).permutation(len(t.rows))[:3_000]
     part = _Target(
         name=t.name, rows=t.rows[rows], y=t.y[rows], n_classes=t.n_classes, fold=t.fold[rows]
@@ -221,44 +235,18 @@ def files(m: Material) -> Iterator[Evidence]:
         column = m.train[name].iloc[part.rows]
         if name in m.columns.target or pd.api.types.is_float_dtype(column):
             continue
-        stats = _stats(m.competition.raw, column.astype("str").fillna(""))
-        if stats is not None:
+        facts = stats(m.competition.raw, column.astype("str").fillna(""), images)
+        if facts is not None:
             yield from _telling(
                 m,
                 part,
-                stats,
+                facts,
                 f"the files that {name!r} names",
                 (
                     "files of one outcome were made or packed otherwise: nothing may use their "
-                    "size or date, and look for the same trace inside them (resolution, format)"
+                    "size, date or shape, and look for the same trace inside them"
                 ),
             )
-
-
-def _stats(raw: Path, names: pd.Series) -> dict[str, Array] | None:
-    """Size and time of change per file; None unless nearly all values name a file below `raw`."""
-    head = names.head(20)
-    if not (names.str.len().max() <= _LONGEST_NAME and head.map(_inside).all()):
-        return None
-    for folder in (raw, *(path for path in raw.iterdir() if path.is_dir())):
-        endings = {path.suffix for path in islice(folder.iterdir(), 20)}
-        for ending in ("", *sorted(endings - {""})):
-            if sum((folder / f"{name}{ending}").is_file() for name in head) < 0.9 * len(head):
-                continue
-            found = np.full((len(names), 2), np.nan)
-            for k, name in enumerate(names):
-                if _inside(name):
-                    with suppress(OSError):
-                        stat = os.stat(folder / f"{name}{ending}")
-                        found[k] = stat.st_size, stat.st_mtime
-            return {"size": found[:, 0], "time of change": found[:, 1]}
-    return None
-
-
-def _inside(name: str) -> bool:
-    """Whether a name cannot lead out of the folder."""
-    path = PurePath(name)
-    return not path.is_absolute() and ".." not in path.parts and "\0" not in name
 
 
 def _telling(

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from kit.atomic import parse_json
 from kit.models.base import FoldRows, Model, Problem, RowWeights, describe
 from kit.models.base import Rows as LabelledRows
 from kit.models.neural.architecture import Architecture, Predictor, Weights
@@ -119,7 +120,7 @@ class BatchedNetwork(Model):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        record = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.problem_ = Problem(**record["problem"])
         model.n_rows_ = record["n_rows"]

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kit.atomic import parse_json
 from kit.config import Within
 from kit.images.backbones import Backbone
 from kit.images.column import ImageArray, ImageDtype, image_column
@@ -165,7 +166,7 @@ class ImageNetwork(Model):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; Keras' safe mode refuses code inside the file."""
-        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        record = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.problem_ = Problem(**record["problem"])
         model.layout_ = Layout(**record["layout"])

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kit.atomic import parse_json
 from kit.mapped import is_on_disk
 from kit.models.base import (
     Count,
@@ -175,7 +176,7 @@ class MLP(Model):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; Keras' safe mode refuses code inside the files."""
-        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        record = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.problem_ = Problem(**record["problem"])
         model.levels_, model.numbers_ = record["levels"], record["numbers"]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from kit.atomic import parse_json
 from kit.models.base import Problem
 from kit.models.neural.descent import schedule
 from kit.models.neural.training import forward, kept_random_state, start
@@ -166,7 +167,7 @@ class SpanNetwork(BaseEstimator):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; Keras' safe mode refuses code inside the file."""
-        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        record = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.words_ = {word: k + FIRST for k, word in enumerate(record["words"])}
         model.levels_ = [{name: k + 1 for k, name in enumerate(each)} for each in record["levels"]]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from kit.atomic import parse_json
 from kit.models.base import Problem
 from kit.models.neural.batches import batches
 from kit.models.neural.descent import schedule
@@ -114,7 +115,7 @@ class UNet(BaseEstimator):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; Keras' safe mode refuses code inside the file."""
-        params = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        params = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**{**params, "filters": tuple(params["filters"])})
         keras = model._start()
         model.network_ = keras.saving.load_model(

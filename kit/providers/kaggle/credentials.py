@@ -9,7 +9,6 @@ secret. Order (kaggle 2.2, `KaggleApi.authenticate`): the token of a Kaggle note
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from kit.atomic import parse_json
 from kit.errors import AuthError
 
 HOW = (
@@ -190,7 +190,7 @@ def _document(path: Path, source: str, problems: list[str]) -> dict[str, Any] | 
     if text is None:
         return None
     try:
-        document = json.loads(text)
+        document = parse_json(text)
     except ValueError:
         problems.append(f"{source} is not JSON")
         return None

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ import google_crc32c
 import requests
 import urllib3
 
-from kit.atomic import disk_errors, write_json
+from kit.atomic import disk_errors, parse_json, write_json
 from kit.errors import ProviderError
 from kit.providers.kaggle.client import (
     MISSHAPEN,
@@ -147,7 +146,7 @@ class Part:
     def _resume(self) -> None:
         """Bytes without a note beside them, or the reverse, are of no use."""
         try:
-            document = json.loads(self.note.read_text(encoding="utf-8"))
+            document = parse_json(self.note.read_text(encoding="utf-8"))
             stored = Stored(**document)
             usable = bool(stored.validator) and self.path.is_file()
         except (OSError, ValueError, TypeError, AttributeError):

@@ -7,7 +7,6 @@ outlive a `kit new` that failed), and ``data/kaggle.json``, the record of a comp
 from __future__ import annotations
 
 import hashlib
-import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -16,7 +15,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kit.atomic import disk_errors, write_json
+from kit.atomic import disk_errors, parse_json, write_json
 from kit.errors import ProviderError, nearest
 from kit.providers.base import Progress
 from kit.providers.kaggle.client import Client, Raw
@@ -286,7 +285,7 @@ def _there(path: Path, size: int) -> bool:
 def _complete(record: Path, destination: Path) -> tuple[Stored, list[str]] | None:
     """The archive of the last fetch, if all its files are still there."""
     try:
-        document = json.loads(record.read_text(encoding="utf-8"))
+        document = parse_json(record.read_text(encoding="utf-8"))
         files = {str(name): int(size) for name, size in document["files"].items()}
         stored = Stored(**document["archive"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -6,13 +6,13 @@ session, which right after a push may still be the one before.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kit.atomic import parse_json
 from kit.errors import ConfigError, ProviderError, RefusedError, Unreached
 from kit.providers.base import Attempt, Limits, Submitted
 from kit.providers.kaggle.archives import archived
@@ -356,7 +356,7 @@ def _type(service: str, module: str, name: str) -> Any:
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    facts: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     return facts
 
 
@@ -377,7 +377,7 @@ def _texts(found: Any) -> tuple[str, ...]:
 def _log(text: str) -> list[str]:
     """Lines of a kernel's log: a JSON list of pieces, or plain text."""
     try:
-        pieces = json.loads(text)
+        pieces = parse_json(text)
         text = "".join(str(piece.get("data") or "") for piece in pieces)
     except (ValueError, TypeError, AttributeError):
         pass
