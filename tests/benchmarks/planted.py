@@ -207,6 +207,29 @@ def rows_in_sessions(rng: np.random.Generator) -> Case:
     return case
 
 
+@planted("KIT208")
+def two_sources_of_decimals(rng: np.random.Generator) -> Case:
+    """Rows of one outcome come from a source that rounds."""
+    case = clients(rng)
+    weight = rng.gamma(9.0, 8.0, case.size)
+    short = np.r_[case.train["y"] == 1, rng.random(len(case.test)) < 0.5]
+    case.both("weight", np.where(short, weight.round(2), weight.round(4)))
+    return case
+
+
+@planted("KIT208")
+def seconds_were_lost(rng: np.random.Generator) -> Case:
+    """Rows of one outcome were entered by hand, to the minute."""
+    case = clients(rng)
+    when = pd.Series(
+        pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 9e6, case.size), "s")
+    )
+    short = np.r_[case.train["y"] == 1, rng.random(len(case.test)) < 0.5]
+    case.both("seen", when.where(~short, when.dt.floor("min")).dt.strftime("%Y-%m-%d %H:%M:%S"))
+    case.table("columns", kinds={"seen": "datetime"})
+    return case
+
+
 @planted("KIT206")
 def ids_by_outcome(rng: np.random.Generator) -> Case:
     case = cancer(rng)
@@ -612,6 +635,17 @@ def ids_in_file_order(rng: np.random.Generator) -> Case:
 def long_ids_in_random_order(rng: np.random.Generator) -> Case:
     case = clients(rng)
     case.both("id", np.array([f"{n:016x}" for n in rng.integers(0, 2**62, case.size)], object))
+    return case
+
+
+@clean
+def sums_that_are_often_zero(rng: np.random.Generator) -> Case:
+    """A zero is written short and says much; so does a price that ends in .99."""
+    case = clients(rng)
+    y = np.r_[case.train["y"], rng.integers(0, 2, len(case.test))]
+    paid = np.where(rng.random(case.size) < 0.3 + 0.4 * y, 0.0, rng.gamma(2.0, 30.0, case.size))
+    case.both("paid", paid.round(2))
+    case.both("price", np.floor(rng.gamma(3.0, 10.0, case.size) + 5 * y) + 0.99)
     return case
 
 

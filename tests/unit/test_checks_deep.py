@@ -153,6 +153,13 @@ def heavier_files(files: Files) -> None:
     files.after = after
 
 
+def rounded(files: Files) -> None:
+    """Rows of one outcome come from a source that writes two decimals."""
+    weight = np.random.default_rng(0).gamma(9.0, 8.0, N + N_TEST)
+    short = np.r_[files.y == 1, np.zeros(N_TEST, dtype=bool)]
+    files.both(weight=np.where(short, weight.round(2), weight.round(5)))
+
+
 def other_houses(files: Files) -> None:
     rng = np.random.default_rng(0)
     number = rng.permutation(1000)[:120]
@@ -192,6 +199,7 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT205": (sorted_rows, "warning", "the place of a row in train.csv, alone: ROC AUC 0.99"),
     "KIT206": (parity, "warning", "last digit of the id 'id', alone: ROC AUC"),
     "KIT207": (heavier_files, "warning", "size of the files that 'scan' names"),
+    "KIT208": (rounded, "warning", "decimals of 'weight', alone: ROC AUC"),
     "KIT331": (other_houses, "warning", "'house': 0% of the rows of test"),
     "KIT332": (later_test, "warning", "'day': 100% of the rows of test are later"),
     "KIT333": (shared_groups, "info", "100% of the rows of test belong to a 'house'"),
@@ -490,3 +498,18 @@ def test_the_command_runs_deep_and_says_so_in_json(make_competition: Make, run_k
     shown = run_kit("check", "--deep", "--budget", "1s", "--strict", "-C", competition.root)
     assert shown.code in (0, 1)
     assert run_kit("check", "--deep", "--strict", "-C", competition.root).code == 1
+
+
+def test_seconds_of_a_moment_tell_and_zeros_do_not(make_competition: Make) -> None:
+    """Zeros are written short; what they say is in the value itself."""
+    rng, files = np.random.default_rng(0), clean()
+    when = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 9e6, N + N_TEST), "s")
+    late = pd.Series(np.r_[files.y == 1, np.zeros(N_TEST, dtype=bool)])
+    seen = pd.Series(when).where(~late, pd.Series(when).dt.floor("min"))
+    files.both(seen=seen.dt.strftime("%Y-%m-%d %H:%M:%S"))
+    often = rng.random(N + N_TEST) < np.where(late, 0.6, 0.3)
+    files.both(paid=np.where(often, 0.0, rng.gamma(2.0, 3.0, N + N_TEST)))
+    files.table("columns", kinds={"city": "category", "seen": "datetime"})
+    (finding,) = [f for f in report(make_competition, files).findings if f.code == "KIT208"]
+    assert "seconds of 'seen', alone" in finding.evidence
+    assert "paid" not in finding.evidence

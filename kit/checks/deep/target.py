@@ -1,9 +1,9 @@
-"""What knows the target and should not: a golden column, gaps, row order, ids, files."""
+"""What knows the target and should not: a golden column, gaps, row order, ids, files, spelling."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,14 @@ from scipy.stats import spearmanr
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from kit.checks.deep.files import stats
-from kit.checks.deep.learning import as_numbers, floats, out_of_fold, rows_for, strength
+from kit.checks.deep.learning import (
+    as_numbers,
+    floats,
+    moments,
+    out_of_fold,
+    rows_for,
+    strength,
+)
 from kit.checks.deep.times import time_like, when
 from kit.checks.finding import Evidence
 from kit.checks.leaks import N_FOLDS, folds_for
@@ -30,6 +37,7 @@ _TELLING, _ERRORS = 0.2, 5.0  # strength and standard errors of order, ids and f
 _ORDERED = 0.9  # rank correlation of time and row order
 _MOST_CLASSES = 20
 _MOST_TARGETS = 5
+_BEYOND = 0.1  # what the spelling of a value says beyond the value
 
 Array = NDArray[np.float64]
 
@@ -247,6 +255,42 @@ def _files(m: Material, t: _Target, images: ImageFolder) -> Iterator[Evidence]:
                     "size, date or shape, and look for the same trace inside them"
                 ),
             )
+
+
+def spelling(m: Material) -> Iterator[Evidence]:
+    """How a value is written: decimals of a number, seconds of a moment. It says who wrote it."""
+    for t in _targets(m):
+        for name in m.X.columns:
+            parts = _written(m.X[name].iloc[t.rows])
+            if not parts:
+                continue
+            column = m.X[name].iloc[t.rows]
+            own = moments(column) if m.kinds[name] == "datetime" else floats(column)
+            itself, _ = _alone(own, t)  # zeros are written short, and may well say a lot
+            told = {n: v for n, v in parts.items() if _alone(v, t)[0] > itself + _BEYOND}
+            remedy = (
+                "rows of one outcome come from another source, or were filled in later: see "
+                "whether test is written alike. If not, round it in features.py, or [columns] "
+                "drop = [{columns}]"
+            )
+            for found in _telling(m, t, told, f"{name!r}", remedy):
+                yield replace(found, column=name)
+
+
+def _written(column: pd.Series) -> dict[str, Array]:
+    """Numbers about the spelling of the values; none where it cannot differ."""
+    if column.dtype.kind == "M":
+        known = column.dt
+        return {
+            "seconds": floats(known.second + known.microsecond / 1e6),
+            "whole days": floats(known.normalize() == column),
+        }
+    if column.dtype.kind != "f":
+        return {}
+    values = column.to_numpy()
+    texts = [np.format_float_positional(v, trim="-") for v in values]
+    decimals = [len(text.partition(".")[2]) for text in texts]
+    return {"decimals": np.where(np.isnan(values), np.nan, decimals)}
 
 
 def _telling(
