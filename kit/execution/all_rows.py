@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from kit.execution.fitting import fit_rows, fit_stopping
+from kit.execution.fitting import fit_rows, fit_stopping, half
 from kit.folds import Folds
 from kit.models.base import FoldRows, Model, Problem
 
@@ -41,20 +41,20 @@ def fit_all(
     rows: FoldRows,
     problem: Problem,
     stopped: Stopped,
-    fold: NDArray[np.int8],
+    inner: NDArray[np.bool_],
     folder: Path | None = None,
 ) -> Model:
     """Fit on all rows; a model that stops early goes on to where fits on a part of them stopped.
 
-    Where that is not known (a time limit cut them, or the model cannot be told) the rows of one
-    fold tell where to stop; a model that can be told is then fitted again on all rows.
+    Where that is not known (a time limit cut them, or the model cannot be told) some rows tell
+    where to stop; a model that can be told is then fitted again on all rows.
 
     Args:
         unfitted: the model.
         rows: as its recipe prepared them; none is validated.
         problem: what is learned.
         stopped: where the fits that were validated stopped.
-        fold: fold per row.
+        inner: which rows to stop on, see `kit.folds.inner_rows`; pseudo-labels beyond them never.
         folder: on whose disk parts of a table on the disk are put.
     """
     X, y, weight = rows.X, rows.y, None if rows.weight is None else rows.weight.train
@@ -62,11 +62,12 @@ def fit_all(
         return fit_rows(unfitted, X, y, problem, weight)
     can_be_told = unfitted.refit_parameter is not None
     if not (stopped.found and can_be_told):
-        inner = fold == fold.max()
-        first = fit_stopping(unfitted, X, y, problem, inner, weight, folder)
+        inner = np.append(inner, np.zeros(len(y) - len(inner), dtype=bool))
+        share = half(problem) if can_be_told else problem
+        first = fit_stopping(unfitted, X, y, share, inner, weight, folder)
         if not (can_be_told and first.best_iteration_):
             return first
-        stopped = Stopped((int(first.best_iteration_),), len(fold) / max(1, int((~inner).sum())))
+        stopped = Stopped((int(first.best_iteration_),), len(inner) / max(1, int((~inner).sum())))
     steps = stopping_point(unfitted, stopped)
     told = clone(unfitted).set_params(**{str(unfitted.refit_parameter): steps})
     fitted = fit_rows(told, X, y, problem, weight)

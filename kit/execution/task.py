@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kit.blas import ordered_sums
 from kit.config import convert
@@ -120,11 +121,9 @@ def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
 
 def _validated(fold: Fold, unfitted: Model, problem: Problem) -> tuple[Model, FoldResult]:
     """A fold's model, fitted on its training rows, and what it predicts."""
-    task, context, number = fold.task, fold.context, fold.number
+    task, context = fold.task, fold.context
     started = time.perf_counter()
-    rows, time_ = fold.prepare(), context.dataset.time
-    times = None if time_ is None else time_[fold.train]
-    inner = inner_rows(context.folds.fold[fold.train], number, times)
+    rows, inner = fold.prepare(), _to_stop_on(fold)
     series = context.dataset.series is not None
     if task.spec.pseudo_labels:
         first = fit_fold(
@@ -138,6 +137,12 @@ def _validated(fold: Fold, unfitted: Model, problem: Problem) -> tuple[Model, Fo
     return model, fold.predict(model, seconds, test=not context.folds.forward)
 
 
+def _to_stop_on(fold: Fold) -> NDArray[np.bool_]:
+    time_, folds = fold.context.dataset.time, fold.context.folds
+    times = None if time_ is None else time_[fold.train]
+    return inner_rows(folds.fold[fold.train], fold.number, times)
+
+
 def _on_all_rows(
     last: Fold, unfitted: Model, validated: Model, problem: Problem, result: FoldResult
 ) -> FoldResult:
@@ -148,15 +153,14 @@ def _on_all_rows(
     """
     started, task, context = time.perf_counter(), last.task, last.context
     every = Fold(task, last.number + 1, context, unfitted)
-    rows, fold = every.prepare(), context.folds.fold[every.train]
+    rows, inner = every.prepare(), _to_stop_on(every)
     problem = replace(reseeded(problem, every.number), watch=None)
     found = () if validated.cut_ or not validated.best_iteration_ else (validated.best_iteration_,)
     stopped = Stopped(found, len(every.train) / len(last.train))
     if task.spec.pseudo_labels:
-        first = fit_all(unfitted, rows, half(problem), stopped, fold, task.results)
+        first = fit_all(unfitted, rows, half(problem), stopped, inner, task.results)
         rows = every.with_pseudo_labels(rows, first)
-        fold = np.append(fold, np.full(len(rows.y) - len(fold), -1, dtype=np.int8))
-    model = fit_all(unfitted, rows, problem, stopped, fold, task.results)
+    model = fit_all(unfitted, rows, problem, stopped, inner, task.results)
     fit = result.seconds["fit"] + time.perf_counter() - started
     seconds = {**result.seconds, "fit": round(fit, 3)}
     if model.cut_:

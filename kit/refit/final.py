@@ -32,6 +32,7 @@ from kit.execution.fold import data_shape, family_of, save_fitted
 from kit.execution.memory import estimate, refuse_too_large, stated
 from kit.execution.pseudo import with_pseudo_labels
 from kit.execution.task import build_model
+from kit.folds import inner_rows
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem
 from kit.preprocessing.columns import recipe
@@ -174,16 +175,15 @@ class _Fits:
         )
         try:
             with ordered_sums():
-                steps, rows, fold = self._prepared(member, family_of(unfitted), seed + number)
+                steps, rows, inner = self._prepared(member, family_of(unfitted), seed + number)
             with ordered_sums(), _reported(member.spec.use, context.code):
                 found = stopped_at(run, growth(context.folds))
-                model = fit_all(unfitted, rows, problem, found, fold, self.folder)
+                model = fit_all(unfitted, rows, problem, found, inner, self.folder)
                 if not member.spec.pseudo_labels:
                     return steps, model
                 X_test = steps.transform(data.X_test)
                 more = with_pseudo_labels(rows, X_test, model, data.task, member.spec.pseudo_labels)
-                fold = np.append(fold, np.full(len(more.y) - len(rows.y), -1, dtype=np.int8))
-                return steps, fit_all(unfitted, more, problem, found, fold, self.folder)
+                return steps, fit_all(unfitted, more, problem, found, inner, self.folder)
         except KitError:
             raise
         except Exception as error:
@@ -193,8 +193,8 @@ class _Fits:
 
     def _prepared(
         self, member: Single, family: str, seed: int
-    ) -> tuple[Any, FoldRows, NDArray[np.int8]]:
-        """A recipe fitted on all rows, the rows as it makes them, and the fold of each.
+    ) -> tuple[Any, FoldRows, NDArray[np.bool_]]:
+        """A recipe fitted on all rows, the rows as it makes them, and which of them to stop on.
 
         Rows that count nothing are left out as in the folds: at most they are a past of others.
         """
@@ -210,7 +210,9 @@ class _Fits:
         X = X if learned[read].all() else chosen(X, learned[read], self.folder)
         counts = row_weights(None if weight is None else weight[learned])
         rows = FoldRows(X=X, y=y[learned], X_valid=X[:0], y_valid=y[:0], weight=counts)
-        return steps, rows, self.context.folds.fold[learned]
+        folds, times = self.context.folds, data.time
+        times = None if times is None else times[learned]
+        return steps, rows, inner_rows(folds.fold[learned], folds.n_splits, times)
 
 
 def stopped_at(run: Run, more_rows: float) -> Stopped:
