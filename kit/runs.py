@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _SHAPES: dict[str, type] = {
-    "best_iterations": list, "cut": list, "digests": dict, "files": dict, "metric": dict,
+    "best_iterations": list, "cut": list, "digests": dict, "files": dict,
+    "fold_weights": list, "metric": dict,
     "overrides": dict,
     "packages": dict, "params": dict, "parents": list, "resumed": list, "score": dict,
     "seconds": dict, "weights": dict,

@@ -14,9 +14,9 @@ def best_run(runs: Sequence[Run], folds: str = "") -> tuple[Run, str]:
 
     Only runs that can be compared with the newest one (same data, folds and metric) take part;
     where there are some, only those of the folds with the digest `folds`, which kit.toml makes. The
-    best score wins; but the newest blend is taken where the best single run is not clearly better
-    (by more than two standard errors of the paired fold differences): that run's lead is the luck
-    of having been picked as the best of many.
+    best score wins (see `standing`); but the newest blend is taken where the best single run is not
+    clearly better (by more than two standard errors of the paired fold differences): that run's
+    lead is the luck of having been picked as the best of many.
 
     A run of kind "fit" has no score of its own and never takes part: it is handed in by name.
 
@@ -32,12 +32,14 @@ def best_run(runs: Sequence[Run], folds: str = "") -> tuple[Run, str]:
     newest = runs[-1].record
     same = [run for run in runs if _comparable(run, runs[-1])]
     up = bool(newest["metric"]["greater_is_better"])
-    best = max(same, key=lambda run: (run.score if up else -run.score, run.id))
+    best = max(same, key=lambda run: (standing(run) if up else -standing(run), run.id))
     why = (
         f"the best of {len(same)} comparable runs"
         if len(same) > 1
         else "the only run that compares"
     )
+    if newest.get("fold_weights"):
+        why += ", later folds counting more"
     why += f" ({aside} on other folds than kit.toml makes left out)" if aside else ""
     blends = [run for run in same if run.kind == "blend"]
     if best.kind == "blend" or not blends:
@@ -48,6 +50,14 @@ def best_run(runs: Sequence[Run], folds: str = "") -> tuple[Run, str]:
     if abs(lead) > 2 * error:
         return best, f"{why}; the blend is behind it"
     return blend, f"the newest blend; {best.id} scores better only within the noise of the folds"
+
+
+def standing(run: Run) -> float:
+    """The score by which runs are ranked: where folds go forward, later ones count more."""
+    folds, weights = run.record["score"].get("folds"), run.record.get("fold_weights")
+    if not folds or not weights or len(folds) != len(weights) or None in folds:
+        return run.score
+    return sum(w * score for w, score in zip(weights, folds, strict=True)) / sum(weights)
 
 
 def _comparable(run: Run, other: Run) -> bool:

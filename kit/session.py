@@ -129,7 +129,7 @@ def open_session(
 
 def run_facts(competition: Competition, context: FoldContext) -> dict[str, Any]:
     """What every kind of run records of where it comes from."""
-    data, metric = context.dataset, context.metric
+    data, metric, weights = context.dataset, context.metric, context.folds.weights
     digests = {
         **data.digests,
         "folds": context.folds.digest,
@@ -147,6 +147,7 @@ def run_facts(competition: Competition, context: FoldContext) -> dict[str, Any]:
             "code": metric.code,
         },
         "seed": competition.settings.cv.seed,
+        "fold_weights": None if weights is None else weights.round(4).tolist(),
         "digests": digests,
         "kit": kit.__version__,
         "packages": {name: version(name) for name in packages},

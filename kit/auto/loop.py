@@ -26,7 +26,7 @@ from kit.execution.workers import FoldWorkers
 from kit.portfolio import ENCODER, Entry, choose, draws, entries_of, scales_last, texts_last
 from kit.preprocessing.tokens import texts_lead
 from kit.runs import Run
-from kit.selection import best_run
+from kit.selection import best_run, standing
 from kit.session import Listener, Session, open_session
 from kit.submission import build, validate
 
@@ -84,7 +84,7 @@ class _Submissions:
     def offer(self, run: Run) -> None:
         """Write a file where `run` is better than what is there; a bad file ends nothing."""
         up = bool(run.record["metric"]["greater_is_better"])
-        if self.best is not None and (run.score <= self.best.score) == up:
+        if self.best is not None and (standing(run) <= standing(self.best)) == up:
             return
         with suppress(KitError):
             self.path = written(run, self.competition)

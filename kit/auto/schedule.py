@@ -25,6 +25,7 @@ from kit.execution.workers import Finished, FoldWorkers
 from kit.plan import Plan, make_plan
 from kit.portfolio import Entry
 from kit.runs import Run
+from kit.selection import standing
 from kit.session import Session
 
 SEEDS = 5
@@ -98,7 +99,7 @@ class Schedule:
         known = {entry.name: entry for entry in entries}
         for repeat in range(1, SEEDS):
             up = self.session.context.metric.greater_is_better
-            ranked = sorted(self.runs, key=lambda run: -run.score if up else run.score)
+            ranked = sorted(self.runs, key=lambda run: -standing(run) if up else standing(run))
             random = [known[run.model] for run in ranked if run.model in known]
             for entry in [each for each in random if each.seeded][:_BEST]:
                 yield Turn(entry, repeat, extra=True)

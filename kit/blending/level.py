@@ -56,6 +56,7 @@ class Level:
         oof: predictions in their richest form. ``(m, n, k)``
         y: truth. ``(n,)`` or ``(n, k)``
         fold: fold per row, 0 or more. ``(n,)``
+        weights: how much each fold counts in a search, at most 1; None: all alike. ``(n_splits,)``
     """
 
     metric: Metric
@@ -63,6 +64,7 @@ class Level:
     oof: Array
     y: NDArray[Any]
     fold: NDArray[Any]
+    weights: Array | None = None
 
     @property
     def scale(self) -> Scale:
@@ -75,10 +77,19 @@ class Level:
 
     def objective(self) -> Objective:
         """What a search for weights minimises, on a subsample where there are many rows."""
+        level = self._thinned()
         limit = most_rows(self.metric, len(self.oof) * self.oof.shape[2])
-        level = self.rows(sample(len(self.y), limit)) if len(self.y) > limit else self
+        level = level.rows(sample(len(level.y), limit)) if len(level.y) > limit else level
         scale = level.scale
         return make_objective(level.metric, level.task, scale.link(level.oof), level.y, scale.back)
+
+    def _thinned(self) -> Level:
+        """Fewer rows of the folds that count less: that works with any metric."""
+        if self.weights is None:
+            return self
+        share = self.weights[self.fold]
+        drawn = np.random.default_rng(0).random(len(share)) < share / share.max(initial=1e-9)
+        return self.rows(np.flatnonzero(drawn))
 
 
 def sample(n: int, limit: int) -> NDArray[np.int64]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from kit.blending.level import Level
+from kit.blending.weighted import Greedy
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.execution.all_rows import growth
@@ -17,9 +20,11 @@ from kit.execution.context import load_context
 from kit.export.bundle import _write_models
 from kit.export.exportable import exportable
 from kit.folds import SEALED, Folds
+from kit.metrics.base import load_metric
 from kit.refit.members import resolve
 from kit.refit.saved import Scale, load_plan, load_predictor
 from kit.runs import ALL_FOLDS, ALL_ROWS, LAST_FOLD, Run
+from kit.selection import standing
 from kit.session import Event, open_session
 from kit.usercode import UserCode
 
@@ -156,3 +161,35 @@ def test_growth_is_all_rows_to_those_of_a_fold() -> None:
     assert growth(forward) == pytest.approx(12 / 6)
     sealed = np.where(np.arange(12) == 11, SEALED, fold).astype(np.int8)
     assert list(Folds(ids, sealed).train(3)) == list(range(11))
+
+
+def test_later_folds_count_more_where_folds_go_forward(make: Callable[..., Competition]) -> None:
+    assert validated(make("kfold"), "counting").record["fold_weights"] is None
+    run = validated(make(), "counting")
+    assert run.record["fold_weights"] == pytest.approx([1 / 9, 4 / 9, 1], abs=1e-3)
+
+
+def with_scores(scores: list[float], weights: list[float] | None) -> Run:
+    record = {"score": {"value": float(np.mean(scores)), "folds": scores}, "fold_weights": weights}
+    return Run(path=Path("nowhere"), record=record)
+
+
+def test_runs_are_ranked_by_the_folds_that_learned_from_most() -> None:
+    early, late = [1.0, 4.0], [6.0, 2.0]  # the second one is behind where there was little to learn
+    assert standing(with_scores(early, None)) < standing(with_scores(late, None))
+    assert standing(with_scores(early, [0.2, 1.0])) > standing(with_scores(late, [0.2, 1.0]))
+
+
+def test_a_blend_listens_to_the_folds_that_count() -> None:
+    """Member 0 is right in the first fold, member 1 in the last."""
+    rng = np.random.default_rng(0)
+    y, fold = rng.normal(size=600), np.repeat([0, 1], 300).astype(np.int8)
+    wrong = y + rng.normal(size=600)
+    oof = np.stack([np.where(fold == k, y, wrong) for k in (0, 1)])[:, :, None]
+    level = Level(
+        metric=load_metric("rmse", "regression"), task="regression", oof=oof, y=y, fold=fold
+    )
+    even = Greedy().fit(level).weights
+    assert even == pytest.approx([0.5, 0.5], abs=0.1)
+    uneven = Greedy().fit(replace(level, weights=np.array([0.05, 1.0]))).weights
+    assert uneven[1] > 0.8
