@@ -59,7 +59,7 @@ CELLS = (
 
 def damage(rng: random.Random, data: bytes) -> bytes:
     """Bytes as a bad disk, a broken download or a careless editor leaves them."""
-    how = rng.randrange(8)
+    how = rng.randrange(9)
     at = rng.randrange(len(data) + 1)
     upto = min(len(data), at + rng.choice((1, 2, 8, 100)))
     if how == 0:
@@ -76,6 +76,8 @@ def damage(rng: random.Random, data: bytes) -> bytes:
         return rng.randbytes(rng.choice((1, 100, 5000)))
     if how == 6:
         return data[:at] + bytes(upto - at) + data[upto:]
+    if how == 7:  # deeper than a parser goes
+        return data[:at] + rng.choice((b"[", b"{", b'{"a":')) * 100_000 + data[upto:]
     return (
         rng.choice((b"\xef\xbb\xbf", b"\xff\xfe", b"\x1f\x8b", b"PAR1", b"{", b"PK\x03\x04")) + data
     )
