@@ -247,7 +247,8 @@ def _says(value: Any) -> bool:
 
 
 _SHOWN_KEYS = (
-    "task", "transductive", "seed", "early_stopping", "best_iterations", "overrides", "seconds",
+    "fold_weights", "task", "transductive", "seed", "early_stopping", "best_iterations", "new_rows",
+    "overrides", "seconds",
     "peak_memory_mb", "device", "resumed", "digests", "kit", "created", "hash",
 )  # fmt: skip
 
