@@ -63,7 +63,7 @@ class Stack:
         y, fold: truth and fold of the validated rows.
         ids, test_ids: their ids.
         sealed: ``(n_runs, n_sealed, n_outputs)``; None where no rows are sealed.
-        weights: how much each fold counts, see `Folds.weights`.
+        fold_weights: how much each fold counts, see `Folds.weights`.
     """
 
     runs: tuple[Run, ...]
@@ -74,7 +74,7 @@ class Stack:
     ids: NDArray[np.str_]
     test_ids: NDArray[np.str_]
     sealed: Array | None = None
-    weights: Array | None = None
+    fold_weights: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +181,7 @@ def align(runs: Sequence[Run], context: FoldContext) -> Stack:
         ids=ids,
         test_ids=data.test_ids,
         sealed=sealed,
-        weights=folds.weights,
+        fold_weights=folds.weights,
     )
 
 
@@ -223,7 +223,7 @@ def fit_blend(
         DataError: predictions are not finite.
     """
     level = Level(metric=metric, task=task, oof=stack.oof, y=stack.y, fold=stack.fold)
-    level = replace(level, weights=stack.weights)
+    level = replace(level, fold_weights=stack.fold_weights)
     with ordered_sums():
         chosen = combine(level, method, negative=negative, seconds=seconds)
         mixed = chosen.combination.predict(stack.oof, stack.fold)

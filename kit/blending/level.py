@@ -56,7 +56,8 @@ class Level:
         oof: predictions in their richest form. ``(m, n, k)``
         y: truth. ``(n,)`` or ``(n, k)``
         fold: fold per row, 0 or more. ``(n,)``
-        weights: how much each fold counts in a search, at most 1; None: all alike. ``(n_splits,)``
+        fold_weights: how much each fold counts in a search, 1 at most; None: all alike.
+            ``(n_splits,)``
     """
 
     metric: Metric
@@ -64,7 +65,7 @@ class Level:
     oof: Array
     y: NDArray[Any]
     fold: NDArray[Any]
-    weights: Array | None = None
+    fold_weights: Array | None = None
 
     @property
     def scale(self) -> Scale:
@@ -85,9 +86,9 @@ class Level:
 
     def _thinned(self) -> Level:
         """Fewer rows of the folds that count less: that works with any metric."""
-        if self.weights is None:
+        if self.fold_weights is None:
             return self
-        share = self.weights[self.fold]
+        share = self.fold_weights[self.fold]
         drawn = np.random.default_rng(0).random(len(share)) < share / share.max(initial=1e-9)
         return self.rows(np.flatnonzero(drawn))
 

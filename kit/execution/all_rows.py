@@ -13,7 +13,7 @@ from kit.execution.fitting import fit_rows, fit_stopping, half
 from kit.folds import Folds
 from kit.models.base import FoldRows, Model, Problem
 
-ALL_ROWS = "all-rows"
+FOLDER = "all-rows"
 """The folder of such a model, beside those of the folds."""
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from kit.blas import ordered_sums
 from kit.config import convert
 from kit.errors import KitError, ModelError, UserCodeError
-from kit.execution.all_rows import ALL_ROWS, Stopped, fit_all
+from kit.execution.all_rows import FOLDER, Stopped, fit_all
 from kit.execution.context import FoldContext
 from kit.execution.fitting import fit_fold, half, part
 from kit.execution.fold import Fold, save_fitted
@@ -168,7 +168,7 @@ def _on_all_rows(
         return replace(result, test=test, sealed=sealed, cut=True, seconds=seconds)
     test, sealed = every.test(model), every.sealed(model)
     if task.models is not None:
-        save_fitted(task.models / ALL_ROWS, every.steps, model)
+        save_fitted(task.models / FOLDER, every.steps, model)
     return replace(
         result,
         test=test,

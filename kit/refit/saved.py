@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from kit.atomic import parse_json
 from kit.competition import Competition
 from kit.errors import RunError
-from kit.execution.all_rows import ALL_ROWS as ALL_ROWS_FOLDER
+from kit.execution.all_rows import FOLDER
 from kit.execution.task import build_model
 from kit.metrics.transforms import transform_pair
 from kit.models.base import Model
@@ -199,7 +199,7 @@ def load_plan(plan: dict[str, Any], folder: Path, scale: Scale, code: UserCode) 
         return Mixture(parts, mixing, reference)
     spec = ModelSpec(use=plan["use"], recipe=plan["recipe"], params=plan["params"])
     inside = _inside(folder, plan["run"])
-    every = inside / ALL_ROWS_FOLDER
+    every = inside / FOLDER
     folders = [every] if every.is_dir() else fitted_folders(inside)
     if not folders:
         raise RunError(f"{folder / plan['run']} holds no model; delete the run, `kit fit` again")
@@ -259,7 +259,7 @@ def new_row_folders(run: Run) -> list[Path]:
     """Folders of the fold models whose mean predicts new rows, as it predicted the test rows."""
     folders = fitted_folders(run.path / "models")
     if run.record.get("new_rows") == ALL_ROWS:
-        return [run.path / "models" / ALL_ROWS_FOLDER] if folders else []
+        return [run.path / "models" / FOLDER] if folders else []
     if run.record.get("new_rows") != LAST_FOLD or not folders:
         return folders
     return [max(folders, key=lambda folder: int(folder.name.rpartition("-")[2]))]

@@ -11,8 +11,8 @@ Survivors that were looked at and mean the same: `reshape(n, -2)` for -1, anothe
 of equal lengths that is not strict, 0 divided by another number, the order of negative floats asked
 for where none is negative (`area`), a class without rows among the counts (`_Labels`), the largest
 step of the hill, which smaller ones reach as well, the number of rows that no split leaves over
-(`_numbered`), and the fold that the first block of time may not have (`_rounds`): other folds, as
-good.
+(`_numbered`), the fold that the first block of time may not have (`_rounds`), and the number of
+tenths that a value is cut into (`_strata`): other folds, as good.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "metrics": (
         ("kit/metrics/*.py",),
         ("tests/unit/test_metrics.py", "tests/contract/test_metrics.py",
-         "tests/unit/test_weighted.py", "tests/unit/test_decision.py"),
+         "tests/unit/test_weighted.py", "tests/unit/test_decision.py",
+         "tests/unit/test_balanced.py", "tests/unit/test_rle.py"),
     ),
     "splitters": (
         ("kit/splitters.py", "kit/time_splitters.py", "kit/folds.py"),
         ("tests/unit/test_splitters.py", "tests/unit/test_time_splitters.py",
-         "tests/contract/test_splitters.py", "tests/leaks/test_holdout.py"),
+         "tests/contract/test_splitters.py", "tests/leaks/test_holdout.py",
+         "tests/unit/test_inner_rows.py", "tests/unit/test_all_rows.py"),
     ),
     "blend": (
         ("kit/blend.py", "kit/blending/*.py"),

@@ -191,5 +191,5 @@ def test_a_blend_listens_to_the_folds_that_count() -> None:
     )
     even = Greedy().fit(level).weights
     assert even == pytest.approx([0.5, 0.5], abs=0.1)
-    uneven = Greedy().fit(replace(level, weights=np.array([0.05, 1.0]))).weights
+    uneven = Greedy().fit(replace(level, fold_weights=np.array([0.05, 1.0]))).weights
     assert uneven[1] > 0.8

@@ -32,3 +32,9 @@ def test_of_a_window_that_leaves_too_little_only_the_newest_steps(first: int, cu
 def test_folds_that_do_not_look_ahead_stop_on_another_fold_however_large() -> None:
     fold = np.repeat([0, 1], 90).astype(np.int8)
     np.testing.assert_array_equal(inner_rows(fold, 2, TIMES), fold == 1)
+
+
+def test_the_newest_rows_are_those_of_the_latest_times_wherever_they_stand() -> None:
+    fold, times = np.full(10, -1, dtype=np.int8), np.arange(10)[::-1].copy()
+    assert list(np.flatnonzero(inner_rows(fold, 0, times))) == [0, 1]
+    assert list(np.flatnonzero(inner_rows(fold, 0))) == [8, 9]

@@ -55,6 +55,13 @@ def test_quadratic_kappa_of_predictions_that_lack_the_highest_grade() -> None:
     assert found == pytest.approx(1 - 0.5 / 1.125)
 
 
+@pytest.mark.parametrize("name", ["log_loss", "brier"])
+def test_rows_of_class_probabilities_are_divided_by_their_sum(name: str) -> None:
+    metric, y = load_metric(name, "multiclass"), np.array([0, 1, 2])
+    shares = np.array([[0.5, 0.25, 0.25], [0.2, 0.7, 0.1], [0.1, 0.3, 0.6]])
+    assert metric.score(y, shares / 2) == pytest.approx(metric.score(y, shares))
+
+
 def test_roc_auc_counts_pairs_in_the_right_order() -> None:
     # pairs (positive, negative): .8>.4, .8>.1, .3<.4, .3>.1
     assert score("roc_auc", "binary", [1, 0, 1, 0], [[0.8], [0.4], [0.3], [0.1]]) == 3 / 4

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kit.errors import ConfigError, DataError, UnknownName
-from kit.settings import CVSpec
+from kit.settings import MAX_FOLDS, CVSpec
 from kit.splitters import Folds, make_folds
 
 N = 120
@@ -370,3 +370,9 @@ def test_own_splitter_can_be_forward() -> None:
 def test_own_splitter_that_returns_something_else_is_named() -> None:
     with pytest.raises(ConfigError, match="'splits:bad' must return one whole number per row"):
         split("splits:bad", local=own(lambda y, groups, time, spec: [0.5] * len(y)))
+
+
+def test_more_folds_than_there_may_be_are_refused() -> None:
+    with pytest.raises(DataError, match="folds must be"):
+        Folds(pd.Series(["a", "b"]), np.array([0, MAX_FOLDS]))
+    assert Folds(pd.Series(["a", "b"]), np.array([0, MAX_FOLDS - 1])).n_splits == MAX_FOLDS

@@ -267,13 +267,13 @@ def spelling(m: Material) -> Iterator[Evidence]:
             column = m.X[name].iloc[t.rows]
             own = moments(column) if m.kinds[name] == "datetime" else floats(column)
             itself, _ = _alone(own, t)  # zeros are written short, and may well say a lot
-            told = {n: v for n, v in parts.items() if _alone(v, t)[0] > itself + _BEYOND}
             remedy = (
                 "rows of one outcome come from another source, or were filled in later: see "
                 "whether test is written alike. If not, round it in features.py, or [columns] "
                 "drop = [{columns}]"
             )
-            for found in _telling(m, t, told, f"{name!r}", remedy):
+            least = max(_TELLING, itself + _BEYOND)
+            for found in _telling(m, t, parts, f"{name!r}", remedy, least):
                 yield replace(found, column=name)
 
 
@@ -294,11 +294,16 @@ def _written(column: pd.Series) -> dict[str, Array]:
 
 
 def _telling(
-    m: Material, t: _Target, parts: Mapping[str, Array], whose: str, remedy: str
+    m: Material,
+    t: _Target,
+    parts: Mapping[str, Array],
+    whose: str,
+    remedy: str,
+    least: float = _TELLING,
 ) -> Iterator[Evidence]:
     """The part that says most of the target, if it says enough."""
     found = {name: _alone(values, t) for name, values in parts.items()}
-    found = {n: f for n, f in found.items() if f[0] >= _TELLING and f[1] >= _ERRORS}
+    found = {n: f for n, f in found.items() if f[0] >= least and f[1] >= _ERRORS}
     if found:
         name = max(found, key=lambda name: found[name][0])
         size, errors = found[name]
