@@ -51,7 +51,7 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "blend": (
         ("kit/blend.py", "kit/blending/*.py"),
         ("tests/unit/test_blend_ways.py", "tests/unit/test_blend.py",
-         "tests/leaks/test_holdout.py"),
+         "tests/leaks/test_holdout.py", "tests/unit/test_all_rows.py"),
     ),
     "submission": (
         ("kit/submission/*.py",),

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kit.blending.fit import greedy_search
 from kit.blending.level import Level
 from kit.blending.weighted import Greedy
 from kit.competition import Competition
@@ -193,3 +194,13 @@ def test_a_blend_listens_to_the_folds_that_count() -> None:
     assert even == pytest.approx([0.5, 0.5], abs=0.1)
     uneven = Greedy().fit(replace(level, fold_weights=np.array([0.05, 1.0]))).weights
     assert uneven[1] > 0.8
+
+
+def test_of_two_folds_each_is_scored_by_weights_of_the_other() -> None:
+    """Member k is right in fold k: weights of the other fold choose the wrong one."""
+    rng = np.random.default_rng(0)
+    y, fold = rng.normal(size=200), np.repeat([0, 1], 100).astype(np.int8)
+    wrong = y + 1.0
+    oof = np.stack([np.where(fold == k, y, wrong) for k in (0, 1)])[:, :, None]
+    chosen = greedy_search(oof, y, fold, load_metric("rmse", "regression"), "regression")
+    assert chosen.honest[:, 0] - y == pytest.approx(1.0)

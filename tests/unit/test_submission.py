@@ -250,7 +250,9 @@ def test_rmsle_gets_no_negative_values_and_rmse_does(tmp_path: Path) -> None:
     sample = "key,y\na,0\nb,0\nc,0\n"
     for metric, expected in (("rmsle", 0.0), ("rmse", -1.0)):
         where = competition(tmp_path / metric, VALUE.replace("rmse", metric), sample)
-        assert pd.read_csv(build(run_of(where, [[-1], [2], [3]]), where))["y"][0] == expected
+        path = build(run_of(where, [[-1], [2], [3]]), where)
+        assert pd.read_csv(path)["y"][0] == expected
+        assert validate(path, where) == []  # 0 is no negative value
 
 
 def test_without_a_sample_the_order_is_that_of_the_test_file(tmp_path: Path) -> None:
