@@ -162,8 +162,9 @@ class LocalProvider:
                 f"and {root}.\n  Move the files elsewhere; kit copies them into data/raw."
             )
         if source.is_file() and not zipfile.is_zipfile(source):
-            torn = source.suffix.lower() == ".zip"
-            way = "It is named like a zip, but broken: get it again" if torn else "Unpack it first"
+            way = "Name the folder that it lies in, with the other files; unpack an archive first"
+            if source.suffix.lower() == ".zip":
+                way = "It is named like a zip, but broken: get it again"
             raise ProviderError(
                 f"the source must be a folder or a zip. Received: {source}.\n  {way}."
             )

@@ -213,7 +213,7 @@ def test_source_must_exist_and_hold_files_and_lie_elsewhere(tmp_path: Path) -> N
         ("../nowhere", "does not exist"),
         ("../empty", "has no files"),
         ("../empty.zip", "holds no files"),
-        ("../one.csv", "must be a folder or a zip"),
+        ("../one.csv", "must be a folder or a zip.*\n  Name the folder"),
         ("inside", "must lie apart"),
         (".", "must lie apart"),
         ("..", "must lie apart"),
