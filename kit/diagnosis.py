@@ -13,10 +13,11 @@ from pathlib import Path
 
 import kit
 from kit.gpus import VISIBLE, gpus
+from kit.keras import backend_package
 
 _PACKAGES = (
-    "numpy", "pandas", "pyarrow", "scikit-learn", "lightgbm", "catboost", "tensorflow", "keras",
-    "kaggle", "kagglesdk", "typer",
+    "numpy", "pandas", "pyarrow", "scikit-learn", "lightgbm", "catboost", "keras", "kaggle",
+    "kagglesdk", "typer",
 )  # fmt: skip
 _LITTLE_DISK = 2 * 10**9
 _LITTLE_MEMORY = 4 * 2**30
@@ -63,7 +64,7 @@ def _python() -> Fact:
 
 
 def _packages() -> Iterator[Fact]:
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, backend_package()):
         try:
             yield Fact(name=name, value=version(name))
         except PackageNotFoundError:

@@ -10,6 +10,11 @@ from importlib import import_module
 from typing import Any
 
 
+def backend_package() -> str:
+    """What Keras computes with: "tensorflow", or what KERAS_BACKEND names."""
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
 def load_keras(threads: int = 0) -> Any:
     """Import Keras; settings hold for the whole process, so the first call decides them.
 
@@ -23,9 +28,12 @@ def load_keras(threads: int = 0) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    flags = os.environ.get("XLA_FLAGS", "")
-    if os.environ.get("KERAS_BACKEND") == "jax" and "deterministic_ops" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    if backend_package() == "jax":
+        flags = os.environ.get("XLA_FLAGS", "")
+        if "deterministic_ops" not in flags:
+            os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+        # else the first of several processes takes three quarters of a GPU's memory
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with quiet_stderr() if "keras" not in sys.modules else nullcontext():
         import keras
 

@@ -11,9 +11,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, Protocol
 
 import kit
@@ -25,6 +25,7 @@ from kit.execution.places import make_workers
 from kit.execution.processes import Processes
 from kit.execution.results import FoldResult
 from kit.execution.task import FoldTask
+from kit.keras import backend_package
 from kit.runs import Run
 from kit.usercode import UserCode
 
@@ -135,7 +136,6 @@ def run_facts(competition: Competition, context: FoldContext) -> dict[str, Any]:
         "folds": context.folds.digest,
         "code": hashlib.sha256(b"\0".join(code_files(competition).values())).hexdigest()[:16],
     }
-    packages = ("numpy", "pandas", "scikit-learn", "lightgbm", "keras", "tensorflow")
     return {
         "competition": competition.slug,
         "task": data.task,
@@ -150,8 +150,16 @@ def run_facts(competition: Competition, context: FoldContext) -> dict[str, Any]:
         "fold_weights": None if weights is None else weights.round(4).tolist(),
         "digests": digests,
         "kit": kit.__version__,
-        "packages": {name: version(name) for name in packages},
+        "packages": dict(_packages()),
     }
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    """Versions of what computes, where it is there: with another backend TensorFlow may lack."""
+    libraries = "numpy", "pandas", "scikit-learn", "lightgbm", "catboost", "xgboost", "keras"
+    for name in (*libraries, backend_package()):
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def code_files(competition: Competition) -> dict[str, bytes]:

@@ -31,7 +31,7 @@ TRIALS = 50
 """Of a search that is told neither a number nor a time."""
 
 _CANDIDATES = 3  # are scored again, and the configuration without a search
-_RESCORING = 0.3  # share of the time that is kept for it
+_RESCORING = 0.3, 0.5  # share of the time that is kept for it; at most, where a trial takes long
 _ENDING, _LONGEST_ENDING = 0.15, 15.0  # share of the time for pictures and the end; its limit
 
 
@@ -164,7 +164,7 @@ def _search(
     most = asked.trials
     if most is None and asked.seconds is None and asked.method in ("random", "bayes"):
         most = TRIALS
-    kept = 0.0 if asked.seconds is None else _RESCORING * asked.seconds
+    least, most_kept = (share * (asked.seconds or 0.0) for share in _RESCORING)
     workers = make_workers(session.competition)
     try:
         Search(
@@ -174,7 +174,8 @@ def _search(
             models,
             asked.method,
             most=most,
-            end=None if end is None else end - kept,
+            end=end,
+            kept=(least, most_kept),
             told=told.ended,
         ).run()
     finally:

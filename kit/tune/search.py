@@ -37,6 +37,7 @@ from kit.tune.rivals import EarlierTrials
 from kit.tune.space import Searched
 from kit.tune.study import Held, Method, Study
 
+_PAIR = 2.2  # the best trial and the configuration without a search, with some room
 _GRACE = 2.0  # seconds after the end for fits that stop by themselves
 _TIRED = 25  # trials in a row that were there already: the space is through
 _FAILED = 3  # failures before anything works: it is not the parameters
@@ -82,7 +83,9 @@ class Search:
         models: what is searched.
         method: how.
         most: so many trials may be begun in the study; None: no limit.
-        end: `time.monotonic()` at which the last fold must be there; None: no limit.
+        end: `time.monotonic()` at which all must be done; None: no limit.
+        kept: seconds before it that are left for scoring again: so many, and up to so many where
+            the slowest trial needs them.
         told: hears of every trial that is through.
     """
 
@@ -96,11 +99,13 @@ class Search:
         *,
         most: int | None = None,
         end: float | None = None,
+        kept: tuple[float, float] = (0.0, 0.0),
         told: Callable[[Ended], None] = lambda ended: None,
     ) -> None:
         self.session, self.workers, self.study = session, workers, study
         self.models = {model.name: model for model in models}
-        self.method, self.most, self.end, self.told = method, most, end, told
+        self.method, self.most, self.told = method, most, told
+        self._last, self._kept, self._longest = end, kept, 0.0
         self._open: list[_Open] = []
         self._repeats = 0
         self._late = False
@@ -127,9 +132,17 @@ class Search:
             for each in [*self._open]:
                 self._put_down(each)
 
+    @property
+    def _end(self) -> float | None:
+        """When the last fold must be there: the sooner, the longer the pair takes again."""
+        least, most = self._kept
+        pair = _PAIR * self._longest / max(1, self.workers.size)
+        return None if self._last is None else self._last - min(max(least, pair), most)
+
     def _over(self, seconds: float) -> bool:
         """Whether something of that length would end too late."""
-        return self.end is not None and time.monotonic() + seconds > self.end
+        end = self._end
+        return end is not None and time.monotonic() + seconds > end
 
     def _fill(self) -> bool:
         """Give every free worker a fold; False: there is no further one."""
@@ -157,7 +170,7 @@ class Search:
 
     def _begin(self, each: _Open) -> FoldTask:
         task = each.waiting.pop(0)
-        task = replace(task, deadline=self.end, rivals=self._earlier.against(task))
+        task = replace(task, deadline=self._end, rivals=self._earlier.against(task))
         each.running.append(task)
         return task
 
@@ -225,8 +238,8 @@ class Search:
 
     def _collect(self) -> None:
         """Wait for folds; end what is over the time."""
-        now = time.monotonic()
-        limit = 5.0 if self.end is None else min(5.0, max(0.0, self.end + _GRACE - now))
+        end, now = self._end, time.monotonic()
+        limit = 5.0 if end is None else min(5.0, max(0.0, end + _GRACE - now))
         for done in self.workers.wait(limit):
             self._handle(done)
         if self._over(-_GRACE):
@@ -259,6 +272,7 @@ class Search:
             for result in results:  # with the clock behind it a fit is no measure of its values
                 result_path(each.plan.partial, result.fold).unlink(missing_ok=True)
             self._put_down(each)
+            self._late = True  # further ones would be cut as well
             return
         for result in results:
             take(self.session, each.plan, each.results, result)
@@ -277,7 +291,7 @@ class Search:
             self.workers.kill(task)
         shutil.rmtree(each.plan.partial, ignore_errors=True)
         self._close(each)
-        self._end(each.held, TrialState.PRUNED, folds=len(each.results), where=where)
+        self._finish(each.held, TrialState.PRUNED, folds=len(each.results), where=where)
         self._tell(each.held, each.plan.model, "pruned", None, each.seconds, why=where)
 
     def _behind(self, each: _Open) -> bool:
@@ -298,17 +312,18 @@ class Search:
 
     def _complete(self, held: Held, name: str, run: Run, seconds: float) -> None:
         self._worked = True
-        self._end(held, TrialState.COMPLETE, run.score, run=run.id)
+        self._longest = max(self._longest, sum(run.record["seconds"].values()))
+        self._finish(held, TrialState.COMPLETE, run.score, run=run.id)
         self._tell(held, name, "complete", run.score, seconds, run)
 
     def _fail(self, held: Held, name: str, error: KitError) -> None:
-        self._end(held, TrialState.FAIL, error=str(error))
+        self._finish(held, TrialState.FAIL, error=str(error))
         self._tell(held, name, "failed", None, 0.0, why=str(error))
         self._errors.append(error)
         if not self._worked and len(self._errors) >= _FAILED:
             raise error
 
-    def _end(
+    def _finish(
         self, held: Held, state: TrialState, value: float | None = None, **attributes: Any
     ) -> None:
         self.study.end(held, state, value, **attributes_of(*held.values), **attributes)

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import shutil
 import statistics
@@ -122,7 +123,7 @@ def compared(options: argparse.Namespace) -> None:
     for seed in options.seeds:
         for model in options.models:
             base = options.out / f"{options.data.name}-{seed}-{model}"
-            for method in ("known", *METHODS):
+            for method in options.methods:
                 key = (options.data.name, seed, model, method, options.budget, options.set)
                 through = [line for line in lines if "failed" not in line]
                 if key in [tuple(line[k] for k in KEY) for line in through]:
@@ -195,12 +196,16 @@ def told(
 
     sign = 1 if document["greater_is_better"] else -1
     trials = document["trials"]
-    complete = [trial["run"] for trial in trials if trial["state"] == "complete"]
+    done = [trial for trial in trials if trial["state"] == "complete"]
     found = {"best": scores(document["candidates"][0]), "winner": scores(document["winner"])}
+    plain = [trial for trial in done if not re.search(r"-t\d+$", trial["name"])]
+    if plain:
+        first = max(plain, key=lambda trial: sign * trial["score"])
+        found["known"] = scores({"other_folds": None, **first})
     if document["baseline"] is not None:
         found["default"] = scores(document["baseline"])
     try:
-        run = blend(competition, list(dict.fromkeys(complete)))
+        run = blend(competition, list(dict.fromkeys(trial["run"] for trial in done)))
         found["blend"] = {"cv": run.score, "hidden": hidden(run)}
     except KitError as error:  # one run is no blend
         print(error, file=sys.stderr)
@@ -315,6 +320,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--budget", default="")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--methods", nargs="+", default=["known", *METHODS])
     parser.add_argument("--grade", default="", help="grades NAME FILE; DATA is one competition")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()

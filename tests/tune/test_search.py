@@ -414,15 +414,35 @@ def test_near_the_end_at_most_one_trial_is_begun_that_does_not_fit(
     assert [trial.state for trial in outcome.trials] == [TrialState.COMPLETE] * 2
 
 
+def test_time_is_kept_for_scoring_the_best_and_the_plain_configuration_again(
+    small: Small, search: SearchFor
+) -> None:
+    """30 % of the time, and more where a trial takes that long: here half of it, 30 s."""
+
+    def long(task: Any, context: Any) -> Any:
+        return [
+            replace(result, seconds={"fit": 25.0, "predict": 0.0})
+            for result in run_folds(task, context)
+        ]
+
+    outcome = search(small(), "lightgbm", seconds=60.0, fit=long)
+    states = [trial.state for trial in outcome.trials]
+    assert states[0] == TrialState.COMPLETE  # 33 s were left for its second fold
+    assert TrialState.COMPLETE not in states[1:]  # and 21 s for the next trial's first
+
+
 def test_folds_cut_by_the_clock_do_not_count(small: Small, search: SearchFor) -> None:
     """A fit that was hurried says nothing of its values: its fold is done again later."""
+    begun = []
 
     def hurried(task: Any, context: Any) -> Any:
+        begun.append(task)
         return [replace(result, cut=True) for result in run_folds(task, context)]
 
     competition = small()
     with pytest.raises(KitError, match="Unfinished ones are kept"):
         search(competition, "lightgbm", trials=2, seconds=60.0, fit=hurried)
+    assert len(begun) == 1  # the next trial would be cut as well
     assert not list(competition.runs.glob(".partial/*/fold-*.parquet"))
     assert not list(competition.runs.glob("2*"))
     outcome = search(competition, "lightgbm", trials=2)

@@ -40,6 +40,16 @@ def test_a_missing_package_is_serious_and_names_the_way_out(
     assert (fact.problem, fact.serious) == ("not installed: pip install lightgbm", True)
 
 
+def test_what_keras_computes_with_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert facts(tmp_path)["tensorflow"].value == version("tensorflow")
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
+    found = facts(tmp_path)
+    assert found["numpy"].value == version("numpy")
+    assert "tensorflow" not in found
+
+
 def test_an_old_python_is_serious(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kit.diagnosis.sys.version_info", (3, 10))
     assert facts(tmp_path)["python"].serious

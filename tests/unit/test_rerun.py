@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -168,6 +169,22 @@ def test_other_packages_and_versions_are_named(competition: Competition) -> None
     assert "package numpy: 1.0, now" in told
     assert "package nowhere: 2, now not installed" in told
     assert "kit: 9, now" in told
+
+
+def test_a_package_that_is_not_there_is_not_recorded(
+    competition: Competition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another backend of Keras TensorFlow may not be installed."""
+
+    def without(name: str) -> str:
+        if name == "tensorflow":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr("kit.session.version", without)
+    packages = validated(competition, "linear").record["packages"]
+    assert "tensorflow" not in packages
+    assert {"lightgbm", "catboost", "keras"} <= set(packages)
 
 
 @pytest.mark.parametrize(
