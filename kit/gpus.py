@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The environment variable that names the GPUs a process may use; CUDA reads it."""
+SHARE = "KIT_GPU_SHARE"
+"""The environment variable that says which share of a GPU's memory a process may reserve."""
 
 _PATIENCE = 20.0  # seconds for the driver to answer
 
@@ -71,17 +74,26 @@ def _visible(found: list[Gpu], asked: str | None) -> list[Gpu]:
     return kept
 
 
-def shared(number: int) -> dict[str, str]:
+def shared(number: int, of: int = 1) -> dict[str, str]:
     """What a process needs in its environment to have one GPU of several to itself.
 
     Args:
         number: of the process, from 0; with more processes than GPUs they take turns.
+        of: how many processes there are.
 
     Returns:
-        Nothing where there are fewer than two.
+        The GPU where there are several, and a share of its memory where processes share one.
     """
     try:
         found = gpus()
     except OSError:  # it is said where somebody wants to compute there
         return {}
-    return {VISIBLE: found[number % len(found)].uuid} if len(found) > 1 else {}
+    wanted = {VISIBLE: found[number % len(found)].uuid} if len(found) > 1 else {}
+    if found and of > len(found):
+        wanted[SHARE] = f"{1 / math.ceil(of / len(found)):.3f}"
+    return wanted
+
+
+def memory_share() -> float:
+    """Which share of its GPU's memory this process may reserve."""
+    return float(os.environ.get(SHARE) or 1.0)

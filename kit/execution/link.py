@@ -98,7 +98,7 @@ def started(workers: int, threads: int, host: str, port: int) -> Iterator[str]:
     class Cluster(local):
         def new_worker_spec(self) -> dict[Any, Any]:
             return {
-                number: {**spec, "options": {**spec["options"], "env": shared(number)}}
+                number: {**spec, "options": {**spec["options"], "env": shared(number, workers)}}
                 for number, spec in super().new_worker_spec().items()
             }
 

@@ -98,7 +98,7 @@ class Workers:
             while len(self._workers) < self.size:
                 taken = {worker.number for worker in self._workers}
                 number = next(k for k in range(self.size) if k not in taken)
-                with _environment(self._threads, number):
+                with _environment(self._threads, number, self.size):
                     self._workers.append(_Worker(self._make_context, number))
 
     def start(self, task: FoldTask) -> None:
@@ -239,14 +239,16 @@ def _held_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _environment(threads: int, number: int) -> Iterator[None]:
+def _environment(threads: int, number: int, of: int) -> Iterator[None]:
     """What BLAS, OpenMP and CUDA read when a process that is started now imports them.
 
     Args:
         threads: of the libraries, unless the environment says so already.
         number: of the process: of several GPUs it has one to itself.
+        of: how many processes there are.
     """
-    wanted = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)), **shared(number)}
+    threads_of = os.environ.get("OMP_NUM_THREADS", str(threads))
+    wanted = {"OMP_NUM_THREADS": threads_of, **shared(number, of)}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

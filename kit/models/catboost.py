@@ -15,6 +15,7 @@ from sklearn.base import clone
 
 from kit.atomic import parse_json
 from kit.config import Within
+from kit.gpus import memory_share
 from kit.models.base import (
     Count,
     FoldRows,
@@ -38,6 +39,7 @@ from kit.models.boosters import (
 from kit.models.lockstep import boost
 from kit.models.stopping import CrossStopping, OwnStopping
 
+_GPU_MEMORY = 0.95  # of what is free, as CatBoost's default
 _LOSSES = {
     "binary": "Logloss",
     "multilabel": "Logloss",
@@ -226,6 +228,8 @@ class CatBoost(Model):
             params["classes_count"] = problem.n_outputs
         elif problem.classification:
             params["class_names"] = [0, 1]
+        if self.on_gpu:  # else it takes all there is, and the next process finds a twentieth
+            params["gpu_ram_part"] = _GPU_MEMORY * memory_share()
         return {
             **params,
             "loss_function": _LOSSES[problem.minimised],

@@ -134,10 +134,15 @@ class Search:
 
     @property
     def _end(self) -> float | None:
-        """When the last fold must be there: the sooner, the longer the pair takes again."""
+        """When the last fold must be there: the sooner, the longer the pair takes again.
+
+        Until a trial is through there is nothing to score again, and all of the time is its.
+        """
+        if self._last is None or not self._longest:
+            return self._last
         least, most = self._kept
         pair = _PAIR * self._longest / max(1, self.workers.size)
-        return None if self._last is None else self._last - min(max(least, pair), most)
+        return self._last - min(max(least, pair), most)
 
     def _over(self, seconds: float) -> bool:
         """Whether something of that length would end too late."""

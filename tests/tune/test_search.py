@@ -427,8 +427,22 @@ def test_time_is_kept_for_scoring_the_best_and_the_plain_configuration_again(
 
     outcome = search(small(), "lightgbm", seconds=60.0, fit=long)
     states = [trial.state for trial in outcome.trials]
-    assert states[0] == TrialState.COMPLETE  # 33 s were left for its second fold
-    assert TrialState.COMPLETE not in states[1:]  # and 21 s for the next trial's first
+    assert states[0] == TrialState.COMPLETE
+    assert TrialState.COMPLETE not in states[1:]  # 21 s are left for its first fold
+
+
+def test_all_of_the_time_is_the_first_trials(small: Small, search: SearchFor) -> None:
+    """Of 60 s 51 are left for folds, 33 with the time for scoring again; a fold takes 40."""
+
+    def long(task: Any, context: Any) -> Any:
+        return [
+            replace(result, seconds={"fit": 40.0, "predict": 0.0})
+            for result in run_folds(task, context)
+        ]
+
+    outcome = search(small(), "lightgbm", seconds=60.0, fit=long, seeds=1)
+    assert outcome.trials[0].state == TrialState.COMPLETE
+    assert outcome.doubt == ""
 
 
 def test_folds_cut_by_the_clock_do_not_count(small: Small, search: SearchFor) -> None:

@@ -19,7 +19,7 @@ import kit.models.catboost as boosting
 from kit.diagnosis import diagnose
 from kit.errors import ModelError
 from kit.execution.workers import Workers
-from kit.gpus import VISIBLE, gpus, shared
+from kit.gpus import SHARE, VISIBLE, gpus, shared
 from kit.keras import _repeatable
 from kit.models.base import Problem
 from kit.models.boosters import device
@@ -83,6 +83,21 @@ def test_each_process_gets_a_gpu_in_turn(driver: Any) -> None:
     assert shared(1) == {}  # one is everybody's
     driver("", code=9)
     assert shared(0) == {}
+
+
+def test_processes_that_share_a_gpu_share_its_memory(
+    driver: Any, no_driver: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shared(0, 8) == {}
+    monkeypatch.undo()
+    driver()
+    assert [shared(k, 2).get(SHARE) for k in range(2)] == [None, None]
+    assert [float(shared(k, 3)[SHARE]) for k in range(3)] == [0.5] * 3
+    problem = Problem(task="regression", n_outputs=1, threads=1)
+    assert "gpu_ram_part" not in CatBoost()._native(problem, 1)
+    assert CatBoost(task_type="GPU")._native(problem, 1)["gpu_ram_part"] == 0.95
+    monkeypatch.setenv(SHARE, shared(2, 3)[SHARE])
+    assert CatBoost(task_type="GPU")._native(problem, 1)["gpu_ram_part"] == 0.475
 
 
 NOTE = """import os
