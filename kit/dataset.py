@@ -119,7 +119,7 @@ class Dataset:
             _check_names(competition, *names)
         ids = _ids(train, columns.id, files.train)
         test_ids = _test_ids(competition, test)
-        y = encode_target(train, columns.target, task.type, task.classes, ids)
+        y = encode_target(train, columns.target, task.type, task.classes, ids, task.separator)
         if on_disk:
             X, X_test, kinds = table.X, table.X_test, table.kinds
             _check_kinds(competition, [*names[0], *names[1], *X.columns])

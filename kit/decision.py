@@ -43,10 +43,12 @@ class Decision:
             class); "cuts": the expected class number, cut at `values`; "thresholds": one per
             column.
         values: the numbers of the rule.
+        some: with "thresholds": a row that reaches none gets the label it is nearest to.
     """
 
     kind: Kind
     values: tuple[float, ...] = ()
+    some: bool = False
 
     def apply(self, pred: Array) -> NDArray[np.int64]:
         """Labels of `pred`.
@@ -70,16 +72,25 @@ class Decision:
         elif self.kind == "cuts":
             labels = cut_labels(positions(pred), np.asarray(self.values))
         elif self.kind == "thresholds":
-            labels = pred >= np.asarray(self.values)
+            labels = self._several(pred)
         elif pred.shape[1] == 1:
             labels = pred[:, 0] >= (self.values[0] if self.kind == "threshold" else 0.5)
         else:
             labels = np.argmax(pred, axis=1)
         return np.asarray(labels, dtype=np.int64)
 
+    def _several(self, pred: Array) -> Array:
+        values = np.asarray(self.values)
+        labels = pred >= values
+        if self.some:
+            empty = np.flatnonzero(~labels.any(axis=1))
+            labels[empty, (pred - values)[empty].argmax(axis=1)] = True
+        return labels
+
     def to_json(self) -> dict[str, Any]:
         """Plain types for `run.json`."""
-        return {"kind": self.kind, "values": list(self.values)}
+        some = {"some": True} if self.some else {}
+        return {"kind": self.kind, "values": list(self.values), **some}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Decision:
@@ -91,7 +102,8 @@ class Decision:
         kind = document.get("kind")
         if kind not in get_args(Kind):
             raise DataError(f"a decision must be one of {get_args(Kind)}. Received: {kind!r}")
-        return cls(cast(Kind, kind), tuple(float(v) for v in document.get("values", ())))
+        values = tuple(float(v) for v in document.get("values", ()))
+        return cls(cast(Kind, kind), values, bool(document.get("some", False)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +125,12 @@ class Fitted:
     scored: Array = field(compare=False, repr=False)
 
 
-def default_decision(task: TaskType, n_columns: int) -> Decision:
+def default_decision(task: TaskType, n_columns: int, *, some: bool = False) -> Decision:
     """The rule that nothing was chosen for: 0.5, or the most probable class."""
     if task == "binary":
         return Decision("threshold", (0.5,))
     if task == "multilabel":
-        return Decision("thresholds", (0.5,) * n_columns)
+        return Decision("thresholds", (0.5,) * n_columns, some)
     return Decision("none")
 
 
@@ -146,11 +158,12 @@ def fit_decision(metric: Metric, task: TaskType, y: Array, pred: Array, fold: Ar
     if not used.any():
         raise DataError("no training row was validated; there is nothing to score")
     y, pred, fold = np.asarray(y)[used], np.asarray(pred)[used], np.asarray(fold)[used]
+    some = task == "multilabel" and bool(metric.parts(y)[0].any(axis=1).all())
     if metric.needs != "label":
         pooled, per_fold = metric.score(y, pred), _per_fold(metric, y, pred, fold)
         # "none" would take the one most probable of several labels, should a file want labels
         several = task == "multilabel"
-        rule = default_decision(task, pred.shape[1]) if several else Decision("none")
+        rule = default_decision(task, pred.shape[1], some=some) if several else Decision("none")
         return Fitted(
             decision=rule,
             score=pooled,
@@ -158,7 +171,7 @@ def fit_decision(metric: Metric, task: TaskType, y: Array, pred: Array, fold: Ar
             default_score=pooled,
             scored=pred,
         )
-    default = default_decision(task, pred.shape[1])
+    default = default_decision(task, pred.shape[1], some=some)
     labels = default.apply(pred)
     plain = Fitted(
         decision=default,
@@ -169,7 +182,7 @@ def fit_decision(metric: Metric, task: TaskType, y: Array, pred: Array, fold: Ar
     )
     if len(np.unique(fold)) < 2:
         return plain
-    chosen, per_fold_rules = _choose(metric, task, y, pred, fold)
+    chosen, per_fold_rules = _choose(metric, task, y, pred, fold, some)
     for k, rule in per_fold_rules.items():
         labels[fold == k] = rule.apply(pred[fold == k])
     tuned = Fitted(
@@ -205,7 +218,7 @@ def _pays(metric: Metric, tuned: Fitted, plain: Fitted) -> bool:
 
 
 def _choose(
-    metric: Metric, task: TaskType, y: Array, pred: Array, fold: Array
+    metric: Metric, task: TaskType, y: Array, pred: Array, fold: Array, some: bool = False
 ) -> tuple[Decision, dict[int, Decision]]:
     """The decision on all rows, and for every fold the one chosen on the other folds."""
     rows = _subsample(len(y), _MAX_ROWS if metric.from_counts else _SLOW_ROWS)
@@ -219,11 +232,12 @@ def _choose(
     elif metric.averaged or metric.column is not None:
         column = metric if metric.averaged else cast(Metric, metric.column)
         each = [_thresholds(column, y[:, j], pred[:, j], fold) for j in range(pred.shape[1])]
-        rules = {k: Decision("thresholds", tuple(best[k] for best in each)) for k in each[0]}
+        values = {k: tuple(best[k] for best in each) for k in each[0]}
+        rules = {k: Decision("thresholds", each, some) for k, each in values.items()}
     else:
-        best = _shared_threshold(metric, y, pred, fold)
+        best = _shared_threshold(metric, y, pred, fold, some)
         t = pred.shape[1]
-        rules = {k: Decision("thresholds", (value,) * t) for k, value in best.items()}
+        rules = {k: Decision("thresholds", (value,) * t, some) for k, value in best.items()}
     return rules.pop(-1), rules
 
 
@@ -282,12 +296,16 @@ def _confusion(
     return np.moveaxis(np.stack([negative, positive], axis=-1), 2, 0)
 
 
-def _shared_threshold(metric: Metric, y: Array, pred: Array, fold: Array) -> dict[int, float]:
+def _shared_threshold(
+    metric: Metric, y: Array, pred: Array, fold: Array, some: bool
+) -> dict[int, float]:
     """One threshold for all columns, for metrics that do not fall apart into columns."""
     rows = _subsample(len(y), _SLOW_ROWS)
     y, pred, fold = y[rows], pred[rows], fold[rows]
     candidates = _candidates(pred.reshape(-1), _SLOW_CANDIDATES)
-    return _search(metric, y, [(pred >= c).astype(np.int64) for c in candidates], candidates, fold)
+    t = pred.shape[1]
+    labels = [Decision("thresholds", (c,) * t, some).apply(pred) for c in candidates]
+    return _search(metric, y, labels, candidates, fold)
 
 
 def _search(

@@ -179,6 +179,8 @@ METRICS = Registry(
         "f1_macro": "kit.metrics.classification:F1_MACRO",
         "f1_micro": "kit.metrics.classification:F1_MICRO",
         "f1_weighted": "kit.metrics.classification:F1_WEIGHTED",
+        "f1_samples": "kit.metrics.classification:F1_SAMPLES",
+        "f2_samples": "kit.metrics.classification:F2_SAMPLES",
         "mcc": "kit.metrics.classification:MCC",
         "quadratic_kappa": "kit.metrics.classification:QUADRATIC_KAPPA",
         "roc_auc": "kit.metrics.classification:ROC_AUC",

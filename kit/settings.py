@@ -114,12 +114,19 @@ class TaskSpec:
     """What is predicted and how it is scored.
 
     `classes` are the target's labels as spelled in the train file, in the order of the class codes
-    0..K-1; for `binary` the second one is the positive class. Empty for regression and multilabel.
+    0..K-1; for `binary` the second one is the positive class. Empty for regression, and for
+    multilabel with a column of 0 and 1 per label. Where the cells of one column hold several labels
+    ("clear road water"), `separator` is what stands between them, and `classes` lists the labels.
     """
 
     type: TaskType
     metric: str
     classes: tuple[str, ...] = ()
+    separator: str = ""
+
+    def names(self, target: tuple[str, ...]) -> tuple[str, ...]:
+        """What each column of a target of several columns is called."""
+        return self.classes if self.separator else target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,6 +313,22 @@ def _check_provider(provider: ProviderSpec) -> None:
         raise ConfigError(f"provider.file must be a plain file name. Received: {provider.file!r}")
 
 
+def _check_separator(task: TaskSpec) -> None:
+    if not task.separator:
+        return
+    if task.type != "multilabel":
+        raise ConfigError(
+            "task.separator stands between several labels in a cell, which only task.type "
+            f"'multilabel' predicts. Received: {task.type!r}"
+        )
+    inside = [label for label in task.classes if task.separator in label or not label.strip()]
+    if len(task.classes) < 2 or inside:
+        raise ConfigError(
+            f"task.classes must list the labels that task.separator {task.separator!r} stands "
+            f"between, two or more. Received: {inside[:3] or list(task.classes)}"
+        )
+
+
 def _check(settings: Settings) -> None:
     """Contradictions that types cannot express."""
     columns, task, submission = settings.columns, settings.task, settings.submission
@@ -329,11 +352,13 @@ def _check(settings: Settings) -> None:
         raise ConfigError(
             f"cv.holdout must be 0 (none) or between 0.01 and 0.5. Received: {settings.cv.holdout}"
         )
-    many = task.type in ("multilabel", "multitarget")
+    _check_separator(task)
+    many = task.type in ("multilabel", "multitarget") and not task.separator
     if many != (len(columns.target) > 1):
         raise ConfigError(
             f"task.type {task.type!r} and columns.target {list(columns.target)} disagree: "
             f"{'several columns are' if many else 'one column is'} expected"
+            f"{', or task.separator for several labels in a cell' if many else ''}"
         )
     if task.type in ("binary", "multiclass"):
         few, found = (task.type == "binary"), len(task.classes)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kit.errors import DataError, counted
 from kit.kinds import some
+from kit.labels import flags_of
 from kit.settings import TaskType
 
 
@@ -20,13 +21,18 @@ def encode_target(
     task: TaskType,
     classes: Sequence[str],
     ids: NDArray[np.str_],
+    separator: str = "",
 ) -> NDArray[Any]:
     """The target as numbers (see `Dataset`).
+
+    With a `separator` the cells of the one column hold several labels, or none.
 
     Raises:
         DataError: missing values, labels that `task.classes` does not list, one value only.
     """
     frame = train[list(target)]
+    if separator:
+        return _flags(frame[target[0]], classes, separator)
     missing = frame.isna().any(axis=1).to_numpy()
     if missing.any():
         n_rows = counted(int(missing.sum()), "row", "rows")
@@ -41,10 +47,25 @@ def encode_target(
     numbers = _as_numbers(frame, task)
     if not np.isfinite(numbers).all():
         raise DataError(f"the target {', '.join(map(repr, target))} holds infinite values")
-    for name, column in zip(target, numbers.T, strict=True):
+    _refuse_constant(numbers, target)
+    return numbers if len(target) > 1 else numbers[:, 0]
+
+
+def _flags(cells: pd.Series, classes: Sequence[str], separator: str) -> NDArray[np.float64]:
+    flags, unknown = flags_of(cells, classes, separator)
+    if unknown:
+        raise DataError(
+            f"the target {cells.name!r} holds labels that task.classes does not list: "
+            f"{some(unknown)}. task.classes = {list(classes)[:10]}"
+        )
+    _refuse_constant(flags, classes)
+    return flags
+
+
+def _refuse_constant(numbers: NDArray[np.float64], names: Sequence[str]) -> None:
+    for name, column in zip(names, numbers.T, strict=True):
         if (column == column[0]).all():
             raise DataError(f"the target {name!r} has one value only: {column[0]:g}")
-    return numbers if len(target) > 1 else numbers[:, 0]
 
 
 def _class_codes(labels: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:

@@ -216,7 +216,8 @@ class _Labels:
     ) -> None:
         self.metric, self.oof, self.y, self.smooth = metric, oof, np.asarray(y), smooth
         self.truth, self.weight = metric.parts(self.y)
-        self.rule = default_decision(task, oof.shape[2])
+        some = task == "multilabel" and bool(self.truth.any(axis=1).all())
+        self.rule = default_decision(task, oof.shape[2], some=some)
         self.log_loss = _LogLoss(truth_probability(task, oof, self.truth), self.weight)
         self.size = max(2, oof.shape[2]) if self.truth.ndim == 1 else 0
         # a class a row: comparing long rows is many times quicker than argmax over few columns

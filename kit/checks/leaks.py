@@ -111,7 +111,8 @@ def _questions(m: Material, rows: NDArray[np.int64]) -> Iterator[_Question]:
         return
     targets = m.y.reshape(len(m.y), -1)[rows]
     classified = m.settings.task.type in ("binary", "multiclass", "multilabel")
-    for name, column in list(zip(m.columns.target, targets.T, strict=True))[:_MOST_TARGETS]:
+    names = m.settings.task.names(m.columns.target)
+    for name, column in list(zip(names, targets.T, strict=True))[:_MOST_TARGETS]:
         y, n_classes = column.astype(np.float64), 0
         if classified:
             codes = np.unique(y, return_inverse=True)[1]

@@ -227,13 +227,16 @@ class Material:
         if not self.has(["tables"]) or not set(target) <= set(self.train.columns):
             return False
         known = np.flatnonzero(self.roles[list(target)].notna().all(axis=1).to_numpy())
+        if task.separator:  # an empty cell has no label
+            known = np.arange(len(self.roles))
         if len(known) == 0:
             return False
         ids = self.all_ids.to_numpy(dtype=np.str_)[known] if self.positions is None else _NO_IDS
         rows = self.roles.iloc[known]
-        if task.classes and not set(rows[target[0]].str.strip().unique()) <= set(task.classes):
+        single = task.classes and not task.separator
+        if single and not set(rows[target[0]].str.strip().unique()) <= set(task.classes):
             return False
-        self.all_y = encode_target(rows, target, task.type, task.classes, ids)
+        self.all_y = encode_target(rows, target, task.type, task.classes, ids, task.separator)
         if ":" not in task.metric:
             load_metric(task.metric, task.type).refuse(self.all_y)
         self.known, self.y = known, self.all_y

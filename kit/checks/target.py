@@ -15,7 +15,7 @@ _CLASSES = ("binary", "multiclass")
 
 def missing(m: Material) -> Iterator[Evidence]:
     """Training rows without a target."""
-    for name in _present(m):
+    for name in [] if m.settings.task.separator else _present(m):
         empty = m.roles[name].isna().to_numpy()
         if empty.any():
             yield Evidence(
@@ -84,7 +84,7 @@ def rare_classes(m: Material) -> Iterator[Evidence]:
             zip(task.classes, np.bincount(m.all_y, minlength=len(task.classes)), strict=True)
         )
     elif task.type == "multilabel":
-        names = m.columns.target
+        names = task.names(m.columns.target)
         ones = m.all_y.sum(axis=0).astype(int)
         counts = dict(zip(names, np.minimum(ones, len(m.all_y) - ones), strict=True))
         stratified = False  # combinations of labels that are rare are pooled

@@ -237,7 +237,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         shown = ", ".join(str(item) for item in value[:6])
         return f"{shown}, … ({len(value)})" if len(value) > 6 else shown
-    return str(value)
+    return repr(value) if str(value).isspace() else str(value)
 
 
 def _short(path: Path) -> str:

@@ -283,6 +283,29 @@ F1_WEIGHTED = Metric(
     column=F1,
     description="F1 over classes (multilabel: columns), weighted by their rows.",
 )
+
+
+def _f_samples(beta: float) -> Metric:
+    """Mean over rows of F-beta of the labels of a row; a row without any, and told so, counts 1."""
+
+    def score(y_true: Array, labels: Array) -> float:
+        hits = (y_true * labels).sum(axis=1)
+        parts = beta**2 * y_true.sum(axis=1) + labels.sum(axis=1)
+        return float(_ratio((1 + beta**2) * hits, parts, 1.0).mean())
+
+    return Metric(
+        name=f"f{beta:g}_samples",
+        function=score,
+        greater_is_better=True,
+        needs="label",
+        tasks=("multilabel",),
+        averaged=False,
+        description=f"Mean over rows of F{beta:g} of a row's labels"
+        + (" (Planet, 2017)." if beta == 2 else " (Plant Pathology, 2021)."),
+    )
+
+
+F1_SAMPLES, F2_SAMPLES = _f_samples(1), _f_samples(2)
 MCC = Metric(
     name="mcc",
     function=_mcc,

@@ -185,10 +185,13 @@ def _answers(solution: pd.DataFrame, rules: Rules) -> NDArray[Any]:
             return codes(solution[columns[0]], rules, ProviderError)
         one_hot = numbers(solution, columns, ProviderError)
         return as_labels(one_hot[:, column_order(rules.task.classes, rules.submission, "class")])
+    if rules.task.separator and len(columns) == 1:
+        return _flags(solution[columns[0]], rules, ProviderError)
     values = numbers(solution, columns, ProviderError)
     if len(columns) == 1:
         return values[:, 0]
-    return values if as_train else values[:, column_order(rules.target, rules.submission, "target")]
+    names = rules.task.names(rules.target)
+    return values if as_train else values[:, column_order(names, rules.submission, "target")]
 
 
 def _predictions(submission: pd.DataFrame, rules: Rules) -> NDArray[Any]:
@@ -198,9 +201,12 @@ def _predictions(submission: pd.DataFrame, rules: Rules) -> NDArray[Any]:
         return _ranked(submission[columns[0]], rules)
     if task.type in ("binary", "multiclass") and rules.submission.wants == "label":
         return codes(submission[columns[0]], rules, SubmissionError)
+    if task.separator and len(columns) == 1:
+        return _flags(submission[columns[0]], rules, SubmissionError)
     values = numbers(submission, columns, SubmissionError)
     if task.type not in ("binary", "multiclass"):
-        order = column_order(rules.target, rules.submission, "target") if len(columns) > 1 else [0]
+        names = task.names(rules.target)
+        order = column_order(names, rules.submission, "target") if len(columns) > 1 else [0]
         return values[:, order]
     if len(columns) > 1:
         values = values[:, column_order(task.classes, rules.submission, "class")]  # (n, n_classes)
@@ -210,6 +216,22 @@ def _predictions(submission: pd.DataFrame, rules: Rules) -> NDArray[Any]:
             else values[:, 1:]
         )
     return 1.0 - values if is_negative(rules.submission, task) else values
+
+
+def _flags(
+    cells: pd.Series, rules: Rules, error: type[ProviderError | SubmissionError]
+) -> NDArray[np.float64]:
+    """Cells of several labels as 0 and 1, (n, n_classes); one without a label is empty."""
+    from kit.labels import flags_of
+
+    names = rules.submission.labels or rules.task.classes
+    flags, unknown = flags_of(cells, names, rules.task.separator)
+    if unknown:
+        raise error(
+            f"column {cells.name!r} holds labels that are not known: {unknown[:3]}. "
+            f"Known: {list(names)[:10]}"
+        )
+    return flags
 
 
 def _ranked(cells: pd.Series, rules: Rules) -> NDArray[np.float64]:

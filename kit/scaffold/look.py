@@ -48,6 +48,16 @@ class TargetLook:
         """Whether every value is 0 or 1, or a word for them."""
         return {label.lower() for label in self.labels} <= _BINARY
 
+    @property
+    def relative(self) -> bool:
+        """Whether it is right-skewed enough for its logarithm to be the natural scale."""
+        y = self.numbers
+        if y is None or y.min() < 0 or _skew(y) <= 1:
+            return False
+        low, high = np.quantile(y, [0.01, 0.99])
+        spans = (1 + high) / (1 + low) > 100  # as log1p sees it
+        return bool(spans or abs(_skew(np.log1p(y))) < 0.5 * _skew(y))
+
 
 @dataclass(frozen=True, kw_only=True)
 class SampleLook:
@@ -120,3 +130,8 @@ def look_at_sample(sample: pd.DataFrame | None, columns: Sequence[str]) -> Sampl
     if any(value != int(value or 0) for value in numbers):
         return SampleLook(kind="fractions", values=some)
     return SampleLook(kind="whole", values=some, dotted=all("." in value for value in values))
+
+
+def _skew(y: NDArray[np.float64]) -> float:
+    deviation = y.std()
+    return float((((y - y.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0

@@ -5,19 +5,16 @@ Owns: task type, class labels and their spelling in the submission, the default 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kit.errors import ConfigError, counted, nearest
 from kit.registry import METRICS
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.look import SampleLook, TargetLook
 from kit.scaffold.roles import Targets
+from kit.scaffold.several import Several, several
 from kit.scaffold.spelling import is_boolean, normal, number, respell
 from kit.settings import TaskType, Wants
 
@@ -54,25 +51,31 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     Raises:
         ConfigError: a flag contradicts the files or another flag, or a target is of no use.
     """
+    lists = several(evidence.looks[0]) if len(evidence.looks) == 1 else None
     for look in evidence.looks:
-        if look.missing:
+        if look.missing and lists is None:
             inference.ask(
                 f"the target {look.name!r} is missing in {counted(look.missing, 'row', 'rows')} of "
                 "train: remove them from the file, or name another target with --target"
             )
     wish = wishes.get("task")
     if wish is not None:
-        task, because, sure = _asked_task(wish, evidence), wish.because, True
+        task, because, sure = _asked_task(wish, evidence, lists), wish.because, True
     elif len(evidence.looks) > 1:
         task, because, sure = _task_of_many(evidence)
     else:
-        task, because, sure = _task_of_one(evidence, inference)
+        task, because, sure = _task_of_one(evidence, lists, inference)
     inference.add("task.type", task, because, sure=sure)
     classes: tuple[str, ...] = ()
     order = ""
     if task in _CLASSIFICATION:
         classes, order = _classes(task, evidence, wishes)
-    wants, why, certain = _wants(task, classes, evidence, wishes, inference)
+    if lists is not None and task == "multilabel":
+        classes, order = lists.labels, "the labels in the cells"
+        inference.add("task.separator", lists.separator, "between the labels of a cell")
+        wants, why, certain = "label", "a cell of labels per row", True
+    else:
+        wants, why, certain = _wants(task, classes, evidence, wishes, inference)
     _note_metric(task, wants, classes, evidence, inference)
     if classes:
         inference.add("task.classes", list(classes), order)
@@ -81,7 +84,9 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
         inference.add(
             "submission.top", top, f"so many labels in a cell: {evidence.sample.values[0]!r}"
         )
-    elif wants == "label" and classes and "submission.labels" not in wishes.overrides:
+    elif (
+        wants == "label" and task in _CLASSIFICATION and "submission.labels" not in wishes.overrides
+    ):
         _note_labels(classes, evidence.sample, inference)
     return task
 
@@ -109,12 +114,14 @@ def asked_score(wishes: Wishes) -> Score | None:
     )
 
 
-def _asked_task(wish: Wish, evidence: Evidence) -> str:
+def _asked_task(wish: Wish, evidence: Evidence, lists: Several | None) -> str:
     known = get_args(TaskType)
     task = str(wish.value)
     if task not in known:
         raise ConfigError(f"{wish.flag}: unknown task {task!r}. {nearest(task, known)}")
     many = task in ("multilabel", "multitarget")
+    if task == "multilabel" and lists is not None:
+        return task
     if many != (len(evidence.looks) > 1):
         raise ConfigError(
             f"{wish.flag} {task} wants {'several targets' if many else 'one target'}. "
@@ -139,7 +146,9 @@ def _task_of_many(evidence: Evidence) -> tuple[str, str, bool]:
     return "multitarget", f"{len(evidence.looks)} targets, numbers", True
 
 
-def _task_of_one(evidence: Evidence, inference: Inference) -> tuple[str, str, bool]:
+def _task_of_one(
+    evidence: Evidence, lists: Several | None, inference: Inference
+) -> tuple[str, str, bool]:
     look = evidence.looks[0]
     found = len(look.labels)
     tasks = evidence.score.tasks if evidence.score else ()
@@ -148,6 +157,13 @@ def _task_of_one(evidence: Evidence, inference: Inference) -> tuple[str, str, bo
         return task, "one submission column per class", True
     if tasks and "regression" in tasks and look.numbers is not None:
         return "regression", f"the metric {evidence.score.name} scores numbers", True  # type: ignore[union-attr]
+    asked = "multilabel" in tasks and "multiclass" not in tasks
+    if lists is not None and (lists.sure or asked):
+        inference.ask(
+            f"cells of {look.name!r} hold several labels, such as {lists.example!r}, and each "
+            "label is predicted; if every combination is a class of its own: --task multiclass"
+        )
+        return "multilabel", f"several labels in a cell: {lists.example!r}", asked
     if found == 2:
         return "binary", f"{look.name!r} takes two values", True
     if look.numbers is None:
@@ -159,12 +175,11 @@ def _task_of_one(evidence: Evidence, inference: Inference) -> tuple[str, str, bo
                 "texts.\n  Name another target with --target, or say --task multiclass if these "
                 "are classes."
             )
-        if several := _several(look):
+        if lists is not None:
             inference.ask(
-                f"cells of {look.name!r} seem to hold several labels, such as {several[0]!r}; each "
-                "combination is read as a class of its own. To predict label by label make copies "
-                "of train and of the sample submission with a column of 0 and 1 per label, give "
-                "their folder to --from, and write the labels into one cell again before you submit"
+                f"cells of {look.name!r} may hold several labels, such as {lists.example!r}; each "
+                "combination is read as a class of its own. To predict label by label: "
+                "--task multilabel"
             )
         return "multiclass", f"{look.name!r} takes {found} values, not numbers", True
     if not look.whole:
@@ -179,18 +194,6 @@ def _task_of_one(evidence: Evidence, inference: Inference) -> tuple[str, str, bo
         )
         return "multiclass", f"{found} whole numbers, and whole ones in the sample", False
     return "regression", f"{look.name!r} takes {found} different numbers", not few
-
-
-def _several(look: TargetLook) -> list[str]:
-    """Labels that are combinations of fewer others; empty: names that have a blank in them."""
-    parts = [re.split(r"[\s,;|]+", label) for label in look.labels]
-    different = {part for each in parts for part in each}
-    sets = {frozenset(each) for each in parts}
-    if len(different) >= len(parts) or not any(
-        whole - {part} in sets for whole in sets for part in whole
-    ):
-        return []
-    return [label for label, each in zip(look.labels, parts, strict=True) if len(each) > 1]
 
 
 def _refuse_stray(look: TargetLook) -> None:
@@ -348,6 +351,8 @@ def _note_metric(
         inference.add("task.metric", score.name, score.because)
         return
     name, because = _default_metric(task, wants, evidence)
+    if task == "multilabel" and classes:
+        name, because = "f1_samples", "kit's default for several labels in a cell"
     top = _top(task, classes, evidence.sample)
     if top and f"map_at_{top}" in METRICS.table:
         name, because = f"map_at_{top}", f"{top} labels in a cell are scored by their places"
@@ -367,8 +372,8 @@ def _note_metric(
 
 def _default_metric(task: str, wants: str, evidence: Evidence) -> tuple[str, str]:
     if task in ("regression", "multitarget"):
-        columns = [look.numbers for look in evidence.looks if look.numbers is not None]
-        if columns and all(_is_relative(column) for column in columns):
+        columns = [look for look in evidence.looks if look.numbers is not None]
+        if columns and all(look.relative for look in columns):
             return "rmsle", "amounts of many sizes (prices, counts) are scored on relative error"
         return "rmse", "kit's default for numbers"
     if task == "multilabel":
@@ -379,17 +384,3 @@ def _default_metric(task: str, wants: str, evidence: Evidence) -> tuple[str, str
         name = "roc_auc" if task == "binary" else "log_loss"
     plural = {"label": "labels", "probability": "probabilities"}[wants]
     return name, f"kit's default for {task} and {plural}"
-
-
-def _is_relative(y: NDArray[np.float64]) -> bool:
-    """Whether a target is right-skewed enough for its logarithm to be the natural scale."""
-    if y.min() < 0 or _skew(y) <= 1:
-        return False
-    low, high = np.quantile(y, [0.01, 0.99])
-    spans = (1 + high) / (1 + low) > 100  # as log1p sees it
-    return bool(spans or abs(_skew(np.log1p(y))) < 0.5 * _skew(y))
-
-
-def _skew(y: NDArray[np.float64]) -> float:
-    deviation = y.std()
-    return float((((y - y.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0

@@ -141,7 +141,7 @@ def _values(predictions: pd.DataFrame, competition: Competition, run: Run) -> ND
     import numpy as np
 
     settings = competition.settings
-    outputs: Sequence[str] = settings.columns.target
+    outputs: Sequence[str] = settings.task.names(settings.columns.target)
     if settings.task.type == "multiclass":
         outputs = settings.task.classes
     names = prediction_columns(outputs)
@@ -165,6 +165,8 @@ def _cells(
     """Column name -> cells, for all columns but the id."""
     import numpy as np
 
+    from kit.labels import as_cells
+
     settings = competition.settings
     task, submission = settings.task, settings.submission
     if task.type in ("regression", "multitarget"):
@@ -178,6 +180,9 @@ def _cells(
         if task.type == "multilabel":
             if codes.ndim == 1:  # no thresholds were chosen: the metric is not one of labels
                 codes = (values >= 0.5).astype(np.int64)
+            if task.separator:
+                names = submission.labels or task.classes
+                return {_only(shape): as_cells(codes, names, task.separator)}
             return _by_target(np.array(shape.flags)[codes], competition)
         labels = np.array(submission.labels or task.classes)
         return {_only(shape): labels[codes]}
@@ -218,7 +223,8 @@ def _most_probable(values: NDArray[np.float64], competition: Competition) -> NDA
 
 def _by_target(values: NDArray[Any], competition: Competition) -> dict[str, NDArray[Any]]:
     """One column per target, (n, t) -> name -> (n,)."""
-    target, submission = competition.settings.columns.target, competition.settings.submission
+    settings = competition.settings
+    target, submission = settings.task.names(settings.columns.target), settings.submission
     names = submission.columns or target
     order = column_order(target, submission, "target") if len(names) > 1 else [0]
     return {names[column]: values[:, number] for number, column in enumerate(order)}

@@ -133,7 +133,9 @@ def _cell_problems(
     task, submission = competition.settings.task, competition.settings.submission
     columns = [name for position, name in enumerate(shape.header) if position != shape.key]
     if submission.wants == "label" and task.type not in ("regression", "multitarget"):
-        labels = shape.flags if task.type == "multilabel" else submission.labels or task.classes
+        labels = submission.labels or task.classes or shape.flags
+        if task.separator:
+            return _several_problems(table[columns], ids, labels, task.separator)
         if submission.top > 1:
             return _list_problems(table[columns], ids, labels, submission.top)
         return _label_problems(table[columns], ids, labels)
@@ -166,6 +168,27 @@ def _label_problems(cells: pd.DataFrame, ids: pd.Series, labels: Sequence[str]) 
     return [
         f"labels must be one of {list(labels)[:10]}; {unknown.sum()} cells are not, "
         f"first: {_where(unknown, cells, ids)}."
+    ]
+
+
+def _several_problems(
+    cells: pd.DataFrame, ids: pd.Series, labels: Sequence[str], separator: str
+) -> list[str]:
+    """Cells that hold something else than known, different labels."""
+    from kit.labels import parts
+
+    known = set(labels)
+
+    def wrong(cell: str) -> bool:
+        found = parts(cell, separator)
+        return len(set(found)) < len(found) or not known >= {*found}
+
+    bad = cells.map(wrong).to_numpy()
+    if not bad.any():
+        return []
+    return [
+        f"cells must be different labels of {list(labels)[:10]} with {separator!r} between them; "
+        f"{bad.sum()} are not, first: {_where(bad, cells, ids)}."
     ]
 
 

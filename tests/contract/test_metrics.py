@@ -30,7 +30,7 @@ def test_metric_carries_its_registered_name_and_a_description(name: str) -> None
 def test_confusion_counts_agree_with_the_function(name: str) -> None:
     metric = METRICS.load(name)
     if metric.from_counts is None:
-        assert metric.needs != "label"
+        assert metric.needs != "label" or metric.tasks == ("multilabel",)
         return
     rng = np.random.default_rng(1)
     for size in (2, 5) if "multiclass" in metric.tasks else (2,):

@@ -822,19 +822,39 @@ def test_a_target_of_texts_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "asked"),
+    ("labels", "asked", "separator"),
     [
-        (["clear", "haze", "clear road", "road clear water", "haze water", "haze road"], True),
-        (["a|b", "a", "b", "a|b|c", "c"], True),
-        (["Black-grass", "Common wheat", "Maize", "Sugar beet", "Wheat"], False),
-        (["light red", "dark red", "light blue", "dark blue", "light green", "dark green"], False),
+        (["clear", "haze", "clear road", "road clear water", "haze water", "haze road"], True, " "),
+        (["a|b", "a", "b", "a|b|c", "c"], True, "|"),
+        (["10, 9", "10", "9", "9, 10, 11", "11"], True, ", "),
+        (["clear", "haze", "clear road", "clear water", "haze water", "haze road"], True, None),
+        (["red", "dark red", "blue", "dark blue", "light blue", "light red"], True, None),
+        (["Black-grass", "Common wheat", "Maize", "Sugar beet", "Wheat"], False, None),
+        (["light red", "dark red", "light blue", "dark blue", "lime"], False, None),
     ],
 )
 def test_several_labels_in_a_cell_are_told_of(
-    tmp_path: Path, labels: list[str], asked: bool
+    tmp_path: Path, labels: list[str], asked: bool, separator: str | None
 ) -> None:
+    """Each label is predicted where the cells can hardly be names of several words."""
     target = np.resize(labels, N)
     found = run(tmp_path, **plain(target, np.resize(labels[1:2], 20)))
     told = [text for text in found.questions if "several labels, such as" in text]
     assert bool(told) == asked
+    assert found.get("task.type") == ("multilabel" if separator else "multiclass")
+    assert found.get("task.separator") == separator
+    if separator == ", ":
+        assert found.get("task.classes") == ["9", "10", "11"]
+
+
+def test_several_labels_in_a_cell_as_it_is_asked_for(tmp_path: Path) -> None:
+    target = np.resize(["clear", "haze", "clear road", "clear water", "haze water", "haze road"], N)
+    files = plain(target, np.resize(["clear"], 20))
+    for flags in ({"task": "multilabel"}, {"metric": "f2_samples"}):
+        found = run(tmp_path, flags, **files)
+        assert found.get("task.type") == "multilabel"
+        assert found.get("task.classes") == ["clear", "haze", "road", "water"]
+        assert found.get("submission.wants") == "label"
+    target[::3] = "clear road water"
+    found = run(tmp_path, {"task": "multiclass"}, **plain(target, np.resize(["clear"], 20)))
     assert found.get("task.type") == "multiclass"

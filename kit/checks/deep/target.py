@@ -65,7 +65,8 @@ def _targets(m: Material) -> list[_Target]:
     if "target" not in m.memory:
         picked = m.drawn(len(m.known), rows_for(m, _ROWS), "leaks of the target")
         columns = m.y.reshape(len(m.y), -1)[picked].T
-        pairs = list(zip(m.columns.target, columns, strict=False))[:_MOST_TARGETS]
+        names = m.settings.task.names(m.columns.target)
+        pairs = list(zip(names, columns, strict=False))[:_MOST_TARGETS]
         made = [_make_target(m, picked, name, y) for name, y in pairs]
         m.memory["target"] = [each for each in made if each is not None]
     found: list[_Target] = m.memory["target"]

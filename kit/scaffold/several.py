@@ -1,0 +1,62 @@
+"""Whether the cells of a target hold several labels, and what stands between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kit.labels import parts
+from kit.scaffold.look import TargetLook
+from kit.scaffold.spelling import number
+
+_SEPARATORS = (";", "|", ",", " ")
+_COMBINATIONS = 1.5  # per label, from which on names of several words are unlikely
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several:
+    """Several labels in a cell.
+
+    Attributes:
+        separator: what stands between them.
+        labels: all of them; numbers in their order, then words by the alphabet.
+        example: a cell.
+        sure: whether the cells can hardly be names, such as "light red" beside "red".
+    """
+
+    separator: str
+    labels: tuple[str, ...]
+    example: str
+    sure: bool
+
+
+def several(look: TargetLook) -> Several | None:
+    """Read the cells of a target as lists of labels; None where they are none.
+
+    Labels in lists are fewer than the lists, and some list is another one with a label more.
+    """
+    for separator in _SEPARATORS:
+        cells = [parts(label, separator) for label in look.labels]
+        different = {label for cell in cells for label in cell}
+        sets = {frozenset(cell) for cell in cells}
+        longer = [set(cell) for cell in sets if len(cell) > 1]
+        if len(different) >= len(cells) or not any(
+            cell - {label} in sets for cell in longer for label in cell
+        ):
+            continue
+        lists = [label for label, cell in zip(look.labels, cells, strict=True) if len(cell) > 1]
+        spaced = separator != " " and all(
+            label.count(separator) == label.count(f"{separator} ") for label in lists
+        )
+        many = len(sets) >= _COMBINATIONS * len(different)
+        return Several(
+            separator=f"{separator} " if spaced else separator,
+            labels=tuple(sorted(different, key=_order)),
+            example=lists[0],
+            sure=many and (separator != " " or max(map(len, cells)) > 2),
+        )
+    return None
+
+
+def _order(label: str) -> tuple[float, str]:
+    value = number(label)
+    return (float("inf") if value is None else value, label)
