@@ -41,7 +41,7 @@ LAYERS = (
     ("settings",),
     ("competition", "tables", "parquet", "sampled", "usercode", "portfolio", "spaces"),
     ("images",),
-    ("kinds", "features", "packed", "large", "target", "dataset", "folds", "runs"),
+    ("kinds", "labels", "features", "packed", "large", "target", "dataset", "folds", "runs"),
     (
         "metrics",
         "ordinal",
