@@ -158,6 +158,7 @@ def fit_decision(metric: Metric, task: TaskType, y: Array, pred: Array, fold: Ar
     if not used.any():
         raise DataError("no training row was validated; there is nothing to score")
     y, pred, fold = np.asarray(y)[used], np.asarray(pred)[used], np.asarray(fold)[used]
+    # a fact of the format, as the list of classes is
     some = task == "multilabel" and bool(metric.parts(y)[0].any(axis=1).all())
     if metric.needs != "label":
         pooled, per_fold = metric.score(y, pred), _per_fold(metric, y, pred, fold)
