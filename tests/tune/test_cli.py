@@ -182,6 +182,18 @@ def test_apply_makes_or_fills_any_table(spec: ModelSpec, name: str, tmp_path: An
     assert tomllib.loads(path.read_text())["models"]["lightgbm"]["params"]["max_bin"] == 63
 
 
+@pytest.mark.parametrize("end", ["", "\n\n# the last word", "\n[tune.knn.k]\nlow = 3\n"])
+def test_apply_writes_the_first_table_of_models(end: str, tmp_path: Any) -> None:
+    path = tmp_path / CONFIG_NAME
+    before = (TOML.partition("# my models")[0].rstrip("\n") + end).replace("\n", "\r\n")
+    path.write_bytes(before.encode())
+    spec = ModelSpec(use="knn", params={"k": 7})
+    apply(tmp_path, "knn", spec)
+    assert Competition.load(tmp_path).settings.models == {"knn": spec}
+    after = path.read_bytes().decode()
+    assert all(line in after for line in before.splitlines(keepends=True)[:-1])
+
+
 def test_apply_leaves_a_file_that_it_cannot_change(tmp_path: Any) -> None:
     path = tmp_path / CONFIG_NAME
     odd = TOML.replace("[models.other]", "[broken")
