@@ -105,7 +105,7 @@ def test_spaces_are_shown(small: Small, run_kit: Any, tmp_path: Any, monkeypatch
         (["lightgmb"], 1, "unknown model 'lightgmb'"),
         (["lightgbm", "lightgbm"], 1, "named more than once"),
         (["lightgbm", "--set", "tune.lightgbm.num_leaves.low=900"], 1, "is empty: low 900"),
-        (["lightgbm", "--apply"], 1, "no trial of the study"),
+        (["lightgbm", "--apply"], 1, "Search first: kit tune lightgbm"),
         ([], 2, "MODEL"),
     ],
 )
