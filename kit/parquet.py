@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,34 @@ def count_rows(path: Path) -> int:
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(path).num_rows)
+
+
+def one_string(value: Any) -> Any:
+    """A cell that holds several values as one string; any other as it is."""
+    if isinstance(value, list):
+        return " | ".join(str(item) for item in value)
+    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, dict) else value
+
+
+def joined(frame: pd.DataFrame, schema: Any) -> pd.DataFrame:
+    """A frame read with a schema of arrow, lists and tables in its cells as one string each."""
+    import pyarrow as pa
+
+    nested = {field.name for field in schema if pa.types.is_nested(field.type)}
+    for name in frame.columns:
+        if str(name) in nested:
+            cells = [one_string(v.tolist() if hasattr(v, "tolist") else v) for v in frame[name]]
+            frame[name] = cells
+            frame[name] = frame[name].astype("str").where(frame[name].notna())
+    return frame
+
+
+def read(source: Any) -> pd.DataFrame:
+    """The whole of a file, open or by its path."""
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    return joined(pd.read_parquet(source), pq.read_schema(source))
 
 
 def pieces(
@@ -51,7 +80,7 @@ def pieces(
             for name in gaps:
                 column = table[name].cast(pa.float64(), safe=False)
                 table = table.set_column(table.schema.get_field_index(name), name, column)
-            piece = table.to_pandas(types_mapper=_types().get)[names]
+            piece = joined(table.to_pandas(types_mapper=_types().get)[names], schema)
             for name in text:
                 piece[name] = piece[name].astype("str").where(piece[name].notna())
             piece.index = pd.RangeIndex(done, done + len(piece))

@@ -247,7 +247,7 @@ class AxisSpec:
     low: float | None = None
     high: float | None = None
     log: bool | None = None
-    choices: tuple[Any, ...] = ()
+    choices: tuple[Any, ...] | None = None
     when: dict[str, Any] = field(default_factory=dict)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import json
 import warnings
 import zipfile
 import zlib
@@ -75,7 +74,8 @@ def read_table(
         nrows: read at most so many rows (JSON and what is packed is read whole, then cut).
 
     Returns:
-        A frame with a fresh 0..n-1 index. Lists in JSON become one string, parts joined by " | ".
+        A frame with a fresh 0..n-1 index. Lists in JSON and parquet become one string, parts
+            joined by " | ".
 
     Raises:
         DataError: the file is missing, empty, truncated, not readable, separated by something
@@ -309,25 +309,18 @@ def _read_json(path: Path, as_text: Collection[str], nrows: int | None) -> pd.Da
     frame = pd.DataFrame(records)
     for name in frame.columns:
         if frame[name].map(lambda v: isinstance(v, list | dict)).any():
-            frame[name] = frame[name].map(_flat)
+            frame[name] = frame[name].map(parquet.one_string)
         elif str(name).strip() in as_text:
             frame[name] = frame[name].map(lambda v: None if v is None or v != v else str(v))
     return frame
 
 
-def _flat(value: Any) -> Any:
-    if isinstance(value, list):
-        return " | ".join(str(item) for item in value)
-    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else value
-
-
 def _read_parquet(path: Path, as_text: Collection[str], nrows: int | None) -> pd.DataFrame:
-    import pandas as pd
-
     if nrows is not None and _is_plain_parquet(path):
         names = parquet.column_names(path)
-        return next(iter(parquet.pieces(path, max(1, nrows), (), names)), pd.DataFrame())
-    frame = pd.read_parquet(io.BytesIO(_bytes(path)) if path.suffix in (".zip", ".gz") else path)
+        some = next(iter(parquet.pieces(path, max(1, nrows), (), names)), None)
+        return parquet.read(path) if some is None else some
+    frame = parquet.read(io.BytesIO(_bytes(path)) if path.suffix in (".zip", ".gz") else path)
     for name in frame.columns:
         if str(name).strip() in as_text:
             frame[name] = frame[name].astype("str").where(frame[name].notna())

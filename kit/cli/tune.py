@@ -217,7 +217,8 @@ def _document(
     from dataclasses import asdict
 
     def candidate(each: Any) -> dict[str, Any]:
-        return {**asdict(each), "other_folds": outcome.honest.get(each.run)}
+        sealed = {"sealed_rows": outcome.sealed[each.run]} if each.run in outcome.sealed else {}
+        return {**asdict(each), "other_folds": outcome.honest.get(each.run), **sealed}
 
     return {
         "study": outcome.study.name,
@@ -249,7 +250,7 @@ def _report(
     out: Output, outcome: Outcome, weights: dict[str, dict[str, float]], verbose: bool
 ) -> None:
     from kit.cli.output import score_format
-    from kit.tune.report import ended_how, named, verdict, written
+    from kit.tune.report import again, ended_how, named, verdict, written
 
     rows: list[list[Cell]] = []
     for trial in outcome.study.best[: None if verbose else 10]:
@@ -260,16 +261,13 @@ def _report(
     out.table(["trial", "run", outcome.metric, "parameters"], rows, spare=["parameters"])
     out.say(ended_how(outcome))
     out.say()
+    where, scores = again(outcome)
     rows = [
-        [
-            named(each, outcome),
-            score_format(each.score),
-            score_format(outcome.honest.get(each.run)),
-        ]
+        [named(each, outcome), score_format(each.score), score_format(scores.get(each.run))]
         for each in outcome.candidates
     ]
-    title = "the best again, on folds that did not choose them"
-    out.table(["", "folds of the search", "other folds"], rows, title=title)
+    title = f"the best again, on {where.split()[-1]} that did not choose them"
+    out.table(["", "folds of the search", where], rows, title=title)
     if outcome.doubt:
         out.say(outcome.doubt)
     for name, found in weights.items():

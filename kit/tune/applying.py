@@ -32,7 +32,7 @@ def apply(root: Path, model: str, spec: ModelSpec) -> Path:
         ConfigError: the file cannot be changed without changing more than that; it stays as it was.
     """
     path = root / CONFIG_NAME
-    before = path.read_text(encoding="utf-8-sig")
+    before = path.read_bytes().decode("utf-8-sig")  # as bytes: the ends of lines stay, too
     try:
         document = tomlkit.parse(before)
         models = document.setdefault("models", tomlkit.table(is_super_table=True))
@@ -42,7 +42,8 @@ def apply(root: Path, model: str, spec: ModelSpec) -> Path:
     except (TOMLKitError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} cannot be changed: {error}. {_by_hand(model, spec)}") from error
     wanted = tomllib.loads(before)
-    wanted.setdefault("models", {})[model] = _table(spec, wanted["models"].get(model, {}))
+    tables = wanted.setdefault("models", {})
+    tables[model] = _table(spec, tables.get(model, {}))
     if tomllib.loads(after) != wanted:
         raise ConfigError(f"{path} is written in a way kit cannot change. {_by_hand(model, spec)}")
     write_text(path, after)

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from kit.config import build
 from kit.errors import ConfigError, RunError
 from kit.execution.places import make_workers as workers_of
 from kit.execution.workers import FoldWorkers
+from kit.runs import find_run
 from kit.session import Session, open_session
 from kit.settings import ModelSpec
 from kit.tune.points import MODEL, Point, given, grid, known_good
@@ -81,6 +83,7 @@ class Outcome:
         winner: the best on folds that did not choose it; without such, on those that did.
         seeds: other folds on which all candidates have a score.
         honest: the mean over those, by run.
+        sealed: where there is none, the scores on the sealed rows, by run. They choose nothing.
         doubt: why there is no such score, or not for all; empty: there is.
     """
 
@@ -93,6 +96,7 @@ class Outcome:
     winner: Candidate
     seeds: list[int] = field(default_factory=list)
     honest: dict[str, float] = field(default_factory=dict)
+    sealed: dict[str, float] = field(default_factory=dict)
     doubt: str = ""
 
     @property
@@ -134,14 +138,25 @@ def tune(
             _search(session, study, models, asked, points, end, told, make_workers)
         candidates, baseline = candidates_of(study, models)
         if not candidates:
-            raise RunError(
-                f"no trial of the study {study.name} is through. Unfinished ones are kept: "
-                "the same command with more time goes on."
-            )
+            raise _nothing(study, asked)
         doubt = ""
         if len(study.best) > 1 and asked.search:
             doubt = rescore(session, study, candidates, make_workers, end=end, told=told.rescored)
         return _judged(session, study, models, candidates, baseline, doubt)
+
+
+def _nothing(study: Study, asked: Asked) -> RunError:
+    if study.trials or asked.search:
+        return RunError(
+            f"no trial of the study {study.name} is through. Unfinished ones are kept: "
+            "the same command with more time goes on."
+        )
+    return RunError(
+        f"the study {study.name} has no trial: with these models, data, folds, settings and "
+        "spaces nothing was searched yet.\n"
+        f"  Search first: kit tune {' '.join(asked.models)} --budget 10m. A search is found again "
+        "by the same models and settings."
+    )
 
 
 def _search(
@@ -314,5 +329,17 @@ def _judged(
         winner=winner,
         seeds=seeds,
         honest=honest,
+        sealed={} if honest else _sealed(session, candidates),
         doubt=doubt,
     )
+
+
+def _sealed(session: Session, candidates: Sequence[Candidate]) -> dict[str, float]:
+    """Scores on the rows of `cv.holdout`, as the runs have them."""
+    found = {}
+    for each in candidates:
+        with suppress(RunError):  # one that was removed
+            held = find_run(session.competition.runs, each.run).record.get("holdout") or {}
+            if held.get("score") is not None:
+                found[each.run] = float(held["score"])
+    return found

@@ -182,6 +182,11 @@ def ended_how(outcome: Outcome) -> str:
     return f"{counted(len(outcome.trials), 'trial', 'trials')}: {ended}"
 
 
+def again(outcome: Outcome) -> tuple[str, Mapping[str, float]]:
+    """What the candidates were scored on beside the folds of the search, and the scores by run."""
+    return ("sealed rows", outcome.sealed) if outcome.sealed else ("other folds", outcome.honest)
+
+
 def named(each: Candidate, outcome: Outcome) -> str:
     """A candidate's name, and what it is beside that."""
     notes = ["without a search"] if each is outcome.baseline else []
@@ -202,21 +207,25 @@ def verdict(outcome: Outcome) -> str:
     if winner.run in outcome.honest and plain.run in outcome.honest:
         other = sign * (outcome.honest[winner.run] - outcome.honest[plain.run])
         text += f", {other:+.5f} on other folds: believe the second at most"
+    elif winner.run in outcome.sealed and plain.run in outcome.sealed:
+        other = sign * (outcome.sealed[winner.run] - outcome.sealed[plain.run])
+        text += f", {other:+.5f} on the sealed rows, which chose nothing"
     return text
 
 
 def _candidates(outcome: Outcome) -> str:
+    where, scores = again(outcome)
     rows = [
         [
             named(each, outcome),
             f"{each.score:.6g}",
-            f"{outcome.honest[each.run]:.6g}" if each.run in outcome.honest else "",
+            f"{scores[each.run]:.6g}" if each.run in scores else "",
             written(each.spec.recipe, each.spec.params),
         ]
         for each in outcome.candidates
     ]
     note = f"<p>{escape(outcome.doubt)}</p>" if outcome.doubt else ""
-    return _table(["", "folds of the search", "other folds", "parameters"], rows) + note
+    return _table(["", "folds of the search", where, "parameters"], rows) + note
 
 
 def _trials(outcome: Outcome) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -60,7 +61,7 @@ class Searched:
         """Ask an Optuna trial for a value of every axis that its conditions allow."""
         values: dict[str, Any] = {}
         for name, axis in self.axes.items():
-            known = {**self.usual, **values}
+            known = {**self.usual, **self.fixed, **values}
             if all(_plain(known.get(key)) == _plain(v) for key, v in axis.when.items()):
                 values[name] = _suggested(trial, prefix + name, axis)
         return values
@@ -110,7 +111,8 @@ def _searched(competition: Competition, code: UserCode, name: str, data: Dataset
     }
     space = {key: axis for key, axis in space.items() if there[axis.needs]}
     choices = {key: axis for key, axis in space.items() if isinstance(axis, Choice)}
-    fixed = {key: axis.values[0] for key, axis in choices.items() if single(axis)}
+    alone = {key: axis for key, axis in choices.items() if single(axis) and not axis.when}
+    fixed = {key: axis.values[0] for key, axis in alone.items()}
     axes = {key: axis for key, axis in space.items() if key not in fixed}
     if not axes:
         raise ConfigError(f"tune.{name}: every parameter is fixed: there is nothing to search")
@@ -156,7 +158,9 @@ def single(axis: Choice) -> bool:
 def _overridden(own: Axis | None, spec: AxisSpec, where: str, whole: bool) -> Axis:
     """An axis as `kit.toml` says it."""
     when = dict(spec.when) if spec.when else (dict(own.when) if own else {})
-    if spec.choices:
+    if spec.choices is not None:
+        if not spec.choices:
+            raise ConfigError(f"{where} is empty: choices needs at least one value")
         if spec.low is not None or spec.high is not None or spec.log is not None:
             raise ConfigError(f"{where} has choices and a range; one of them is too many")
         return Choice(spec.choices, when=when)
@@ -167,6 +171,8 @@ def _overridden(own: Axis | None, spec: AxisSpec, where: str, whole: bool) -> Ax
     if low is None or high is None:
         missing = "low" if low is None else "high"
         raise ConfigError(f"{where} needs low and high, or choices. Missing: {missing}")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ConfigError(f"{where}: low and high must be finite. Received: {low:g}, {high:g}")
     if low > high:
         raise ConfigError(f"{where} is empty: low {low:g} is above high {high:g}")
     if log and low <= 0:
@@ -209,11 +215,22 @@ def _is_int(hint: Any) -> bool:
 
 
 def _check_conditions(axis: Axis, space: Mapping[str, Axis], where: str) -> None:
-    for key in axis.when:
+    for key, value in axis.when.items():
         if key not in space:
             raise ConfigError(f"{where}.when: {key!r} is not searched. {nearest(key, space)}")
         if space[key].when:
             raise ConfigError(f"{where}.when: {key!r} has a condition itself")
+        if not _possible(value, space[key]):
+            raise ConfigError(f"{where}.when: {key} is never {value!r} in its own space")
+
+
+def _possible(value: Any, axis: Axis) -> bool:
+    """Whether an axis can have a value."""
+    if isinstance(axis, Choice):
+        return any(_plain(value) == _plain(each) for each in axis.values)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return axis.low <= value <= axis.high or (axis.or_zero and value == 0)
 
 
 def _check_values(

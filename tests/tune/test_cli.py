@@ -105,7 +105,7 @@ def test_spaces_are_shown(small: Small, run_kit: Any, tmp_path: Any, monkeypatch
         (["lightgmb"], 1, "unknown model 'lightgmb'"),
         (["lightgbm", "lightgbm"], 1, "named more than once"),
         (["lightgbm", "--set", "tune.lightgbm.num_leaves.low=900"], 1, "is empty: low 900"),
-        (["lightgbm", "--apply"], 1, "no trial of the study"),
+        (["lightgbm", "--apply"], 1, "Search first: kit tune lightgbm"),
         ([], 2, "MODEL"),
     ],
 )
@@ -180,6 +180,18 @@ def test_apply_makes_or_fills_any_table(spec: ModelSpec, name: str, tmp_path: An
     assert (written.use, written.recipe) == (spec.use, spec.recipe)
     assert json.dumps(written.params) == json.dumps(dict(spec.params))
     assert tomllib.loads(path.read_text())["models"]["lightgbm"]["params"]["max_bin"] == 63
+
+
+@pytest.mark.parametrize("end", ["", "\n\n# the last word", "\n[tune.knn.k]\nlow = 3\n"])
+def test_apply_writes_the_first_table_of_models(end: str, tmp_path: Any) -> None:
+    path = tmp_path / CONFIG_NAME
+    before = (TOML.partition("# my models")[0].rstrip("\n") + end).replace("\n", "\r\n")
+    path.write_bytes(before.encode())
+    spec = ModelSpec(use="knn", params={"k": 7})
+    apply(tmp_path, "knn", spec)
+    assert Competition.load(tmp_path).settings.models == {"knn": spec}
+    after = path.read_bytes().decode()
+    assert all(line in after for line in before.splitlines(keepends=True)[:-1])
 
 
 def test_apply_leaves_a_file_that_it_cannot_change(tmp_path: Any) -> None:

@@ -21,6 +21,7 @@ from kit.refit.members import spec_of
 from kit.runs import list_runs
 from kit.session import open_session
 from kit.tune.loop import Asked, Outcome, Told, folder_of, tune
+from kit.tune.report import verdict, write_report
 from kit.tune.study import STARTUP, Study
 
 Small = Callable[..., Competition]
@@ -290,6 +291,31 @@ def test_folds_that_know_no_seed_cannot_be_changed(small: Small, search: SearchF
     outcome = search(small(cv=cv, columns=columns), "lightgbm", trials=3, seeds=1)
     assert "the folds of time_series are the same for every seed" in outcome.doubt
     assert outcome.honest == {}
+    assert outcome.sealed == {}
+
+
+def test_sealed_rows_are_the_second_number_where_there_are_no_other_folds(
+    small: Small, search: SearchFor
+) -> None:
+    cv = {"splitter": "time_series", "n_splits": 2, "holdout": 0.2}
+    columns = {"time": "d", "kinds": {"c": "category", "d": "datetime"}}
+    competition = small(cv=cv, columns=columns)
+    outcome = search(competition, "lightgbm", trials=3, seeds=1)
+    runs = {run.id: run.record["holdout"]["score"] for run in list_runs(competition.runs)[0]}
+    assert outcome.sealed == {each.run: runs[each.run] for each in outcome.candidates}
+    assert outcome.winner is outcome.candidates[0]  # by the folds of the search alone
+    page = write_report(outcome, competition.root / "reports", competition.cache).read_text()
+    assert "<th>sealed rows</th>" in page
+    worse = replace(outcome, winner=next(e for e in outcome.candidates if e != outcome.baseline))
+    assert "on the sealed rows, which chose nothing" in verdict(worse)
+    seeded = search(small(name="seeded", cv={"holdout": 0.2}), "lightgbm", trials=2, seeds=1)
+    assert seeded.honest
+    assert seeded.sealed == {}
+
+
+def test_where_nothing_was_searched_that_is_said(small: Small, search: SearchFor) -> None:
+    with pytest.raises(KitError, match="has no trial: with these models"):
+        search(small(), "lightgbm", search=False)
 
 
 def test_studies_of_other_data_folds_or_spaces_are_others(small: Small, search: SearchFor) -> None:

@@ -103,6 +103,20 @@ def test_conditions_decide_whether_a_parameter_is_asked_for(small: Small) -> Non
     assert seen == {False, True}
 
 
+def test_conditions_know_fixed_values_and_hold_for_them(small: Small) -> None:
+    always = {"extra_trees": {"choices": [True]}, "lambda_l1": {"when": {"extra_trees": True}}}
+    (model,) = space(small(tune={"lightgbm": always}), "lightgbm")
+    assert "lambda_l1" in asked(model)[0]
+    fixed = {"feature_fraction": {"choices": [0.5], "when": {"extra_trees": True}}}
+    (model,) = space(small(name="fixed", tune={"lightgbm": fixed}), "lightgbm")
+    seen = set()
+    for seed in range(12):
+        params = model.spec(asked(model, seed=seed)[0]).params
+        assert ("feature_fraction" in params) == params["extra_trees"]
+        seen.add(params["extra_trees"])
+    assert seen == {False, True}
+
+
 def test_a_range_may_be_off(small: Small) -> None:
     (model,) = space(small(), "mlp")
     for seed in range(12):
@@ -154,6 +168,9 @@ def test_an_own_model_is_searched_where_kit_toml_gives_its_space(small: Small) -
         ({"max_bin": {"low": 15}}, "needs low and high, or choices. Missing: high"),
         ({"recipe": {"choices": ["", "tre"]}}, "tune.lightgbm.recipe: unknown recipe 'tre'"),
         ({"num_leaves": {"when": {"extratrees": True}}}, "'extratrees' is not searched. Did you"),
+        ({"num_leaves": {"choices": []}}, "tune.lightgbm.num_leaves is empty: choices needs"),
+        ({"lambda_l1": {"when": {"extra_trees": 5}}}, "extra_trees is never 5"),
+        ({"lambda_l1": {"when": {"num_leaves": 500}}}, "num_leaves is never 500"),
     ],
 )
 def test_a_space_that_cannot_be_is_refused(table: Any, message: str, small: Small) -> None:
@@ -174,6 +191,13 @@ def test_kit_toml_is_typed(table: Any, message: str, small: Small) -> None:
     with pytest.raises(KitError) as caught:
         small(tune=table)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["num_leaves.high=inf", "lambda_l1.high=inf", "lambda_l1.low=nan"])
+def test_a_range_ends_somewhere(end: str, small: Small) -> None:
+    endless = Competition.load(small().root, (f"tune.lightgbm.{end}",))
+    with pytest.raises(KitError, match="low and high must be finite"):
+        space_of(endless, "lightgbm", UserCode(endless.root))
 
 
 def test_tables_of_models_that_are_none_are_refused(small: Small) -> None:

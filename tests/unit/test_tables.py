@@ -262,3 +262,20 @@ def test_json_that_holds_no_records_is_refused(tmp_path: Path, text: str) -> Non
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataError, match="cannot be read as json"):
         read_table(tmp_path / "a.json")
+
+
+def test_lists_in_parquet_are_one_string_as_in_json(tmp_path: Path) -> None:
+    path, packed, spelled = tmp_path / "a.parquet", tmp_path / "a.parquet.gz", tmp_path / "a.json"
+    words = [["salt", "red wine"], None, [], ["x"]]
+    records = [{"n": {"b": 1, "a": None}, "words": each, "i": 1} for each in words]
+    pd.DataFrame(records).to_parquet(path)
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    spelled.write_text(json.dumps(records))
+    wanted = read_table(spelled)
+    assert wanted["words"].tolist()[0] == "salt | red wine"
+    pieces = pd.concat(list(read_chunks(path, 3, as_text=["words"])))
+    for found in (read_table(path), read_table(packed), read_table(path, nrows=9), pieces):
+        assert found["words"].tolist()[::2] == wanted["words"].tolist()[::2]
+        assert found["words"].isna().tolist() == [False, True, False, False]
+        assert found["n"].tolist() == wanted["n"].tolist()
+    assert found.dtypes.equals(read_table(path).dtypes)
