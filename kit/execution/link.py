@@ -22,6 +22,7 @@ from kit.gpus import shared
 _OURS = {"runs", "submissions", "reports", "exports", "tune"}
 _CHUNK = 16 * 2**20  # bytes of a file per message
 _ADDRESS = re.compile(r"(?:[a-z]+://)?(\[[^\]]+\]|[^:/\[\]\s]+):([0-9]+)")
+_GREETING = 2**20  # bytes of a scheduler's first message; it has some hundred
 _CONNECTING = 10.0  # seconds for a scheduler to answer
 
 
@@ -40,7 +41,8 @@ def connect(address: str) -> Any:
             f"Received: {address!r}"
         )
     try:
-        socket.create_connection((found[1].strip("[]"), int(found[2])), _CONNECTING).close()
+        with socket.create_connection((found[1].strip("[]"), int(found[2])), _CONNECTING) as line:
+            _listen(line, address)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # versions are compared below
             return distributed.Client(
@@ -52,6 +54,26 @@ def connect(address: str) -> Any:
             f"no Dask scheduler answers at {address} ({reason[0] if reason else error!r}).\n"
             "  `kit cluster up` starts one here and prints its address."
         ) from None
+
+
+def _listen(line: socket.socket, address: str) -> None:
+    """Hear whether a scheduler is at the other end; with anything else Dask waits for ever.
+
+    A scheduler speaks first: the length of its greeting in eight bytes. Under TLS it cannot.
+    """
+    if "://" in address and not address.startswith("tcp://"):
+        return
+    start = b""
+    while len(start) < 8:
+        try:
+            part = line.recv(8 - len(start))
+        except TimeoutError:
+            part = b""
+        if not part:
+            raise OSError("what listens there does not greet as a scheduler does")
+        start += part
+    if int.from_bytes(start, "little") > _GREETING:
+        raise OSError("what listens there is something else")
 
 
 def _dask() -> Any:

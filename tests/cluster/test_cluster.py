@@ -7,10 +7,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -196,6 +199,28 @@ def test_a_file_that_is_damaged_on_its_way_is_refused(tmp_path: Path) -> None:
 def test_a_wrong_address_is_one_sentence(address: str) -> None:
     with pytest.raises(ConfigError, match="scheduler"):
         connect(address)
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH\r\n"])
+def test_another_server_is_no_scheduler(greeting: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a web server, as that of Dask's dashboard, its client would never come back."""
+    monkeypatch.setattr("kit.execution.link._CONNECTING", 0.3)
+
+    def wait_for_ever(*_: Any, **__: Any) -> None:
+        raise AssertionError("Dask was asked")
+
+    monkeypatch.setattr("distributed.Client", wait_for_ever)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            line, _ = server.accept()
+            with line, suppress(OSError):  # it may be reset
+                line.sendall(greeting)
+                line.recv(1)  # until the other side goes
+
+        threading.Thread(target=greet, daemon=True).start()
+        with pytest.raises(ConfigError, match=r"no Dask scheduler answers .*what listens there"):
+            connect(f"127.0.0.1:{server.getsockname()[1]}")
 
 
 @pytest.mark.slow
