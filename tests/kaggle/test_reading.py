@@ -27,7 +27,8 @@ from kit.scaffold.host import fact_lines, pages_text
         ("Quadratic Weighted Kappa", "quadratic_kappa"),
         ("R² Score", "r2"),
         ("Mean Columnwise Area Under Receiver Operating Characteristic Curve", "roc_auc"),
-        ("Mean F-Score", ""),  # per row of a multilabel task
+        ("Mean F-Score", "f1_samples"),
+        ("Mean F2-Score", "f2_samples"),
         ("Weighted Mean Absolute Error", ""),
         ("MAP@{K}", ""),
         ("eefs_concordance_index", ""),

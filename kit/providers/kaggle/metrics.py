@@ -40,6 +40,8 @@ _NAMES = {
     "f1_macro": ("Macro F1", "Macro F1 Score", "F1 Score Macro", "Macro F-Score", "F1 Macro"),
     "f1_micro": ("Micro F1", "Micro F1 Score", "F1 Score Micro", "F-Score (Micro)", "F1 Micro"),
     "f1_weighted": ("Weighted F1", "Weighted F1 Score", "F1 Score Weighted"),
+    "f1_samples": ("Mean F-Score", "F1 Score Samples"),  # per row of a multilabel task
+    "f2_samples": ("Mean F2-Score", "F2 Score Samples"),
     "mcc": (
         "Matthews Correlation Coefficient", "Matthews Corrcoef", "MCC",
         "Matthew's Correlation Coefficient",
