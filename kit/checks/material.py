@@ -226,9 +226,8 @@ class Material:
         target, task = self.columns.target, self.settings.task
         if not self.has(["tables"]) or not set(target) <= set(self.train.columns):
             return False
-        known = np.flatnonzero(self.roles[list(target)].notna().all(axis=1).to_numpy())
-        if task.separator:  # an empty cell has no label
-            known = np.arange(len(self.roles))
+        there = self.roles[list(target)].notna().all(axis=1).to_numpy()
+        known = np.flatnonzero(there | bool(task.separator))  # an empty cell has no label
         if len(known) == 0:
             return False
         ids = self.all_ids.to_numpy(dtype=np.str_)[known] if self.positions is None else _NO_IDS

@@ -10,6 +10,7 @@ from kit.scaffold.spelling import number
 
 _SEPARATORS = (";", "|", ",", " ")
 _COMBINATIONS = 1.5  # per label, from which on names of several words are unlikely
+_ROWS = 10  # per label, below which it is rather a text of words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ def several(look: TargetLook) -> Several | None:
 
     Labels in lists are fewer than the lists, and some list is another one with a label more.
     """
+    if look.numbers is not None:
+        return None
     for separator in _SEPARATORS:
         cells = [parts(label, separator) for label in look.labels]
         different = {label for cell in cells for label in cell}
@@ -48,6 +51,7 @@ def several(look: TargetLook) -> Several | None:
             label.count(separator) == label.count(f"{separator} ") for label in lists
         )
         many = len(sets) >= _COMBINATIONS * len(different)
+        many &= sum(look.counts) >= _ROWS * len(different)
         return Several(
             separator=f"{separator} " if spaced else separator,
             labels=tuple(sorted(different, key=_order)),

@@ -52,12 +52,6 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
         ConfigError: a flag contradicts the files or another flag, or a target is of no use.
     """
     lists = several(evidence.looks[0]) if len(evidence.looks) == 1 else None
-    for look in evidence.looks:
-        if look.missing and lists is None:
-            inference.ask(
-                f"the target {look.name!r} is missing in {counted(look.missing, 'row', 'rows')} of "
-                "train: remove them from the file, or name another target with --target"
-            )
     wish = wishes.get("task")
     if wish is not None:
         task, because, sure = _asked_task(wish, evidence, lists), wish.because, True
@@ -66,6 +60,13 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     else:
         task, because, sure = _task_of_one(evidence, lists, inference)
     inference.add("task.type", task, because, sure=sure)
+    in_cells = lists is not None and task == "multilabel"
+    for look in [] if in_cells else evidence.looks:  # an empty cell has no label
+        if look.missing:
+            inference.ask(
+                f"the target {look.name!r} is missing in {counted(look.missing, 'row', 'rows')} of "
+                "train: remove them from the file, or name another target with --target"
+            )
     classes: tuple[str, ...] = ()
     order = ""
     if task in _CLASSIFICATION:
@@ -73,7 +74,7 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     if lists is not None and task == "multilabel":
         classes, order = lists.labels, "the labels in the cells"
         inference.add("task.separator", lists.separator, "between the labels of a cell")
-        wants, why, certain = "label", "a cell of labels per row", True
+        wants, why, certain = _cells_wanted(wishes)
     else:
         wants, why, certain = _wants(task, classes, evidence, wishes, inference)
     _note_metric(task, wants, classes, evidence, inference)
@@ -89,6 +90,16 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     ):
         _note_labels(classes, evidence.sample, inference)
     return task
+
+
+def _cells_wanted(wishes: Wishes) -> tuple[str, str, bool]:
+    wish = wishes.get("submission")
+    if wish is not None and wish.value != "label":
+        raise ConfigError(
+            f"{wish.flag} {wish.value}: a cell holds several labels here, no probabilities.\n"
+            "  Use --submission label, or --task multiclass."
+        )
+    return "label", "a cell of labels per row", True
 
 
 def asked_score(wishes: Wishes) -> Score | None:

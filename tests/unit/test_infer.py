@@ -847,6 +847,24 @@ def test_several_labels_in_a_cell_are_told_of(
         assert found.get("task.classes") == ["9", "10", "11"]
 
 
+def test_texts_of_few_words_are_no_lists_of_labels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = [f"w{k}" for k in range(N // 4)]
+    target = [" ".join(rng.choice(words, size)) for size in np.resize([1, 2, 3], N)]
+    with pytest.raises(ConfigError, match="no texts"):
+        run(tmp_path, **plain(target, np.resize(target[:1], 20)))
+
+
+def test_a_missing_target_is_told_of_where_a_cell_is_one_class(tmp_path: Path) -> None:
+    target = np.resize(["red", "dark red", "blue", "dark blue", "light blue", "light red"], N)
+    target = np.where(np.arange(N) == 3, "", target)
+    files = plain(target, np.resize(["red"], 20))
+    assert asks(run(tmp_path, **files), "is missing in 1 row")
+    assert not asks(run(tmp_path, {"task": "multilabel"}, **files), "is missing in 1 row")
+    with pytest.raises(ConfigError, match="several labels here, no probabilities"):
+        run(tmp_path, {"task": "multilabel", "submission": "probability"}, **files)
+
+
 def test_several_labels_in_a_cell_as_it_is_asked_for(tmp_path: Path) -> None:
     target = np.resize(["clear", "haze", "clear road", "clear water", "haze water", "haze road"], N)
     files = plain(target, np.resize(["clear"], 20))
