@@ -19,18 +19,9 @@ from kit.settings import ProviderSpec
 _WIDTH = 100
 _ALIGNED = 44  # assignments up to this length have their comment beside them, in one column
 _ORDER = (
-    "id",
-    "test_id",
-    "target",
-    "group",
-    "time",
-    "drop",
-    "kinds",
-    "type",
-    "metric",
-    "classes",
+    "id", "test_id", "target", "group", "time", "drop", "kinds", "type", "metric", "classes",
     "separator",
-)
+)  # fmt: skip
 _SECTIONS = {
     "files": "below data/raw",
     "columns": "names as in the files; `drop` is not used at all",
