@@ -117,7 +117,7 @@ def test_new_takes_the_address_from_the_browser(toy: Server, run_kit: RunKit) ->
     ("metric", "tags", "told"),
     [
         ("eefs_concordance_index", ("custom metric",), "a metric of its own"),
-        ("Mean F-Score", (), "does not have by this name"),
+        ("Levenshtein Mean", (), "does not have by this name"),
     ],
 )
 def test_a_metric_that_kit_does_not_have_is_asked_for(
