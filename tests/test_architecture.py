@@ -96,6 +96,7 @@ STRANGERS = (
 )
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module below kit, named without the leading `kit.`; kit itself is left out."""
     names = {}

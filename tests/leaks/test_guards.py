@@ -79,7 +79,7 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
     return [*marks, pytest.mark.neural] if name in NETWORKS else marks
 
 
-QUICK_TO_PROVE = {"lightgbm", "catboost", "linear", "random_forest", "extra_trees", "knn", "mlp"}
+QUICK_TO_PROVE = {"lightgbm", "catboost", "linear", "random_forest", "extra_trees", "knn"}
 SLOW_LAST = [
     pytest.param(
         name, marks=[*_marks(name), *([pytest.mark.slow] if name not in QUICK_TO_PROVE else [])]

@@ -32,7 +32,7 @@ MODELS = {
     "network": ModelSpec(use="text", params={"epochs": 2, "width": 8, "units": 4, "layers": [8]}),
 }
 EVERY = [
-    pytest.param(name, marks=[pytest.mark.neural, pytest.mark.filterwarnings("ignore")])
+    pytest.param(name, marks=[pytest.mark.neural, pytest.mark.slow, pytest.mark.filterwarnings("ignore")])
     if name == "network"
     else name
     for name in MODELS

@@ -188,7 +188,7 @@ QUICK: dict[str, dict[str, Any]] = {
         ("catboost", True),
         ("xgboost", False),
         ("xgboost", True),
-        pytest.param("mlp", False, marks=pytest.mark.neural),
+        pytest.param("mlp", False, marks=[pytest.mark.neural, pytest.mark.slow]),
         pytest.param("realmlp", False, marks=pytest.mark.neural),
         pytest.param("realmlp", True, marks=[pytest.mark.neural, pytest.mark.slow]),
         pytest.param("tabm", False, marks=[pytest.mark.neural, pytest.mark.slow]),

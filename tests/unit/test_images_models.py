@@ -90,6 +90,7 @@ class TestNetworks:
         assert model.cut_
         assert np.isfinite(model.predict(X_new)).all()
 
+    @pytest.mark.slow
     def test_half_precision_predicts_in_single(self, tmp_path: Path) -> None:
         import keras
 

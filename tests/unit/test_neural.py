@@ -19,6 +19,7 @@ from kit.models.neural.schedules import coslog, flat_cos
 from kit.models.neural.tables import Encoder, Layout, one_hot_width, stacked
 from kit.models.neural.tabm import TabM
 from kit.models.neural.targets import Targets, loss, validation_loss
+from kit.models.neural.training import compiled, kept_random_state, start
 from kit.preprocessing.neural import NormalQuantiles, realmlp_recipe, tabm_recipe
 from kit.preprocessing.shape import Shape
 
@@ -207,6 +208,24 @@ class TestLayers:
         assert out.mean() == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.neural
+def test_a_step_is_traced_once() -> None:
+    with kept_random_state():
+        keras, traced = start(problem()), []
+
+    class Counted(keras.Model):  # type: ignore[misc, name-defined]
+        def train_step(self, *arguments: Any) -> Any:
+            traced.append(arguments)
+            return super().train_step(*arguments)
+
+    numbers = keras.Input((2,))
+    network = Counted(numbers, keras.layers.Dense(1)(numbers))
+    compiled(network, keras.optimizers.AdamW(), "mean_squared_error")
+    network.fit(np.zeros((4, 2)), np.zeros((4, 1)), batch_size=4, verbose=0)
+    assert len(traced) == 1
+
+
 # --- pace --------------------------------------------------------------------------------------
 
 
@@ -239,13 +258,16 @@ def test_a_deadline_compresses_the_schedule_instead_of_cutting_it() -> None:
 
 SMALL: dict[str, Any] = {"layers": (32, 32), "epochs": 24, "batch": 64}
 LITTLE: dict[str, Any] = {"heads": 4, "width": 32, "bins": 8, "number_width": 4, "epochs": 40}
-NETWORKS = [RealMLP(**SMALL), TabM(**LITTLE, batch=64, learning_rate=5e-3)]
+NETWORKS = [
+    pytest.param(RealMLP(**SMALL), id="realmlp"),
+    pytest.param(TabM(**LITTLE, batch=64, learning_rate=5e-3), id="tabm", marks=pytest.mark.slow),
+]
 
 
 class TestTogether:
     pytestmark = neural
 
-    @pytest.mark.parametrize("network", NETWORKS, ids=["realmlp", "tabm"])
+    @pytest.mark.parametrize("network", NETWORKS)
     def test_every_fold_learns(self, network: Any) -> None:
         parts = folds(recipe=realmlp_recipe if network.family == "realmlp" else tabm_recipe)
         together = network.fit_folds(parts, problem=problem())
@@ -254,7 +276,7 @@ class TestTogether:
             assert error(model, fold) < 0.5 * constant
         assert len({model.predict(parts[0].X_valid).tobytes() for model in together}) == 3
 
-    @pytest.mark.parametrize("network", NETWORKS, ids=["realmlp", "tabm"])
+    @pytest.mark.parametrize("network", NETWORKS)
     def test_a_fold_beside_another_is_trained_as_if_alone(self, network: Any) -> None:
         parts = [(fold.X, fold.y) for fold in folds(4)[1:3]]  # of the same length
         together = network._fitted(parts, None, problem())[0].weights_
@@ -265,8 +287,9 @@ class TestTogether:
     def test_labels_of_the_validated_rows_change_nothing_in_their_own_fold(self) -> None:
         parts = folds()
         changed = [FoldRows(**{**vars(parts[0]), "y_valid": parts[0].y_valid[::-1]}), *parts[1:]]
-        first = RealMLP(**SMALL).fit_folds(parts, problem=problem())[0]
-        second = RealMLP(**SMALL).fit_folds(changed, problem=problem())[0]
+        network = RealMLP(**{**SMALL, "epochs": 8})
+        first = network.fit_folds(parts, problem=problem())[0]
+        second = network.fit_folds(changed, problem=problem())[0]
         assert first.best_iteration_ == second.best_iteration_
         assert np.array_equal(first.predict(parts[0].X_valid), second.predict(parts[0].X_valid))
 

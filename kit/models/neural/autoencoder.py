@@ -17,7 +17,7 @@ from kit.models.base import Count, CountOrZero, Dropped, Penalty, Positive, Shar
 from kit.models.neural.descent import Optimizer, Schedule
 from kit.models.neural.descent import schedule as schedule_of
 from kit.models.neural.mlp import MLP
-from kit.models.neural.training import batch_size, forward
+from kit.models.neural.training import batch_size, compiled, forward
 
 
 class Autoencoder(MLP):
@@ -112,7 +112,7 @@ class Autoencoder(MLP):
             keras, "cosine", self.learning_rate, self.passes * -(-len(clean) // size)
         )
         optimizer = keras.optimizers.Adam(rate)
-        denoiser.compile(optimizer=optimizer, loss="mean_squared_error", jit_compile=False)
+        compiled(denoiser, optimizer, "mean_squared_error")
         rng = np.random.default_rng(np.random.randint(2**31))  # Keras has seeded the global one
         for _ in range(self.passes):
             noisy = [swapped(part, self.noise, rng) for part in rows]

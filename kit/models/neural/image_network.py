@@ -38,6 +38,7 @@ from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.targets import Targets
 from kit.models.neural.training import (
     Precision,
+    compiled,
     head,
     kept_random_state,
     precision,
@@ -185,7 +186,7 @@ class ImageNetwork(Model):
             keras, self.optimizer, self.learning_rate,
             momentum=self.momentum, weight_decay=self.weight_decay,
         )  # fmt: skip
-        self.network_.compile(optimizer=descent, loss=loss, jit_compile=False)
+        compiled(self.network_, descent, loss)
         rows, held = self._batches(keras, X, y, weight.train, shuffled=True), None
         if valid is not None:
             heavy = np.ones(len(valid[1])) if weight.valid is None else weight.valid

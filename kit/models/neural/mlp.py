@@ -34,6 +34,7 @@ from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.training import (
     Precision,
     batch_size,
+    compiled,
     forward,
     head,
     kept_random_state,
@@ -205,11 +206,8 @@ class MLP(Model):
         descent = optimizer(
             keras, self.optimizer, rate, momentum=self.momentum, weight_decay=self.weight_decay
         )
-        # XLA compiles longer than a small table trains
         per_call = 1 if keras.backend.backend() == "torch" else _STEPS  # torch goes step by step
-        network.compile(
-            optimizer=descent, loss=loss, jit_compile=False, steps_per_execution=per_call
-        )
+        compiled(network, descent, loss, steps_per_execution=per_call)
         callbacks = []
         if valid is not None:
             stopping = keras.callbacks.EarlyStopping(

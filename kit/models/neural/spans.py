@@ -23,7 +23,7 @@ from sklearn.base import BaseEstimator
 from kit.atomic import parse_json
 from kit.models.base import Problem
 from kit.models.neural.descent import schedule
-from kit.models.neural.training import forward, kept_random_state, start
+from kit.models.neural.training import compiled, forward, kept_random_state, start
 from kit.models.neural.words import FIRST, LOOKS, UNKNOWN, Texts, read_texts, vocabulary
 from kit.models.spans import Span
 
@@ -118,13 +118,9 @@ class SpanNetwork(BaseEstimator):
             keras = self._start()
             self.network_ = self._network(keras)
             steps = max(1, self.epochs * -(-len(kept) // self.batch))
-            self.network_.compile(
-                optimizer=keras.optimizers.AdamW(
-                    schedule(keras, "cosine", self.learning_rate, steps), clipnorm=1.0
-                ),
-                loss=start_and_end_entropy,
-                jit_compile=False,
-            )
+            rate = schedule(keras, "cosine", self.learning_rate, steps)
+            descent = keras.optimizers.AdamW(rate, clipnorm=1.0)
+            compiled(self.network_, descent, start_and_end_entropy)
             self.curve_ = {"train": [self._epoch(read, ends, kept, k) for k in range(self.epochs)]}
         return self
 

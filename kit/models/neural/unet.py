@@ -23,7 +23,7 @@ from kit.models.base import Problem
 from kit.models.neural.batches import batches
 from kit.models.neural.descent import schedule
 from kit.models.neural.image_network import paced
-from kit.models.neural.training import kept_random_state, start
+from kit.models.neural.training import compiled, kept_random_state, start
 
 _PREDICTED = 32  # images at a time
 
@@ -80,11 +80,8 @@ class UNet(BaseEstimator):
         with kept_random_state():
             keras = self._start()
             self.network_ = self._network(keras, images.shape[1:])
-            self.network_.compile(
-                optimizer=keras.optimizers.Adam(self.learning_rate),
-                loss=dice_and_entropy,
-                jit_compile=False,
-            )
+            descent = keras.optimizers.Adam(self.learning_rate)
+            compiled(self.network_, descent, dice_and_entropy)
             rows = self._batches(keras, images, masks)
             steps = len(rows) * self.epochs
             pace = paced(keras, schedule(keras, "cosine", self.learning_rate, steps), steps, None)
