@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -148,6 +150,26 @@ def run_kit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def kit_here() -> RunKit:
+    """`run_kit` for fixtures that outlive a test: ``kit_here("runs", "-C", root, cwd=folder)``."""
+
+    def run(*arguments: str | Path, cwd: Path | None = None) -> Outcome:
+        out, err, before = io.StringIO(), io.StringIO(), sys.argv
+        sys.argv, code = ["kit", *map(str, arguments)], 0
+        inside = contextlib.chdir(cwd) if cwd else contextlib.nullcontext()
+        try:
+            with inside, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            sys.argv = before
+        return Outcome(code, out.getvalue(), err.getvalue())
 
     return run
 

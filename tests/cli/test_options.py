@@ -166,7 +166,7 @@ QUIET = {
     "data": ("data", "--force"),
     "cv": ("cv", "extra_trees", *SMALL, "--seed", "3"),
     "blend": ("blend",),
-    "auto": ("auto", "knn", "--budget", "10h"),
+    "auto": ("auto", "knn", "--budget", "10h", "--set", "execution.threads=1"),
     "submit": ("submit", "knn"),
     "fit": ("fit",),
 }

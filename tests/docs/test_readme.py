@@ -7,7 +7,9 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from kit.competition import Competition
 from kit.errors import KitError
 from kit.registry import ALL
 
+RunKit = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [command.name for command in app.registered_commands]
@@ -36,23 +39,25 @@ def files() -> dict[str, str]:
     return dict(re.findall(pattern, README, re.DOTALL))
 
 
-def kit_run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def in_a_process(*arguments: str, cwd: Path) -> SimpleNamespace:
+    """`kit` as a user starts it."""
+    done = subprocess.run(
         [sys.executable, "-m", "kit", *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
         timeout=250,
     )
+    return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(tmp_path_factory: pytest.TempPathFactory, kit_here: RunKit) -> Path:
     """A folder in which `competitions/breast-cancer` holds the README's files."""
     base = tmp_path_factory.mktemp("readme")
     (base / "competitions").mkdir()
-    made = kit_run("new", "breast-cancer", "--from", "sample", cwd=base)
-    assert made.returncode == 0, made.stderr
+    made = kit_here("new", "breast-cancer", "--from", "sample", cwd=base)
+    assert made.code == 0, made.err
     root = base / "competitions" / "breast-cancer"
     for name, content in files().items():
         (root / name).write_text(content)
@@ -134,23 +139,23 @@ def test_example_configuration_is_valid_and_names_no_unknown_key(written: Path) 
     assert competition.settings.cv.models == ("lightgbm", "slow_lightgbm", "linear", "neighbours")
 
 
-def test_example_code_runs(written: Path) -> None:
-    done = kit_run("check", "--json", "-C", "breast-cancer", cwd=written)
-    assert done.returncode == 0, done.stdout + done.stderr
-    done = kit_run("cv", "linear", "neighbours", "--json", "-C", "breast-cancer", cwd=written)
-    assert done.returncode == 0, done.stderr
-    scores = {run["model"]: run["score"]["value"] for run in json.loads(done.stdout)["runs"]}
+def test_example_code_runs(written: Path, kit_here: RunKit) -> None:
+    done = kit_here("check", "--json", "-C", "breast-cancer", cwd=written)
+    assert done.code == 0, done.out + done.err
+    done = kit_here("cv", "linear", "neighbours", "--json", "-C", "breast-cancer", cwd=written)
+    assert done.code == 0, done.err
+    scores = {run["model"]: run["score"]["value"] for run in json.loads(done.out)["runs"]}
     assert all(0.95 < score <= 1 for score in scores.values())
 
 
-def test_example_metric_and_splitter_run(written: Path) -> None:
-    done = kit_run(
+def test_example_metric_and_splitter_run(written: Path, kit_here: RunKit) -> None:
+    done = kit_here(
         "cv", "neighbours", "--json", "-C", "breast-cancer",
         "--set", "task.metric=metric:cost", "--set", "cv.splitter=splits:blocks",
         cwd=written,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (run,) = json.loads(done.stdout)["runs"]
+    assert done.code == 0, done.err
+    (run,) = json.loads(done.out)["runs"]
     assert 0 < run["score"]["value"] < 1
     assert run["decision"]["kind"] == "threshold"
 
@@ -183,31 +188,32 @@ def _steps(line: str) -> list[list[str]]:
     return [part[1:] for part in parts if part[0] == "kit"]
 
 
-def _play(base: Path, change: Any = lambda step: step) -> str:
+def _play(base: Path, run: RunKit, change: Any = lambda step: step) -> str:
     (line,) = blocks("command: main")
     (base / "competitions").mkdir(exist_ok=True)
     out = ""
     for step in _steps(line):
-        done = kit_run(*change(step), cwd=base)
-        assert done.returncode == 0, f"kit {' '.join(step)}: {done.stderr}"
-        out = done.stdout
+        done = run(*change(step), cwd=base)
+        assert done.code == 0, f"kit {' '.join(step)}: {done.err}"
+        out = done.out
     return out
 
 
-def test_main_command_goes_through_with_quick_models(tmp_path: Path) -> None:
+def test_main_command_goes_through_with_quick_models(tmp_path: Path, kit_here: RunKit) -> None:
     def quick(step: list[str]) -> list[str]:
-        return [step[0], "linear", "extra_trees", *step[1:]] if step[0] == "cv" else step
+        few = ["--set", "models.extra_trees.params.n_estimators=20"]
+        return [step[0], "linear", "extra_trees", *step[1:], *few] if step[0] == "cv" else step
 
-    ledger = _play(tmp_path, quick)
+    ledger = _play(tmp_path, kit_here, quick)
     assert re.search(r"blend-\w+\s+0\.9\d+", ledger)
 
 
 @pytest.mark.slow
 @pytest.mark.neural
 def test_main_command_goes_through_twice_as_it_is(tmp_path: Path) -> None:
-    first = _play(tmp_path)
+    first = _play(tmp_path, in_a_process)
     trained = sorted((tmp_path / "competitions/breast-cancer/runs").glob("*-mlp-*"))
-    second = _play(tmp_path)
+    second = _play(tmp_path, in_a_process)
     assert len(second.splitlines()) == len(first.splitlines()) + 1  # one more submission
     assert sorted((tmp_path / "competitions/breast-cancer/runs").glob("*-mlp-*")) == trained
 

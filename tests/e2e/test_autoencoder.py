@@ -52,14 +52,14 @@ def test_it_restores_rows_and_never_looks_at_the_target(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_bytes((template_path("autoencoder") / "model.py").read_bytes())
     denoiser = UserCode(tmp_path).resolve("model:Denoiser")
     rng = np.random.default_rng(0)
-    half = rng.normal(size=(300, 3))
+    half = rng.normal(size=(3000, 3))  # a pass takes long to begin: many rows and few passes
     X = np.hstack([half, half])  # every cell is there twice
-    one = denoiser((32,), 0.3, 100).fit(X, np.zeros(300))
-    other = denoiser((32,), 0.3, 100).fit(X, rng.normal(size=300))
+    one = denoiser((32,), 0.3, 12).fit(X, np.zeros(3000))
+    other = denoiser((32,), 0.3, 12).fit(X, rng.normal(size=3000))
     assert all(np.array_equal(a, b) for a, b in zip(one.layers_[0], other.layers_[0], strict=True))
     noisy = one.swapped(X, rng)
     before, after = (np.square(x - X).mean() for x in (noisy, one.restored(noisy)))
     assert after < 0.6 * before
     assert one.losses_[-1] < 0.5 * one.losses_[0]
-    assert one.transform(X).shape == (300, 32)
+    assert one.transform(X).shape == (3000, 32)
     assert one.transform(X).min() >= 0

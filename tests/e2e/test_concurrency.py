@@ -124,7 +124,7 @@ def test_a_killed_worker_is_one_message_and_the_next_model_gets_new_workers(
 def test_a_second_kit_cv_of_the_same_model_waits_and_publishes_nothing_twice(
     toy: Any, launch: Any, wait_until: Wait
 ) -> None:
-    competition = toy(**SLOW)
+    competition = toy(**{**SLOW, "cv": {**SLOW["cv"], "n_splits": 5}})
     first = launch(competition, "cv", "lightgbm")
     wait_until(lambda: list(competition.runs.glob(".partial/*.lock")))
     second = launch(competition, "cv", "lightgbm")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+RunKit = Callable[..., Any]
 EXAMPLE = Path(__file__).resolve().parents[2] / "competitions" / "diabetes"
 # Scores of NOTES.md. A linear model is the same everywhere; boosting differs with the version
 # of LightGBM and the machine. A change of these numbers has to be explained in the commit.
@@ -18,7 +18,9 @@ KNOWN = {"linear": (56.483, 0.1), "lightgbm": (60.105, 0.7)}
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def played(
+    tmp_path_factory: pytest.TempPathFactory, kit_here: RunKit
+) -> tuple[Path, dict[str, Any]]:
     """A copy of what is under version control, taken through the loop."""
     root = tmp_path_factory.mktemp("example") / "diabetes"
     kept = [path for path in EXAMPLE.iterdir() if path.suffix in (".toml", ".py", ".parquet")]
@@ -35,15 +37,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     }
     told = {}
     for name, arguments in steps.items():
-        done = subprocess.run(
-            [sys.executable, "-m", "kit", *arguments, "--json", "-C", str(root)],
-            cwd=root.parent,
-            capture_output=True,
-            text=True,
-            timeout=250,
-        )
-        assert done.returncode == 0, done.stderr
-        told[name] = json.loads(done.stdout)
+        done = kit_here(*arguments, "--json", "-C", root, cwd=root.parent)
+        assert done.code == 0, done.err
+        told[name] = json.loads(done.out)
     return root, told
 
 
@@ -72,18 +68,13 @@ def test_blend_keeps_up_with_its_best_parent_and_reaches_the_ledger(
 
 
 def test_its_features_help_the_linear_model(
-    played: tuple[Path, dict[str, Any]], tmp_path: Path
+    played: tuple[Path, dict[str, Any]], tmp_path: Path, run_kit: RunKit
 ) -> None:
     root, told = played
     plain = tmp_path / "plain"
     shutil.copytree(root, plain, ignore=shutil.ignore_patterns("runs", "features.py"))
-    done = subprocess.run(
-        [sys.executable, "-m", "kit", "cv", "linear", "--json", "-C", str(plain)],
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=True,
-    )
-    without = json.loads(done.stdout)["runs"][0]["score"]["value"]
+    done = run_kit("cv", "linear", "--json", "-C", plain)
+    assert done.code == 0, done.err
+    without = json.loads(done.out)["runs"][0]["score"]["value"]
     scores = {run["model"]: run["score"]["value"] for run in told["cv"]["runs"]}
     assert scores["linear"] < without - 0.3

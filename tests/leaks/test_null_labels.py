@@ -17,7 +17,7 @@ from kit.checks.nulls import NullScore
 from kit.competition import Competition
 from kit.decision import fit_decision
 from kit.metrics.base import load_metric
-from kit.permutation import copies, prove
+from kit.permutation import chance, copies, prove
 from kit.permutation.chance import chance_band, shuffled
 from kit.providers.base import load_provider
 from kit.registry import MODELS
@@ -26,12 +26,19 @@ from kit.settings import ProviderSpec
 
 Make = Callable[..., Competition]
 N, N_TEST = 400, 60
+DRAWS = chance._DRAWS
 QUICK = {
     "lightgbm": {"params": {"n_estimators": 30, "learning_rate": 0.1}},
     "linear": {"params": {"strengths": [1.0]}},
     "extra_trees": {"params": {"n_estimators": 30}},
     "knn": {"params": {"k": 9}},
 }
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the band of chance: its spread is then known to 11 %, which what is planted outdoes."""
+    monkeypatch.setattr(chance, "_DRAWS", 40)
 
 
 def frames(n: int = N, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -208,8 +215,9 @@ def test_a_group_keeps_its_labels_together() -> None:
     assert (moved.to_numpy() != labels).mean() > 0.8
 
 
-def test_the_band_is_that_of_the_binomial_distribution() -> None:
+def test_the_band_is_that_of_the_binomial_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accuracy of predictions without content: standard error 0.5 / sqrt(n)."""
+    monkeypatch.setattr(chance, "_DRAWS", DRAWS)
     rng = np.random.default_rng(0)
     y, pred, fold = rng.integers(0, 2, 2000), rng.random((2000, 1)), np.arange(2000) % 5
     metric = load_metric("accuracy", "binary")

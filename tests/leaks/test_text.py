@@ -31,12 +31,8 @@ MODELS = {
     "trees": ModelSpec(use="lightgbm", params={"n_estimators": 20, "learning_rate": 0.1}),
     "network": ModelSpec(use="text", params={"epochs": 2, "width": 8, "units": 4, "layers": [8]}),
 }
-EVERY = [
-    pytest.param(name, marks=[pytest.mark.neural, pytest.mark.slow, pytest.mark.filterwarnings("ignore")])
-    if name == "network"
-    else name
-    for name in MODELS
-]
+NETWORK = [pytest.mark.neural, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+EVERY = [pytest.param(name, marks=NETWORK if name == "network" else []) for name in MODELS]
 
 
 def written(n: int, seed: int) -> list[str]:
