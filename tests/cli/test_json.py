@@ -17,6 +17,7 @@ from kit.cli import main
 from kit.cli.app import app
 
 SMALL = ("--set", "models.extra_trees.params.n_estimators=10")
+ONE = ("--set", "execution.threads=1", "--set", "execution.workers=1")  # process: they start slowly
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         "submit": ("submit", "-m", "first", "-C", root),
         "runs": ("runs", "-C", root),
         "show": ("show", "blend", "-C", root),
-        "tune": ("tune", "linear", "--trials", "2", *SMALL, "-C", root),
+        "tune": ("tune", "linear", "--trials", "2", *SMALL, *ONE, "-C", root),
         "diff": ("diff", "linear", "extra_trees", "-C", root),
         "report": ("report", "linear", "-C", root),
         "rerun": ("rerun", "linear", "-C", root),
@@ -46,13 +47,15 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tu
         "doctor": ("doctor", "-C", root),
         "gc": ("gc", "--dry-run", "-C", root),
         "portfolio": ("portfolio", "-C", root),
-        "auto": ("auto", "linear", "extra_trees", "--budget", "10h", *SMALL, "-C", root),
+        "auto": ("auto", "linear", "extra_trees", "--budget", "10h", *SMALL, *ONE, "-C", root),
         "fit": ("fit", "extra_trees", "--seeds", "2", "-C", root),
         "predict": ("predict", "extra_trees-fit", root / "data/raw/test.csv", "-C", root),
         "export": ("export", "extra_trees-fit", "--image", freeze, "-C", root),
     }
-    for name, arguments in steps.items():
-        told[name] = _run(*map(str, arguments), "--json")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("kit.tune.rescoring.SEEDS", 1)  # new workers for each
+        for name, arguments in steps.items():
+            told[name] = _run(*map(str, arguments), "--json")
     return root, told
 
 

@@ -151,7 +151,7 @@ def test_table_on_a_terminal_is_ruled(start: Callable[..., Terminal]) -> None:
     assert "\x1b[1m" in terminal.raw
 
 
-@pytest.mark.parametrize("columns", [60, 40, 30])
+@pytest.mark.parametrize("columns", [60, pytest.param(40, marks=pytest.mark.slow), 30])
 def test_a_narrow_terminal_loses_columns_and_no_digit(
     start: Callable[..., Terminal], columns: int
 ) -> None:

@@ -17,7 +17,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "lightgbm": {"n_estimators": 200},
     "catboost": {"n_estimators": 200, "depth": 3},
     "xgboost": {"n_estimators": 200, "max_depth": 3},
-    "mlp": {"epochs": 15, "layers": (16,)},
+    "mlp": {"epochs": 5, "layers": (16,), "learning_rate": 1e-2, "batch": 64},
     "realmlp": {"epochs": 20, "layers": (16, 16)},
     "tabm": {"epochs": 30, "heads": 3, "width": 16},
 }

@@ -264,7 +264,7 @@ def test_weights_count_in_batches_of_the_disk(tmp_path: Path) -> None:
     weight = np.where(y == 1, 1.9, 0.1)
     stored = frame_on_disk(X, tmp_path)
     problem = Problem(task="binary", n_outputs=1)
-    model = MLP(layers=(4,), epochs=30, learning_rate=0.05, dropout=0.0)
+    model = MLP(layers=(4,), epochs=12, learning_rate=0.1, dropout=0.0)
     heavy = model.fit(stored, y, problem=problem, weight=RowWeights(weight)).predict(stored)
     assert heavy.mean() > 0.85
     assert abs(model.fit(stored, y, problem=problem).predict(stored).mean() - 0.5) < 0.1

@@ -161,7 +161,7 @@ def test_weights_count_on_the_disk(network: Model, store: Store) -> None:
     X["a"] = np.float32(0.0)
     y = np.arange(300) % 2  # nothing tells the classes: only how much they count
     heavy = RowWeights(np.where(y == 1, 1.9, 0.1))
-    quick = network.__class__(**{**network.get_params(), "epochs": 8})
+    quick = network.__class__(**{**network.get_params(), "epochs": 4})
     weighted = quick.fit(store(X), y, problem=PROBLEM, weight=heavy).predict(X).mean()
     plain = quick.fit(store(X), y, problem=PROBLEM).predict(X).mean()
     assert weighted > plain + 0.2

@@ -259,7 +259,9 @@ def test_a_hundred_classes_stay_readable(make_competition: Make) -> None:
     assert len(text) < 1_500_000
 
 
-@pytest.mark.parametrize("kind", ["multilabel", "multitarget"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("multilabel", marks=pytest.mark.slow), "multitarget"]
+)
 def test_many_targets_stay_readable(kind: str, make_competition: Make) -> None:
     rng = np.random.default_rng(0)
     targets = [f"t{k}" for k in range(40)]
@@ -285,6 +287,7 @@ def test_many_targets_stay_readable(kind: str, make_competition: Make) -> None:
     assert len(text) < 300_000
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_make_a_small_file(make_competition: Make) -> None:
     n = 100_000
     competition = numbers(make_competition, n, 50_000, lambda a, rng: a + rng.normal(size=len(a)))
