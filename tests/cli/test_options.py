@@ -181,7 +181,9 @@ def test_quiet_prints_results_and_no_progress(name: str, run_kit: Any, played: P
     assert "Next:" not in quiet.out
 
 
-@pytest.mark.parametrize("name", ["data", "cv", "auto", "fit"])
+@pytest.mark.parametrize(
+    "name", ["data", "cv", pytest.param("auto", marks=pytest.mark.slow), "fit"]
+)
 def test_progress_is_there_without_quiet(name: str, run_kit: Any, played: Path) -> None:
     assert run_kit(*QUIET[name], "-C", played).err.strip()
 
