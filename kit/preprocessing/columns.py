@@ -181,8 +181,8 @@ def _neural_tokens(shape: Shape) -> ColumnTransformer:
     return _frame([("table", _neural(shape, ()), [*shape.kinds]), *read])
 
 
-def _linear(shape: Shape, more: Sequence[Step] = (), *, words: bool = True) -> ColumnTransformer:
-    texts = [*(_texts(shape, TextSparse()) if words else []), *more]
+def _linear(shape: Shape, more: Sequence[Step] = ()) -> ColumnTransformer:
+    texts = [*_texts(shape, TextSparse()), *more]
     few = [name for name in shape.of("category") if name not in shape.many]
     expand = _frame(
         [
@@ -266,10 +266,10 @@ def _sentences(shape: Shape) -> list[Step]:
 
 
 def _kernel(shape: Shape) -> ColumnTransformer:
-    """The table as for a linear model, and how like others the meanings of a row's texts are."""
+    """Table and words as for a linear model, and how like others the meanings of texts are."""
     kernel = SentenceKernel(shape.encoder, shape.cache, seed=shape.seed)
     texts = shape.of("text")
-    return _linear(shape, [("kernel", kernel, texts)] if texts else [], words=False)
+    return _linear(shape, [("kernel", kernel, texts)] if texts else [])
 
 
 def recipe_facts(name: str, encoder: str) -> dict[str, str]:

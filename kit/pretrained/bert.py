@@ -45,6 +45,31 @@ def build_encoder(keras: Any, folder: Path) -> Any:
     return network
 
 
+def build_reader(keras: Any, folder: Path) -> Any:
+    """The encoder, read at a third and two thirds of its height as well.
+
+    Lower blocks hold the words and the grammar of a text, higher ones what it means; a model on top
+    picks what it needs. Devlin et al. (2019, table 7) and Jawahar et al., "What does BERT learn
+    about the structure of language?" (2019).
+
+    Returns:
+        A Keras model. Shape: tokens and masks as above in, ``(n, 3, hidden_size)`` out, each vector
+        of length 1: means of all tokens after the lower blocks, then the encoder's own.
+    """
+    whole = build_encoder(keras, folder)
+    blocks = int(read_settings(folder)["num_hidden_layers"])
+    parts = []
+    for height in (blocks // 3, 2 * blocks // 3):
+        x = whole.get_layer(f"block_{height - 1}" if height else "start").output
+        parts.append(keras.layers.UnitNormalization()(_mean(keras, x, whole.inputs[1])))
+    return keras.Model(whole.inputs, keras.ops.stack([*parts, whole.output], axis=1))
+
+
+def _mean(keras: Any, x: Any, mask: Any) -> Any:
+    weight = keras.ops.expand_dims(keras.ops.cast(mask, x.dtype), -1)
+    return keras.ops.sum(x * weight, axis=1) / keras.ops.sum(weight, axis=1)
+
+
 def _network(keras: Any, settings: Mapping[str, Any]) -> Any:
     layers, width = keras.layers, int(settings["hidden_size"])
     epsilon, dropout = float(settings["layer_norm_eps"]), float(settings["hidden_dropout_prob"])
@@ -69,11 +94,7 @@ def _network(keras: Any, settings: Mapping[str, Any]) -> Any:
         narrow = layers.Dropout(dropout)(layers.Dense(width, name=f"narrow_{number}")(wide))
         x = layers.Add()([x, narrow])
         x = layers.LayerNormalization(epsilon=epsilon, name=f"block_{number}")(x)
-    if settings["pooling"] == "cls":
-        pooled = x[:, 0]
-    else:
-        weight = keras.ops.expand_dims(keras.ops.cast(mask, x.dtype), -1)
-        pooled = keras.ops.sum(x * weight, axis=1) / keras.ops.sum(weight, axis=1)
+    pooled = x[:, 0] if settings["pooling"] == "cls" else _mean(keras, x, mask)
     return keras.Model([tokens, mask], layers.UnitNormalization()(pooled))
 
 

@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from kit.errors import MissingDependency
 from kit.keras import load_keras
-from kit.pretrained.bert import build_encoder
+from kit.pretrained.bert import build_reader
 from kit.pretrained.folder import encoder_digest, encoder_folder, read_settings
 from kit.pretrained.store import VectorStore
+
+HEIGHTS = 3
+"""Vectors of a text."""
 
 _STEP = 8  # lengths are rounded up to multiples of it: few shapes, little padding
 _TOKENS = 2048  # per batch
@@ -26,7 +29,9 @@ _CHARACTERS_PER_TOKEN = 20  # more are cut off before tokens are counted
 
 
 def embed(texts: Sequence[str], *, where: str, cache: Path | None) -> NDArray[np.float32]:
-    """Vectors of length 1, ``(n, width)``; zeros where a text is blank.
+    """Vectors of length 1, ``(n, HEIGHTS, width)``; zeros where a text is blank.
+
+    The last of a text's vectors is the encoder's own, see `kit.pretrained.bert.build_reader`.
 
     Args:
         texts: any strings; longer ones than the encoder reads are cut.
@@ -36,11 +41,11 @@ def embed(texts: Sequence[str], *, where: str, cache: Path | None) -> NDArray[np
     folder = encoder_folder(where)
     digest = encoder_digest(folder)
     known = [text.strip() for text in texts]
-    store = _store(None if cache is None else cache / f"sentences-{digest}")
+    store = _store(None if cache is None else cache / f"texts-{digest}")
     found = store.get([t for t in known if t], lambda missing: _encode(folder, digest, missing))
     width = int(read_settings(folder)["hidden_size"])
-    result = np.zeros((len(texts), width), dtype=np.float32)
-    result[[bool(text) for text in known]] = np.asarray(found).reshape(-1, width)
+    result = np.zeros((len(texts), HEIGHTS, width), dtype=np.float32)
+    result[[bool(text) for text in known]] = np.asarray(found).reshape(-1, HEIGHTS, width)
     return result
 
 
@@ -65,7 +70,7 @@ def _encode(folder: Path, digest: str, texts: list[str]) -> NDArray[np.float16]:
             tokens, mask = padded([ids[k] for k in part], rows, length)
             made = keras.ops.convert_to_numpy(network([tokens, mask], training=False))
             if vectors is None:
-                vectors = np.zeros((len(texts), made.shape[1]), dtype=np.float16)
+                vectors = np.zeros((len(texts), *made.shape[1:]), dtype=np.float16)
             # rounded: the last bits of a sum depend on the machine
             vectors[part] = made[: len(part)]
     assert vectors is not None  # noqa: S101  (an empty list is never encoded)
@@ -77,7 +82,7 @@ def _loaded(folder: Path, digest: str) -> tuple[Any, Any, Any, int]:
     """Keras, the network, the tokenizer and how many tokens are read."""
     keras = load_keras()
     longest = int(read_settings(folder)["length"])
-    return keras, build_encoder(keras, folder), load_tokenizer(folder, longest), longest
+    return keras, build_reader(keras, folder), load_tokenizer(folder, longest), longest
 
 
 def load_tokenizer(folder: Path, longest: int) -> Any:

@@ -24,7 +24,7 @@ from kit.preprocessing.columns import Shape, recipe
 from kit.preprocessing.sentences import SentenceKernel, SentenceTokens, SentenceVectors
 from kit.pretrained.bert import build_encoder
 from kit.pretrained.folder import encoder_digest, encoder_folder
-from kit.pretrained.sentences import embed
+from kit.pretrained.sentences import HEIGHTS, embed
 from kit.pretrained.store import VectorStore
 from kit.session import open_session
 
@@ -85,8 +85,8 @@ def write_encoder(folder: Path, seed: int = 0, **changed: Any) -> Path:
     return folder
 
 
-def by_hand(folder: Path, ids: list[int]) -> NDArray[np.float64]:
-    """The same vector in NumPy, layer by layer, as the paper has it."""
+def by_hand(folder: Path, ids: list[int]) -> list[NDArray[np.float64]]:
+    """The mean of the tokens after 0, 1, ... blocks, of length 1, in NumPy, as the paper has it."""
     from safetensors.numpy import load_file
     from scipy.special import erf, softmax
 
@@ -106,6 +106,7 @@ def by_hand(folder: Path, ids: list[int]) -> NDArray[np.float64]:
     x = w["embeddings.word_embeddings.weight"][ids]
     x = x + w["embeddings.position_embeddings.weight"][: len(ids)]
     x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings")
+    means = [x.mean(axis=0)]
     for number in range(LAYERS):
         base, heads = f"encoder.layer.{number}", []
         q, k, v = (dense(x, f"{base}.attention.self.{role}") for role in ("query", "key", "value"))
@@ -118,8 +119,8 @@ def by_hand(folder: Path, ids: list[int]) -> NDArray[np.float64]:
         wide = dense(x, f"{base}.intermediate.dense")
         wide = wide * 0.5 * (1 + erf(wide / np.sqrt(2)))
         x = norm(x + dense(wide, f"{base}.output.dense"), f"{base}.output")
-    mean = x.mean(axis=0)
-    return mean / np.linalg.norm(mean)
+        means.append(x.mean(axis=0))
+    return [mean / np.linalg.norm(mean) for mean in means]
 
 
 @pytest.mark.neural
@@ -127,8 +128,11 @@ def by_hand(folder: Path, ids: list[int]) -> NDArray[np.float64]:
 def test_the_network_computes_what_the_paper_says(tmp_path: Path) -> None:
     folder = write_encoder(tmp_path / "encoder")
     made = embed(["storm and fire", "the cake"], where=str(folder), cache=None)
-    assert made[0] == pytest.approx(by_hand(folder, [2, 4, 8, 5, 3]), abs=1e-3)
-    assert made[1] == pytest.approx(by_hand(folder, [2, 9, 7, 3]), abs=1e-3)
+    assert made.shape == (2, HEIGHTS, WIDTH)
+    for row, ids in enumerate(([2, 4, 8, 5, 3], [2, 9, 7, 3])):
+        at = by_hand(folder, ids)
+        for height, blocks in enumerate((LAYERS // 3, 2 * LAYERS // 3, LAYERS)):
+            assert made[row, height] == pytest.approx(at[blocks], abs=1e-3)
 
 
 @pytest.mark.neural
@@ -166,11 +170,33 @@ def test_the_kernel_knows_its_training_rows_alone_and_hears_short_texts_less(
     long = ["the dog runs over the wide green hill to the sea", "a cat sleeps", "the dog runs"]
     X = pd.DataFrame({"long": long * 4, "short": ["dog", "cat", "sun", "sea"] * 3})
     step = SentenceKernel(str(write_encoder(tmp_path / "encoder")), components=3).fit(X)
-    assert step.weights_[1] < step.weights_[0] <= 1
+    assert step.weights_["short"] < step.weights_["long"] <= 1
     one = step.transform(X[:1])
     assert one.shape == (1, 3) == (1, len(step.get_feature_names_out()))
     assert np.allclose(step.transform(X)[:1], one, atol=1e-3)  # other rows do not matter
     assert not np.allclose(step.transform(X)[1], one, atol=1e-2)
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_the_kernel_takes_off_what_its_training_rows_share(tmp_path: Path) -> None:
+    encoder = str(write_encoder(tmp_path / "encoder"))
+    known = pd.DataFrame({"t": ["storm and fire", "tea", "", "the cake", "the cake "]})
+    step = SentenceKernel(encoder, tmp_path / "cache").fit(known)
+    vectors = embed(["storm and fire", "tea", "the cake", "the cake"], where=encoder, cache=None)
+    assert step.shared_["t"] == pytest.approx(vectors.mean(axis=0), abs=1e-6)  # no blank among them
+    seen = step.transform(known)
+    assert len(step.kernel_.components_) == 4, "twins are compared with once"
+    near = seen @ seen.T
+    assert near.diagonal() == pytest.approx(np.full(5, 2.0), abs=1e-3)  # like itself, twice as loud
+    rest = vectors - vectors.mean(axis=0)
+    rest = np.hstack([*np.moveaxis(rest / np.linalg.norm(rest, axis=2, keepdims=True), 1, 0)])
+    weight = step.weights_["t"]
+    apart = np.sum((weight * (rest[0] - rest[1])) ** 2)
+    assert near[0, 1] == pytest.approx(2 * np.exp(-step.gamma * apart), abs=1e-3)
+    again = pickle.loads(pickle.dumps(step))
+    assert again.cache is None  # it belongs to this folder
+    assert again.transform(known) == pytest.approx(seen)
 
 
 def test_vectors_are_computed_once_for_all_processes(tmp_path: Path) -> None:
