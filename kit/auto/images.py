@@ -1,16 +1,12 @@
-"""Vectors of all images before the first model is tried: once, counted, and within the time.
-
-They are computed by a process of its own: it can be ended, and it takes the deep-learning library
-along when it goes.
-"""
+"""Vectors of all images before the first model is tried: once, counted, and within the time."""
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+from kit.auto.beforehand import made_in_time
 from kit.auto.budget import Budget
 from kit.dataset import Dataset
 from kit.images.column import ImageArray, image_column
@@ -64,31 +60,13 @@ def _there(column: ImageArray) -> bool:
 
 def _embedded(columns: Sequence[ImageArray], limit: float) -> bool:
     """Compute the vectors; False: they would not have been there at `limit`, and were given up."""
-    method = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    ours, theirs = method.Pipe(duplex=False)
-    process = method.Process(target=_embed, args=(list(columns), theirs), daemon=True)
-    process.start()
-    theirs.close()
-    n, begun = sum(column.store.n for column in columns), 0.0
-    try:
-        while ours.poll(max(0.0, limit - time.monotonic())):
-            done = ours.recv()
-            now = time.monotonic()
-            begun = begun or now
-            if done >= _TRIAL and now + (now - begun) / done * (n - done) > limit:
-                return False
-        return False
-    except EOFError:  # it has ended
-        process.join()
-        return all(map(_there, columns))
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
+    n = sum(column.store.n for column in columns)
+    made_in_time(_embed, list(columns), n, limit, _TRIAL)
+    return all(map(_there, columns))
 
 
 def _embed(columns: Sequence[ImageArray], pipe: Connection) -> None:
-    """The life of the process: tells after every batch how many images are done."""
+    """Tells after every batch how many images are done."""
     before = 0
 
     def tell(done: int, n: int) -> bool:

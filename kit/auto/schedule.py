@@ -17,6 +17,7 @@ import numpy as np
 from kit.auto.budget import Budget
 from kit.auto.images import largest_side
 from kit.auto.job import Job, Turn
+from kit.auto.texts import READING, vectors_in_time
 from kit.cv import finish, locked, start, take
 from kit.errors import DiskFull, KitError
 from kit.execution.memory import available
@@ -74,6 +75,7 @@ class Schedule:
         self.left_out: list[tuple[str, str]] = []
         self._jobs: list[Job] = []
         self._ended: list[tuple[Entry, float]] = []  # with the seconds it took
+        self._vectors: bool | None = None  # of the texts: not made yet
         self._pending = sum(entry.weight for entry in entries)
         self._coming = self._order(entries, more)
 
@@ -150,7 +152,7 @@ class Schedule:
             if not missing:  # a kill came between the last fold and the run
                 self._publish(finish(self.session, plan, results))
                 return None
-            reason = self._no_time(turn) or self._no_memory(plan)
+            reason = self._no_time(turn) or self._no_memory(plan) or self._no_vectors(plan)
             if reason:
                 if not turn.extra:
                     self._leave(turn.name, reason)
@@ -199,6 +201,17 @@ class Schedule:
         if need <= free:
             return ""
         return f"needs about {need / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB can be used"
+
+    def _no_vectors(self, plan: Plan) -> str:
+        """Have vectors of the texts made while nobody works, once; a reason where they are late."""
+        data = self.session.context.dataset
+        if plan.spec.recipe not in READING or data.on_disk:
+            return ""
+        while self._vectors is None and self.workers.running and self.budget.left > 0:
+            self._collect()
+        if self._vectors is None:
+            self._vectors = vectors_in_time(data, self.budget)
+        return "" if self._vectors else "its vectors of the texts take too much of the time"
 
     def _collect(self) -> None:
         """Wait for something to end; end what is over its time."""

@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,16 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from kit.auto.budget import Budget
+from kit.auto.schedule import Schedule
+from kit.auto.texts import READING, vectors_in_time
 from kit.competition import Competition
 from kit.errors import DataError, MissingDependency
 from kit.keras import load_keras
 from kit.models.base import Problem, RowWeights, check_model
 from kit.models.neural.finetune_text import FineTuneText
 from kit.plan import make_plan
-from kit.preprocessing.columns import Shape, recipe
+from kit.preprocessing.columns import RECIPES, Shape, recipe
 from kit.preprocessing.sentences import SentenceKernel, SentenceTokens, SentenceVectors
 from kit.pretrained.bert import build_encoder
 from kit.pretrained.folder import encoder_digest, encoder_folder
@@ -197,6 +201,53 @@ def test_the_kernel_takes_off_what_its_training_rows_share(tmp_path: Path) -> No
     again = pickle.loads(pickle.dumps(step))
     assert again.cache is None  # it belongs to this folder
     assert again.transform(known) == pytest.approx(seen)
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seconds", [200, 0])
+def test_auto_has_all_texts_encoded_at_once_or_gives_up(tmp_path: Path, seconds: int) -> None:
+    encoder, cache = str(write_encoder(tmp_path / "encoder")), tmp_path / "cache"
+    table = pd.DataFrame({"t": ["storm", " fire and tea", "", None], "u": list("abcd")})
+    kinds = {"t": "text", "u": "category"}
+    data: Any = SimpleNamespace(
+        X=table[:3], X_test=table, kinds=kinds, encoder=encoder, cache=cache
+    )
+    assert vectors_in_time(data, Budget(seconds + Budget(0).spent)) == bool(seconds)
+    store = VectorStore(cache / f"texts-{encoder_digest(Path(encoder))}")
+    asked: list[str] = []
+
+    def compute(texts: list[str]) -> NDArray[np.float16]:
+        asked.extend(texts)
+        return np.zeros((len(texts), HEIGHTS, WIDTH), dtype=np.float16)
+
+    store.get(["storm", "fire and tea", "new"], compute)
+    assert asked == (["new"] if seconds else ["storm", "fire and tea", "new"])
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_models_wait_for_the_vectors_once_or_are_left_out(
+    made: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(
+        "kit.auto.schedule.vectors_in_time", lambda data, budget: calls.append(data) or made
+    )
+    session: Any = SimpleNamespace(context=SimpleNamespace(dataset=SimpleNamespace(on_disk=False)))
+    workers: Any = SimpleNamespace(running=[])
+    schedule = Schedule(session, workers, Budget(100 + Budget(0).spent), [], [], lambda run: None)
+
+    def reason(recipe: str) -> str:
+        plan: Any = SimpleNamespace(spec=SimpleNamespace(recipe=recipe))
+        return schedule._no_vectors(plan)
+
+    assert (reason("linear"), reason("tokens_sentences"), calls) == ("", "", [])
+    said = {reason(recipe) for recipe in READING}
+    assert said == {"" if made else "its vectors of the texts take too much of the time"}
+    assert len(calls) == 1
+    assert set(READING) == {name for name in RECIPES if name.endswith("_sentences")} - {
+        "tokens_sentences"  # reads the tokens, and encodes them itself
+    }
 
 
 def test_vectors_are_computed_once_for_all_processes(tmp_path: Path) -> None:

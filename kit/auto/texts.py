@@ -1,0 +1,57 @@
+"""Vectors of all texts before the first model that reads them, within the time.
+
+Otherwise the first folds would have one core each for what needs all of them, and their time would
+be taken for that of the folds to come.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from kit.auto.beforehand import made_in_time
+from kit.auto.budget import Budget
+from kit.dataset import Dataset
+from kit.errors import KitError
+from kit.preprocessing.tokens import documents
+from kit.pretrained.sentences import embed
+
+READING = ("linear_sentences", "kernel_sentences", "tree_sentences", "neural_sentences")
+"""Recipes that see the vectors."""
+
+_SHARE = 0.5  # of the time left that vectors may take
+_TRIAL = 0.05  # of the letters, after which the time of the others is known
+_TEXTS = 1024  # per step: so much is lost where the time ends
+
+
+def vectors_in_time(data: Dataset, budget: Budget) -> bool:
+    """Compute the vectors of all texts; False: the time does not suffice.
+
+    The longest texts come first: the others take rather less than is guessed from them.
+    """
+    texts = {
+        text.strip()
+        for name, kind in data.kinds.items()
+        if kind == "text"
+        for frame in (data.X, data.X_test)
+        for text in documents(frame[name])
+    }
+    ordered = sorted(texts - {""}, key=lambda text: (-len(text), text))
+    letters = float(sum(map(len, ordered)))
+    limit = time.monotonic() + _SHARE * budget.left
+    what = (ordered, data.encoder, data.cache)
+    return made_in_time(_embed, what, letters, limit, _TRIAL * letters)
+
+
+def _embed(what: tuple[list[str], str, Path], pipe: Connection) -> None:
+    """Tells after every step how many letters are done."""
+    texts, where, cache = what
+    done = 0
+    with suppress(KitError):  # the first model meets it again, and says so
+        for k in range(0, len(texts), _TEXTS):
+            part = texts[k : k + _TEXTS]
+            embed(part, where=where, cache=cache)
+            done += sum(map(len, part))
+            pipe.send(done)
