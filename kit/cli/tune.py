@@ -280,8 +280,10 @@ def _report(
 
 
 def _next(out: Output, outcome: Outcome, written: Path | None) -> None:
+    from kit.tune.applying import header
+
     if written is not None:
-        out.say(f"written: [models.{outcome.winner.model}] in {written}")
+        out.say(f"written: {header(outcome.winner.model)} in {written}")
         out.next(f"kit cv {outcome.winner.model}, then kit blend")
     elif outcome.winner is not outcome.baseline:
         names = " ".join(model.name for model in outcome.models)
@@ -293,6 +295,7 @@ def _next(out: Output, outcome: Outcome, written: Path | None) -> None:
 def _show_spaces(out: Output, models: list[str], competition: Any) -> None:
     from pathlib import Path
 
+    from kit.errors import ConfigError
     from kit.portfolio import find_model
     from kit.registry import MODELS
     from kit.spaces import SOURCES
@@ -300,11 +303,15 @@ def _show_spaces(out: Output, models: list[str], competition: Any) -> None:
     from kit.usercode import UserCode
 
     code = UserCode(competition.root if competition is not None else Path.cwd())
-    documents = {}
+    documents: dict[str, Any] = {}
     for name in models:
         use = name if competition is None else find_model(competition, name).use
         MODELS.check(use)
-        space = space_of(competition, name, code)
+        try:
+            space = space_of(competition, name, code)
+        except ConfigError as error:  # the others are shown all the same
+            out.problem(str(error))
+            continue
         documents[name] = {
             "source": SOURCES.get(use, "kit.toml"),
             "space": {key: _axis(axis) for key, axis in space.items()},
@@ -314,6 +321,8 @@ def _show_spaces(out: Output, models: list[str], competition: Any) -> None:
         out.say(f"source: {documents[name]['source']}")
         out.say()
     out.document(documents)
+    if len(documents) < len(models):
+        raise typer.Exit(1)
     out.next(f"[tune.{models[0]}.PARAMETER] in kit.toml changes it: low, high, log, choices, when")
 
 

@@ -51,6 +51,11 @@ def apply(root: Path, model: str, spec: ModelSpec) -> Path:
     return path
 
 
+def header(model: str) -> str:
+    """Of the model's table, as TOML wants it: ``[models.knn]``, ``[models."my knn"]``."""
+    return f"[models.{tomlkit.key(model).as_string()}]"
+
+
 def _fill(table: MutableMapping[str, Any], spec: ModelSpec) -> None:
     for key, value in (("use", spec.use), ("recipe", spec.recipe)):
         if value:
@@ -81,4 +86,4 @@ def _by_hand(model: str, spec: ModelSpec) -> str:
     params = ", ".join(
         f"{key} = {tomlkit.item(_toml(v)).as_string()}" for key, v in spec.params.items()
     )
-    return f'Write it by hand:\n  [models.{model}]\n  use = "{spec.use}"\n  params = {{ {params} }}'
+    return f'Write it by hand:\n  {header(model)}\n  use = "{spec.use}"\n  params = {{ {params} }}'

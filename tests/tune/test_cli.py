@@ -15,7 +15,7 @@ from kit.errors import KitError
 from kit.runs import list_runs
 from kit.settings import ModelSpec
 from kit.tune import loop
-from kit.tune.applying import apply
+from kit.tune.applying import apply, header
 
 Small = Callable[..., Competition]
 
@@ -94,6 +94,10 @@ def test_spaces_are_shown(small: Small, run_kit: Any, tmp_path: Any, monkeypatch
     own = run_kit("tune", "knn", "--show-space", "--json", "-C", competition.root)
     assert json.loads(own.out)["knn"]["space"] == {"k": {"values": [3, 5]}}
     assert run_kit("tune", "lightgmb", "--show-space").code == 1
+    mixed = run_kit("tune", "naive", "lightgbm", "--show-space")
+    assert mixed.code == 1
+    assert "learning_rate" in mixed.out, "the others are shown all the same"
+    assert "naive" in mixed.err
 
 
 @pytest.mark.parametrize(
@@ -201,3 +205,8 @@ def test_apply_leaves_a_file_that_it_cannot_change(tmp_path: Any) -> None:
     with pytest.raises(KitError, match=r"Write it by hand:\n  \[models.other\]"):
         apply(tmp_path, "other", ModelSpec(use="knn", params={"k": 3}))
     assert path.read_text() == odd
+
+
+@pytest.mark.parametrize("name", ["knn", "my knn", 'a "b"', "a.b"])
+def test_the_header_of_a_models_table_is_what_toml_reads(name: str) -> None:
+    assert tomllib.loads(header(name)) == {"models": {name: {}}}
