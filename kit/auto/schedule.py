@@ -76,6 +76,7 @@ class Schedule:
         self._jobs: list[Job] = []
         self._ended: list[tuple[Entry, float]] = []  # with the seconds it took
         self._vectors: bool | None = None  # of the texts: not made yet
+        self._postponed: Turn | None = None
         self._pending = sum(entry.weight for entry in entries)
         self._coming = self._order(entries, more)
 
@@ -125,9 +126,14 @@ class Schedule:
 
     def _next_job(self) -> Job | None:
         """Open the next model that can be worked on."""
-        for turn in self._coming:
+        while (turn := self._postponed or next(self._coming, None)) is not None:
+            self._postponed = None
             try:
-                job = self._open(turn)
+                plan = make_plan(self.session, turn.entry.name, repeat=turn.repeat)
+                if self._jobs and self._vectors is None and self._reads(plan):
+                    self._postponed = turn  # vectors take all cores: those before it end first
+                    return None
+                job = self._open(turn, plan)
             except DiskFull:
                 raise
             except KitError as error:
@@ -138,9 +144,8 @@ class Schedule:
                     return job
         return None
 
-    def _open(self, turn: Turn) -> Job | None:
+    def _open(self, turn: Turn, plan: Plan) -> Job | None:
         """A job, or None where there is nothing to do or no way to do it."""
-        plan = make_plan(self.session, turn.entry.name, repeat=turn.repeat)
         data = self.session.context.dataset
         with ExitStack() as held:
             held.enter_context(locked(self.session, plan, wait=False))
@@ -202,15 +207,16 @@ class Schedule:
             return ""
         return f"needs about {need / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB can be used"
 
+    def _reads(self, plan: Plan) -> bool:
+        """Whether a model sees vectors of the texts that are made beforehand."""
+        return plan.spec.recipe in READING and not self.session.context.dataset.on_disk
+
     def _no_vectors(self, plan: Plan) -> str:
-        """Have vectors of the texts made while nobody works, once; a reason where they are late."""
-        data = self.session.context.dataset
-        if plan.spec.recipe not in READING or data.on_disk:
+        """Have vectors of the texts made, once; a reason where they are late."""
+        if not self._reads(plan):
             return ""
-        while self._vectors is None and self.workers.running and self.budget.left > 0:
-            self._collect()
         if self._vectors is None:
-            self._vectors = vectors_in_time(data, self.budget)
+            self._vectors = vectors_in_time(self.session.context.dataset, self.budget)
         return "" if self._vectors else "its vectors of the texts take too much of the time"
 
     def _collect(self) -> None:

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from kit.keras import load_keras
 from kit.models.base import Problem, RowWeights, check_model
 from kit.models.neural.finetune_text import FineTuneText
 from kit.plan import make_plan
+from kit.portfolio.text import TEXTS
 from kit.preprocessing.columns import RECIPES, Shape, recipe
 from kit.preprocessing.sentences import SentenceKernel, SentenceTokens, SentenceVectors
 from kit.pretrained.bert import build_encoder
@@ -248,6 +249,23 @@ def test_models_wait_for_the_vectors_once_or_are_left_out(
     assert set(READING) == {name for name in RECIPES if name.endswith("_sentences")} - {
         "tokens_sentences"  # reads the tokens, and encodes them itself
     }
+
+
+def test_vectors_wait_for_the_models_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take all cores, and the first submission shall not wait for them."""
+    session: Any = SimpleNamespace(context=SimpleNamespace(dataset=SimpleNamespace(on_disk=False)))
+    plan: Any = SimpleNamespace(spec=SimpleNamespace(recipe="kernel_sentences"))
+    budget, reader = Budget(100 + Budget(0).spent), TEXTS[1]
+    schedule = Schedule(session, cast(Any, None), budget, [reader], [], lambda run: None)
+    opened: list[Any] = []
+    monkeypatch.setattr("kit.auto.schedule.make_plan", lambda *_, **__: plan)
+    monkeypatch.setattr(schedule, "_open", lambda turn, plan: opened.append(turn.entry) or "job")
+    schedule._jobs = cast(Any, ["words"])
+    assert schedule._next_job() is None
+    assert schedule._next_job() is None
+    schedule._jobs = []
+    assert cast(Any, schedule._next_job()) == "job"
+    assert opened == [reader], "it is neither lost nor opened twice"
 
 
 def test_vectors_are_computed_once_for_all_processes(tmp_path: Path) -> None:
