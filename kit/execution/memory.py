@@ -26,6 +26,7 @@ _PROCESS = 350e6  # an interpreter with pandas, scikit-learn and LightGBM
 _NETWORKS = 700e6  # TensorFlow on top of it
 _WEIGHTS = 500  # TF-IDF weights of a text of a hundred words
 _SENTENCE = 400  # columns of a sentence's vector
+_LIKENESSES = 1000  # training rows that "kernel_sentences" compares with
 _PIXELS = 1500e6  # a batch of images on its way through a network and back
 _VECTOR, _COMPONENTS = 1280, 64  # columns that an image becomes
 # LightGBM on a table on the disk, bytes per row: ids, folds and predictions; gradients, scores and
@@ -75,6 +76,7 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
     wide = columns + (120 if "generated" in family else 0)
     texts = sum(kind == "text" for kind in data.kinds.values())
     wide += texts * (100 + _SENTENCE * family.endswith("_sentences"))
+    wide += _LIKENESSES * (family == "kernel_sentences")
     images = sum(kind == "image" for kind in data.kinds.values())
     wide += images * (_VECTOR if family in ("linear", "neural_vectors") else _COMPONENTS)
     if family == "image":
