@@ -183,7 +183,6 @@ STARTS = {
     "tests/docs/test_readme.py": "kit, and a file of an example; inherits",
     "tests/e2e/conftest.py": "kit in a terminal; inherits",
     "tests/e2e/test_concurrency.py": "kit, unshare and mount; inherits",
-    "tests/e2e/test_example.py": "kit; inherits",
     "tests/e2e/test_images.py": "kit; inherits",
     "tests/e2e/test_trust.py": "kit, unshare and mount; inherits",
     "tests/e2e/test_wheel.py": "pip without an index, and the installed kit",
