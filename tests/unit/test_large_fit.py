@@ -255,6 +255,7 @@ def test_a_network_learns_from_batches_of_the_disk(
 
 
 @pytest.mark.neural
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # tensorflow's and keras' own
 def test_weights_count_in_batches_of_the_disk(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)

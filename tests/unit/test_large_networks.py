@@ -155,6 +155,7 @@ def test_labels_and_rows_that_are_scored_on_decide_nothing_on_the_disk(
     np.testing.assert_array_equal(clean[0].predict(X), spoiled[0].predict(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_weights_count_on_the_disk(network: Model, store: Store) -> None:
     X = table(300)[0]
