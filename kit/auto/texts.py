@@ -23,7 +23,7 @@ READING = ("linear_sentences", "kernel_sentences", "tree_sentences", "neural_sen
 
 _SHARE = 0.5  # of the time left that vectors may take
 _TRIAL = 0.05  # of the letters, after which the time of the others is known
-_TEXTS = 1024  # per step: so much is lost where the time ends
+_TEXTS = 2048  # per step: so much is lost where the time ends
 
 
 def vectors_in_time(data: Dataset, budget: Budget) -> bool:
