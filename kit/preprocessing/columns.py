@@ -6,7 +6,8 @@
 | category | categorical | one-hot | categorical (embedded) |
 | category, many levels | also share and mean | mean of the target | also mean |
 | category, more than 50 | share and mean | mean of the target | mean |
-| datetime | calendar parts | the same as numbers | the same as numbers |
+| datetime | calendar parts, gaps | the same as numbers | the same as numbers |
+| latitude and longitude | also distances | the same as numbers | the same as numbers |
 | code | parts | parts | parts |
 | text | score, words, SVD, style | sparse TF-IDF, style | words, SVD, style |
 | pairs of texts | similarities | similarities | similarities |
@@ -40,13 +41,11 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from kit.errors import ConfigError, nearest
 from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
-from kit.preprocessing.codes import CodeParts
-from kit.preprocessing.dates import DateParts
 from kit.preprocessing.generate import generated_linear, generated_tree
 from kit.preprocessing.images import COMPONENTS, image_steps
 from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
-from kit.preprocessing.pairs import TextPairs
+from kit.preprocessing.row_parts import Step, row_parts
 from kit.preprocessing.score import TextScore
 from kit.preprocessing.sentences import SentenceKernel, SentenceTokens, SentenceVectors
 from kit.preprocessing.series import (
@@ -60,7 +59,6 @@ from kit.preprocessing.series import (
 from kit.preprocessing.shape import MANY_LEVELS as MANY_LEVELS
 from kit.preprocessing.shape import SCALE
 from kit.preprocessing.shape import Shape as Shape
-from kit.preprocessing.style import TextStyle
 from kit.preprocessing.text import TextNumbers, TextSparse
 from kit.pretrained.folder import encoder_digest, encoder_folder
 from kit.series import SeriesSpec
@@ -70,8 +68,6 @@ HISTORY, SEQUENCE, SERIES = (
     "sequence",
     "series",
 )  # of the models that look at the past itself
-
-Step = tuple[str, Any, Any]  # name, transformer, columns or a selector of columns
 
 _NUMBERS = make_column_selector(dtype_include="number")
 _HUSHED = 0.1
@@ -131,7 +127,7 @@ def _tree(
             ("levels", KnownLevels(), shape.plain if levels is None else levels),
             ("shares", Counts(), shape.many),
             *_means(shape),
-            *_row_parts(shape),
+            *row_parts(shape),
             *_scores(shape),
             *_texts(shape, TextNumbers(seed=shape.seed)),
             *_components(shape),
@@ -149,7 +145,7 @@ def _neural(
             ("numeric", "passthrough", shape.of("numeric")),
             ("levels", KnownLevels(min_count=2), shape.plain),
             *_means(shape),
-            *_row_parts(shape),
+            *row_parts(shape),
             *words,
             *image_steps(shape.of("image"), components=components, seed=shape.seed),
         ]
@@ -189,7 +185,7 @@ def _linear(shape: Shape, more: Sequence[Step] = ()) -> ColumnTransformer:
             ("numeric", "passthrough", shape.of("numeric")),
             ("levels", KnownLevels(), few if _means(shape) else shape.of("category")),
             *_means(shape),
-            *_row_parts(shape),
+            *row_parts(shape),
         ]
     )
     one_hot = OneHotEncoder(
@@ -236,15 +232,6 @@ def _means(shape: Shape) -> list[Step]:
         return []
     classification = shape.task in ("binary", "multiclass")
     return [("means", CrossFittedTarget(classification, shape.seed), shape.many)]
-
-
-def _row_parts(shape: Shape) -> list[Step]:
-    return [
-        ("dates", DateParts(), shape.of("datetime")),
-        ("codes", CodeParts(), shape.of("code")),
-        ("style", TextStyle(), shape.of("text")),
-        ("pairs", TextPairs(), shape.of("text")),
-    ]
 
 
 def _texts(shape: Shape, step: Any) -> list[Step]:

@@ -1,17 +1,23 @@
-"""Moments -> calendar parts. Row by row; which parts vary is learned from the training rows."""
+"""Moments -> calendar parts and gaps. Row by row; which vary is learned from the training rows."""
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 _PARTS = ("year", "month", "day", "day_of_week", "day_of_year", "hour", "minute")
+_MOST = 4  # moments whose gaps are taken: six pairs
 _DAY = np.timedelta64(1, "D")
 
 
 class DateParts(TransformerMixin, BaseEstimator):
     """Turn each datetime column into the calendar parts that vary, plus days since 1970.
+
+    From the first four columns the days between any two are taken as well, where they vary.
 
     Shape:
         - Input: frame ``(n, d)`` of datetime64.
@@ -25,6 +31,8 @@ class DateParts(TransformerMixin, BaseEstimator):
             moments = X[name].dt
             self.parts_ += [(name, p) for p in _PARTS if getattr(moments, p).nunique() > 1]
         self.columns_ = list(X.columns)
+        pairs = combinations(self.columns_[:_MOST], 2)
+        self.gaps_ = [(one, two) for one, two in pairs if (X[two] - X[one]).nunique() > 1]
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -34,10 +42,17 @@ class DateParts(TransformerMixin, BaseEstimator):
             for name, part in self.parts_
         }
         for name in self.columns_:
-            days = (X[name].to_numpy() - np.datetime64("1970-01-01")) / _DAY
-            made[f"{name}_days"] = days.astype("float32")
+            made[f"{name}_days"] = _days(X[name].to_numpy() - np.datetime64("1970-01-01"))
+        for one, two in self.gaps_:
+            made[f"{one}_to_{two}_days"] = _days(X[two].to_numpy() - X[one].to_numpy())
         return pd.DataFrame(made, index=X.index)
 
     def get_feature_names_out(self, input_features: object = None) -> list[str]:
         """Names of the columns made."""
-        return [f"{n}_{p}" for n, p in self.parts_] + [f"{n}_days" for n in self.columns_]
+        days = [f"{name}_days" for name in self.columns_]
+        gaps = [f"{one}_to_{two}_days" for one, two in self.gaps_]
+        return [*(f"{name}_{part}" for name, part in self.parts_), *days, *gaps]
+
+
+def _days(times: NDArray[np.timedelta64]) -> NDArray[np.float32]:
+    return np.asarray(times / _DAY, dtype=np.float32)

@@ -17,13 +17,10 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import QuantileTransformer
 
 from kit.preprocessing.categories import CrossFittedTarget, KnownLevels
-from kit.preprocessing.codes import CodeParts
-from kit.preprocessing.dates import DateParts
 from kit.preprocessing.images import COMPONENTS, image_steps
 from kit.preprocessing.numeric import scaled_numbers
-from kit.preprocessing.pairs import TextPairs
+from kit.preprocessing.row_parts import row_parts
 from kit.preprocessing.shape import SCALE, Shape
-from kit.preprocessing.style import TextStyle
 from kit.preprocessing.text import TextNumbers
 
 _ROWS_PER_QUANTILE, _MOST_QUANTILES, _FEWEST_QUANTILES = 30, 1000, 10
@@ -114,10 +111,7 @@ def _recipe(shape: Shape, numbers: Any) -> Pipeline:
             ("numeric", "passthrough", shape.of("numeric")),
             ("levels", KnownLevels(min_count=2), shape.plain),
             *([("means", means, shape.many)] if shape.one_target else []),
-            ("dates", DateParts(), shape.of("datetime")),
-            ("codes", CodeParts(), shape.of("code")),
-            ("style", TextStyle(), shape.of("text")),
-            ("pairs", TextPairs(), shape.of("text")),
+            *row_parts(shape),
             *[(f"text_{name}", TextNumbers(seed=shape.seed), [name]) for name in shape.of("text")],
             *image_steps(shape.of("image"), components=COMPONENTS, seed=shape.seed),
         ]

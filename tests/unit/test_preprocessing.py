@@ -19,6 +19,7 @@ from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.columns import Shape, recipe
 from kit.preprocessing.dates import DateParts
 from kit.preprocessing.numeric import ScaledNumbers, SmoothClip
+from kit.preprocessing.places import Places, places
 from kit.preprocessing.text import TextNumbers, TextSparse
 from kit.settings import Kind
 
@@ -33,6 +34,8 @@ KINDS: dict[str, Kind] = {
     "never": "datetime",
     "code": "code",
     "text": "text",
+    "lat": "numeric",
+    "lon": "numeric",
 }
 N, N_NEW = 120, 40
 FAMILIES = ["tree", "linear", "neural", "raw"]
@@ -60,6 +63,8 @@ def frame() -> pd.DataFrame:
             "never": pd.Series(pd.NaT, index=range(size)).astype("datetime64[ns]"),
             "code": pd.Series(codes, dtype="str"),
             "text": pd.Series(rng.choice(words, size), dtype="str"),
+            "lat": rng.uniform(-95, 95, size),
+            "lon": np.where(rng.random(size) < 0.1, np.nan, rng.uniform(-180, 180, size)),
         }
     )
     made.loc[[3, N + 1], ["few", "many", "when", "code", "text"]] = None
@@ -229,6 +234,67 @@ def test_dates_become_the_parts_that_vary() -> None:
 def test_days_are_counted_from_1970() -> None:
     frame = pd.DataFrame({"t": pd.to_datetime(["1970-01-01 00:00", "1970-01-11 12:00"])})
     assert DateParts().fit_transform(frame)["t_days"].tolist() == [0, 10.5]
+
+
+def test_gaps_between_moments_are_counted_in_days() -> None:
+    frame = pd.DataFrame(
+        {
+            "start": pd.to_datetime(["2024-03-05 10:00", "2024-03-05 10:00", None]),
+            "end": pd.to_datetime(["2024-03-05 22:00", "2024-03-01 10:00", "2024-03-01 10:00"]),
+        }
+    )
+    parts = DateParts()
+    found = parts.fit_transform(frame)
+    assert found["start_to_end_days"].tolist()[:2] == [0.5, -4]
+    assert np.isnan(found["start_to_end_days"][2])
+    assert list(found) == list(parts.get_feature_names_out())
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        (["pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude"],
+         [("pickup_latitude", "pickup_longitude"), ("dropoff_latitude", "dropoff_longitude")]),
+        (["startLat", "startLng", "lat2", "lon2"], [("startLat", "startLng"), ("lat2", "lon2")]),
+        (["LATITUDE", "LONGITUDE"], [("LATITUDE", "LONGITUDE")]),
+        (["long", "platform", "latency", "flat", "lat_a", "lon_b"], []),
+    ],
+)  # fmt: skip
+def test_places_are_told_by_the_names_of_their_columns(columns, found) -> None:
+    assert places(columns) == found
+
+
+def test_distances_are_those_of_the_globe() -> None:
+    berlin, paris = (52.52, 13.405), (48.8566, 2.3522)
+    rows = [(*berlin, *paris), (*berlin, *berlin), (*berlin, 300.0, 2.0), (0, 179.5, 0, -179.5)]
+    frame = pd.DataFrame(rows, columns=["lat1", "lon1", "lat2", "lon2"])
+    step = Places(tuple(places(frame)))
+    found = step.fit_transform(frame)
+    assert list(found) == list(step.get_feature_names_out())
+    far = found["lat1_to_lat2_km"]
+    assert far[0] == pytest.approx(877.5, abs=1)
+    assert far[1] == 0
+    assert np.isnan(far[2])  # no latitude is 300
+    assert far[3] == pytest.approx(111.2, abs=0.1)  # over the line of the date
+    assert found["lat1_to_lat2_direction"][0] == pytest.approx(-117, abs=2)  # west and south
+    assert found["lat1_to_lat2_east"][3] == pytest.approx(111.2, abs=0.1)
+
+
+def test_a_row_of_its_own_gives_the_same_place() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(50, 1, (20, 4)), columns=["lat1", "lon1", "lat2", "lon2"])
+    step = Places(tuple(places(frame))).fit(frame)
+    pd.testing.assert_frame_equal(step.transform(frame).tail(1), step.transform(frame.tail(1)))
+
+
+@pytest.mark.parametrize("name", ["tree", "neural", "realmlp", "tabm"])
+def test_recipes_see_distances(name: str) -> None:
+    rng = np.random.default_rng(0)
+    four = ["lat1", "lon1", "lat2", "lon2"]
+    frame = pd.DataFrame(rng.normal(50, 1, (40, 4)), columns=four)
+    steps = recipe(name, shape("regression", dict.fromkeys(four, "numeric")))
+    steps.fit(frame, rng.normal(size=40))
+    assert any("lat1_to_lat2_km" in made for made in steps.get_feature_names_out())
 
 
 def test_codes_of_one_signature_are_split_by_position() -> None:
