@@ -23,6 +23,7 @@ from kit.competition import Competition
 from kit.errors import ConfigError, DataError, counted, nearest
 from kit.features import read_features
 from kit.images.attach import Images, with_sources
+from kit.joins import Joins
 from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.large import lies_on_disk, read_stored
 from kit.moments import datetime_format
@@ -106,8 +107,7 @@ class Dataset:
         images, files = Images(competition), competition.settings.files
         on_disk = lies_on_disk(competition)
         if on_disk:
-            headers = [read_header(competition.raw / name) for name in (files.train, files.test)]
-            names = [[name.strip() for name in header] for header in headers]
+            names = [_names(competition, name) for name in (files.train, files.test)]
             _check_names(competition, *names)
             data = data_digest(competition, images)
             table = read_stored(competition, data, text_columns(competition))
@@ -161,6 +161,8 @@ def read_raw(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The train and test files with labels, ids and non-numeric columns as they are spelled.
 
+    What other tables know of their rows is joined to them.
+
     Args:
         competition: the competition.
         read: what reads a file, as `read_table` does.
@@ -171,7 +173,8 @@ def read_raw(
     for frame, name in ((train, settings.files.train), (test, settings.files.test)):
         if frame.empty:
             raise DataError(f"{competition.raw / name} has a header but no rows")
-    return train, test
+    joins = Joins(competition, text)
+    return joins.join(train), joins.join(test)
 
 
 def text_columns(competition: Competition) -> set[str]:
@@ -183,6 +186,12 @@ def text_columns(competition: Competition) -> set[str]:
     if competition.settings.task.type not in ("regression", "multitarget"):
         text |= set(columns.target)
     return text
+
+
+def _names(competition: Competition, file: str) -> list[str]:
+    """Columns of a file that lies on the disk, with those that are joined."""
+    made = Joins(competition, text_columns(competition)).names
+    return [*(name.strip() for name in read_header(competition.raw / file)), *made]
 
 
 def _check_names(competition: Competition, train: Sequence[str], test: Sequence[str]) -> None:
@@ -359,7 +368,7 @@ def features_digest(competition: Competition) -> str:
 
 
 def data_digest(competition: Competition, images: Images | None = None) -> str:
-    """Hash of both files, of all images, and of all that decides how they are read."""
+    """Hash of all files and images that are read, and of all that decides how."""
     settings = competition.settings
     parts = [
         sha256(competition.raw / settings.files.train),
@@ -368,4 +377,5 @@ def data_digest(competition: Competition, images: Images | None = None) -> str:
         json.dumps([settings.task.type, *settings.task.classes]),
     ]
     parts += filter(None, [(images or Images(competition)).data_digest()])
+    parts += filter(None, [Joins(competition).digest()])
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -31,6 +31,7 @@ from kit.atomic import disk_errors, parse_json, token
 from kit.competition import Competition
 from kit.errors import DataError, DiskFull
 from kit.features import apply_features, feature_columns, seen_columns
+from kit.joins import Joins
 from kit.kinds import assign_kinds
 from kit.mapped import joined, levels_of
 from kit.packed import PackedColumn
@@ -125,6 +126,7 @@ class _Store:
     def __init__(self, competition: Competition, folder: Path, text: Collection[str]) -> None:
         self.competition, self.folder, self.text = competition, folder, text
         self.function = UserCode(competition.root).features()
+        self.joins = Joins(competition, text)
         self.seen: list[str] = []
         self.columns: dict[str, PackedColumn] = {}
         self.rows: dict[str, int] = {}
@@ -146,7 +148,7 @@ class _Store:
         kept = []
         for piece in read_chunks(path, PIECE, as_text=self.text):
             kept.append(piece[roles])
-            features = self._features(piece)
+            features = self._features(self.joins.join(piece))
             for name, column in self.columns.items():
                 column.add(part, features[name])
         self.rows[part] = sum(map(len, kept))

@@ -5,19 +5,15 @@ Standard library only.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
-from pathlib import PureWindowsPath
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from kit.coherence import MAX_FOLDS, check_coherence
 from kit.config import Within, apply_overrides, build
 from kit.errors import ConfigError
-from kit.registry import PROVIDERS
-from kit.series import SeriesSpec, check_series
-
-MAX_FOLDS = 127  # int8
+from kit.series import SeriesSpec
 
 TaskType = Literal["binary", "multiclass", "multilabel", "regression", "multitarget"]
 Kind = Literal["numeric", "category", "datetime", "text", "code", "image", "id"]
@@ -107,6 +103,22 @@ class ImageSpec:
     size: Annotated[int, Within(1, 1024)] = 224
     channels: Literal[1, 3] = 3
     backbone: str = "pixels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinSpec:
+    """A table beside train and test; its rows are found by their keys (`kit.joins`).
+
+    `file` is a name below `data/raw`, or several, whose rows follow one another; `on` are the key
+    columns, as train and test have them; `columns` those it brings, each called `prefix` and its
+    own name. With `summarised` several rows may have the same key: their columns are summed up.
+    """
+
+    file: tuple[str, ...]
+    on: tuple[str, ...]
+    columns: tuple[str, ...]
+    prefix: str = ""
+    summarised: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +275,7 @@ class Settings:
     files: Files = field(default_factory=Files)
     columns: Columns = field(default_factory=Columns)
     images: dict[str, ImageSpec] = field(default_factory=dict)
+    joins: dict[str, JoinSpec] = field(default_factory=dict)
     cv: CVSpec = field(default_factory=CVSpec)
     series: SeriesSpec | None = None
     models: dict[str, ModelSpec] = field(default_factory=dict)
@@ -285,7 +298,7 @@ def read_settings(table: Mapping[str, Any]) -> Settings:
             "A newer kit may have written it: `pip install -U` kit."
         )
     settings: Settings = build(Settings, table, "")
-    _check(settings)
+    check_coherence(settings)
     return settings
 
 
@@ -302,89 +315,3 @@ def blamed(written: Mapping[str, Any], flags: Iterable[str], message: str) -> li
                 continue
         found.append(flag)
     return found
-
-
-def _check_provider(provider: ProviderSpec) -> None:
-    try:
-        PROVIDERS.check(provider.name)
-    except ConfigError as error:
-        raise type(error)(f"provider.name: {error}") from None
-    if provider.file != PureWindowsPath(provider.file).name:
-        raise ConfigError(f"provider.file must be a plain file name. Received: {provider.file!r}")
-
-
-def _check_separator(task: TaskSpec) -> None:
-    if not task.separator:
-        return
-    if task.type != "multilabel":
-        raise ConfigError(
-            "task.separator stands between several labels in a cell, which only task.type "
-            f"'multilabel' predicts. Received: {task.type!r}"
-        )
-    inside = [label for label in task.classes if task.separator in label or not label.strip()]
-    if len(task.classes) < 2 or inside:
-        raise ConfigError(
-            f"task.classes must list the labels that task.separator {task.separator!r} stands "
-            f"between, two or more. Received: {inside[:3] or list(task.classes)}"
-        )
-
-
-def _check(settings: Settings) -> None:
-    """Contradictions that types cannot express."""
-    columns, task, submission = settings.columns, settings.task, settings.submission
-    _check_provider(settings.provider)
-    for key, name in asdict(settings.files).items():
-        path = PureWindowsPath(name)  # knows both separators
-        if path.anchor or ".." in path.parts:
-            raise ConfigError(f"files.{key} must be a name below data/raw. Received: {name!r}")
-    for name in settings.images:
-        if columns.kinds.get(name) != "image":
-            raise ConfigError(f'images.{name}: columns.kinds must say {name} = "image"')
-    if not columns.target:
-        raise ConfigError("columns.target is empty; name the column(s) to predict")
-    for key, used in (("target", columns.target), ("id", (columns.id, columns.test_id))):
-        for name in {*columns.drop} & {*used}:
-            raise ConfigError(
-                f"columns.drop lists {name!r}, which columns.{key} names: a model never sees it "
-                "anyway. Take it out of columns.drop"
-            )
-    if 0 < settings.cv.holdout < 1 / MAX_FOLDS:
-        raise ConfigError(
-            f"cv.holdout must be 0 (none) or between 0.01 and 0.5. Received: {settings.cv.holdout}"
-        )
-    _check_separator(task)
-    many = task.type in ("multilabel", "multitarget") and not task.separator
-    if many != (len(columns.target) > 1):
-        raise ConfigError(
-            f"task.type {task.type!r} and columns.target {list(columns.target)} disagree: "
-            f"{'several columns are' if many else 'one column is'} expected"
-            f"{', or task.separator for several labels in a cell' if many else ''}"
-        )
-    if task.type in ("binary", "multiclass"):
-        few, found = (task.type == "binary"), len(task.classes)
-        if (found != 2) if few else (found < 3):
-            raise ConfigError(
-                f"task.classes must list {'two' if few else 'three or more'} labels for "
-                f"task.type {task.type!r}. Received: {list(task.classes)}"
-            )
-    if settings.series is not None:
-        check_series(
-            settings.series,
-            time=columns.time,
-            target=columns.target,
-            task=task.type,
-            unused=columns.drop,
-        )
-    twice = [label for label, count in Counter(task.classes).items() if count > 1]
-    if twice:
-        raise ConfigError(f"task.classes lists {twice[0]!r} twice")
-    if submission.classes and len(submission.classes) != len(submission.columns):
-        raise ConfigError(
-            f"submission.columns and submission.classes must run in parallel; "
-            f"{len(submission.columns)} columns and {len(submission.classes)} classes found"
-        )
-    if submission.labels and len(submission.labels) != len(task.classes):
-        raise ConfigError(
-            f"submission.labels must have one spelling per task.classes. "
-            f"Received: {list(submission.labels)}"
-        )

@@ -222,6 +222,7 @@ def _write_models(source: Exportable, folder: Path) -> None:
         np.save(folder / f"{run}.npy", values)
     write_json(folder / PLAN, json.loads(json.dumps(source.plan, default=list)))
     write_json(folder / ROWS, source.rows.to_json())
+    source.joins.save(folder)
     if source.backbones:
         names = {c: f"backbone-{k}{p.suffix}" for k, (c, p) in enumerate(source.backbones.items())}
         for column, path in source.backbones.items():

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kit.competition import Competition
 from kit.errors import MissingDependency, RunError
 from kit.export.scan import reaches_out
+from kit.joins import Joins
 from kit.refit.members import Mixed, Single, refuse_changed, resolve, singles
 from kit.refit.rows import NewRows, RowFormat
 from kit.refit.saved import (
@@ -47,6 +48,7 @@ class Exportable:
         references: of blends of ranks: test predictions of their parts, ``(m, r, k)``, by id.
         rows: how rows are read.
         backbones: files of the weights that turn images into numbers, by column.
+        joins: tables whose columns are joined to the rows.
         transform: scale on which the models are averaged.
         modules: names of the competition's own modules that predict.
         notes: remarks for the user.
@@ -58,6 +60,7 @@ class Exportable:
     references: Mapping[str, NDArray[np.float64]]
     rows: RowFormat
     backbones: Mapping[str, Path]
+    joins: Joins
     transform: str
     modules: tuple[str, ...]
     notes: tuple[str, ...]
@@ -118,6 +121,7 @@ def exportable(competition: Competition, run: Run) -> Exportable:
             for name, backbone in reader.images.backbones.items()
             if backbone.path is not None
         },
+        joins=reader.joins,
         transform=transform,
         modules=modules,
         notes=tuple(dict.fromkeys(notes)),

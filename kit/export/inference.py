@@ -24,6 +24,7 @@ from kit.atomic import atomic_path, write_json
 from kit.competition import Competition
 from kit.errors import SubmissionError
 from kit.images.attach import Images
+from kit.joins import Joins
 from kit.refit.predict import CHUNK
 from kit.refit.rows import NewRows, RowFormat
 from kit.refit.saved import Predictor, Scale, load_plan, read_plan
@@ -81,8 +82,8 @@ def infer(record: Mapping[str, Any], places: Places) -> list[str]:
         competition = _competition(Path(folder) / record["run"], record, places)
         shape = expected(competition)
         known = json.loads((places.models / ROWS).read_text(encoding="utf-8"))
-        images = _images(competition, places)
-        reader = NewRows(competition, RowFormat.from_json(known), images)
+        images, joins = _images(competition, places), Joins(competition, prepared=places.models)
+        reader = NewRows(competition, RowFormat.from_json(known), images, joins)
         predictor = load_plan(
             read_plan(places.models),
             places.models,
@@ -97,7 +98,7 @@ def infer(record: Mapping[str, Any], places: Places) -> list[str]:
         notes = [*reader.notes.sentences(), *images.notes]
         if places.report is not None:
             seconds = {"load": loaded - started, "predict": done - loaded}
-            again = NewRows(competition, reader.format, _images(competition, places))
+            again = NewRows(competition, reader.format, _images(competition, places), joins)
             seconds |= _pace(again, predictor, places.test, len(ids), done - loaded)
             _report(places.report, ids, values, {"seconds": seconds, "notes": notes})
     return notes

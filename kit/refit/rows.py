@@ -16,6 +16,7 @@ from kit.dataset import AS_TEXT, data_digest, features_digest, read_raw, text_co
 from kit.errors import DataError
 from kit.features import apply_features, feature_columns, read_features
 from kit.images.attach import Images, with_sources
+from kit.joins import Joins
 from kit.kinds import as_moments, assign_kinds, some, typed
 from kit.large import lies_on_disk, read_stored
 from kit.moments import datetime_format
@@ -90,12 +91,17 @@ class RowFormat:
         )
         seen = [name for name in train if name in test and name not in out]
         own = UserCode(competition.root).features() is not None
-        used = seen if own else feature_columns(competition, train)
+        joins = Joins(competition, text_columns(competition))
+        used = seen if own else feature_columns(competition, [*train, *joins.names])
         key = columns.test_id
         key = columns.id if key is None else key
         text = {n for n, kind in columns.kinds.items() if kind in AS_TEXT}
         return cls(
-            needed=tuple(name for name in used if name not in images.made),
+            needed=tuple(
+                name
+                for name in dict.fromkeys([*used, *joins.keys])
+                if name not in {*images.made, *joins.names}
+            ),
             kinds=kinds,
             levels=levels,
             formats=formats,
@@ -123,6 +129,7 @@ class NewRows:
         known: how its rows are read; None: its train and test files are read, so that levels of
             categories and formats of dates are those of the models.
         images: where images and backbones are; None: in the competition's folder.
+        joins: tables beside the files; None: in the competition's folder.
 
     Attributes:
         format: how rows are read.
@@ -136,8 +143,10 @@ class NewRows:
         competition: Competition,
         known: RowFormat | None = None,
         images: Images | None = None,
+        joins: Joins | None = None,
     ) -> None:
         self.competition, self.notes = competition, Notes()
+        self.joins = joins or Joins(competition, text_columns(competition))
         code, self.images = UserCode(competition.root), images or Images(competition)
         self.digests = {"features": self.images.features_digest(features_digest(competition))}
         if known is None:
@@ -170,7 +179,8 @@ class NewRows:
                 continue
             ids = self._ids(path, frame, done)
             done += len(frame)
-            yield ids, self._features(with_sources(self.competition, frame), path.parent)
+            frame = self.joins.join(with_sources(self.competition, frame))
+            yield ids, self._features(frame, path.parent)
         if not done:
             raise DataError(f"{path} has a header but no rows")
 
@@ -199,7 +209,7 @@ class NewRows:
 
     def _features(self, frame: pd.DataFrame, beside: Path) -> pd.DataFrame:
         if self.function is not None:
-            seen = [*self.needed, *self.images.made]
+            seen = [*self.needed, *self.joins.names, *self.images.made]
             frame = frame[[name for name in seen if name in frame]]
             frame = apply_features(self.function, self.competition, frame)
             missing = [n for n in self.kinds if n not in frame and n not in self.images.made]

@@ -50,7 +50,7 @@ class Tables:
 
     In `sample` every column is text as spelled; in `train` the ids and whatever test lacks, in
     `test` the ids. Of large files these are some rows; what was counted over all rows of train is
-    in `counts`, by column of strings.
+    in `counts`, by column of strings. `joined` are the columns that other tables brought.
     """
 
     train: pd.DataFrame
@@ -59,6 +59,7 @@ class Tables:
     paths: Found
     n_train: int
     counts: Mapping[str, Counts] = field(default_factory=dict)
+    joined: frozenset[str] = frozenset()
 
     @property
     def sampled(self) -> bool:
@@ -106,7 +107,6 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
     used = {_stem(train), _stem(test)}
     # other packings of a used table are none of them
     others = [p for p in tables if p not in called["sample"] and _stem(p) not in used]
-    _ask_about_others([path.relative_to(raw).as_posix() for path in others], inference)
     return Found(train=train, test=test, sample=sample, others=tuple(others))
 
 
@@ -133,16 +133,6 @@ def by_name(tables: Collection[Path]) -> dict[str, list[Path]]:
 def is_sample(path: Path) -> bool:
     """Whether a table is called like a sample submission."""
     return _SAMPLE.search(_stem(path)) is not None
-
-
-def _ask_about_others(others: list[str], inference: Inference) -> None:
-    """Name the tables that no model will see."""
-    if others:
-        shown = ", ".join(others[:8]) + (", ..." if len(others) > 8 else "")
-        inference.ask(
-            f"models see one table of train and one of test. Not used: {shown}. What helps in "
-            "them, join it into copies of train and test in a folder for --from"
-        )
 
 
 def _by_columns(

@@ -15,7 +15,7 @@ import pandas as pd
 from kit.scaffold.facts import FLAGS, Inference, Inferred, Wishes
 from kit.scaffold.files import Tables, find_files, read
 from kit.scaffold.images import note_images
-from kit.scaffold.joins import ask_about_joins
+from kit.scaffold.joins import with_joins
 from kit.scaffold.kinds import Guess, guess_kind, phrases_like
 from kit.scaffold.look import look_at_sample, look_at_target
 from kit.scaffold.roles import Ids, drop_columns, find_ids, find_targets
@@ -49,9 +49,9 @@ def infer(
     """
     inference, wishes = Inference(), Wishes(flags=flags, hints=hints, overrides=overrides)
     tables = _read(raw, wishes, inference)
-    ask_about_joins(raw, tables, inference)
     ids = find_ids(tables, wishes, inference)
     targets = find_targets(tables, ids, wishes, inference)
+    tables = with_joins(raw, tables, inference)
     kept = [name for role in ("group", "time") if (name := asked_column(tables, wishes, role))]
     features = drop_columns(tables, ids, targets, kept, inference)
     kinds = _note_kinds(tables, ids, features, inference)

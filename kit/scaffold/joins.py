@@ -1,78 +1,253 @@
-"""Tables beside train and test: whether and by which columns their rows belong to those of both.
+"""Tables beside train and test: by which columns their rows belong to those of both.
 
-Owns: what `kit new` says about stores.csv, features.csv, calendar.csv and the like. Joins nothing:
-which of their columns are known when a test row is predicted no file says.
+Owns: what `kit new` writes into `[joins]` about stores.csv, weather.csv and the like, and what it
+says of those that it leaves alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 
 from kit.errors import DataError, counted
+from kit.joins import looked_up, spelled, summarised
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables
 from kit.tables import count_cells, read_header, read_table
 
-_TABLES = 8
-_MOST_CELLS = 20_000_000
+_TABLES = 12
+_MOST_CELLS = 100_000_000
 _MOST_KEYS = 3
 _KEYS = 8
 _FOUND = 0.5  # share of the rows of train that a key has to find
+_SUMMED = 0.2  # ... where several rows of a table belong to one row of train
+_KNOWN = 0.9  # times the share of train's rows: so many of test's have to find theirs
+_MOST_JOINED = 200  # columns of one table
 
 
-def ask_about_joins(raw: Path, tables: Tables, inference: Inference) -> None:
-    """Say of every further table how it can be joined, or what is in the way.
+@dataclass(frozen=True, kw_only=True)
+class _Side:
+    """A table beside train and test.
 
-    A table counts that shares columns with train and test. Its rows must be told apart by some of
-    them: joined by anything else, rows of train would multiply.
+    Attributes:
+        file: its name below `data/raw`.
+        frame: its rows.
+        shared: columns that train and test have as well.
+        possible: those of them that may be keys.
+        new: columns that are in neither.
+    """
+
+    file: str
+    frame: pd.DataFrame
+    shared: Sequence[str]
+    possible: Sequence[str]
+    new: Sequence[str]
+
+
+def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
+    """Join what can be joined, and say of the other tables what is in the way.
+
+    A table is joined where its keys tell its rows apart and it knows as much of test as of train;
+    or where its rows belong to single rows of train and test, told by a column that repeats in
+    neither: then they are summed up.
 
     Args:
         raw: the folder of the files.
         tables: train and test as read.
-        inference: takes the remarks.
+        inference: takes `[joins]` and the remarks.
+
+    Returns:
+        The tables with the columns that are brought.
     """
-    both = set(tables.train.columns) & set(tables.test.columns)
-    for path in tables.paths.others[:_TABLES]:
+    train, test = tables.train, tables.test
+    done, rest = dict[str, str](), list[str]()
+    for paths in _together(tables.paths.others):
+        files = [path.relative_to(raw).as_posix() for path in paths]
         try:
-            shared = [name for name in map(str.strip, read_header(path)) if name in both]
-            if not shared or count_cells(path) > _MOST_CELLS:
-                continue
-            numbers = tables.train.select_dtypes(["number", "bool"]).columns
-            side = read_table(path, as_text=[name for name in shared if name not in numbers])
+            side = _side(paths, ", ".join(files), tables) if len(done) < _TABLES else None
         except DataError:
-            continue  # no table of kit's: nothing depends on it
-        text = _remark(path.relative_to(raw).as_posix(), side, shared, tables)
-        if text:
-            inference.ask(text)
-
-
-def _remark(name: str, side: pd.DataFrame, shared: Sequence[str], tables: Tables) -> str:
-    """What there is to say of one table; empty: it has nothing new, or other values."""
-    new = [column for column in side.columns if column not in shared]
-    possible = [c for c in shared if not pd.api.types.is_float_dtype(tables.train[c])][:_KEYS]
-    possible = [c for c in possible if side[c].notna().all() and _share(side, tables.train, [c])]
-    if not new or not possible:
-        return ""
-    keys = _keys(side, possible, tables, _FOUND) or _keys(side, possible, tables, 0.0)
-    if keys is None:
-        repeated = counted(int(side.duplicated(possible).sum()), "row repeats", "rows repeat")
-        return (
-            f"{name} shares {_listed(possible)} with train and test, however {repeated} them: "
-            "joined as it is, rows of train would multiply. Make one row of each first (a mean, a "
-            "count), of nothing that is later than the row it is joined to"
+            side = None  # no table of kit's: nothing depends on it
+        join = None if side is None else _join(side, tables)
+        if side is None or join is None:
+            rest += files if side is None else []
+            inference.questions += [] if side is None else [_remark(side, tables)]
+            continue
+        name = _free(_stem(paths[0], apart=len(paths) == 1), done.values())
+        done[side.file] = name
+        brought = _note(join, name, files, train, inference)
+        train, test = (
+            pd.concat([frame, looked_up(brought, frame, join.on)], axis=1)
+            for frame in (train, test)
         )
-    train, test = (_share(side, frame, keys) for frame in (tables.train, tables.test))
-    also = [column for column in shared if column not in keys]
-    side_table = f"table.drop(columns={also})" if also else "table"
+    _say_what_was_done(done, rest, inference)
+    joined = frozenset({*train.columns} - {*tables.train.columns})
+    return replace(tables, train=train, test=test, joined=joined)
+
+
+def _note(
+    join: _Join, name: str, files: Sequence[str], train: pd.DataFrame, inference: Inference
+) -> pd.DataFrame:
+    """Note a join; returns its table with the names that its columns get."""
+    brought, prefix = _named(join.frame, name, join.on, train, summed=join.summed)
+    inference.add(f"joins.{name}.file", files[0] if len(files) == 1 else [*files], "")
+    inference.add(f"joins.{name}.on", [*join.on], join.because)
+    inference.add(f"joins.{name}.columns", [*join.columns], "")
+    if prefix:
+        inference.add(f"joins.{name}.prefix", prefix, "before the names of its columns")
+    if join.summed:
+        inference.add(f"joins.{name}.summarised", True, "counts, means, shares of its rows")
+    return brought
+
+
+def _say_what_was_done(done: Mapping[str, str], rest: Sequence[str], inference: Inference) -> None:
+    if done:
+        inference.ask(
+            f"joined to train and test: {_some([*done])}. Take out of {_tables(done)} what is "
+            "not known yet when a test row is predicted"
+        )
+    if rest:
+        inference.ask(
+            f"models see one table of train and one of test. Not used: {_some(rest)}. What helps "
+            "in them, join it into copies of train and test in a folder for --from"
+        )
+
+
+def _tables(done: Mapping[str, str]) -> str:
+    return _some([f"[joins.{name}]" for name in done.values()])
+
+
+def _together(paths: Sequence[Path]) -> list[list[Path]]:
+    """Tables one by one, but what is split as train and test are: "train_identity" and its test."""
+    found = dict[tuple[Path, str], list[Path]]()
+    for path in paths:
+        found.setdefault((path.parent, _stem(path)), []).append(path)
+    return [
+        part
+        for group in found.values()
+        for part in ([group] if len(group) == 2 and _alike(*group) else [[p] for p in group])
+    ]
+
+
+def _stem(path: Path, *, apart: bool = False) -> str:
+    """The name of a table as a name of TOML; unless `apart` without the words train and test."""
+    words = re.split(r"\W+|_", path.name.partition(".")[0])
+    kept = [word for word in words if word and (apart or word.lower() not in ("train", "test"))]
+    return "_".join(kept) or "table"
+
+
+def _alike(one: Path, two: Path) -> bool:
+    try:
+        return read_header(one) == read_header(two)
+    except DataError:
+        return False
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    return next(n for n in (name, *(f"{name}_{k}" for k in range(2, 99))) if n not in taken)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Join:
+    """How a table is joined; `frame` has one row per key."""
+
+    on: Sequence[str]
+    columns: Sequence[str]
+    frame: pd.DataFrame
+    because: str
+    summed: bool = False
+
+
+def _side(paths: Sequence[Path], file: str, tables: Tables) -> _Side | None:
+    """A table as read; None where it has no key of both, or nothing new."""
+    both = set(tables.train.columns) & set(tables.test.columns)
+    shared = [name for name in map(str.strip, read_header(paths[0])) if name in both]
+    if not shared or sum(map(count_cells, paths)) > _MOST_CELLS:
+        return None
+    numbers = tables.train.select_dtypes(["number", "bool"]).columns
+    text = [name for name in shared if name not in numbers]
+    frame = pd.concat([read_table(path, as_text=text) for path in paths], ignore_index=True)
+    known = {*tables.train.columns, *tables.test.columns}
+    possible = [c for c in shared if not pd.api.types.is_float_dtype(tables.train[c])][:_KEYS]
+    possible = [c for c in possible if frame[c].notna().all() and _share(frame, tables.train, [c])]
+    new = [column for column in frame.columns if column not in known]
+    if not new or not possible:
+        return None
+    return _Side(file=file, frame=frame, shared=shared, possible=possible, new=new)
+
+
+def _join(side: _Side, tables: Tables) -> _Join | None:
+    """How a table can be joined without asking; None: it cannot."""
+    keys = _keys(side.frame, side.possible, tables, _FOUND)
+    keys = keys or _keys_of_few(side, tables)
+    if keys is not None:
+        train, test = (_share(side.frame, frame, keys) for frame in (tables.train, tables.test))
+        if test < _KNOWN * train or len(side.new) > _MOST_JOINED:
+            return None
+        because = f"a row each; {train:.0%} of train and {test:.0%} of test find theirs"
+        frame = side.frame[[*keys, *side.new]]
+        return _Join(on=keys, columns=side.new, frame=frame, because=because)
+    for key in side.possible:
+        if tables.train[key].duplicated().any() or tables.test[key].duplicated().any():
+            continue
+        train, test = (_share(side.frame, frame, [key]) for frame in (tables.train, tables.test))
+        columns = [name for name in side.new if not _is_number_of_row(side.frame[name])]
+        if train < _SUMMED or test < _KNOWN * train or not columns:
+            continue
+        frame = summarised(side.frame, [key], columns, "")
+        if frame.shape[1] > _MOST_JOINED:
+            continue
+        because = f"several rows each; {train:.0%} of train and {test:.0%} of test find some"
+        return _Join(on=[key], columns=columns, frame=frame, because=because, summed=True)
+    return None
+
+
+def _keys_of_few(side: _Side, tables: Tables) -> list[str] | None:
+    """Keys that few rows of train find, as of holidays, where most rows of the table are found."""
+    keys = _keys(side.frame, side.possible, tables, 0.0)
+    if keys is None:
+        return None
+    both = pd.concat([frame[keys] for frame in (tables.train, tables.test)])
+    return keys if _share(both, side.frame, keys) >= _FOUND else None
+
+
+def _named(
+    frame: pd.DataFrame, name: str, on: Sequence[str], train: pd.DataFrame, *, summed: bool
+) -> tuple[pd.DataFrame, str]:
+    """The table with the names its columns get, and their prefix: none where they are free."""
+    brought = [column for column in frame.columns if column not in on]
+    if not summed and not set(brought) & set(train.columns):
+        return frame, ""
+    prefix = f"{name}_"
+    return frame.rename(columns={column: f"{prefix}{column}" for column in brought}), prefix
+
+
+def _is_number_of_row(column: pd.Series) -> bool:
+    """A name of the row itself: nothing to sum up."""
+    return not pd.api.types.is_float_dtype(column) and column.is_unique
+
+
+def _remark(side: _Side, tables: Tables) -> str:
+    """Why a table is left alone, and what to do."""
+    keys = _keys(side.frame, side.possible, tables, _FOUND)
+    keys = keys or _keys(side.frame, side.possible, tables, 0.0)
+    if keys is None:
+        twice = int(side.frame.duplicated([*side.possible]).sum())
+        repeated = counted(twice, "row repeats", "rows repeat")
+        return (
+            f"{side.file} shares {_listed(side.possible)} with train and test, however {repeated} "
+            "them: joined as it is, rows of train would multiply. Make one row of each first (a "
+            "mean, a count), of nothing that is later than the row it is joined to"
+        )
+    train, test = (_share(side.frame, frame, keys) for frame in (tables.train, tables.test))
     return (
-        f"{name} has one row per {_listed(keys)}; {train:.0%} of the rows of train and {test:.0%} "
-        f"of those of test find theirs. Join it into the copies of both by df.merge({side_table}, "
-        f'on={keys}, how="left"), and of {_listed(new)} leave out what is not known yet when a '
-        "test row is predicted"
+        f"{side.file} has one row per {_listed(keys)}; {train:.0%} of the rows of train and "
+        f"{test:.0%} of those of test find theirs. It is not joined: see [joins] in the README; of "
+        f"{_listed(side.new)} leave out what is not known yet when a test row is predicted"
     )
 
 
@@ -99,11 +274,15 @@ def _share(side: pd.DataFrame, frame: pd.DataFrame, keys: Sequence[str]) -> floa
 
 def _spelled(frame: pd.DataFrame, keys: Sequence[str]) -> pd.Series:
     """The keys of every row as one string."""
-    spelled = frame[keys[0]].astype("str")
+    words = spelled(frame[keys[0]])
     for name in keys[1:]:
-        spelled = spelled + "\x1f" + frame[name].astype("str")
-    return spelled
+        words = words + "\x1f" + spelled(frame[name])
+    return words
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(repr(name) for name in names[:8]) + (", ..." if len(names) > 8 else "")
+    return _some([repr(name) for name in names])
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

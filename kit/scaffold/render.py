@@ -20,7 +20,7 @@ _WIDTH = 100
 _ALIGNED = 44  # assignments up to this length have their comment beside them, in one column
 _ORDER = (
     "id", "test_id", "target", "group", "time", "drop", "kinds", "type", "metric", "classes",
-    "separator",
+    "separator", "file", "on", "columns", "prefix", "summarised",
 )  # fmt: skip
 _SECTIONS = {
     "files": "below data/raw",
@@ -76,14 +76,17 @@ def render(inference: Inference, description: Description, provider_spec: Provid
 
 
 def _sections(values: Sequence[Inferred]) -> Iterator[tuple[str, str]]:
-    """Tables and their comments; one for each column of images."""
-    images = [item.key.rpartition(".")[0] for item in values if item.key.startswith("images.")]
+    """Tables and their comments; one for each column of images and for each joined table."""
+    images, joins = (
+        dict.fromkeys(i.key.rpartition(".")[0] for i in values if i.key.startswith(table))
+        for table in ("images.", "joins.")
+    )
     for section, comment in _SECTIONS.items():
         yield section, comment
         if section == "columns.kinds":
-            yield from (
-                (name, "where the images are, how they are kept") for name in dict.fromkeys(images)
-            )
+            yield from ((name, "where the images are, how they are kept") for name in images)
+        if section == "files":
+            yield from ((name, "its columns become columns of train and test") for name in joins)
 
 
 def _questions(questions: Sequence[str]) -> str:

@@ -94,7 +94,7 @@ def find_series(
     if times is None or later is None or len(targets) != 1:
         return None
     candidates = _candidates(tables, time, kinds)
-    found = _keys(train, times, candidates)
+    found = _keys(train, times, [name for name in candidates if name not in tables.joined])
     if found is None:
         return None
     columns, repeated = found

@@ -50,6 +50,11 @@ class Rows:
     kinds: Mapping[str, str]
     targets: Sequence[str] = ()
 
+    @property
+    def own(self) -> dict[str, str]:
+        """Kinds of what train and test have themselves: only that can be a group or a time."""
+        return {name: kind for name, kind in self.kinds.items() if name not in self.tables.joined}
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Choice:
@@ -159,8 +164,8 @@ def _choose(rows: Rows, group: str | None, time: str | None, inference: Inferenc
             most=rows.tables.train[group].nunique(),
             noun="groups",
         )
-    unseen = new_groups(rows.tables, rows.kinds, rows.ids.train)
-    for name in (name for name, kind in rows.kinds.items() if kind == "datetime"):
+    unseen = new_groups(rows.tables, rows.own, rows.ids.train)
+    for name in (name for name, kind in rows.own.items() if kind == "datetime"):
         split = _split_by(rows, name)
         if split.relation == "after":
             inference.add("columns.time", name, "test starts where train ends")
@@ -204,7 +209,7 @@ def _after(rows: Rows, time: str, split: TimeSplit, inference: Inference) -> _Ch
     else:
         room, horizon, gap = split.windows, split.horizon, split.gap
     noun = "windows of the test period" + (" that leave enough to learn from" if look else "")
-    unseen = new_groups(rows.tables, rows.kinds, rows.ids.train)
+    unseen = new_groups(rows.tables, rows.own, rows.ids.train)
     if unseen and room > 1:
         inference.add("columns.group", unseen[0], "no value of test occurs in train")
         because = f"test holds unseen groups ({unseen[0]!r}) and is later than train, by {time!r}"
@@ -282,7 +287,7 @@ def _all_new(tables: Tables, kinds: Mapping[str, str], id_: str | None) -> Itera
 
 def _ask_about_new_values(rows: Rows, inference: Inference) -> None:
     """Numbers whose values repeat in train and are all new in test; choosing is the user's."""
-    for name in _all_new(rows.tables, rows.kinds, rows.ids.train):
+    for name in _all_new(rows.tables, rows.own, rows.ids.train):
         if name == inference.get("columns.group"):
             continue
         different = int(rows.tables.train[name].nunique())

@@ -741,9 +741,14 @@ def test_the_table_with_the_target_is_train_and_its_partner_test(tmp_path: Path)
     found = as_files(tmp_path, names, **plain(ZERO_ONE, 0))
     assert found.get("files.train") == names["train"]
     assert found.get("files.test") == names["test"]
-    assert asks(found, "Not used: test_identity.csv, train_identity.csv")
+    assert asks(found, "test_identity.csv, train_identity.csv shares")
     (tmp_path / "plain").mkdir()
-    assert not asks(run(tmp_path / "plain", **plain(ZERO_ONE, 0)), "Not used")
+    assert not asks(run(tmp_path / "plain", **plain(ZERO_ONE, 0)), "joined")
+
+
+def test_tables_that_no_model_sees_are_named(tmp_path: Path) -> None:
+    pd.DataFrame({"town": ["a"], "size": [1]}).to_csv(tmp_path / "towns.csv", index=False)
+    assert asks(run(tmp_path, **plain(ZERO_ONE, 0)), "Not used: towns.csv")
 
 
 def test_two_tables_with_the_target_are_a_question(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `kit new` says about tables beside train and test."""
+"""Tables beside train and test: what `kit new` joins, and what the engine makes of `[joins]`."""
 
 from __future__ import annotations
 
@@ -7,66 +7,134 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from kit.competition import Competition
+from kit.dataset import Dataset
+from kit.errors import ConfigError, DataError
+from kit.joins import looked_up, summarised
+from kit.providers.base import load_provider
+from kit.refit.rows import NewRows
+from kit.scaffold.facts import Inference
 from kit.scaffold.infer import infer
+from kit.scaffold.write import create
+from kit.settings import ProviderSpec
 
 DAYS = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
 FRAME = pd.DataFrame([(s, d) for d in DAYS for s in range(1, 6)], columns=["store", "day"]).assign(
     id=np.arange(300), open=True, sales=np.random.default_rng(0).gamma(2, 9, 300).round(2)
 )
 TEST = FRAME["day"] >= DAYS[50]
+STORES = pd.DataFrame({"store": range(1, 6), "size": [9, 8, 7, 6, 5], "town": list("aabbc")})
 
 
-def said(folder: Path, **sides: Any) -> list[str]:
-    """Questions that name one of the tables and their join."""
+def write(folder: Path, **sides: Any) -> Path:
+    folder.mkdir(exist_ok=True)
     FRAME[~TEST].to_csv(folder / "train.csv", index=False)
     FRAME[TEST].drop(columns="sales").to_csv(folder / "test.csv", index=False)
     sample = FRAME.loc[TEST, ["id"]].assign(sales=0.5)
     sample.to_csv(folder / "sample_submission.csv", index=False)
     for name, frame in sides.items():
         frame.to_csv(folder / f"{name}.csv", index=False)
-    found = infer(folder, hints={}, flags={"metric": "mae"}).questions
+    return folder
+
+
+def inferred(folder: Path, **sides: Any) -> Inference:
+    return infer(write(folder, **sides), hints={}, flags={"metric": "mae"})
+
+
+def said(folder: Path, **sides: Any) -> list[str]:
+    """Questions that name one of the tables and their join."""
+    found = inferred(folder, **sides).questions
     return [text for text in found if text.split()[0].removesuffix(".csv") in sides]
 
 
-def test_one_row_per_key_can_be_joined(tmp_path: Path) -> None:
-    stores = pd.DataFrame({"store": range(1, 6), "size": [9, 8, 7, 6, 5]})
-    (text,) = said(tmp_path, stores=stores)
-    assert "one row per 'store'; 100% of the rows of train and 100% of those of test" in text
-    assert "df.merge(table, on=['store'], how=\"left\")" in text
-    assert "of 'size' leave out" in text
+def competition(folder: Path, **sides: Any) -> Competition:
+    spec = ProviderSpec(name="local", source=str(write(folder / "files", **sides)))
+    root = folder / "shop"
+    provider = load_provider("shop", spec, root)
+    create(root, provider, spec, flags={"metric": "mae"}, template=None, progress=lambda *_: None)
+    return Competition.load(root)
 
 
-def test_the_key_may_be_of_several_columns_and_the_test_period_may_be_missing(
-    tmp_path: Path,
-) -> None:
-    weather = FRAME.loc[FRAME["day"] < DAYS[55], ["store", "day", "open"]].assign(rain=1.5)
+def test_one_row_per_key_is_joined(tmp_path: Path) -> None:
+    found = inferred(tmp_path, stores=STORES)
+    assert found.get("joins.stores.file") == "stores.csv"
+    assert found.get("joins.stores.on") == ["store"]
+    assert found.get("joins.stores.columns") == ["size", "town"]
+    assert found.get("columns.kinds.town") == "category"
+    assert any(
+        "Take out of [joins.stores] what is not known yet" in text for text in found.questions
+    )
+
+
+def test_what_is_joined_names_no_series_and_may_be_what_they_share(tmp_path: Path) -> None:
+    many = pd.concat([FRAME.assign(store=FRAME["store"] + 5 * k) for k in range(4)])
+    stores = pd.DataFrame({"store": range(1, 21), "size": range(20), "town": list("abcd") * 5})
+    folder = write(tmp_path, stores=stores)
+    many = many.assign(id=range(len(many)))
+    many[many["day"] < DAYS[50]].to_csv(folder / "train.csv", index=False)
+    test = many[many["day"] >= DAYS[50]].drop(columns="sales")
+    test.to_csv(folder / "test.csv", index=False)
+    test[["id"]].assign(sales=1.5).to_csv(folder / "sample_submission.csv", index=False)
+    found = infer(folder, hints={}, flags={"metric": "mae"})
+    assert found.get("series.id") == ["store"]
+    assert found.get("series.pooled") == ["town"]
+
+
+def test_the_key_may_be_of_several_columns(tmp_path: Path) -> None:
+    weather = FRAME[["store", "day", "open"]].assign(rain=1.5).sample(frac=1, random_state=0)
+    found = inferred(tmp_path, weather=weather)
+    assert found.get("joins.weather.on") == ["store", "day"]
+    assert found.get("joins.weather.columns") == ["rain"]
+
+
+def test_what_ends_before_the_test_rows_is_not_joined(tmp_path: Path) -> None:
+    weather = FRAME.loc[FRAME["day"] < DAYS[55], ["store", "day"]].assign(rain=1.5)
     (text,) = said(tmp_path, weather=weather)
     assert "one row per 'store', 'day'; 100% of the rows of train and 50% of those of test" in text
-    assert "table.drop(columns=['open'])" in text
+    assert inferred(tmp_path, weather=weather).get("joins.weather.on") is None
 
 
-def test_what_is_told_joins_without_a_row_more(tmp_path: Path) -> None:
-    weather = FRAME[["store", "day"]].assign(rain=np.arange(300)).sample(frac=1, random_state=0)
-    (text,) = said(tmp_path, weather=weather)
-    code = text[text.index("df.merge(") :].split(", and of")[0]
-    joined = eval(code, {"df": FRAME, "table": weather})
-    pd.testing.assert_frame_equal(joined[FRAME.columns], FRAME)
-    np.testing.assert_array_equal(joined["rain"], np.arange(300))
-
-
-def test_holidays_are_of_few_rows_and_can_be_joined_as_well(tmp_path: Path) -> None:
+def test_holidays_are_of_few_rows_and_are_joined_as_well(tmp_path: Path) -> None:
     holidays = pd.DataFrame({"day": [DAYS[3], DAYS[55]], "name": ["new", "old"]})
-    (text,) = said(tmp_path, holidays=holidays)
-    assert "one row per 'day'; 2% of the rows of train and 10% of those of test" in text
-    assert "df.merge(table, on=['day'], how=\"left\")" in text
+    assert inferred(tmp_path, holidays=holidays).get("joins.holidays.on") == ["day"]
 
 
-def test_rows_that_repeat_their_keys_are_not_to_be_joined(tmp_path: Path) -> None:
+def test_rows_that_repeat_the_keys_of_many_rows_are_not_joined(tmp_path: Path) -> None:
     visits = FRAME[["store", "day"]].assign(visits=3)
     (text,) = said(tmp_path, visits=pd.concat([visits, visits.iloc[:7]]))
     assert "7 rows repeat them: joined as it is, rows of train would multiply" in text
-    assert "df.merge" not in text
+
+
+def test_several_rows_of_one_row_are_summed_up(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    loans = pd.DataFrame({"id": rng.integers(0, 300, 900), "loan": np.arange(900)})
+    loans = loans.assign(owed=rng.gamma(2, 3, 900), state=rng.choice(["open", "closed"], 900))
+    one = competition(tmp_path, loans=loans)
+    assert one.settings.joins["loans"].summarised
+    assert one.settings.joins["loans"].columns == (
+        "owed",
+        "state",
+    )  # the number of a loan says nothing
+    X = Dataset.read(one).X
+    mine = loans[loans["id"] == int(FRAME["id"][0])]
+    assert X["loans_rows"][0] == len(mine)
+    assert X["loans_owed_max"][0] == pytest.approx(mine["owed"].max())
+    assert X["loans_state_open"][0] == pytest.approx((mine["state"] == "open").mean())
+    again = Dataset.read(one).X  # as kept in the cache
+    pd.testing.assert_frame_equal(again, X)
+
+
+def test_tables_that_are_split_as_train_and_test_are_joined_together(tmp_path: Path) -> None:
+    ids = pd.DataFrame({"id": FRAME["id"], "device": FRAME["id"] % 3})
+    parts = {"train_identity": ids[~TEST].iloc[::2], "test_identity": ids[TEST].iloc[::2]}
+    one = competition(tmp_path, **parts)
+    assert one.settings.joins["identity"].file == ("test_identity.csv", "train_identity.csv")
+    data = Dataset.read(one)
+    np.testing.assert_array_equal(data.X["device"][::2], ids[~TEST]["device"][::2])
+    assert data.X["device"][1::2].isna().all()
+    np.testing.assert_array_equal(data.X_test["device"][::2], ids[TEST]["device"][::2])
 
 
 def test_tables_without_a_key_of_both_or_without_news_are_not_spoken_of(tmp_path: Path) -> None:
@@ -78,4 +146,94 @@ def test_tables_without_a_key_of_both_or_without_news_are_not_spoken_of(tmp_path
 
 def test_a_table_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "broken.csv").write_bytes(b"")
-    assert said(tmp_path, other=pd.DataFrame({"x": [1]})) == []
+    (tmp_path / "stores.csv").write_text("store,size\n1,2,3\n")
+    assert said(tmp_path) == []
+
+
+def test_rows_keep_their_order_and_get_what_their_keys_bring(tmp_path: Path) -> None:
+    one = competition(tmp_path, stores=STORES.sample(frac=1, random_state=1))
+    data = Dataset.read(one)
+    sizes = STORES.set_index("store")["size"]
+    train = FRAME[~TEST]
+    np.testing.assert_array_equal(data.X["size"], sizes[train["store"]])
+    np.testing.assert_array_equal(data.ids.astype(int), train["id"])
+    assert data.kinds["town"] == "category"
+
+
+def test_a_table_on_the_disk_sees_the_same(tmp_path: Path) -> None:
+    one = competition(tmp_path, stores=STORES)
+    stored = Competition.load(one.root, ["execution.on_disk=always"])
+    here, there = Dataset.read(one), Dataset.read(stored)
+    assert list(here.X) == list(there.X)
+    np.testing.assert_array_equal(here.X["size"], there.X["size"])
+    assert here.X["town"].astype("str").tolist() == there.X["town"].astype("str").tolist()
+
+
+def test_the_digest_of_the_data_follows_the_joined_file(tmp_path: Path) -> None:
+    one = competition(tmp_path, stores=STORES)
+    before = Dataset.read(one).digests["data"]
+    STORES.assign(size=1).to_csv(one.raw / "stores.csv", index=False)
+    assert Dataset.read(one).digests["data"] != before
+
+
+def test_new_rows_find_theirs_too(tmp_path: Path) -> None:
+    one = competition(tmp_path, stores=STORES)
+    reader = NewRows(one)
+    assert "store" in reader.needed
+    assert "size" not in reader.needed
+    ((_, X),) = reader.read(one.raw / "test.csv", 1000)
+    pd.testing.assert_frame_equal(X, Dataset.read(one).X_test)
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    reader.joins.save(saved)
+    (one.raw / "stores.csv").unlink()
+    joins = type(reader.joins)(one, prepared=saved)
+    ((_, again),) = NewRows(one, reader.format, joins=joins).read(one.raw / "test.csv", 1000)
+    pd.testing.assert_frame_equal(again, X)
+
+
+def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
+    one = competition(tmp_path, stores=STORES)
+    for flag, error, message in (
+        ('joins.stores.on=["shop"]', ConfigError, "need the key 'shop'"),
+        ('joins.stores.columns=["sizes"]', ConfigError, "Did you mean 'size'"),
+        ('joins.stores.columns=["store"]', ConfigError, "is a key"),
+        ("joins.stores.columns=[]", ConfigError, "columns is empty"),
+        ('joins.stores.file="../stores.csv"', ConfigError, "a name below data/raw"),
+        ('joins.stores.file="shops.csv"', DataError, "shops.csv does not exist"),
+    ):
+        with pytest.raises(error, match=message):
+            Dataset.read(Competition.load(one.root, [flag]))
+
+
+def test_a_name_that_is_there_already_needs_a_prefix(tmp_path: Path) -> None:
+    one = competition(tmp_path, stores=STORES[["store", "size"]])
+    STORES.assign(open=1).to_csv(one.raw / "stores.csv", index=False)
+    with pytest.raises(ConfigError, match=r"brings 'open', which is there already.*\n.*prefix"):
+        Dataset.read(Competition.load(one.root, ['joins.stores.columns=["open"]']))
+    prefixed = ['joins.stores.columns=["open"]', 'joins.stores.prefix="of_"']
+    assert "of_open" in Dataset.read(Competition.load(one.root, prefixed)).X
+    pd.concat([STORES, STORES.head(1)]).to_csv(one.raw / "stores.csv", index=False)
+    with pytest.raises(DataError, match=r"one row per store, however 1 row repeats"):
+        Dataset.read(one)
+
+
+def test_keys_are_found_however_they_are_spelled() -> None:
+    table = pd.DataFrame({"k": ["1", "2"], "v": [10, 20]})
+    frame = pd.DataFrame({"k": [2.0, np.nan, 1.0, 7.0]}, index=[5, 6, 7, 8])
+    found = looked_up(table, frame, ["k"])
+    assert found["v"].tolist()[0::2] == [20, 10]
+    assert found["v"].isna().tolist() == [False, True, False, True]
+    assert list(found.index) == [5, 6, 7, 8]
+
+
+def test_summaries() -> None:
+    table = pd.DataFrame({"k": [1, 1, 1, 2], "v": [1.0, 3.0, np.nan, 5.0],
+                          "w": ["x", "y", "x", None]})  # fmt: skip
+    made = summarised(table, ["k"], ["v", "w"], "").set_index("k")
+    assert made["rows"].tolist() == [3, 1]
+    assert made["v_mean"].tolist() == [2, 5]
+    assert made["w_values"].tolist() == [2, 0]
+    assert made["w_x"].tolist() == pytest.approx([2 / 3, 0])
+    assert made["w_most"][1] == "x"
+    assert pd.isna(made["w_most"][2])

@@ -1,0 +1,120 @@
+"""Contradictions in `kit.toml` that the types of its values cannot express.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import PureWindowsPath
+from typing import TYPE_CHECKING
+
+from kit.errors import ConfigError
+from kit.registry import PROVIDERS
+from kit.series import check_series
+
+if TYPE_CHECKING:
+    from kit.settings import ProviderSpec, Settings, TaskSpec
+
+MAX_FOLDS = 127  # int8
+
+
+def _check_provider(provider: ProviderSpec) -> None:
+    try:
+        PROVIDERS.check(provider.name)
+    except ConfigError as error:
+        raise type(error)(f"provider.name: {error}") from None
+    if provider.file != PureWindowsPath(provider.file).name:
+        raise ConfigError(f"provider.file must be a plain file name. Received: {provider.file!r}")
+
+
+def _check_separator(task: TaskSpec) -> None:
+    if not task.separator:
+        return
+    if task.type != "multilabel":
+        raise ConfigError(
+            "task.separator stands between several labels in a cell, which only task.type "
+            f"'multilabel' predicts. Received: {task.type!r}"
+        )
+    inside = [label for label in task.classes if task.separator in label or not label.strip()]
+    if len(task.classes) < 2 or inside:
+        raise ConfigError(
+            f"task.classes must list the labels that task.separator {task.separator!r} stands "
+            f"between, two or more. Received: {inside[:3] or list(task.classes)}"
+        )
+
+
+def _check_files(settings: Settings) -> None:
+    names = {f"files.{key}": name for key, name in asdict(settings.files).items()}
+    pairs = [*names.items()]
+    pairs += [(f"joins.{k}.file", name) for k, spec in settings.joins.items() for name in spec.file]
+    for key, name in pairs:
+        path = PureWindowsPath(name)  # knows both separators
+        if path.anchor or ".." in path.parts:
+            raise ConfigError(f"{key} must be a name below data/raw. Received: {name!r}")
+    for key, spec in settings.joins.items():
+        for part in ("file", "on", "columns"):
+            if not getattr(spec, part):
+                raise ConfigError(f"joins.{key}.{part} is empty; name at least one")
+        both = {*spec.on} & {*spec.columns}
+        if both:
+            raise ConfigError(f"joins.{key}: {min(both)!r} is a key; take it out of columns")
+
+
+def check_coherence(settings: Settings) -> None:
+    """Contradictions that types cannot express."""
+    columns, task, submission = settings.columns, settings.task, settings.submission
+    _check_provider(settings.provider)
+    _check_files(settings)
+    for name in settings.images:
+        if columns.kinds.get(name) != "image":
+            raise ConfigError(f'images.{name}: columns.kinds must say {name} = "image"')
+    if not columns.target:
+        raise ConfigError("columns.target is empty; name the column(s) to predict")
+    for key, used in (("target", columns.target), ("id", (columns.id, columns.test_id))):
+        for name in {*columns.drop} & {*used}:
+            raise ConfigError(
+                f"columns.drop lists {name!r}, which columns.{key} names: a model never sees it "
+                "anyway. Take it out of columns.drop"
+            )
+    if 0 < settings.cv.holdout < 1 / MAX_FOLDS:
+        raise ConfigError(
+            f"cv.holdout must be 0 (none) or between 0.01 and 0.5. Received: {settings.cv.holdout}"
+        )
+    _check_separator(task)
+    many = task.type in ("multilabel", "multitarget") and not task.separator
+    if many != (len(columns.target) > 1):
+        raise ConfigError(
+            f"task.type {task.type!r} and columns.target {list(columns.target)} disagree: "
+            f"{'several columns are' if many else 'one column is'} expected"
+            f"{', or task.separator for several labels in a cell' if many else ''}"
+        )
+    if task.type in ("binary", "multiclass"):
+        few, found = (task.type == "binary"), len(task.classes)
+        if (found != 2) if few else (found < 3):
+            raise ConfigError(
+                f"task.classes must list {'two' if few else 'three or more'} labels for "
+                f"task.type {task.type!r}. Received: {list(task.classes)}"
+            )
+    if settings.series is not None:
+        check_series(
+            settings.series,
+            time=columns.time,
+            target=columns.target,
+            task=task.type,
+            unused=columns.drop,
+        )
+    twice = [label for label, count in Counter(task.classes).items() if count > 1]
+    if twice:
+        raise ConfigError(f"task.classes lists {twice[0]!r} twice")
+    if submission.classes and len(submission.classes) != len(submission.columns):
+        raise ConfigError(
+            f"submission.columns and submission.classes must run in parallel; "
+            f"{len(submission.columns)} columns and {len(submission.classes)} classes found"
+        )
+    if submission.labels and len(submission.labels) != len(task.classes):
+        raise ConfigError(
+            f"submission.labels must have one spelling per task.classes. "
+            f"Received: {list(submission.labels)}"
+        )

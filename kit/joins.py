@@ -1,0 +1,225 @@
+"""Tables beside train and test whose columns become columns of both: `[joins]` of `kit.toml`.
+
+A table with one row per key is looked up. One with several rows per key, `summarised`, is first
+made into one row: how many there are, the mean, spread, smallest and largest of each number, how
+many different values a column of words has, which is most frequent, and the share of each of a few.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from kit.atomic import atomic_path, sha256
+from kit.competition import Competition
+from kit.errors import ConfigError, DataError, DiskFull, counted, nearest
+from kit.settings import JoinSpec
+from kit.tables import read_table
+
+_STATISTICS = ("mean", "std", "min", "max")
+_FEW_LEVELS = 8  # of a column of words: their shares are columns
+_MOST_LEVELS = 100  # above it the most frequent value says nothing either
+_VERSION = 1  # of what summaries hold
+
+
+class Joins:
+    """The tables beside train and test of one competition.
+
+    Args:
+        competition: has `[joins]`.
+        text: columns of the joined frames that stay as they are spelled.
+        prepared: a folder `save` wrote to, where the files themselves are not; None: `data/raw`.
+    """
+
+    def __init__(
+        self,
+        competition: Competition,
+        text: Collection[str] = (),
+        prepared: Path | None = None,
+    ) -> None:
+        self.competition, self.text, self.prepared = competition, frozenset(text), prepared
+        self.specs = competition.settings.joins
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """By name of the join: the keys and the columns they bring, one row per key.
+
+        Raises:
+            ConfigError: a column that the file lacks.
+            DataError: the file cannot be read, or rows repeat their keys.
+        """
+        if self.prepared is not None:
+            files = [self.prepared / f"join-{k}.parquet" for k in range(len(self.specs))]
+            return dict(zip(self.specs, map(pd.read_parquet, files), strict=True))
+        return {name: self._kept(name, spec) for name, spec in self.specs.items()}
+
+    @property
+    def keys(self) -> list[str]:
+        """Columns that train and test need for it."""
+        return [*dict.fromkeys(key for spec in self.specs.values() for key in spec.on)]
+
+    @property
+    def names(self) -> list[str]:
+        """Columns that are brought."""
+        return [
+            name
+            for join, spec in self.specs.items()
+            for name in self.tables[join].columns
+            if name not in spec.on
+        ]
+
+    def digest(self) -> str:
+        """Hash of the files and of how they are joined; empty without any."""
+        if not self.specs:
+            return ""
+        told = json.dumps({n: asdict(spec) for n, spec in self.specs.items()}, sort_keys=True)
+        files = [sha256(path) for spec in self.specs.values() for path in self._paths(spec)]
+        return hashlib.sha256("\n".join([told, *files]).encode()).hexdigest()
+
+    def join(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame with the columns its keys bring, missing where a key is not known.
+
+        Raises:
+            ConfigError: the frame lacks a key, or has a column of a name that is brought.
+        """
+        for name, spec in self.specs.items():
+            self._check(name, spec, frame)
+            found = looked_up(self.tables[name], frame, spec.on)
+            frame = pd.concat([frame, found], axis=1)
+        return frame
+
+    def save(self, folder: Path) -> None:
+        """Write the tables as `prepared` expects them."""
+        for k, table in enumerate(self.tables.values()):
+            table.to_parquet(folder / f"join-{k}.parquet", compression="zstd")
+
+    def _paths(self, spec: JoinSpec) -> list[Path]:
+        return [self.competition.raw / name for name in spec.file]
+
+    def _kept(self, name: str, spec: JoinSpec) -> pd.DataFrame:
+        """A table as it is joined; summaries are kept, since they take longer than reading them."""
+        if not spec.summarised:
+            return self._made(name, spec)
+        facts = [_VERSION, asdict(spec), sorted(self.text), *map(sha256, self._paths(spec))]
+        key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+        path = self.competition.cache / f"join-{key}.parquet"
+        with suppress(OSError, ValueError, pa.ArrowException):  # not there, or damaged
+            return pd.read_parquet(path)
+        table = self._made(name, spec)
+        with suppress(DiskFull, ValueError, TypeError, pa.ArrowException):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(path) as temporary:
+                table.to_parquet(temporary, compression="zstd")
+        return table
+
+    def _made(self, name: str, spec: JoinSpec) -> pd.DataFrame:
+        own = [column.removeprefix(spec.prefix) for column in self.text]
+        text, file = [*own, *(self.text & {*spec.on})], ", ".join(spec.file)
+        parts = [read_table(path, as_text=text) for path in self._paths(spec)]
+        table = pd.concat(parts, ignore_index=True)
+        for key in ("on", "columns"):
+            absent = [column for column in getattr(spec, key) if column not in table.columns]
+            if absent:
+                raise ConfigError(
+                    f"{self.competition.origin(f'joins.{name}.{key}')}: joins.{name}.{key}: "
+                    f"{file} has no {absent[0]!r}. {nearest(absent[0], table.columns)}"
+                )
+        table = table.dropna(subset=[*spec.on])
+        if spec.summarised:
+            return summarised(table, spec.on, spec.columns, spec.prefix)
+        twice = int(table.duplicated([*spec.on]).sum())
+        if twice:
+            raise DataError(
+                f"joins.{name}: {file} must have one row per {', '.join(spec.on)}, however "
+                f"{counted(twice, 'row repeats', 'rows repeat')} an earlier one's.\n"
+                f"  Name further key columns in joins.{name}.on, or set joins.{name}.summarised."
+            )
+        renamed = {column: f"{spec.prefix}{column}" for column in spec.columns}
+        return table[[*spec.on, *spec.columns]].rename(columns=renamed)
+
+    def _check(self, name: str, spec: JoinSpec, frame: pd.DataFrame) -> None:
+        absent = [key for key in spec.on if key not in frame.columns]
+        if absent:
+            raise ConfigError(
+                f"{self.competition.origin(f'joins.{name}.on')}: joins.{name}.on: train and test "
+                f"need the key {absent[0]!r}. {nearest(absent[0], frame.columns)}"
+            )
+        brought = [column for column in self.tables[name].columns if column not in spec.on]
+        twice = [column for column in brought if column in frame.columns]
+        if twice:
+            raise ConfigError(
+                f"{self.competition.origin(f'joins.{name}.columns')}: joins.{name} brings "
+                f"{twice[0]!r}, which is there already.\n"
+                f"  Set joins.{name}.prefix, or take the column out of joins.{name}.columns."
+            )
+
+
+def looked_up(table: pd.DataFrame, frame: pd.DataFrame, on: Sequence[str]) -> pd.DataFrame:
+    """The columns a table has for the keys of a frame, in the order and with the index of it.
+
+    Args:
+        table: one row per key, no key missing.
+        frame: has the key columns; numbers written as words find numbers.
+        on: the key columns.
+    """
+    left, right = frame[[*on]].copy(), table.copy()
+    for key in on:
+        if not all(pd.api.types.is_numeric_dtype(side[key]) for side in (left, right)):
+            left[key], right[key] = spelled(left[key]), spelled(right[key])
+    found = left.merge(right, how="left", on=[*on]).drop(columns=[*on])
+    return found.set_axis(frame.index)
+
+
+def spelled(column: pd.Series) -> pd.Series:
+    """Values as words: 3.0 as "3", what is missing missing."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype("str").str.strip().where(column.notna())
+
+
+def summarised(
+    table: pd.DataFrame, on: Sequence[str], columns: Sequence[str], prefix: str
+) -> pd.DataFrame:
+    """One row per key.
+
+    Args:
+        table: several rows per key.
+        on: the key columns.
+        columns: those to sum up.
+        prefix: of the names that are made.
+    """
+    groups = table.groupby([*on], sort=True, observed=True)
+    parts = [groups.size().rename("rows")]
+    for name in columns:
+        if pd.api.types.is_numeric_dtype(table[name]):
+            numbers = groups[name].agg([*_STATISTICS]).astype("float32")
+            parts += [numbers[each].rename(f"{name}_{each}") for each in _STATISTICS]
+        else:
+            parts += _of_words(table, on, name)
+    made = pd.concat(parts, axis=1).add_prefix(prefix)
+    return made.reset_index()
+
+
+def _of_words(table: pd.DataFrame, on: Sequence[str], name: str) -> Iterator[pd.Series]:
+    """What the words of a key have in common."""
+    words = table[name].astype("str").where(table[name].notna())
+    groups = words.groupby([table[key] for key in on], sort=True)
+    yield groups.nunique().rename(f"{name}_values")
+    levels = sorted(words.dropna().unique())
+    if len(levels) <= _FEW_LEVELS:
+        for level in levels:
+            shares = (words == level).astype("float32")
+            yield shares.groupby([table[key] for key in on]).mean().rename(f"{name}_{level}")
+    if 1 < len(levels) <= _MOST_LEVELS:
+        counts = words.groupby([*(table[key] for key in on), words]).size().rename("n")
+        order = counts.reset_index(level=-1).sort_values("n", ascending=False, kind="stable")
+        first = order[~order.index.duplicated()]
+        yield first[name].rename(f"{name}_most")
