@@ -180,6 +180,7 @@ def test_the_kernel_knows_its_training_rows_alone_and_hears_short_texts_less(
     assert one.shape == (1, 3) == (1, len(step.get_feature_names_out()))
     assert np.allclose(step.transform(X)[:1], one, atol=1e-3)  # other rows do not matter
     assert not np.allclose(step.transform(X)[1], one, atol=1e-2)
+    assert step.transform(X[:0]).shape == (0, 3)
 
 
 @pytest.mark.neural
