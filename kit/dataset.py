@@ -107,7 +107,7 @@ class Dataset:
         images, files = Images(competition), competition.settings.files
         on_disk = lies_on_disk(competition)
         if on_disk:
-            names = [_names(competition, name) for name in (files.train, files.test)]
+            names = _names(competition, files.train, files.test)
             _check_names(competition, *names)
             data = data_digest(competition, images)
             table = read_stored(competition, data, text_columns(competition))
@@ -188,10 +188,11 @@ def text_columns(competition: Competition) -> set[str]:
     return text
 
 
-def _names(competition: Competition, file: str) -> list[str]:
-    """Columns of a file that lies on the disk, with those that are joined."""
+def _names(competition: Competition, *files: str) -> list[list[str]]:
+    """Columns of files that lie on the disk, with those that are joined."""
     made = Joins(competition, text_columns(competition)).names
-    return [*(name.strip() for name in read_header(competition.raw / file)), *made]
+    headers = [read_header(competition.raw / file) for file in files]
+    return [[*(name.strip() for name in header), *made] for header in headers]
 
 
 def _check_names(competition: Competition, train: Sequence[str], test: Sequence[str]) -> None:

@@ -140,8 +140,10 @@ class SentenceKernel(TransformerMixin, BaseEstimator):
     def transform(self, X: pd.DataFrame) -> NDArray[np.float32]:
         """Compare."""
         parts = [np.empty((0, self.kernel_.n_components))]
-        for k in range(0, len(X), _ROWS):
-            parts.append(self.kernel_.transform(self._weighted(X.iloc[k : k + _ROWS])))
+        parts += [
+            self.kernel_.transform(self._weighted(X.iloc[k : k + _ROWS]))
+            for k in range(0, len(X), _ROWS)
+        ]
         return np.asarray(np.vstack(parts) * np.sqrt(_LOUDER), dtype=np.float32)
 
     def get_feature_names_out(self, input_features: object = None) -> list[str]:

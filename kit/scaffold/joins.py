@@ -268,8 +268,8 @@ def _keys(
 
 def _share(side: pd.DataFrame, frame: pd.DataFrame, keys: Sequence[str]) -> float:
     """Share of the rows of `frame` that find a row."""
-    known, wanted = (_spelled(each, keys) for each in (side, frame))
-    return float(wanted.isin(set(known)).mean()) if len(frame) else 0.0
+    known = set(_spelled(side[[*keys]].drop_duplicates(), keys))
+    return float(_spelled(frame, keys).isin(known).mean()) if len(frame) else 0.0
 
 
 def _spelled(frame: pd.DataFrame, keys: Sequence[str]) -> pd.Series:
