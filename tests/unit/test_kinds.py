@@ -166,6 +166,11 @@ def test_numbers_stored_as_strings_are_numeric_up_to_five_percent_of_words() -> 
     assert kind(["1", "2", "3", "?"] * 25) == "category"
 
 
+def test_digits_and_letters_that_are_names_are_a_category_however_rare_the_letters() -> None:
+    assert kind(["0"] * 97 + ["a", "b", "c"]) == "category"
+    assert kind(["0"] * 60 + ["1"] * 37 + ["?"] * 3) == "numeric"
+
+
 def test_large_columns_are_judged_by_rows_from_all_over() -> None:
     values = pd.Series(np.r_[["12"] * 200_000, ["word"] * 200_000])
     assert guess_kind(values).kind == "category"
