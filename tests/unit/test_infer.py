@@ -575,6 +575,13 @@ def test_a_rare_class_reduces_the_folds(tmp_path: Path) -> None:
     assert "3 rows" in because(found, "cv.n_splits")
 
 
+def test_a_class_of_one_row_among_many_leaves_the_folds_as_they_are(tmp_path: Path) -> None:
+    target = ["a", "b"] * (N // 2 - 1) + ["c", "b"]
+    found = run(tmp_path, **plain(target, "a"))
+    assert found.get("cv.n_splits") == 8
+    assert not asks(found, "two folds are not possible")
+
+
 def test_large_files_get_the_quick_models(tmp_path: Path) -> None:
     n = 100_001
     tables = plain(ZERO_ONE, 0)
