@@ -129,6 +129,7 @@ def test_strings_without_structure_that_never_repeat_are_an_id() -> None:
         ("%d-%b-%y", "%d-%b-%y"),
         ("%m/%d/%y %I:%M %p", "%m/%d/%y %I:%M %p"),
         ("%Y%m%d", "%Y%m%d"),
+        ("%Y%m%d%H%M%SZ", "%Y%m%d%H%M%SZ"),
     ],
 )
 def test_dates_are_read_by_an_explicit_format(text: str, format_: str) -> None:
