@@ -65,8 +65,14 @@ def infer(
         score=asked_score(wishes),
     )
     task = find_task(evidence, wishes, inference)
-    inference.add("submission.id", ids.sample, "as in the sample submission")
+    without = "the sample submission has none: the rows are those of test, in their order"
+    inference.add(
+        "submission.id", ids.sample, "as in the sample submission" if ids.sample else without
+    )
     inference.add("submission.columns", list(targets.columns), "the columns after the id")
+    if targets.copied:
+        because = "the sample submission repeats test's: they are handed in as it has them"
+        inference.add("submission.copied", list(targets.copied), because)
     if targets.classes:
         classes = [targets.classes[column] for column in targets.columns]
         inference.add("submission.classes", classes, "the class of each column")

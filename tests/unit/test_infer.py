@@ -51,6 +51,51 @@ def asks(inference: Inference, word: str) -> bool:
 ZERO_ONE = np.arange(N) % 2
 
 
+# --- samples without an id ---------------------------------------------------------------------
+
+
+SAID = [f"what number {i} says to all" for i in range(N + 20)]
+
+
+def said(sample: dict[str, Any]) -> dict[str, Any]:
+    """Texts without an id, a date here and there, and what the sample submission makes of them."""
+    when = ["", "d1", "d2", "d3", "d4"] * 16
+    return {
+        "train": {"y": ZERO_ONE, "when": when[:N], "said": SAID[:N]},
+        "test": {"when": when[N:], "said": SAID[N:]},
+        "sample_submission": sample,
+    }
+
+
+@pytest.mark.parametrize("texts", [SAID[N:], ["they all say the same"] * 2 + SAID[N + 2 :]])
+def test_what_a_sample_repeats_of_test_is_handed_in_and_is_no_id(
+    tmp_path: Path, texts: list[str]
+) -> None:
+    tables = said({"y": 0, "when": ["", "d1", "d2", "d3", "d4"] * 4, "said": texts})
+    tables["test"]["said"] = texts
+    found = run(tmp_path, {"metric": "roc_auc"}, **tables)
+    assert (found.get("columns.id"), found.get("columns.test_id")) == ("", "")
+    assert (found.get("columns.target"), found.get("submission.columns")) == ("y", ["y"])
+    assert (found.get("submission.id"), found.get("submission.copied")) == ("", ["when", "said"])
+    assert found.get("columns.kinds.said") == "text"
+    assert not asks(found, "no id column")
+
+
+def test_a_column_that_repeats_tests_beside_an_id_is_handed_in(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["sample_submission"] = {"y": 0, "id": TEST_IDS[::-1], "x": X_TEST[::-1]}
+    found = run(tmp_path, {"metric": "roc_auc"}, **tables)
+    assert (found.get("submission.id"), found.get("submission.copied")) == ("id", ["x"])
+    assert (found.get("columns.target"), found.get("submission.columns")) == ("y", ["y"])
+
+
+def test_a_sample_of_answers_only_has_no_id(tmp_path: Path) -> None:
+    found = run(tmp_path, {"metric": "roc_auc"}, **said({"y": [0] * 20}))
+    assert (found.get("submission.id"), found.get("submission.columns")) == ("", ["y"])
+    with pytest.raises(ConfigError, match="one column only"):
+        run(tmp_path, **said({"y": range(20)}))
+
+
 # --- columns ------------------------------------------------------------------------------------
 
 
@@ -204,7 +249,7 @@ def test_an_ambiguous_target_is_an_error_that_lists_the_columns_and_the_flag(
 
 def test_a_sample_that_repeats_columns_of_test_is_an_error(tmp_path: Path) -> None:
     tables = plain(ZERO_ONE, 0)
-    tables["sample_submission"] = {"id": TEST_IDS, "x": X_TEST, "y": 0}
+    tables["sample_submission"] = {"id": TEST_IDS, "x": X_TEST + 1, "y": 0}
     with pytest.raises(ConfigError, match=r"(?s)repeats columns of test \('x'\).*--sample"):
         run(tmp_path, **tables)
 
