@@ -1,19 +1,24 @@
-"""Columns of a sample submission that repeat those of test, and samples that have no id.
+"""What a sample submission repeats of test: columns, ids made of columns, or nothing, not an id.
 
-Owns: telling what is copied from what is to be predicted, by the values.
+Owns: telling by the values what is copied and what is to be predicted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice, product
 from typing import TYPE_CHECKING
 
+from kit.errors import ConfigError
+from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables
 from kit.scaffold.spelling import find_name, plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_MARKS = ("_", "-", " ", "|", ":", "/", ".")
+_TRIED = 64  # rows, and ways to take parts for columns of the same values
 _SENTENCE = 3  # words between blanks from which on a value is a text rather than an id
 
 
@@ -60,6 +65,65 @@ def has_no_id(tables: Tables, targets: Sequence[str]) -> bool:
     if any(sample[name].is_unique and not _is_text(sample[name]) for name in copies):
         return False  # that one is the id
     return bool(copies) or not sample[rest[0]].is_unique
+
+
+def find_order(tables: Tables, sample_id: str, inference: Inference) -> tuple[str, bool]:
+    """Why rows of a test without an id are taken in the sample's order, and whether that is sure.
+
+    Where its ids are made of columns of test ("1_7_2012-11-02"), the order is proven, or refuted;
+    else the user is asked.
+
+    Raises:
+        ConfigError: the ids are made of columns of test, and rows are in another order.
+    """
+    sample, test = tables.sample, tables.test
+    found = None if sample is None else _parts(plain(sample[sample_id]), test)
+    if found is None:
+        inference.ask(
+            "test has no id column: its rows are taken in the order of the sample submission; "
+            "name the id with --id if that is wrong"
+        )
+        return "test has no id: same order as the sample", False
+    names, in_order = found
+    made = ", ".join(map(repr, names))
+    if not in_order:
+        raise ConfigError(
+            f"the sample submission's {sample_id!r} is made of {made} of test, however its rows "
+            f"are in another order.\n  Add a column {sample_id!r} to a copy of test, made like "
+            "it, in a folder for --from."
+        )
+    return f"the sample submission's ids are made of {made}, row by row", True
+
+
+def _parts(ids: pd.Series, test: pd.DataFrame) -> tuple[list[str], bool] | None:
+    """Columns of test that ids are made of, and whether row by row; None: of something else."""
+    wanted = sorted(ids)
+    for mark in _MARKS:
+        if not ids.head(_TRIED).str.contains(mark, regex=False).all():
+            continue
+        parts = ids.str.split(mark, expand=True, regex=False)
+        if not 2 <= parts.shape[1] <= len(test.columns) or parts.isna().any(axis=None):
+            continue
+        alike = [_alike(parts.iloc[:, place], test) for place in range(parts.shape[1])]
+        found = None
+        for names in islice(product(*alike), _TRIED):
+            made = plain(test[names[0]])
+            for name in names[1:]:
+                made = made + mark + plain(test[name])
+            if (made.to_numpy() == ids.to_numpy()).all():
+                return [*names], True
+            if found is None and sorted(made) == wanted:
+                found = [*names], False
+        if found is not None:
+            return found
+    return None
+
+
+def _alike(part: pd.Series, test: pd.DataFrame) -> list[str]:
+    """Columns of test that have these values and no others."""
+    values = set(part.unique())
+    unique = {str(name): test[name].drop_duplicates() for name in test.columns}
+    return [name for name, column in unique.items() if set(plain(column)) == values]
 
 
 def _same(column: pd.Series, name: str | None, test: pd.DataFrame) -> bool:

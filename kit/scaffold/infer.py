@@ -21,6 +21,7 @@ from kit.scaffold.look import look_at_sample, look_at_target
 from kit.scaffold.roles import Ids, drop_columns, find_ids, find_targets
 from kit.scaffold.spelling import find_name
 from kit.scaffold.suits import find_template
+from kit.scaffold.sums import ask_about_sums
 from kit.scaffold.task import Evidence, asked_score, find_task
 from kit.scaffold.validation import Rows, asked_column, find_validation
 from kit.tables import read_header
@@ -52,6 +53,7 @@ def infer(
     ask_about_joins(raw, tables, inference)
     ids = find_ids(tables, wishes, inference)
     targets = find_targets(tables, ids, wishes, inference)
+    ask_about_sums(tables, ids, targets, inference)
     kept = [name for role in ("group", "time") if (name := asked_column(tables, wishes, role))]
     features = drop_columns(tables, ids, targets, kept, inference)
     kinds = _note_kinds(tables, ids, features, inference)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kit.errors import ConfigError, counted, nearest
 from kit.sampled import among
-from kit.scaffold.copies import copied_columns, has_no_id
+from kit.scaffold.copies import copied_columns, find_order, has_no_id
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.files import Tables
 from kit.scaffold.spelling import find_name, match_classes, normal, plain
@@ -66,17 +66,15 @@ def find_ids(tables: Tables, wishes: Wishes, inference: Inference) -> Ids:
             _ask_about_ids(tables.sample, tables, ids, inference)
     train_id, why = _train_id(tables.train, ids.train, inference)
     because, sure = (why, False) if why else (because, sure)
+    shown = "the id column of test" if ids.test else "the sample submission has none, either"
+    proven = True
     if not ids.test and ids.sample:
-        inference.ask(
-            "test has no id column: its rows are taken in the order of the sample submission; "
-            "name the id with --id if that is wrong"
-        )
+        shown, proven = find_order(tables, ids.sample, inference)
     if not train_id and not why:
         because = "train has no id column; its rows are numbered"
     inference.add("columns.id", train_id, because, sure=sure)
     if ids.test != train_id or not ids.test:
-        shown = "the id column of test" if ids.test else "test has no id: same order as the sample"
-        inference.add("columns.test_id", ids.test, shown, sure=bool(ids.test))
+        inference.add("columns.test_id", ids.test, shown, sure=proven)
     return Ids(train=train_id, test=ids.test, sample=ids.sample)
 
 

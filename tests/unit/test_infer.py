@@ -96,6 +96,40 @@ def test_a_sample_of_answers_only_has_no_id(tmp_path: Path) -> None:
         run(tmp_path, **said({"y": range(20)}))
 
 
+@pytest.mark.parametrize("by", [["shop", "day"], ["dept", "shop", "day"]])
+def test_ids_made_of_columns_of_test_prove_the_order_or_refute_it(
+    tmp_path: Path, by: list[str]
+) -> None:
+    both = {
+        "shop": [1, 2] * 40,
+        "dept": [2, 1] * 40,
+        "day": [f"2020-01-{i}" for i in range(10, 90)],
+    }
+    frame = pd.DataFrame(both)
+    test = frame[N:].reset_index(drop=True)
+    ids = ["_".join(map(str, row)) for row in test[by].to_numpy()]
+    sample = pd.DataFrame({"Id": ids, "y": 0})
+    tables = {"train": frame[:N].assign(y=X), "test": test, "sample_submission": sample}
+    found = run(tmp_path, **tables)
+    assert f"made of {', '.join(map(repr, by))}, row by row" in because(found, "columns.test_id")
+    assert not asks(found, "order of the sample submission")
+    tables["sample_submission"] = sample[::-1]
+    with pytest.raises(ConfigError, match="in another order"):
+        run(tmp_path, **tables)
+
+
+@pytest.mark.parametrize(("answer", "asked"), [("sold_month", True), ("sold", False)])
+def test_an_answer_that_is_a_sum_over_rows_of_train_is_asked_about(
+    tmp_path: Path, answer: str, asked: bool
+) -> None:
+    train = {"shop": [1, 2, 3] * 20, "item": [5] * 30 + [6] * 30, "day": IDS, "sold": X}
+    test = {"ID": [0, 1, 2], "shop": [1, 2, 3], "item": [5, 6, 6]}
+    found = run(tmp_path, train=train, test=test, sample_submission={"ID": range(3), answer: 0.5})
+    assert found.get("columns.target") == "sold"
+    assert asks(found, "'sold_month' may be a sum or mean of 'sold'") == asked
+    assert asks(found, "one row per 'shop', 'item', train 10.0 on average") == asked
+
+
 # --- columns ------------------------------------------------------------------------------------
 
 
