@@ -300,7 +300,8 @@ def _test_ids(competition: Competition, test: pd.DataFrame) -> NDArray[np.str_]:
         return _ids(test, name, settings.files.test)
     sample = competition.raw / settings.files.sample_submission
     ids = read_table(sample, as_text=[settings.submission.id])
-    if settings.submission.id not in ids.columns or len(ids) != len(test):
+    named = settings.submission.id in ("", *ids.columns)
+    if not named or len(ids) != len(test):
         raise DataError(
             f"{settings.files.test} has no id column, so its {len(test)} rows must be those of "
             f"{sample.name}, however that has {len(ids)} rows (id {settings.submission.id!r})"

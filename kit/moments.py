@@ -50,6 +50,8 @@ def _formats(few: pd.Series) -> list[str]:
         return ["ISO8601"]
     if few.str.fullmatch(r"\d{8}").mean() >= _MOST:
         return ["%Y%m%d"]
+    if few.str.fullmatch(r"\d{14}Z").mean() >= _MOST:
+        return ["%Y%m%d%H%M%SZ"]
     return [date + time for date in _DATES for time in _TIMES]
 
 

@@ -145,7 +145,9 @@ class TaskSpec:
 class SubmissionSpec:
     """What the submission file holds besides the id column.
 
-    `columns` are the sample submission's columns after the id. With one probability column per
+    `id` is "" where it has none: its rows are those of test, in their order. `copied` are columns
+    that repeat what test says; they are handed in as the sample submission has them.
+    `columns` are the others, to be predicted. With one probability column per
     class `columns` and `classes` run in parallel: `classes[i]` is the class of `columns[i]`,
     "" for one that no training row has.
     `labels` is how the classes (in the order of `task.classes`) are spelled in the submission;
@@ -156,6 +158,7 @@ class SubmissionSpec:
     wants: Wants
     id: str = "id"
     columns: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     top: Annotated[int, Within(1)] = 1

@@ -10,6 +10,7 @@ Those that follow time are in `kit.time_splitters`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -211,11 +212,20 @@ def kfold(y: Array, groups: Array | None, time: pd.Series[Any] | None, spec: CVS
 def stratified_kfold(
     y: Array, groups: Array | None, time: pd.Series[Any] | None, spec: CVSpec
 ) -> FoldArray:
-    """Equal shares of every class (regression: of every tenth) in each fold."""
+    """Equal shares of every class (regression: of every tenth) in each fold.
+
+    Where two classes at least are in every fold, rarer ones need not be: their rows lie in
+    different folds, and that of a class of one row is learned from in all of them (-1).
+    """
     strata = _strata(y, spec)
-    _enough_members(strata, spec)
+    _enough_members(strata, spec, everywhere=2)
+    several = np.flatnonzero(np.bincount(strata)[strata] > 1)
     cut = StratifiedKFold(spec.n_splits, shuffle=True, random_state=spec.seed)
-    return _numbered(cut.split(strata, strata), len(y))
+    fold = np.full(len(y), -1, dtype=np.int8)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        fold[several] = _numbered(cut.split(several, strata[several]), len(several))
+    return fold
 
 
 def group_kfold(
@@ -267,16 +277,18 @@ def _strata(y: Array, spec: CVSpec) -> NDArray[np.int64]:
     return strata
 
 
-def _enough_members(strata: NDArray[np.int64], spec: CVSpec) -> None:
+def _enough_members(strata: NDArray[np.int64], spec: CVSpec, everywhere: int = 0) -> None:
+    """Refuse where not so many classes have a row for every fold; 0: all of them."""
     counts = np.bincount(strata)
-    few = [(code, int(m)) for code, m in enumerate(counts) if 0 < m < spec.n_splits]
-    if few:
+    most = int(np.sort(counts[counts > 0])[-everywhere:][0])
+    if most < spec.n_splits:
+        few = [(code, int(m)) for code, m in enumerate(counts) if 0 < m < spec.n_splits]
         named = ", ".join(f"no. {c + 1} in task.classes: {m}" for c, m in few[:3])
-        fewest = min(m for _, m in few)
-        way = f"At most {fewest} folds (cv.n_splits)" if fewest > 1 else "No number of folds does"
+        way = f"At most {most} folds (cv.n_splits)" if most > 1 else "No number of folds does"
         raise DataError(
             f"cv.splitter = {spec.splitter!r} needs at least cv.n_splits = {spec.n_splits} rows "
-            f"of every class. {counted(len(few), 'class has', 'classes have')} fewer: {named}.\n"
+            f"of {'two classes' if everywhere else 'every class'}. "
+            f"{counted(len(few), 'class has', 'classes have')} fewer: {named}.\n"
             f"  {way}; cv.splitter = 'kfold' does not ask for it, and amounts that look like "
             "classes want task.type = 'regression'."
         )

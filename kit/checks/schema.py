@@ -45,6 +45,7 @@ def unknown_names(m: Material) -> Iterator[Evidence]:
     if m.has(["sample"]):
         header, name = [str(c) for c in m.sample.columns], m.settings.files.sample_submission
         mentioned.append(("submission.id", [m.settings.submission.id], header, name))
+        mentioned.append(("submission.copied", m.settings.submission.copied, header, name))
         mentioned.append(("submission.columns", m.settings.submission.columns, header, name))
     for key, names, known, file in mentioned:
         for name in filter(None, names):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kit.checks.finding import Evidence
+from kit.checks.finding import Evidence, Severity
 from kit.checks.material import Material
 from kit.kinds import some
 
@@ -91,20 +91,29 @@ def rare_classes(m: Material) -> Iterator[Evidence]:
     else:
         return
     few = {name: int(count) for name, count in counts.items() if 0 < count < n_splits}
-    if few:
-        shown = ", ".join(f"{name!r}: {count}" for name, count in list(few.items())[:5])
-        rarest = min(few.values())
-        if rarest == 1:
-            remedy = "one row is never both learnt and scored: take it out of the train file, or "
-            remedy += "give it the label of another class" if task.classes else "drop the target"
-        else:
-            remedy = f"[cv] n_splits = {rarest}"
-            remedy += ' or splitter = "kfold"' if stratified else ""
-        yield Evidence(
-            text=f"{len(few)} of {len(counts)} have fewer rows than the {n_splits} folds: {shown}",
-            remedy=remedy + ("" if stratified else "; else some fold is scored without it"),
-            severity=None if stratified else "warning",
-        )
+    if not few:
+        return
+    severity: Severity | None = None if stratified else "warning"
+    if m.settings.cv.splitter == "stratified_kfold" and len(set(counts) - set(few)) > 1:
+        severity = "info" if stratified else severity
+    rarest = min(few.values())
+    if severity == "info":
+        remedy = "nothing to do: every fold learns from them"
+        remedy += ", and a class of one row is never scored" if rarest == 1 else ""
+    elif rarest == 1:
+        remedy = "one row is never both learnt and scored: take it out of the train file, or "
+        remedy += "give it the label of another class" if task.classes else "drop the target"
+    else:
+        remedy = f"[cv] n_splits = {rarest}"
+        remedy += ' or splitter = "kfold"' if stratified else ""
+    if not stratified:
+        remedy += "; else some fold is scored without it"
+    shown = ", ".join(f"{name!r}: {count}" for name, count in list(few.items())[:5])
+    yield Evidence(
+        text=f"{len(few)} of {len(counts)} have fewer rows than the {n_splits} folds: {shown}",
+        remedy=remedy,
+        severity=severity,
+    )
 
 
 def _present(m: Material) -> list[str]:

@@ -308,10 +308,14 @@ def _labels_that_differ(competition: Competition, run: Run, file: Path) -> int:
     shape, own = expected(competition), run.test()
     values = own[prediction_columns(run.record["outputs"])].to_numpy(dtype=np.float64)
     table = written(values, own["id"].to_numpy(), competition, run, shape).astype("str")
-    key = shape.header[shape.key]
+    names = list(shape.columns)
     read = pd.read_parquet if file.suffix == ".parquet" else _text
-    found = read(file).astype("str").set_index(key).loc[list(table[key])]
-    return int((found.to_numpy() != table.set_index(key).to_numpy()).sum())
+    found = read(file).astype("str").rename(columns=str.strip)
+    table = table.rename(columns=str.strip)
+    if key := shape.id.strip():
+        found, table = (each.set_index(key) for each in (found, table))
+        found = found.loc[list(table.index)]
+    return int((found[names].to_numpy() != table[names].to_numpy()).sum())
 
 
 def _text(file: Path) -> pd.DataFrame:

@@ -47,7 +47,7 @@ def with_sources(competition: Competition, frame: pd.DataFrame) -> pd.DataFrame:
             source = columns.test_id or source
         if source not in frame.columns:
             raise ConfigError(f"images.{name}: column {source!r} is not in the file")
-        frame = frame.assign(**{name: frame[source]})
+        frame = pd.concat([frame, frame[source].rename(name)], axis=1)  # assign warns of many
     return frame
 
 

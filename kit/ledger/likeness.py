@@ -105,12 +105,13 @@ def _submitted(path: Path, competition: Competition) -> pd.DataFrame | None:
     """The numbers of a submission file by id; None for labels, and for what is no such file."""
     import pandas as pd
 
-    key = competition.settings.submission.id
+    submission = competition.settings.submission
+    key = submission.id
     try:
         frame = pd.read_csv(path, dtype={key: "str"})
         frame.columns = [str(name).strip() for name in frame.columns]
-        frame.index = frame[key].str.strip()
-        frame = frame.drop(columns=key).astype("float64")
+        frame.index = frame.pop(key).str.strip() if key else frame.index.astype("str")
+        frame = frame.drop(columns=[*submission.copied]).astype("float64")
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return frame if frame.index.is_unique else None

@@ -72,6 +72,7 @@ def grade(submission: pd.DataFrame, solution: pd.DataFrame, rules: Rules) -> Gra
     """
     from kit.metrics.base import UndefinedMetric, load_metric
 
+    submission, solution = (with_ids(cells, rules.submission) for cells in (submission, solution))
     key = _id_column(solution, rules)
     submission = _aligned(submission, solution[key], rules)
     y, prediction = _answers(solution, rules), _predictions(submission, rules)
@@ -102,6 +103,7 @@ def check_solution(solution: pd.DataFrame, sample: pd.Series | None, rules: Rule
     Raises:
         ProviderError: columns, ids or cells of the solution do not fit.
     """
+    solution = with_ids(solution, rules.submission)
     key = _id_column(solution, rules)
     _answers(solution, rules)
     if sample is None:
@@ -129,6 +131,11 @@ def _parts(solution: pd.DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         rows = usage.eq(part).to_numpy(dtype=bool)
         if rows.any():
             yield part, rows
+
+
+def with_ids(cells: pd.DataFrame, submission: SubmissionSpec) -> pd.DataFrame:
+    """Cells whose rows have ids: numbers in a column "" where a submission has no id column."""
+    return cells if submission.id else cells.assign(**{"": [*map(str, range(len(cells)))]})
 
 
 def _id_column(solution: pd.DataFrame, rules: Rules) -> str:

@@ -90,12 +90,14 @@ class LocalProvider:
         """
         if not self.spec.solution:
             return []
-        from kit.providers.grading import check_solution, read_cells
+        from kit.providers.grading import check_solution, read_cells, with_ids
 
         answers, rules = self._answers(competition)
         sample = competition.settings.files.sample_submission
-        ids = read_cells(competition.raw / sample)[rules.submission.id] if sample else None
-        return check_solution(answers, ids, rules)
+        if not sample:
+            return check_solution(answers, None, rules)
+        cells = with_ids(read_cells(competition.raw / sample), rules.submission)
+        return check_solution(answers, cells[rules.submission.id], rules)
 
     def submissions(self) -> list[Submitted]:
         """Everything handed in so far, newest first."""

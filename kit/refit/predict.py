@@ -85,7 +85,7 @@ def predict_file(
         for ids, X in reader.read(file, rows):
             values = predictor.predict(X)
             table = (
-                _raw(values, ids, run, shape.header[shape.key])
+                _raw(values, ids, run, shape.id or "id")
                 if proba
                 else written(values, ids, competition, run, shape)
             )

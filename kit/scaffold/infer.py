@@ -21,6 +21,7 @@ from kit.scaffold.look import look_at_sample, look_at_target
 from kit.scaffold.roles import Ids, drop_columns, find_ids, find_targets
 from kit.scaffold.spelling import find_name
 from kit.scaffold.suits import find_template
+from kit.scaffold.sums import ask_about_sums
 from kit.scaffold.task import Evidence, asked_score, find_task
 from kit.scaffold.validation import Rows, asked_column, find_validation
 from kit.tables import read_header
@@ -51,6 +52,7 @@ def infer(
     tables = _read(raw, wishes, inference)
     ids = find_ids(tables, wishes, inference)
     targets = find_targets(tables, ids, wishes, inference)
+    ask_about_sums(tables, ids, targets, inference)
     tables = with_joins(raw, tables, inference)
     kept = [name for role in ("group", "time") if (name := asked_column(tables, wishes, role))]
     features = drop_columns(tables, ids, targets, kept, inference)
@@ -65,8 +67,14 @@ def infer(
         score=asked_score(wishes),
     )
     task = find_task(evidence, wishes, inference)
-    inference.add("submission.id", ids.sample, "as in the sample submission")
+    without = "the sample submission has none: the rows are those of test, in their order"
+    inference.add(
+        "submission.id", ids.sample, "as in the sample submission" if ids.sample else without
+    )
     inference.add("submission.columns", list(targets.columns), "the columns after the id")
+    if targets.copied:
+        because = "the sample submission repeats test's: they are handed in as it has them"
+        inference.add("submission.copied", list(targets.copied), because)
     if targets.classes:
         classes = [targets.classes[column] for column in targets.columns]
         inference.add("submission.classes", classes, "the class of each column")

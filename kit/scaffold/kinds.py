@@ -5,7 +5,7 @@ Owns: the rules below, nothing else. The first that fits wins.
 =========  =====================================================================================
 datetime   95 % of the values are dates of one format; whole numbers only where 8 digits read as
            a date and the name says so
-numeric    numbers; strings of which 95 % are numbers
+numeric    numbers; strings of which 95 % are numbers, of more values than the others
 image      95 % of the values end like the names of images
 text       lists of items; several words per value, mostly different values
 id         unique per row without structure, or numbers that just count up: never a feature
@@ -152,8 +152,9 @@ def _string(text: pd.Series, counts: Counts, name: str) -> Guess:
     share = float(numbers.notna().mean())
     if share == 1 and _are_dates(numbers, name):
         return Guess(kind="datetime", because="digits such as 20130131 that are dates")
-    if share >= _MOST:
-        stray = some[numbers.isna()].unique()
+    stray = some[numbers.isna()].unique()
+    # "0" nearly everywhere and "a", "b" now and then are names
+    if share >= _MOST and len(stray) < max(1, int(numbers.nunique())):
         because = f"numbers, but for {', '.join(map(repr, stray[:3]))}" if len(stray) else "numbers"
         return Guess(kind="numeric", because=because, sure=not len(stray))
     format_ = datetime_format(text)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kit.errors import ConfigError, counted, nearest
 from kit.sampled import among
+from kit.scaffold.copies import copied_columns, find_order, has_no_id
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.files import Tables
 from kit.scaffold.spelling import find_name, match_classes, normal, plain
@@ -41,11 +42,13 @@ class Targets:
         names: columns of train.
         columns: columns of the sample submission after the id.
         classes: class per submission column where they are named after classes, else empty.
+        copied: columns of the sample submission that repeat those of test.
     """
 
     names: tuple[str, ...]
     columns: tuple[str, ...]
     classes: dict[str, str] = field(default_factory=dict)
+    copied: tuple[str, ...] = ()
 
 
 def find_ids(tables: Tables, wishes: Wishes, inference: Inference) -> Ids:
@@ -59,20 +62,19 @@ def find_ids(tables: Tables, wishes: Wishes, inference: Inference) -> Ids:
         ids, because, sure = _ids_without_sample(tables, wish)
     else:
         ids, because, sure = _ids_by_sample(tables.sample, tables, wish)
-        _ask_about_ids(tables.sample, tables, ids, inference)
+        if ids.sample:
+            _ask_about_ids(tables.sample, tables, ids, inference)
     train_id, why = _train_id(tables.train, ids.train, inference)
     because, sure = (why, False) if why else (because, sure)
-    if not ids.test:
-        inference.ask(
-            "test has no id column: its rows are taken in the order of the sample submission; "
-            "name the id with --id if that is wrong"
-        )
+    shown = "the id column of test" if ids.test else "the sample submission has none, either"
+    proven = True
+    if not ids.test and ids.sample:
+        shown, proven = find_order(tables, ids.sample, inference)
     if not train_id and not why:
         because = "train has no id column; its rows are numbered"
     inference.add("columns.id", train_id, because, sure=sure)
     if ids.test != train_id or not ids.test:
-        shown = "the id column of test" if ids.test else "test has no id: same order as the sample"
-        inference.add("columns.test_id", ids.test, shown, sure=bool(ids.test))
+        inference.add("columns.test_id", ids.test, shown, sure=proven)
     return Ids(train=train_id, test=ids.test, sample=ids.sample)
 
 
@@ -83,7 +85,8 @@ def find_targets(tables: Tables, ids: Ids, wishes: Wishes, inference: Inference)
         ConfigError: the files leave several readings; lists the columns that only train has.
     """
     only = [c for c in tables.train.columns if c not in tables.test.columns and c != ids.train]
-    columns = () if tables.sample is None else _after_id(tables.sample, ids.sample)
+    copied = copied_columns(tables, ids.sample, ids.test)
+    columns = () if tables.sample is None else _after_id(tables.sample, ids.sample, copied)
     asked = wishes.get("target")
     if asked is not None:
         targets, because, sure = _asked_targets(tables.train, columns, wishes), asked.because, True
@@ -91,7 +94,7 @@ def find_targets(tables: Tables, ids: Ids, wishes: Wishes, inference: Inference)
         targets, because, sure = _targets_by_files(tables, columns, only, inference)
     value = targets.names[0] if len(targets.names) == 1 else list(targets.names)
     inference.add("columns.target", value, because, sure=sure)
-    return targets
+    return replace(targets, copied=copied)
 
 
 def drop_columns(
@@ -111,8 +114,8 @@ def drop_columns(
     return [c for c in tables.train.columns if c not in hidden and c in tables.test.columns]
 
 
-def _after_id(sample: pd.DataFrame, sample_id: str) -> tuple[str, ...]:
-    columns = tuple(str(c) for c in sample.columns if c != sample_id)
+def _after_id(sample: pd.DataFrame, sample_id: str, copied: Sequence[str]) -> tuple[str, ...]:
+    columns = tuple(str(c) for c in sample.columns if c not in (sample_id, *copied))
     if not columns:
         raise ConfigError(
             f"the sample submission has one column only ({sample_id!r}); an id and one column per "
@@ -137,6 +140,9 @@ def _ids_by_sample(
         )
         ids = Ids(train=found[0], test=in_test or "", sample=in_sample)
         return _in_order(ids, sample, test), wish.because, True
+    if has_no_id(tables, [c for c in map(str, train.columns) if c not in test.columns]):
+        because = "the sample submission has no id; its rows are those of test, in their order"
+        return Ids(train="", test="", sample=""), because, True
     for name in map(str, sample.columns):
         same = find_name(name, test.columns)
         if same and _share(sample[name], test[same]) > 0.5 and sample[name].is_unique:

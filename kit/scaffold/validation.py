@@ -253,7 +253,10 @@ def _note_folds(rows: Rows, choice: _Choice, wishes: Wishes, inference: Inferenc
         n_splits, because = _MORE_FOLDS, f"{n_rows} rows: more folds leave more to learn from"
     if choice.most < n_splits:
         n_splits, because = choice.most, f"train has only {choice.most} {choice.noun}"
-    rarest = min(rows.class_counts, default=n_splits)
+    counts = sorted(rows.class_counts)
+    if choice.splitter == "stratified_kfold":
+        counts = counts[-2:]  # rarer classes than these need not be in every fold
+    rarest = min(counts, default=n_splits)
     if rarest < n_splits and choice.splitter.startswith("stratified"):
         n_splits, because = rarest, f"the rarest class has {rarest} rows"
     if n_splits < 2:

@@ -44,7 +44,7 @@ def build(run: Run, competition: Competition, decision: Decides | None = None) -
     rows = _rows(predictions["id"], shape, run, competition)
     values = _values(predictions, competition, run)[rows]
     ids = shape.ids if shape.ids is not None else predictions["id"]
-    table = written(values, ids, competition, run, shape, decision)
+    table = written(values, ids, competition, run, shape, decision, rows_of_sample=True)
     path = competition.submissions / f"{run.id}.csv"
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
@@ -71,6 +71,8 @@ def written(
     run: Run,
     shape: Shape,
     decision: Decides | None = None,
+    *,
+    rows_of_sample: bool = False,
 ) -> pd.DataFrame:
     """Predictions as the submission spells them.
 
@@ -81,6 +83,8 @@ def written(
         run: where the predictions come from.
         shape: header of the file.
         decision: see `build`.
+        rows_of_sample: whether the rows are those of the sample submission, in its order; others
+            have no columns copied from it.
     """
     import numpy as np
     import pandas as pd
@@ -88,7 +92,10 @@ def written(
     cells = _cells(values, competition, run, decision, shape)
     table: dict[str, Any] = {}
     for position, name in enumerate(shape.header):
-        table[name] = np.asarray(ids) if position == shape.key else cells[name.strip()]
+        if position not in shape.copied:
+            table[name] = np.asarray(ids) if position == shape.key else cells[name.strip()]
+        elif rows_of_sample:
+            table[name] = shape.copied[position].to_numpy()
     return pd.DataFrame(table)
 
 

@@ -34,10 +34,10 @@ def validate(path: Path, competition: Competition) -> list[str]:
     problems = _header_problems(names, shape)
     if problems:
         _reject(path, problems)
-    key = shape.header[shape.key]
-    ids = table[key].str.strip()
+    spelled = shape.ids_of(table)
+    ids = spelled.str.strip()
     notes: list[str] = []
-    problems = _id_problems(table[key], shape, notes)
+    problems = _id_problems(spelled, shape, notes)
     problems += _cell_problems(table, ids, shape, competition, notes)
     if problems:
         _reject(path, problems)
@@ -131,7 +131,8 @@ def _cell_problems(
     table: pd.DataFrame, ids: pd.Series, shape: Shape, competition: Competition, notes: list[str]
 ) -> list[str]:
     task, submission = competition.settings.task, competition.settings.submission
-    columns = [name for position, name in enumerate(shape.header) if position != shape.key]
+    given = (shape.key, *shape.copied)
+    columns = [name for position, name in enumerate(shape.header) if position not in given]
     if submission.wants == "label" and task.type not in ("regression", "multitarget"):
         labels = submission.labels or task.classes or shape.flags
         if task.separator:

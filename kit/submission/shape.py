@@ -5,7 +5,8 @@ Where a competition has no sample submission, `kit.toml` gives the header and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,11 @@ class Shape:
 
     Attributes:
         header: all column names exactly as spelled, in order.
-        key: position of the id column in `header`.
-        columns: names of the other columns, blanks cut off, in order.
-        ids: ids exactly as spelled, in order; None where no file tells.
+        key: position of the id column in `header`; -1: it has none.
+        columns: names of the columns to be predicted, blanks cut off, in order.
+        ids: ids exactly as spelled, in order; numbers of rows where the file has none; None where
+            no file tells.
+        copied: cells that repeat those of test, by position in `header`.
         flags: how no and yes are spelled in a multilabel submission.
         source: the file that prescribes all this, None for `kit.toml`.
     """
@@ -38,6 +41,16 @@ class Shape:
     ids: pd.Series | None
     flags: tuple[str, str] = ("0", "1")
     source: Path | None = None
+    copied: Mapping[int, pd.Series] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Name of the id column as spelled; empty where there is none."""
+        return self.header[self.key] if self.key >= 0 else ""
+
+    def ids_of(self, table: pd.DataFrame) -> pd.Series:
+        """The ids of a file of this form as spelled; rows without ids are numbered."""
+        return table[self.id] if self.id else numbers_of(table)
 
 
 def expected(competition: Competition) -> Shape:
@@ -57,21 +70,23 @@ def expected(competition: Competition) -> Shape:
         )
     if not settings.files.sample_submission:
         columns = settings.submission.columns or settings.columns.target
-        header = (settings.submission.id, *columns)
-        return Shape(header=header, key=0, columns=columns, ids=test_ids(competition))
+        header = (*filter(None, [settings.submission.id]), *columns)
+        key = 0 if settings.submission.id else -1
+        return Shape(header=header, key=key, columns=columns, ids=test_ids(competition))
     header = tuple(read_header(sample))
     names = tuple(name.strip() for name in header)
     _check_names(competition, sample, names)
-    key = names.index(settings.submission.id)
+    key = names.index(settings.submission.id) if settings.submission.id else -1
     table = read_table(sample, as_text=names)
-    ids = table[names[key]].fillna("")
+    ids = table[names[key]].fillna("") if key >= 0 else numbers_of(table)
     if ids.str.strip().duplicated().any():
         twice = ids[ids.str.strip().duplicated()].iloc[0]
         raise DataError(
             f"{sample} repeats ids in {names[key]!r}, first: {twice!r}; they must differ.\n"
             "  Name the column that is unique as submission.id in kit.toml."
         )
-    columns = names[:key] + names[key + 1 :]
+    copied = [k for k, name in enumerate(names) if name in settings.submission.copied]
+    columns = tuple(name for k, name in enumerate(names) if k not in (key, *copied))
     return Shape(
         header=header,
         key=key,
@@ -79,16 +94,25 @@ def expected(competition: Competition) -> Shape:
         ids=ids,
         flags=_flags(table[list(columns)]),
         source=sample,
+        copied={k: table[names[k]].fillna("") for k in copied},
     )
+
+
+def numbers_of(table: pd.DataFrame) -> pd.Series:
+    """The ids of rows that have none: "0", "1", "2", ... as test's are numbered then."""
+    import pandas as pd
+
+    return pd.Series(range(len(table)), dtype="str")
 
 
 def _check_names(competition: Competition, sample: Path, names: tuple[str, ...]) -> None:
     submission = competition.settings.submission
-    wanted = {submission.id, *(submission.columns or competition.settings.columns.target)}
+    wanted = {*filter(None, [submission.id]), *submission.copied}
+    wanted |= {*(submission.columns or competition.settings.columns.target)}
     if wanted != set(names):
         raise ConfigError(
-            f"{competition.root / 'kit.toml'}: [submission] id and columns must be those of "
-            f"{sample.name}.\n  kit.toml: {sorted(wanted)[:10]}\n  {sample.name}: "
+            f"{competition.root / 'kit.toml'}: [submission] id, copied and columns must be "
+            f"those of {sample.name}.\n  kit.toml: {sorted(wanted)[:10]}\n  {sample.name}: "
             f"{sorted(names)[:10]}"
         )
 

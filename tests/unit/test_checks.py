@@ -527,6 +527,16 @@ def test_the_remedy_for_a_rare_class_is_not_what_is_set_already(
     assert ("n_splits" in finding.remedy) == (len(rows) > 1)
 
 
+def test_a_rare_class_among_others_stops_nothing(make_competition: Make) -> None:
+    files = clean()
+    files.train["y"] = np.arange(len(files.train)) % 2
+    files.train.loc[10, "y"] = 2
+    files.table("task", type="multiclass", metric="accuracy", classes=["0", "1", "2"])
+    (finding,) = found(make_competition, files, "KIT025")
+    assert (finding.severity, "never scored" in finding.remedy) == ("info", True)
+    assert not found(make_competition, files, "KIT301")
+
+
 def test_a_file_that_is_two_files_is_missed_once(make_competition: Make) -> None:
     files = clean()
     files.table("files", train="absent.csv", test="absent.csv")

@@ -8,6 +8,7 @@ import pickle
 import struct
 import sys
 import types
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.errors import ConfigError, DataError, DiskFull, MissingDependency
 from kit.images import decode as decoding
-from kit.images.attach import Images, pixel_columns
+from kit.images.attach import Images, pixel_columns, with_sources
 from kit.images.backbones import AS_THEY_ARE, Backbone, find_backbone, small
 from kit.images.column import ImageArray
 from kit.images.decode import Fault, decode
@@ -334,6 +335,26 @@ def test_a_pattern_and_an_id_name_images(make_competition: Made) -> None:
     data = Dataset.read(competition)
     assert list(data.X.columns) == ["a", "picture"]
     assert data.X_test["picture"].array.pixels()[0, 0, 0, 0] == 60
+
+
+def test_images_beside_many_columns_warn_of_nothing(make_competition: Made) -> None:
+    rows = pd.DataFrame({"id": ["a", "b"], "y": [0, 1]})
+    competition = make_competition(
+        rows,
+        rows[["id"]],
+        columns={"kinds": {"picture": "image"}},
+        images={"picture": {"column": "id", "train": "{}.png", "test": "{}.png", "size": 4}},
+    )
+    frame = pd.DataFrame({"id": ["a", "b"]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number in range(120):  # a block for each, as pandas reads them
+            frame[f"margin{number}"] = [0.5, 1.0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = with_sources(competition, frame)
+    assert found["picture"].tolist() == ["a", "b"]
+    assert "picture" not in frame
 
 
 def test_pixel_columns_become_one_image(make_competition: Made) -> None:

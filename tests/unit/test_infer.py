@@ -51,6 +51,85 @@ def asks(inference: Inference, word: str) -> bool:
 ZERO_ONE = np.arange(N) % 2
 
 
+# --- samples without an id ---------------------------------------------------------------------
+
+
+SAID = [f"what number {i} says to all" for i in range(N + 20)]
+
+
+def said(sample: dict[str, Any]) -> dict[str, Any]:
+    """Texts without an id, a date here and there, and what the sample submission makes of them."""
+    when = ["", "d1", "d2", "d3", "d4"] * 16
+    return {
+        "train": {"y": ZERO_ONE, "when": when[:N], "said": SAID[:N]},
+        "test": {"when": when[N:], "said": SAID[N:]},
+        "sample_submission": sample,
+    }
+
+
+@pytest.mark.parametrize("texts", [SAID[N:], ["they all say the same"] * 2 + SAID[N + 2 :]])
+def test_what_a_sample_repeats_of_test_is_handed_in_and_is_no_id(
+    tmp_path: Path, texts: list[str]
+) -> None:
+    tables = said({"y": 0, "when": ["", "d1", "d2", "d3", "d4"] * 4, "said": texts})
+    tables["test"]["said"] = texts
+    found = run(tmp_path, {"metric": "roc_auc"}, **tables)
+    assert (found.get("columns.id"), found.get("columns.test_id")) == ("", "")
+    assert (found.get("columns.target"), found.get("submission.columns")) == ("y", ["y"])
+    assert (found.get("submission.id"), found.get("submission.copied")) == ("", ["when", "said"])
+    assert found.get("columns.kinds.said") == "text"
+    assert not asks(found, "no id column")
+
+
+def test_a_column_that_repeats_tests_beside_an_id_is_handed_in(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0)
+    tables["sample_submission"] = {"y": 0, "id": TEST_IDS[::-1], "x": X_TEST[::-1]}
+    found = run(tmp_path, {"metric": "roc_auc"}, **tables)
+    assert (found.get("submission.id"), found.get("submission.copied")) == ("id", ["x"])
+    assert (found.get("columns.target"), found.get("submission.columns")) == ("y", ["y"])
+
+
+def test_a_sample_of_answers_only_has_no_id(tmp_path: Path) -> None:
+    found = run(tmp_path, {"metric": "roc_auc"}, **said({"y": [0] * 20}))
+    assert (found.get("submission.id"), found.get("submission.columns")) == ("", ["y"])
+    with pytest.raises(ConfigError, match="one column only"):
+        run(tmp_path, **said({"y": range(20)}))
+
+
+@pytest.mark.parametrize("by", [["shop", "day"], ["dept", "shop", "day"]])
+def test_ids_made_of_columns_of_test_prove_the_order_or_refute_it(
+    tmp_path: Path, by: list[str]
+) -> None:
+    both = {
+        "shop": [1, 2] * 40,
+        "dept": [2, 1] * 40,
+        "day": [f"2020-01-{i}" for i in range(10, 90)],
+    }
+    frame = pd.DataFrame(both)
+    test = frame[N:].reset_index(drop=True)
+    ids = ["_".join(map(str, row)) for row in test[by].to_numpy()]
+    sample = pd.DataFrame({"Id": ids, "y": 0})
+    tables = {"train": frame[:N].assign(y=X), "test": test, "sample_submission": sample}
+    found = run(tmp_path, **tables)
+    assert f"made of {', '.join(map(repr, by))}, row by row" in because(found, "columns.test_id")
+    assert not asks(found, "order of the sample submission")
+    tables["sample_submission"] = sample[::-1]
+    with pytest.raises(ConfigError, match="in another order"):
+        run(tmp_path, **tables)
+
+
+@pytest.mark.parametrize(("answer", "asked"), [("sold_month", True), ("sold", False)])
+def test_an_answer_that_is_a_sum_over_rows_of_train_is_asked_about(
+    tmp_path: Path, answer: str, asked: bool
+) -> None:
+    train = {"shop": [1, 2, 3] * 20, "item": [5] * 30 + [6] * 30, "day": IDS, "sold": X}
+    test = {"ID": [0, 1, 2], "shop": [1, 2, 3], "item": [5, 6, 6]}
+    found = run(tmp_path, train=train, test=test, sample_submission={"ID": range(3), answer: 0.5})
+    assert found.get("columns.target") == "sold"
+    assert asks(found, "'sold_month' may be a sum or mean of 'sold'") == asked
+    assert asks(found, "one row per 'shop', 'item', train 10.0 on average") == asked
+
+
 # --- columns ------------------------------------------------------------------------------------
 
 
@@ -204,7 +283,7 @@ def test_an_ambiguous_target_is_an_error_that_lists_the_columns_and_the_flag(
 
 def test_a_sample_that_repeats_columns_of_test_is_an_error(tmp_path: Path) -> None:
     tables = plain(ZERO_ONE, 0)
-    tables["sample_submission"] = {"id": TEST_IDS, "x": X_TEST, "y": 0}
+    tables["sample_submission"] = {"id": TEST_IDS, "x": X_TEST + 1, "y": 0}
     with pytest.raises(ConfigError, match=r"(?s)repeats columns of test \('x'\).*--sample"):
         run(tmp_path, **tables)
 
@@ -573,6 +652,13 @@ def test_a_rare_class_reduces_the_folds(tmp_path: Path) -> None:
     found = run(tmp_path, **plain(target, "a"))
     assert found.get("cv.n_splits") == 3
     assert "3 rows" in because(found, "cv.n_splits")
+
+
+def test_a_class_of_one_row_among_many_leaves_the_folds_as_they_are(tmp_path: Path) -> None:
+    target = ["a", "b"] * (N // 2 - 1) + ["c", "b"]
+    found = run(tmp_path, **plain(target, "a"))
+    assert found.get("cv.n_splits") == 8
+    assert not asks(found, "two folds are not possible")
 
 
 def test_large_files_get_the_quick_models(tmp_path: Path) -> None:

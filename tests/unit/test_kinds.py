@@ -129,6 +129,7 @@ def test_strings_without_structure_that_never_repeat_are_an_id() -> None:
         ("%d-%b-%y", "%d-%b-%y"),
         ("%m/%d/%y %I:%M %p", "%m/%d/%y %I:%M %p"),
         ("%Y%m%d", "%Y%m%d"),
+        ("%Y%m%d%H%M%SZ", "%Y%m%d%H%M%SZ"),
     ],
 )
 def test_dates_are_read_by_an_explicit_format(text: str, format_: str) -> None:
@@ -164,6 +165,11 @@ def test_numbers_stored_as_strings_are_numeric_up_to_five_percent_of_words() -> 
     assert (few.kind, few.sure) == ("numeric", False)
     assert "'?'" in few.because
     assert kind(["1", "2", "3", "?"] * 25) == "category"
+
+
+def test_digits_and_letters_that_are_names_are_a_category_however_rare_the_letters() -> None:
+    assert kind(["0"] * 97 + ["a", "b", "c"]) == "category"
+    assert kind(["0"] * 60 + ["1"] * 37 + ["?"] * 3) == "numeric"
 
 
 def test_large_columns_are_judged_by_rows_from_all_over() -> None:

@@ -205,6 +205,16 @@ def test_class_with_too_few_members_is_named(members: int) -> None:
     assert "'kfold'" in str(error.value)
 
 
+def test_classes_that_are_rarer_than_folds_are_learned_from_in_every_fold() -> None:
+    y = np.arange(60) % 2
+    y[:4] = [2, 3, 3, 3]
+    folds = split("stratified_kfold", y)
+    assert folds.n_splits == 5
+    assert folds.fold[0] == -1  # alone in its class: in no validation, in every training
+    assert len(set(folds.fold[1:4])) == 3
+    assert all({2, 3} <= set(y[folds.train(k)]) for k in range(5))
+
+
 def test_fold_that_trains_without_a_class_is_named() -> None:
     y = np.zeros(50, dtype=int)
     y[7] = 1

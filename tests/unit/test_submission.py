@@ -138,6 +138,33 @@ def test_header_ids_and_order_are_the_samples(tmp_path: Path) -> None:
     assert validate(path, where) == []
 
 
+def test_a_sample_without_ids_goes_by_the_order_of_test_and_keeps_what_it_repeats(
+    tmp_path: Path,
+) -> None:
+    task = VALUE.replace('"key"', '""') + 'copied = ["when", "said"]\n'
+    sample = 'y,when, said\n0,,"a, b\\n"\n0,NA," c"\n0,2,""\n'
+    where = competition(tmp_path, task, sample, columns='test_id = ""')
+    path = build(run_of(where, [[1.5], [2.5], [3.5]], ids=("0", "1", "2")), where)
+    assert path.read_text() == sample.replace('""', "").replace('" c"', " c").replace(
+        "\n0,", "\n{},"
+    ).format(1.5, 2.5, 3.5)
+    assert validate(path, where) == []
+    path.write_text(path.read_text() + "4,,\n")
+    with pytest.raises(SubmissionError, match=r"3 rows are expected\. Received: 4"):
+        validate(path, where)
+
+
+def test_a_local_solution_without_ids_is_graded_row_by_row(tmp_path: Path) -> None:
+    from kit.providers.base import load_provider
+
+    task = VALUE.replace('"key"', '""')
+    where = competition(tmp_path, task, "y\n0\n0\n0\n", columns='test_id = ""')
+    (tmp_path / "answers.csv").write_text("y\n1\n2\n5\n")
+    provider = load_provider("toy", ProviderSpec(name="local", solution="answers.csv"), tmp_path)
+    run = run_of(where, [[1], [2], [3]], ids=("0", "1", "2"))
+    assert submit(where, run, provider).public == pytest.approx((4 / 3) ** 0.5)
+
+
 def test_floats_keep_every_digit(tmp_path: Path) -> None:
     where = competition(tmp_path, VALUE, "key,y\na,0\nb,0\nc,0\n")
     values = [0.1 + 0.2, 1 / 3, 123456789.123456789]
