@@ -10,6 +10,7 @@ Those that follow time are in `kit.time_splitters`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -210,11 +211,22 @@ def kfold(y: Array, groups: Array | None, time: pd.Series[Any] | None, spec: CVS
 def stratified_kfold(
     y: Array, groups: Array | None, time: pd.Series[Any] | None, spec: CVSpec
 ) -> FoldArray:
-    """Equal shares of every class (regression: of every tenth) in each fold."""
+    """Equal shares of every class (regression: of every tenth) in each fold.
+
+    Where two classes have a row for every fold, rarer ones are spread over as many folds as they
+    have rows. A class's only row is in no fold: it is learned from and never scored.
+    """
     strata = _strata(y, spec)
-    _enough_members(strata, spec)
+    counts = np.bincount(strata)
+    if np.count_nonzero(counts >= spec.n_splits) < 2:
+        _enough_members(strata, spec)
+    rows = np.flatnonzero(counts[strata] > 1)
     cut = StratifiedKFold(spec.n_splits, shuffle=True, random_state=spec.seed)
-    return _numbered(cut.split(strata, strata), len(y))
+    fold = np.full(len(y), -1, dtype=np.int8)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")
+        fold[rows] = _numbered(cut.split(rows, strata[rows]), len(rows))
+    return fold
 
 
 def group_kfold(

@@ -91,20 +91,25 @@ def rare_classes(m: Material) -> Iterator[Evidence]:
     else:
         return
     few = {name: int(count) for name, count in counts.items() if 0 < count < n_splits}
-    if few:
-        shown = ", ".join(f"{name!r}: {count}" for name, count in list(few.items())[:5])
-        rarest = min(few.values())
-        if rarest == 1:
-            remedy = "one row is never both learnt and scored: take it out of the train file, or "
-            remedy += "give it the label of another class" if task.classes else "drop the target"
-        else:
-            remedy = f"[cv] n_splits = {rarest}"
-            remedy += ' or splitter = "kfold"' if stratified else ""
-        yield Evidence(
-            text=f"{len(few)} of {len(counts)} have fewer rows than the {n_splits} folds: {shown}",
-            remedy=remedy + ("" if stratified else "; else some fold is scored without it"),
-            severity=None if stratified else "warning",
-        )
+    if not few:
+        return
+    shown = ", ".join(f"{name!r}: {count}" for name, count in list(few.items())[:5])
+    text = f"{len(few)} of {len(counts)} have fewer rows than the {n_splits} folds: {shown}"
+    enough = sum(int(count) >= n_splits for count in counts.values())
+    spread = m.settings.cv.splitter == "stratified_kfold" and task.type in _CLASSES and enough > 1
+    rarest = min(few.values())
+    if spread:
+        remedy = "folds lack them by turns; a class's only row is learned from and never scored"
+    elif rarest == 1:
+        remedy = "one row is never both learnt and scored: take it out of the train file, or "
+        remedy += "give it the label of another class" if task.classes else "drop the target"
+    else:
+        remedy = f"[cv] n_splits = {rarest}"
+        remedy += ' or splitter = "kfold"' if stratified else ""
+    if not stratified:
+        remedy += "; else some fold is scored without it"
+    severe = stratified and not spread
+    yield Evidence(text=text, remedy=remedy, severity=None if severe else "warning")
 
 
 def _present(m: Material) -> list[str]:

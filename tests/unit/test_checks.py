@@ -527,6 +527,18 @@ def test_the_remedy_for_a_rare_class_is_not_what_is_set_already(
     assert ("n_splits" in finding.remedy) == (len(rows) > 1)
 
 
+def test_rare_classes_that_folds_carry_are_a_warning(make_competition: Make) -> None:
+    files = clean()
+    files.train["y"] = [("a", "b")[k % 2] for k in range(len(files.train))]
+    files.train.loc[[10, 20, 30], "y"] = ["c", "d", "d"]
+    files.table("task", type="multiclass", metric="accuracy", classes=["a", "b", "c", "d"])
+    files.table("submission", wants="label")
+    (finding,) = found(make_competition, files, "KIT025")
+    assert finding.severity == "warning"
+    assert "'c': 1, 'd': 2" in finding.evidence
+    assert "never scored" in finding.remedy
+
+
 def test_a_file_that_is_two_files_is_missed_once(make_competition: Make) -> None:
     files = clean()
     files.table("files", train="absent.csv", test="absent.csv")
