@@ -26,6 +26,7 @@ from kit.scaffold.host import PAGES_NAME, fact_lines, pages_text, plain
 from kit.scaffold.images import make_tables
 from kit.scaffold.infer import Inference, infer
 from kit.scaffold.masks import infer_masks
+from kit.scaffold.media import unread
 from kit.scaffold.render import render
 from kit.scaffold.templates import copy_template, template_path
 from kit.settings import ProviderSpec
@@ -110,8 +111,16 @@ def _inferred(
     overrides: Mapping[str, Any] | None,
 ) -> Inference:
     """What the files say, with the questions that are left."""
-    made = make_tables(raw)
-    inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
+    foreign = unread(raw)
+    try:
+        made = make_tables(raw)
+        inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
+    except KitError as error:
+        if foreign:  # what is missing is not the whole trouble
+            error.args = (f"{error}\n  {foreign}.",)
+        raise
+    if foreign:
+        inference.ask(foreign)
     if flags.get("metric") is None:
         inference.questions.extend(description.questions)
     if made:
