@@ -28,6 +28,7 @@ from kit.scaffold.infer import Inference, infer
 from kit.scaffold.masks import infer_masks
 from kit.scaffold.media import unread
 from kit.scaffold.render import render
+from kit.scaffold.restoration import infer_restoration
 from kit.scaffold.templates import copy_template, template_path
 from kit.settings import ProviderSpec
 
@@ -46,8 +47,8 @@ def create(
 ) -> Inference:
     """Fetch the data, infer `kit.toml` and write the folder.
 
-    Masks as run-length codes and pieces of texts get a folder with a script and `settings.toml`
-    instead.
+    Masks as run-length codes, pieces of texts and images as answers get a folder with a script and
+    `settings.toml` instead.
 
     Args:
         root: the folder to make.
@@ -97,7 +98,7 @@ def _scripted(
     raw: Path, flags: Mapping[str, Any], overrides: Mapping[str, Any], template: str | None
 ) -> Inference | None:
     """The settings of a template whose script does the whole work, where the files need one."""
-    for infer_settings in (infer_masks, infer_extraction):
+    for infer_settings in (infer_masks, infer_extraction, infer_restoration):
         found = infer_settings(raw, flags=flags, overrides=overrides, template=template)
         if found is not None:
             return found
