@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 _SECTIONS = ("files", "columns", "task", "submission", "cv", "series")
 
 # templates with a script instead of kit.toml, by what their target is
-_SCRIPTED = {"segmentation": "a mask per image", "extraction": "a piece of a text"}
+_SCRIPTED = {
+    "segmentation": "a mask per image",
+    "extraction": "a piece of a text",
+    "restoration": "an image per image",
+}
 
 
 # The options, in the order of the help text.

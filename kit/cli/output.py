@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from kit.cli.transfers import TransferLines, transfer_bars
+
 if TYPE_CHECKING:
     from kit.session import Event
 
@@ -118,43 +120,15 @@ class Output:
     @contextmanager
     def transfer(self, verb: str) -> Iterator[Callable[[str, int, int], None]]:
         """Yield a callback ``(file, bytes done, bytes in all)`` that shows file transfers."""
-        seen: set[str] = set()
-
-        def plain(name: str, done: int, total: int) -> None:
-            if done >= total and name not in seen:
-                seen.add(name)
-                self.remark(f"  {verb} {name} ({size(total)})")
-
         if self.quiet or not sys.stderr.isatty():
-            yield plain
+            lines = TransferLines(self.remark, verb, size)
+            try:
+                yield lines
+            finally:
+                lines.end()
             return
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            Task,
-            TextColumn,
-            TransferSpeedColumn,
-        )
-        from rich.text import Text
-
-        class Speed(TransferSpeedColumn):
-            """Nothing, where Rich shows a red question mark: a file that came at once."""
-
-            def render(self, task: Task) -> Text:
-                return super().render(task) if task.finished_speed or task.speed else Text("")
-
-        columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), Speed())
-        with Progress(*columns, console=Console(stderr=True)) as bars:
-            tasks: dict[str, Any] = {}
-
-            def fancy(name: str, done: int, total: int) -> None:
-                if name not in tasks:
-                    tasks[name] = bars.add_task(name, total=total)
-                bars.update(tasks[name], completed=done)
-
-            yield fancy
+        with transfer_bars() as bars:
+            yield bars
 
     @contextmanager
     def folds(self, models: Sequence[str], score: Callable[[float], str]) -> Iterator[Any]:

@@ -20,12 +20,14 @@ class Fault(Exception):
     """Why there are no pixels, in a few words that are the same for all images of its kind."""
 
 
-def decode(content: bytes, size: int, channels: int, *, upright: bool = True) -> NDArray[np.uint8]:
+def decode(
+    content: bytes, size: int | None, channels: int, *, upright: bool = True
+) -> NDArray[np.uint8]:
     """Pixels ``(size, size, channels)``, the sides stretched to the same length.
 
     Args:
         content: a file in any format that Pillow reads.
-        size: pixels per side.
+        size: pixels per side; None: ``(height, width, channels)``, the sides as they are.
         channels: 1 for gray, 3 for colours; transparency is laid on black.
         upright: whether a camera's note on how it was held (EXIF) is followed; a mask belongs to
             the picture as it is stored.
@@ -43,7 +45,8 @@ def decode(content: bytes, size: int, channels: int, *, upright: bool = True) ->
             opened = Image.open(io.BytesIO(content))
             if opened.width * opened.height > MOST_PIXELS:
                 raise Fault("image bomb")
-            opened.draft("RGB" if channels == 3 else "L", (size, size))  # JPEG: unpack it smaller
+            if size is not None:  # JPEG: unpack it smaller
+                opened.draft("RGB" if channels == 3 else "L", (size, size))
             image: Image.Image = opened
             if upright:
                 with suppress(Exception):  # a note that cannot be read does not spoil the picture
@@ -59,7 +62,7 @@ def decode(content: bytes, size: int, channels: int, *, upright: bool = True) ->
             raise Fault("corrupt image") from error
 
 
-def _pixels(image: Any, size: int, channels: int) -> NDArray[np.uint8]:
+def _pixels(image: Any, size: int | None, channels: int) -> NDArray[np.uint8]:
     from PIL import Image
 
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):  # 16 bits and more: by their range
@@ -73,9 +76,9 @@ def _pixels(image: Any, size: int, channels: int) -> NDArray[np.uint8]:
         ground = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(ground, image)
     image = image.convert("RGB" if channels == 3 else "L")
-    if image.size != (size, size):
+    if size is not None and image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(image, dtype=np.uint8).reshape(size, size, channels)
+    return np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, channels)
 
 
 def neutral(size: int, channels: int) -> NDArray[np.uint8]:

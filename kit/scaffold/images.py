@@ -26,6 +26,7 @@ from kit.images.files import SUFFIXES, ImageFolder
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables, by_name, tables_in
 from kit.scaffold.roles import Ids
+from kit.scaffold.spelling import find_name
 from kit.tables import read_header
 
 NAME = "image"
@@ -65,11 +66,11 @@ def make_tables(raw: Path) -> list[str]:
         The names of the files written.
     """
     called = by_name(tables_in(raw))
-    if called["test"]:
-        return []
-    folder = ImageFolder(raw)
     sample = next(iter(called["sample"]), None)
     header = read_header(sample) if sample is not None else ["id", "label"]
+    if any(_has_rows_of(path, header, called["train"]) for path in called["test"]):
+        return []
+    folder = ImageFolder(raw)
     names = _parts(folder)
     labels = {} if called["train"] else _labels(names["train"])
     if labels and names["test"]:
@@ -81,6 +82,15 @@ def make_tables(raw: Path) -> list[str]:
         return []
     _write(raw / "test.csv", [header[0].strip()], ([one] for one in ids))
     return ["test.csv"]
+
+
+def _has_rows_of(path: Path, header: Sequence[str], trains: Sequence[Path]) -> bool:
+    """Whether a table shares a column with the sample submission or train: lists of files do not.
+
+    Where there is nothing to compare it with, it does.
+    """
+    known = [name for other in trains for name in read_header(other)] or list(header)
+    return any(find_name(name, [*header, *known]) for name in read_header(path))
 
 
 def _write_both(

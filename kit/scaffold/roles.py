@@ -17,6 +17,7 @@ from kit.scaffold.copies import copied_columns, find_order, has_no_id
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.files import Tables
 from kit.scaffold.spelling import find_name, match_classes, normal, plain
+from kit.tables import read_header
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +140,7 @@ def _ids_by_sample(
             found[1] or find_name(in_sample, test.columns) or _by_value(sample[in_sample], test)
         )
         ids = Ids(train=found[0], test=in_test or "", sample=in_sample)
-        return _in_order(ids, sample, test), wish.because, True
+        return _in_order(ids, tables), wish.because, True
     if has_no_id(tables, [c for c in map(str, train.columns) if c not in test.columns]):
         because = "the sample submission has no id; its rows are those of test, in their order"
         return Ids(train="", test="", sample=""), because, True
@@ -159,18 +160,41 @@ def _ids_by_sample(
     name = str(sample.columns[0])
     same = find_name(name, test.columns) or ""
     ids = Ids(train=find_name(name, train.columns) or "", test=same, sample=name)
-    return _in_order(ids, sample, test), "first column of the sample submission", False
+    return _in_order(ids, tables), "first column of the sample submission", False
 
 
-def _in_order(ids: Ids, sample: pd.DataFrame, test: pd.DataFrame) -> Ids:
+def _in_order(ids: Ids, tables: Tables) -> Ids:
     """Without an id in test, order is all there is; then the row counts must be equal."""
-    if not ids.test and len(sample) != len(test):
+    sample, test = tables.sample, tables.test
+    if not ids.test and sample is not None and len(sample) != len(test):
         raise ConfigError(
             f"no column of test ({len(test)} rows) holds the ids of the sample submission's "
             f"{ids.sample!r} ({len(sample)} rows), so rows cannot be brought together.\n"
-            f"  Name the id column of test with --id. Columns: {', '.join(test.columns[:12])}."
+            + (
+                _by_lookup(ids, tables)
+                or "  Name the id column of test with --id. Columns: "
+                f"{', '.join(test.columns[:12])}."
+            )
         )
     return ids
+
+
+def _by_lookup(ids: Ids, tables: Tables) -> str:
+    """The way out where a table says which test row an id of the sample belongs to; "": none."""
+    for path in tables.paths.others:
+        names = read_header(path)
+        own = find_name(ids.sample, names)
+        of_test = next((n for n in names if n != own and find_name(n, tables.test.columns)), None)
+        if own is None or of_test is None:
+            continue
+        return (
+            f"  By {path.name} an id belongs to a row of test ({of_test!r}) and one of its "
+            "values: a row of the submission is a single value. kit hands in one row per test row: "
+            f"make a sample submission of {of_test!r} and a column per target, name it with "
+            f"--sample, and bring the file that `kit submit --dry-run` writes into the long form "
+            f"by {path.name}."
+        )
+    return ""
 
 
 def _ids_without_sample(tables: Tables, wish: Wish | None) -> tuple[Ids, str, bool]:

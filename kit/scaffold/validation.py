@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, counted, nearest
 from kit.portfolio import SHORT_SERIES, short_list
 from kit.registry import SPLITTERS
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
+from kit.scaffold.groups import FEWEST, train_group
 from kit.scaffold.kinds import NAMED_ID
 from kit.scaffold.roles import Ids
 from kit.scaffold.series import find_series, note_series
@@ -27,7 +28,6 @@ _FEW_ROWS = 10_000
 _SMALL = 100_000
 _QUICK_MODELS = ("lightgbm", "linear")
 _STRATIFIED = ("binary", "multiclass", "multilabel")
-_GROUPS = 20  # fewer different values are categories rather than groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ class _Choice:
 
     splitter: str
     because: str
+    sure: bool = True
     split: TimeSplit = MIXED
     most: int = _MORE_FOLDS
     noun: str = ""
@@ -103,13 +104,15 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
     wish = wishes.get("splitter")
     if wish is not None:
         SPLITTERS.check(str(wish.value))
-        choice = replace(choice, splitter=str(wish.value), because=wish.because, most=_MORE_FOLDS)
+        choice = replace(
+            choice, splitter=str(wish.value), because=wish.because, most=_MORE_FOLDS, sure=True
+        )
         for role in ("group", "time"):
             if role in choice.splitter and inference.get(f"columns.{role}") is None:
                 inference.ask(
                     f"{wish.flag} {wish.value} needs --{role} COLUMN, else kit cv refuses it"
                 )
-    inference.add("cv.splitter", choice.splitter, choice.because)
+    inference.add("cv.splitter", choice.splitter, choice.because, sure=choice.sure)
     _note_folds(rows, choice, wishes, inference)
     if choice.splitter == "time_blocks" and choice.split.block:
         why = "typical length of the test blocks: folds bridge gaps like theirs"
@@ -158,12 +161,7 @@ def _choose(rows: Rows, group: str | None, time: str | None, inference: Inferenc
             noun="steps from one time to the next",
         )
     if group is not None:
-        return _Choice(
-            splitter="stratified_group_kfold" if stratified else "group_kfold",
-            because=f"rows of one {group!r} stay together",
-            most=rows.tables.train[group].nunique(),
-            noun="groups",
-        )
+        return _together(rows, group, f"rows of one {group!r} stay together")
     unseen = new_groups(rows.tables, rows.own, rows.ids.train)
     for name in (name for name, kind in rows.own.items() if kind == "datetime"):
         split = _split_by(rows, name)
@@ -174,19 +172,43 @@ def _choose(rows: Rows, group: str | None, time: str | None, inference: Inferenc
             inference.add("columns.time", name, "train and test take turns along it")
             return _blocks(name, split)
     if unseen:
-        name, different = unseen[0], rows.tables.train[unseen[0]].nunique()
+        name = unseen[0]
         inference.add("columns.group", name, "no value of test occurs in train")
-        return _Choice(
-            splitter="stratified_group_kfold" if stratified else "group_kfold",
-            because=f"test holds unseen groups ({name!r}), so does every fold",
-            most=different,
-            noun="groups",
-        )
+        return _together(rows, name, f"test holds unseen groups ({name!r}), so does every fold")
+    name = train_group(rows.tables, rows.ids.train, rows.targets)
+    if name:
+        _note_train_group(name, rows, inference)
+        return _together(rows, name, f"rows of one {name!r} stay together", sure=False)
     if stratified:
         return _Choice(
             splitter="stratified_kfold", because="rows at random, classes in equal parts"
         )
     return _Choice(splitter="kfold", because="rows at random; train and test are not split in time")
+
+
+def _together(rows: Rows, group: str, because: str, *, sure: bool = True) -> _Choice:
+    return _Choice(
+        splitter="stratified_group_kfold" if rows.task in _STRATIFIED else "group_kfold",
+        because=because,
+        sure=sure,
+        most=rows.tables.train[group].nunique(),
+        noun="groups",
+    )
+
+
+def _note_train_group(name: str, rows: Rows, inference: Inference) -> None:
+    groups = counted(rows.tables.train[name].nunique(), "group", "groups")
+    because = f"test lacks it; {groups} of rows in train, named like an id"
+    inference.add("columns.group", name, because, sure=False)
+    dropped = inference.get("columns.drop", [])
+    left = [column for column in dropped if column != name]
+    because = "test lacks them: a model cannot use them" if left else "nothing"
+    inference.settle("columns.drop", left, because)
+    inference.ask(
+        f"rows of one {name!r} are kept in one fold, as rows of it may be alike and test may hold "
+        "other ones; if test has the same ones: --splitter "
+        + ("stratified_kfold" if rows.task in _STRATIFIED else "kfold")
+    )
 
 
 def _after(rows: Rows, time: str, split: TimeSplit, inference: Inference) -> _Choice:
@@ -254,17 +276,27 @@ def _note_folds(rows: Rows, choice: _Choice, wishes: Wishes, inference: Inferenc
     if choice.most < n_splits:
         n_splits, because = choice.most, f"train has only {choice.most} {choice.noun}"
     counts = sorted(rows.class_counts)
-    if choice.splitter == "stratified_kfold":
+    if choice.splitter == "stratified_kfold" and len(counts) > 2:
+        _ask_about_rare(rows, inference)
         counts = counts[-2:]  # rarer classes than these need not be in every fold
     rarest = min(counts, default=n_splits)
     if rarest < n_splits and choice.splitter.startswith("stratified"):
-        n_splits, because = rarest, f"the rarest class has {rarest} rows"
+        n_splits, because = rarest, f"the rarest class has {counted(rarest, 'row', 'rows')}"
     if n_splits < 2:
         inference.ask(
             f"two folds are not possible: {because}. Leave out such rows, or take another "
             "--splitter or --target"
         )
     inference.add("cv.n_splits", max(2, n_splits), because)
+
+
+def _ask_about_rare(rows: Rows, inference: Inference) -> None:
+    lone = sum(count == 1 for count in rows.class_counts)
+    if lone:
+        inference.ask(
+            f"{counted(lone, 'class has', 'classes have')} one row only: such rows are learned "
+            "from and never scored, so the score is that of the other classes"
+        )
 
 
 def new_groups(tables: Tables, kinds: Mapping[str, str], id_: str | None) -> list[str]:
@@ -282,7 +314,7 @@ def _all_new(tables: Tables, kinds: Mapping[str, str], id_: str | None) -> Itera
             continue
         train, test = tables.train[name].dropna(), tables.test[name].dropna()
         different = int(train.nunique())
-        if pd.api.types.is_float_dtype(train) or not _GROUPS <= different <= 0.5 * len(train):
+        if pd.api.types.is_float_dtype(train) or not FEWEST <= different <= 0.5 * len(train):
             continue
         if test.nunique() >= 5 and not test.isin(set(train.unique())).any():
             yield name
@@ -310,7 +342,7 @@ def _ask_about_id_parts(rows: Rows, inference: Inference) -> None:
     ids = rows.tables.train[name].str.strip()
     parts = ids.str.extract(r"^(.*[^\W_])[_\-/.]\w+$")[0]
     different = int(parts.nunique())
-    if parts.isna().any() or not _GROUPS <= different <= 0.95 * len(parts):
+    if parts.isna().any() or not FEWEST <= different <= 0.95 * len(parts):
         return
     inference.ask(
         f"ids such as {ids.iloc[0]!r} share their first part ({different} parts, {len(parts)} "

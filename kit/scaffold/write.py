@@ -26,7 +26,9 @@ from kit.scaffold.host import PAGES_NAME, fact_lines, pages_text, plain
 from kit.scaffold.images import make_tables
 from kit.scaffold.infer import Inference, infer
 from kit.scaffold.masks import infer_masks
+from kit.scaffold.media import unread
 from kit.scaffold.render import render
+from kit.scaffold.restoration import infer_restoration
 from kit.scaffold.templates import copy_template, template_path
 from kit.settings import ProviderSpec
 
@@ -45,8 +47,8 @@ def create(
 ) -> Inference:
     """Fetch the data, infer `kit.toml` and write the folder.
 
-    Masks as run-length codes and pieces of texts get a folder with a script and `settings.toml`
-    instead.
+    Masks as run-length codes, pieces of texts and images as answers get a folder with a script and
+    `settings.toml` instead.
 
     Args:
         root: the folder to make.
@@ -96,7 +98,7 @@ def _scripted(
     raw: Path, flags: Mapping[str, Any], overrides: Mapping[str, Any], template: str | None
 ) -> Inference | None:
     """The settings of a template whose script does the whole work, where the files need one."""
-    for infer_settings in (infer_masks, infer_extraction):
+    for infer_settings in (infer_masks, infer_extraction, infer_restoration):
         found = infer_settings(raw, flags=flags, overrides=overrides, template=template)
         if found is not None:
             return found
@@ -110,8 +112,16 @@ def _inferred(
     overrides: Mapping[str, Any] | None,
 ) -> Inference:
     """What the files say, with the questions that are left."""
-    made = make_tables(raw)
-    inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
+    foreign = unread(raw)
+    try:
+        made = make_tables(raw)
+        inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
+    except KitError as error:
+        if foreign:  # what is missing is not the whole trouble
+            error.args = (f"{error}\n  {foreign}.",)
+        raise
+    if foreign:
+        inference.ask(foreign)
     if flags.get("metric") is None:
         inference.questions.extend(description.questions)
     if made:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from kit.cli.output import size
+from kit.cli.transfers import transfer_bars
 from kit.scaffold.facts import FLAGS
 
 N, M = 60, 20
@@ -401,6 +402,27 @@ def test_progress_names_every_file_with_its_own_size(run_kit: Any, source: Path)
         "fetched images/a.png (1.5 kB)",
         *(f"fetched {name} ({size((source / name).stat().st_size)})" for name in tables),
     ]
+
+
+def test_progress_names_a_folder_of_many_files_once(run_kit: Any, source: Path) -> None:
+    write_csv(source, files().tables)
+    for part in ("cat", "dog"):
+        (source / "images" / part).mkdir(parents=True)
+        for k in range(8):
+            (source / "images" / part / f"{k}.png").write_bytes(bytes(100))
+    told = [line for line in fetched(run_kit) if "images" in line]
+    assert told == ["fetched images/ (16 files, 1.6 kB)"]
+
+
+def test_bars_of_a_folder_are_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with transfer_bars() as shown:
+        for name in ("a/b/1.png", "a/b/2.png", "a/c.png"):
+            shown(name, 0, 1000)
+            shown(name, 1000, 1000)
+        shown("table.csv", 10, 500)
+    told = capsys.readouterr().err
+    assert [line.split()[0] for line in told.splitlines() if line.strip()] == ["a/", "table.csv"]
+    assert "3.0/3.0" in told
 
 
 def test_progress_names_an_empty_file(run_kit: Any, source: Path) -> None:

@@ -122,6 +122,53 @@ def test_the_sample_submission_names_the_test_images(
     assert any("kit wrote test.csv" in question for question in inference.questions)
 
 
+def test_a_list_of_files_called_test_is_no_test_table(tmp_path: Path, source: Path) -> None:
+    for folder, prefix, count in (("train", "train", 30), ("test", "test", 12), ("more", "f", 9)):
+        (source / f"{folder}-png").mkdir()
+        for k in range(count):
+            (source / f"{folder}-png" / f"{prefix}_{k}.png").write_bytes(picture(k))
+    train = pd.DataFrame({"name": [f"train_{k}" for k in range(30)], "y": [0, 1] * 15})
+    train.to_csv(source / "train_v2.csv", index=False)
+    sample = pd.DataFrame({"name": [f"test_{k}" for k in range(12)], "y": 0.5})
+    sample.to_csv(source / "sample_submission_v2.csv", index=False)
+    mapping = pd.DataFrame({"old": ["a.tif"], "new": ["b.tif"]})
+    mapping.to_csv(source / "test_v2_file_mapping.csv", index=False)
+    competition, _ = made(tmp_path, source)
+    assert competition.settings.files.test == "test.csv"
+    assert competition.settings.images["image"].test == "test-png/{}.png"
+    assert len(pd.read_csv(competition.raw / "test.csv")) == 12
+
+
+def test_recordings_without_tables_are_said_to_be_sound(tmp_path: Path, source: Path) -> None:
+    with zipfile.ZipFile(source / "train.zip", "w") as archive:
+        for k in range(12):
+            archive.writestr(f"train/{k}.aif", b"FORM")
+    sample = pd.DataFrame({"clip": [f"t{k}.aif" for k in range(5)], "probability": 0})
+    sample.to_csv(source / "sampleSubmission.csv", index=False)
+    with pytest.raises(ConfigError, match=r"12 files are sound \(\.aif\)") as error:
+        made(tmp_path, source)
+    assert "spectrogram" in str(error.value)
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_medical_images_are_said_to_be_unread_but_for_copies(
+    copies: bool, tmp_path: Path, source: Path
+) -> None:
+    (source / "train").mkdir()
+    (source / "png").mkdir()
+    for k in range(60):
+        (source / "train" / f"{k}.dcm").write_bytes(b"DICM")
+        if copies:
+            (source / "png" / f"{k}.png").write_bytes(picture(k))
+    frame = pd.DataFrame({"id": range(40), "a": np.arange(40) % 7})
+    tables(source, frame.assign(y=[0, 1] * 20), frame.assign(id=range(40, 80))[:20])
+    _, inference = made(tmp_path, source)
+    told = [
+        question for question in inference.questions if "60 files are medical images" in question
+    ]
+    assert len(told) == (not copies)
+
+
 def test_no_test_table_is_made_of_ids_that_name_no_images(tmp_path: Path, source: Path) -> None:
     (source / "cover.png").write_bytes(picture(1))
     pd.DataFrame({"id": range(30), "y": [0, 1] * 15}).to_csv(source / "train.csv", index=False)

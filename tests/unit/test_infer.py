@@ -661,6 +661,66 @@ def test_a_class_of_one_row_among_many_leaves_the_folds_as_they_are(tmp_path: Pa
     assert not asks(found, "two folds are not possible")
 
 
+def test_classes_of_one_row_leave_the_usual_folds(tmp_path: Path) -> None:
+    target = ["a"] * 30 + ["b"] * 26 + ["c", "d", "e", "e"]
+    found = run(tmp_path, **plain(target, "a"))
+    assert found.get("cv.splitter") == "stratified_kfold"
+    assert found.get("cv.n_splits") == 8
+    assert asks(found, "2 classes have one row only")
+    assert not asks(found, "two folds are not possible")
+
+
+def test_a_class_of_one_row_beside_one_other_is_still_asked_about(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain(["a"] * (N - 1) + ["b"], "a"))
+    assert asks(found, "the rarest class has 1 row.")
+
+
+@pytest.mark.parametrize("name", ["PatientID", "patient_id"])
+def test_groups_that_only_train_names_stay_together(tmp_path: Path, name: str) -> None:
+    patients = [f"p{k // 2}" for k in RNG.permutation(N)]
+    found = run(tmp_path, **plain(ZERO_ONE, 0.5, **{name: patients}))
+    assert found.get("columns.group") == name
+    assert found.get("columns.drop") == []
+    assert found.get("cv.splitter") == "stratified_group_kfold"
+    assert asks(found, "--splitter stratified_kfold")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("patient_id", [f"p{k}" for k in range(N)]),  # never twice
+        ("site_id", [f"s{k % 5}" for k in range(N)]),  # a handful
+        ("finding", [f"p{k // 2}" for k in range(N)]),  # no id by its name
+        ("person_id", [f"p{k // 2}" if k < N - 1 else None for k in range(N)]),
+    ],
+)
+def test_other_columns_of_train_alone_are_no_groups(
+    tmp_path: Path, name: str, values: list[str]
+) -> None:
+    found = run(tmp_path, **plain(ZERO_ONE, 0.5, **{name: values}))
+    assert found.get("columns.group") is None
+    assert found.get("columns.drop") == [name]
+
+
+def test_the_target_spelled_as_a_number_is_no_group(tmp_path: Path) -> None:
+    target = [f"class {k % 20}" for k in range(N)]
+    found = run(tmp_path, **plain(target, "class 1", label_id=[k % 20 for k in range(N)]))
+    assert found.get("columns.target") == "y"
+    assert found.get("columns.group") is None
+
+
+def test_a_sample_of_one_row_per_value_is_told_with_its_lookup_table(tmp_path: Path) -> None:
+    tables = plain(X, 0.0)
+    pairs = [(int(i), side) for i in TEST_IDS for side in ("x", "y")]
+    rows = list(range(1, len(pairs) + 1))
+    tables["sample_submission"] = {"RowId": rows, "Location": 0.0}
+    tables["lookup"] = {"RowId": rows, "id": [i for i, _ in pairs], "side": [s for _, s in pairs]}
+    with pytest.raises(
+        ConfigError, match=r"By lookup\.csv an id belongs to a row of test \('id'\)"
+    ):
+        run(tmp_path, **tables)
+
+
 def test_large_files_get_the_quick_models(tmp_path: Path) -> None:
     n = 100_001
     tables = plain(ZERO_ONE, 0)

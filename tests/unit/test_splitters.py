@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,19 @@ def test_stratified_multilabel_spreads_combinations_and_pools_rare_ones() -> Non
     folds = split("stratified_kfold", y, "multilabel")
     assert np.bincount(folds.fold).tolist() == [20] * 5
     assert all(9 <= y[folds.valid(k), 0].sum() <= 11 for k in range(5))
+
+
+def test_rare_classes_beside_common_ones_are_spread_and_lone_rows_never_scored() -> None:
+    y = np.repeat([0, 1, 2, 3, 4], [20, 20, 2, 1, 3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        folds = split("stratified_kfold", y, "multiclass")
+    assert folds.n_splits == 5
+    assert folds.fold[y == 3].tolist() == [-1]
+    for code, n in ((2, 2), (4, 3)):
+        assert len(set(folds.fold[y == code])) == n
+    for k in range(5):
+        assert set(y[folds.train(k)]) == {0, 1, 2, 3, 4}
 
 
 def test_several_numeric_targets_cannot_be_stratified() -> None:

@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator
 
 from kit.atomic import parse_json
 from kit.models.base import Problem
-from kit.models.neural.batches import batches
+from kit.models.neural.batches import Take, batches
 from kit.models.neural.descent import schedule
 from kit.models.neural.image_network import paced
 from kit.models.neural.training import compiled, kept_random_state, start
@@ -28,7 +28,95 @@ from kit.models.neural.training import compiled, kept_random_state, start
 _PREDICTED = 32  # images at a time
 
 
-class UNet(BaseEstimator):
+class EncoderDecoder(BaseEstimator):
+    """What networks with an image in and an image out share: levels, training, saving."""
+
+    filters: tuple[int, ...]
+    dropout: float
+    epochs: int
+    batch: int
+    learning_rate: float
+    mirror: bool
+    seed: int
+    threads: int
+
+    def save(self, folder: Path) -> None:
+        """Write the network as `.keras`, the parameters as JSON."""
+        self.network_.save(folder / "network.keras")
+        (folder / "model.json").write_text(json.dumps(self.get_params()), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; Keras' safe mode refuses code inside the file."""
+        params = parse_json((folder / "model.json").read_text(encoding="utf-8"))
+        model = cls(**{**params, "filters": tuple(params["filters"])})
+        keras = model._start()
+        model.network_ = keras.saving.load_model(
+            folder / "network.keras", compile=False, safe_mode=True
+        )
+        return model
+
+    @property
+    def step(self) -> int:
+        """The sides of what the network sees are multiples of so many pixels."""
+        return int(2 ** (len(self.filters) - 1))
+
+    def _trained(self, shape: tuple[int | None, ...], loss: Any, n: int, take: Take) -> Self:
+        """Train to the end, on `n` pairs that `take` reads."""
+        with kept_random_state():
+            keras = self._start()
+            self.network_ = self._network(keras, shape)
+            compiled(self.network_, keras.optimizers.Adam(self.learning_rate), loss)
+            rows = batches(keras, n, self.batch, self.seed, take)
+            steps = len(rows) * self.epochs
+            pace = paced(keras, schedule(keras, "cosine", self.learning_rate, steps), steps, None)
+            history = self.network_.fit(
+                rows, epochs=self.epochs, callbacks=[pace], verbose=0
+            ).history
+        self.curve_ = {"train": [float(loss) for loss in history["loss"]]}
+        return self
+
+    def _seen(self, block: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What comes out ``(n, height, width)`` of images; from both sides, if so trained."""
+        found = self.network_.predict_on_batch(block)[..., 0]
+        if self.mirror:
+            found = (
+                found + self.network_.predict_on_batch(block[:, :, ::-1])[..., 0][..., ::-1]
+            ) / 2
+        return np.asarray(found, dtype=np.float32)
+
+    def _network(self, keras: Any, shape: tuple[int | None, ...]) -> Any:
+        """Down through the levels, up again, and across at each."""
+        layers = keras.layers
+        *fine, coarsest = self.filters
+        images = keras.Input(shape)
+        x = layers.Rescaling(1 / 255)(images)
+        across = []
+        for filters in fine:
+            x = _convolved(layers, x, filters)
+            across.append(x)
+            x = layers.MaxPooling2D(2)(x)
+        x = layers.Dropout(self.dropout)(_convolved(layers, x, coarsest))
+        for filters, seen in zip(reversed(fine), reversed(across), strict=True):
+            x = layers.Conv2DTranspose(filters, 2, strides=2)(x)
+            x = _convolved(layers, layers.Concatenate()([x, seen]), filters)
+        return keras.Model(images, layers.Conv2D(1, 1, activation="sigmoid")(x))
+
+    def _turned(
+        self, pixels: NDArray[Any], target: NDArray[Any], rng: np.random.Generator
+    ) -> tuple[Any, Any]:
+        """A batch, some of it mirrored."""
+        turned = self.mirror & (rng.random(len(pixels)) < 0.5)
+        pixels[turned] = pixels[turned, :, ::-1]
+        target[turned] = target[turned, :, ::-1]
+        return pixels, target[..., None]
+
+    def _start(self) -> Any:
+        problem = Problem(task="binary", n_outputs=1, seed=self.seed, threads=self.threads)
+        return start(problem)
+
+
+class UNet(EncoderDecoder):
     """Masks from images.
 
     Args:
@@ -77,81 +165,17 @@ class UNet(BaseEstimator):
             ValueError: shapes that do not fit together, or to the number of levels.
         """
         self._check(images, masks)
-        with kept_random_state():
-            keras = self._start()
-            self.network_ = self._network(keras, images.shape[1:])
-            descent = keras.optimizers.Adam(self.learning_rate)
-            compiled(self.network_, descent, dice_and_entropy)
-            rows = self._batches(keras, images, masks)
-            steps = len(rows) * self.epochs
-            pace = paced(keras, schedule(keras, "cosine", self.learning_rate, steps), steps, None)
-            history = self.network_.fit(
-                rows, epochs=self.epochs, callbacks=[pace], verbose=0
-            ).history
-        self.curve_ = {"train": [float(loss) for loss in history["loss"]]}
-        return self
+
+        def take(rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Any, Any]:
+            return self._turned(images[rows], masks[rows].astype(np.float32), rng)
+
+        return self._trained(images.shape[1:], dice_and_entropy, len(images), take)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probability that a pixel is set, ``(n, height, width)``."""
-        blocks = [np.zeros((0, *images.shape[1:3]), dtype=np.float32)]
-        for first in range(0, len(images), _PREDICTED):
-            block = images[first : first + _PREDICTED]
-            found = self.network_.predict_on_batch(block)[..., 0]
-            if self.mirror:
-                found = (
-                    found + self.network_.predict_on_batch(block[:, :, ::-1])[..., 0][..., ::-1]
-                ) / 2
-            blocks.append(np.asarray(found, dtype=np.float32))
-        return np.concatenate(blocks)
-
-    def save(self, folder: Path) -> None:
-        """Write the network as `.keras`, the parameters as JSON."""
-        self.network_.save(folder / "network.keras")
-        (folder / "model.json").write_text(json.dumps(self.get_params()), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; Keras' safe mode refuses code inside the file."""
-        params = parse_json((folder / "model.json").read_text(encoding="utf-8"))
-        model = cls(**{**params, "filters": tuple(params["filters"])})
-        keras = model._start()
-        model.network_ = keras.saving.load_model(
-            folder / "network.keras", compile=False, safe_mode=True
-        )
-        return model
-
-    def _network(self, keras: Any, shape: tuple[int, ...]) -> Any:
-        """Down through the levels, up again, and across at each."""
-        layers = keras.layers
-        *fine, coarsest = self.filters
-        images = keras.Input(shape)
-        x = layers.Rescaling(1 / 255)(images)
-        across = []
-        for filters in fine:
-            x = _convolved(layers, x, filters)
-            across.append(x)
-            x = layers.MaxPooling2D(2)(x)
-        x = layers.Dropout(self.dropout)(_convolved(layers, x, coarsest))
-        for filters, seen in zip(reversed(fine), reversed(across), strict=True):
-            x = layers.Conv2DTranspose(filters, 2, strides=2)(x)
-            x = _convolved(layers, layers.Concatenate()([x, seen]), filters)
-        return keras.Model(images, layers.Conv2D(1, 1, activation="sigmoid")(x))
-
-    def _batches(self, keras: Any, images: NDArray[np.uint8], masks: NDArray[Any]) -> Any:
-        """Images and masks, some of both mirrored."""
-
-        def take(rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Any, Any]:
-            pixels, target = images[rows], masks[rows].astype(np.float32)
-            turned = self.mirror & (rng.random(len(rows)) < 0.5)
-            pixels[turned] = pixels[turned, :, ::-1]
-            target[turned] = target[turned, :, ::-1]
-            return pixels, target[..., None]
-
-        return batches(keras, len(images), self.batch, self.seed, take)
-
-    def _start(self) -> Any:
-        problem = Problem(task="binary", n_outputs=1, seed=self.seed, threads=self.threads)
-        return start(problem)
+        starts = range(0, len(images), _PREDICTED)
+        nothing = np.zeros((0, *images.shape[1:3]), dtype=np.float32)
+        return np.concatenate([nothing, *(self._seen(images[k : k + _PREDICTED]) for k in starts)])
 
     def _check(self, images: NDArray[Any], masks: NDArray[Any]) -> None:
         if images.ndim != 4 or masks.shape != images.shape[:3]:
@@ -159,7 +183,7 @@ class UNet(BaseEstimator):
                 "images must be (n, height, width, channels) and masks (n, height, width), however:"
                 f" {images.shape}, {masks.shape}"
             )
-        step = 2 ** (len(self.filters) - 1)
+        step = self.step
         if images.shape[1] % step or images.shape[2] % step:
             raise ValueError(
                 f"with {len(self.filters)} levels the sides must be multiples of {step}, however:"
