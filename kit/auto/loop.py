@@ -25,7 +25,7 @@ from kit.execution.places import make_workers
 from kit.execution.workers import FoldWorkers
 from kit.portfolio import ENCODER, Entry, choose, draws, entries_of, scales_last, texts_last
 from kit.preprocessing.tokens import texts_lead
-from kit.runs import Run
+from kit.runs import Run, list_runs
 from kit.selection import best_run, standing
 from kit.session import Listener, Session, open_session
 from kit.submission import build, validate
@@ -159,12 +159,15 @@ def _worked(
     schedule = Schedule(session, workers, budget, chosen, more, files.offer)
     runs = schedule.run()
     workers.close()  # their memory and cores are for the blend now
+    ended = bool(runs)
+    runs = runs or _earlier(session)
     if not runs:
         reasons = "\n".join(f"    {name}: {reason}" for name, reason in schedule.left_out)
         raise RunError(
             f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n{reasons}"
         )
     run, why = _blended(session, runs, budget)
+    why += "" if ended else "; no model of this call ended in time, earlier ones were taken"
     path = files.path if files.best is run else written(run, competition)
     skipped = [(entry.name, reason) for entry, reason in left]
     return Outcome(
@@ -195,6 +198,20 @@ def _checked(competition: Competition, session: Session, budget: Budget) -> list
     except KitError:
         return []
     return [finding for finding in report.findings if finding.severity != "info"]
+
+
+def _earlier(session: Session) -> list[Run]:
+    """Runs of earlier commands on the same rows and folds."""
+    runs, _ = list_runs(session.competition.runs)
+    here = {"folds": session.context.folds.digest, "data": session.context.dataset.digests["data"]}
+    metric = session.context.metric.name
+    return [
+        run
+        for run in runs
+        if run.kind == "cv"
+        and run.metric[0] == metric
+        and all(run.record["digests"].get(key) == value for key, value in here.items())
+    ]
 
 
 def _blended(session: Session, runs: Sequence[Run], budget: Budget) -> tuple[Run, str]:

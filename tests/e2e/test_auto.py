@@ -160,3 +160,15 @@ def test_an_unknown_model_is_refused_before_anything_is_computed(
     started = launch(competition, "auto", "lihgtgbm", "--budget", "20s")
     assert started.wait() == 1
     assert "unknown model 'lihgtgbm'" in started.err
+
+
+def test_where_no_model_ends_an_earlier_run_is_handed_over(
+    competition: Competition, launch: Any
+) -> None:
+    assert launch(competition, "cv", "linear").wait() == 0
+    started = launch(competition, "auto", "model:broken", "--budget", "20s")
+    assert started.wait() == 0, started.err
+    assert "no model of this call ended in time, earlier ones were taken" in started.out
+    assert "no luck today" in started.out
+    (path,) = competition.submissions.glob("*.csv")
+    assert validate(path, competition) == []
