@@ -25,7 +25,7 @@ from kit.images.backbones import LITE0, installed
 from kit.images.files import SUFFIXES, ImageFolder
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables, by_name, tables_in
-from kit.scaffold.roles import Ids
+from kit.scaffold.ids import Ids
 from kit.scaffold.spelling import find_name
 from kit.tables import read_header
 

@@ -14,11 +14,12 @@ import pandas as pd
 
 from kit.scaffold.facts import FLAGS, Inference, Inferred, Wishes
 from kit.scaffold.files import Tables, find_files, read
+from kit.scaffold.ids import Ids, find_ids
 from kit.scaffold.images import note_images
 from kit.scaffold.joins import with_joins
 from kit.scaffold.kinds import Guess, guess_kind, phrases_like
 from kit.scaffold.look import look_at_sample, look_at_target
-from kit.scaffold.roles import Ids, drop_columns, find_ids, find_targets
+from kit.scaffold.roles import drop_columns, find_targets
 from kit.scaffold.spelling import find_name
 from kit.scaffold.suits import find_template
 from kit.scaffold.sums import ask_about_sums

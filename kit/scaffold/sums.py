@@ -6,7 +6,8 @@ import pandas as pd
 
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables
-from kit.scaffold.roles import Ids, Targets
+from kit.scaffold.ids import Ids
+from kit.scaffold.roles import Targets
 from kit.scaffold.spelling import normal
 
 _ROWS = 1.5  # of train per row of test, on average

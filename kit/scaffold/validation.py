@@ -16,8 +16,8 @@ from kit.registry import SPLITTERS
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
 from kit.scaffold.groups import FEWEST, train_group
+from kit.scaffold.ids import Ids
 from kit.scaffold.kinds import NAMED_ID
-from kit.scaffold.roles import Ids
 from kit.scaffold.series import find_series, note_series
 from kit.scaffold.spelling import find_name
 from kit.scaffold.timing import MIXED, TimeSplit, column_split
