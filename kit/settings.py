@@ -90,8 +90,9 @@ class ImageSpec:
 
     `train` and `test` name files below `data/raw`, in zips too; `{}` stands for the value of
     `column` (empty: of the column itself), one `*` for any folders ("part_*/{}.jpg"). `pixels`
-    ("pixel{}") makes one image of the columns of that name, `{}` being numbers; `top` is then the
-    brightest value. `size` is pixels per side, `channels` 1 for gray and 3 for colours. `backbone`
+    ("pixel{}") makes one image of the columns of that name, `{}` being numbers; where it is the
+    column's own name, its cells hold all pixels ("238 236 ..."). `top` is then the brightest value.
+    `size` is pixels per side, `channels` 1 for gray and 3 for colours. `backbone`
     turns images into numbers for models of tables: see `kit.images.backbones`.
     """
 

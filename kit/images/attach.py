@@ -23,7 +23,7 @@ from kit.errors import ConfigError, DataError
 from kit.images.backbones import Backbone, find_backbone, moved
 from kit.images.column import ImageArray
 from kit.images.files import ImageFolder
-from kit.images.store import Store, described, store_files, store_pixels
+from kit.images.store import Store, described, store_cells, store_files, store_pixels
 from kit.settings import ImageSpec
 
 Part = Literal["train", "test"]
@@ -176,7 +176,11 @@ class Images:
     @property
     def made(self) -> set[str]:
         """Columns that no file has."""
-        return {name for name, spec in self.specs.items() if spec.column or spec.pixels}
+        return {
+            name
+            for name, spec in self.specs.items()
+            if spec.column or (spec.pixels not in ("", name))
+        }
 
     def _files(
         self, values: pd.Series, name: str, spec: ImageSpec, part: Part, beside: Path | None
@@ -200,15 +204,16 @@ class Images:
     def _pixels(self, frame: pd.DataFrame, name: str, spec: ImageSpec) -> tuple[Store, list[str]]:
         columns = pixel_columns(list(map(str, frame.columns)), spec.pixels)
         size = spec.size
+        form = {"size": size, "channels": spec.channels, "top": spec.top}
+        if columns == [name]:
+            return store_cells(self.cache, frame[name], **form), columns
         if len(columns) != size * size * spec.channels:
             raise DataError(
                 f"images.{name}: {len(columns)} columns are called {spec.pixels!r}, however "
                 f"{size} x {size} pixels in {spec.channels} channels are "
                 f"{size * size * spec.channels}"
             )
-        values = frame[columns].to_numpy()
-        store = store_pixels(self.cache, values, size=size, channels=spec.channels, top=spec.top)
-        return store, columns
+        return store_pixels(self.cache, frame[columns].to_numpy(), **form), columns
 
 
 def pixel_columns(names: list[str], pattern: str) -> list[str]:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock
@@ -29,6 +29,9 @@ from kit.atomic import disk_errors, parse_json, token
 from kit.errors import DataError, DiskFull, counted
 from kit.images.decode import Fault, decode, neutral
 from kit.images.files import ImageFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BLOCK = 256
 """Images in memory at a time."""
@@ -156,14 +159,56 @@ def store_pixels(cache: Path, values: NDArray[Any], *, size: int, channels: int,
     def blocks() -> Iterator[Block]:
         for start in range(0, len(values), BLOCK):
             part = np.nan_to_num(values[start : start + BLOCK].astype(np.float64))
-            shades: NDArray[np.uint8] = np.clip(part * (255 / top), 0, 255).round().astype(np.uint8)
-            yield shades.reshape(-1, size, size, channels), [""] * len(shades)
+            yield _shades(part, size, channels, top)
 
     content = hashlib.sha256(str(top).encode())
     for start in range(0, len(values), BLOCK):
         content.update(values[start : start + BLOCK].astype(np.float32).tobytes())
     rows = [str(number) for number in range(len(values))]
     return _made(cache, content.hexdigest(), blocks, rows, size, channels)
+
+
+def store_cells(cache: Path, cells: pd.Series[Any], *, size: int, channels: int, top: int) -> Store:
+    """The store of a column whose cells hold all pixels: "238 236 237 ...".
+
+    Args:
+        cache: takes the store.
+        cells: ``(n,)`` texts of ``size * size * channels`` whole numbers from 0 to `top`.
+        size: pixels per side.
+        channels: 1 or 3.
+        top: the brightest value.
+
+    Raises:
+        DataError: a cell holds something else.
+    """
+    count = size * size * channels
+
+    def numbers(row: int) -> NDArray[np.float64]:
+        cell = cells.iloc[row]
+        words = cell.split() if isinstance(cell, str) else []
+        if len(words) != count or not all(word.isdecimal() for word in words):
+            raise DataError(
+                f"images.{cells.name}: a cell must hold {count} whole numbers, however row "
+                f"{row + 1} has {len(words)} words: {str(cell)[:40]!r}"
+            )
+        return np.array(words, dtype=np.float64)
+
+    def blocks() -> Iterator[Block]:
+        for start in range(0, len(cells), BLOCK):
+            rows = range(start, min(len(cells), start + BLOCK))
+            yield _shades(np.stack([numbers(row) for row in rows]), size, channels, top)
+
+    content = hashlib.sha256(str(top).encode())
+    for cell in cells:
+        content.update(f"{cell}\n".encode())
+    rows = [str(number) for number in range(len(cells))]
+    return _made(cache, content.hexdigest(), blocks, rows, size, channels)
+
+
+def _shades(values: NDArray[np.float64], size: int, channels: int, top: int) -> Block:
+    """A block of numbers from 0 to `top` as pixels."""
+    shades: NDArray[np.uint8] = np.clip(values * (255 / top), 0, 255).round().astype(np.uint8)
+    return shades.reshape(-1, size, size, channels), [""] * len(shades)
 
 
 def _absent(name: str) -> str:

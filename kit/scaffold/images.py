@@ -13,24 +13,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from math import isqrt
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pandas as pd
 
 from kit.atomic import atomic_path
-from kit.images.attach import pixel_columns
 from kit.images.backbones import LITE0, installed
 from kit.images.files import SUFFIXES, ImageFolder
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables, by_name, tables_in
 from kit.scaffold.ids import Ids
+from kit.scaffold.pixels import NAME, note_cells, note_pixels
 from kit.scaffold.spelling import find_name
 from kit.tables import read_header
-
-NAME = "image"
-"""The column that is made where no column of the files is one of images."""
 
 SHORT = ("linear", "image-mlp", "lightgbm-shallow")
 """What `kit cv` validates where a pretrained network makes vectors of the images ..."""
@@ -39,7 +34,6 @@ SMALL = ("linear", "extra_trees", "lightgbm-shallow", "resnet")
 
 _MOST = 0.95  # of the values must name an image
 _LOOKED = 200  # values and images that are looked at
-_FEWEST_PIXELS = 64
 _SMALL_SIDE = 64  # pixels; larger images are worth a pretrained network
 _SIDE, _SIDE_WITHOUT = 224, 160
 _BY_NAME = re.compile(r"^([A-Za-z]+)[._-]?\d+$")
@@ -167,8 +161,9 @@ def note_images(
         kinds: kind per feature.
         inference: takes the values.
     """
-    found = _note_pixels(tables, kinds, inference)
+    found = note_pixels(tables, kinds, inference) or note_cells(tables, kinds, inference)
     if found:
+        _finish(inference)
         return found
     named = [name for name, kind in kinds.items() if kind == "image"]
     folder = ImageFolder(raw)
@@ -315,39 +310,3 @@ def typical(folder: ImageFolder) -> tuple[int, int]:
     if not sides:
         return _SIDE, 3
     return sorted(sides)[len(sides) // 2], 1 if all(gray) else 3
-
-
-def _note_pixels(
-    tables: Tables, kinds: dict[str, str], inference: Inference
-) -> dict[str, str] | None:
-    """One image of columns such as pixel0 ... pixel783, or None."""
-    patterns: Counter[str] = Counter()
-    for name in kinds:
-        patterns[re.sub(r"\d+", "{}", name)] += 1
-    pattern, count = max(patterns.items(), key=lambda item: item[1], default=("", 0))
-    channels = next(
-        (c for c in (1, 3) if count % c == 0 and isqrt(count // c) ** 2 * c == count), 0
-    )
-    if count < _FEWEST_PIXELS or not channels or "{}" not in pattern:
-        return None
-    columns = pixel_columns(list(kinds), pattern)
-    values = tables.train[columns]
-    if not all(pd.api.types.is_numeric_dtype(kind) for kind in values.dtypes):
-        return None
-    shades = values.to_numpy()
-    low, high = shades.min(), shades.max()  # a missing one makes them no numbers
-    if not 0 <= low <= high <= 255 or not (shades == np.round(shades)).all():
-        return None
-    side, key = isqrt(count // channels), f"images.{NAME}"
-    because = f"{count} columns {columns[0]} ... {columns[-1]} with values from {low:g} to {high:g}"
-    inference.values[:] = [
-        v for v in inference.values if v.key.removeprefix("columns.kinds.") not in columns
-    ]
-    inference.add(f"columns.kinds.{NAME}", "image", because)
-    inference.add(f"{key}.pixels", pattern, "names of the pixel columns")
-    inference.add(f"{key}.top", 255 if high > 100 else max(1, int(high)), "the brightest value")
-    inference.add(f"{key}.size", side, "pixels per side")
-    inference.add(f"{key}.channels", channels, "gray" if channels == 1 else "colours")
-    inference.add(f"{key}.backbone", "pixels", "small images are taken as they are")
-    _finish(inference)
-    return {**{n: k for n, k in kinds.items() if n not in columns}, NAME: "image"}

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from kit.competition import Competition
-from kit.errors import ConfigError
+from kit.dataset import Dataset
+from kit.errors import ConfigError, DataError
+from kit.images.attach import Images
 from kit.providers.local import LocalProvider
 from kit.scaffold.facts import Inference
 from kit.scaffold.write import create
@@ -203,6 +205,34 @@ def test_pixel_columns(top: int, kind: type, tmp_path: Path, source: Path) -> No
     spec = competition.settings.images["image"]
     assert (spec.pixels, spec.size, spec.channels, spec.top) == ("pixel{}", 8, 1, top)
     assert competition.settings.columns.kinds == {"image": "image"}
+
+
+@pytest.mark.parametrize(("side", "channels"), [(9, 1), (8, 3)])
+def test_all_pixels_in_a_cell(side: int, channels: int, tmp_path: Path, source: Path) -> None:
+    values = np.random.default_rng(0).integers(256, size=(60, side * side * channels))
+    cells = [" ".join(map(str, row)) for row in values]
+    frame = pd.DataFrame({"id": [f"r{k}" for k in range(60)], "face": cells})
+    tables(source, frame[:40].assign(y=[0, 1] * 20), frame[40:])
+    competition, _ = made(tmp_path, source)
+    spec = competition.settings.images["face"]
+    assert (spec.pixels, spec.size, spec.channels, spec.top) == ("face", side, channels, 255)
+    assert competition.settings.columns.kinds == {"face": "image"}
+    data = Dataset.read(competition)
+    pixels = data.X["face"].array.pixels(np.arange(40))
+    assert np.array_equal(pixels.reshape(40, -1), values[:40])
+    table = pd.read_csv(competition.raw / "test.csv", dtype="str")
+    table.loc[3, "face"] = "1 2 3"
+    with pytest.raises(DataError, match=r"images\.face: a cell must hold .* row 4 has 3 words"):
+        Images(competition).attach(table, "test")
+
+
+@pytest.mark.parametrize(
+    "cell", ["1 2 3", " ".join(["300"] * 81), " ".join(["7"] * 80), " ".join(["ab"] * 81)]
+)
+def test_cells_of_other_numbers_are_no_images(cell: str, tmp_path: Path, source: Path) -> None:
+    frame = pd.DataFrame({"id": [f"r{k}" for k in range(60)], "a": cell, "b": np.arange(60) % 7})
+    tables(source, frame[:40].assign(y=[0, 1] * 20), frame[40:])
+    assert made(tmp_path, source)[0].settings.images == {}
 
 
 def test_columns_that_only_look_like_pixels_stay_numbers(tmp_path: Path, source: Path) -> None:
