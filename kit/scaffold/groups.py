@@ -16,7 +16,7 @@ from kit.scaffold.kinds import NAMED_ID
 FEWEST = 20
 """Fewer different values are categories rather than groups."""
 
-_SPREAD = 5  # groups at least that every class has rows in
+_SPREAD = 10  # groups at least that every class has rows in: more than there are folds
 _PER_LABEL = 2  # up to so many values per label a column may be the label itself, as a number
 
 

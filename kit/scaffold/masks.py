@@ -18,7 +18,7 @@ import pandas as pd
 from kit.errors import ConfigError
 from kit.images.files import ImageFolder
 from kit.scaffold.facts import Inference
-from kit.scaffold.files import is_sample, is_table
+from kit.scaffold.files import is_sample, is_table, tables_in
 from kit.scaffold.images import endings, pattern_of, typical
 from kit.scaffold.spelling import find_name
 from kit.tables import read_header, read_table
@@ -141,6 +141,10 @@ def _settings(raw: Path, found: Found) -> Inference:
     inference.add("size", size, f"pixels per side; the files have about {side}")
     inference.add("channels", channels, "gray" if channels == 1 else "colours")
     _ask(found, sample, own, key, inference)
+    unused = [path for path in tables_in(raw) if path != found.path and not is_sample(path)]
+    if unused:
+        shown = ", ".join(path.relative_to(raw).as_posix() for path in unused[:8])
+        inference.ask(f"train.py sees images and masks only. Not used: {shown}")
     return inference
 
 

@@ -136,6 +136,7 @@ def test_masks_in_a_zip_and_without_a_name_are_known(
     for name in ("train.csv", "sample_submission.csv"):
         table = pd.read_csv(files / name, dtype="str").rename(columns={"rle_mask": "answer"})
         table.to_csv(files / name, index=False)
+    pd.DataFrame({"id": ["000"], "z": [7]}).to_csv(files / "depths.csv", index=False)
     archive = tmp_path / "all.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         for path in files.rglob("*.*"):
@@ -143,6 +144,7 @@ def test_masks_in_a_zip_and_without_a_name_are_known(
     done = run_kit("new", "salt", "-C", tmp_path, "--from", archive)
     assert done.code == 0, done.err
     assert "python train.py" in done.out
+    assert "Not used: depths.csv" in done.out
     assert 'mask = "answer"' in (tmp_path / "salt" / "settings.toml").read_text()
 
 
