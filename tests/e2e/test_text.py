@@ -27,6 +27,7 @@ def recipes(rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
     return made
 
 
+@pytest.mark.slow
 def test_lists_and_stories_in_json_records_go_all_the_way(run_kit: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     source = tmp_path / "files"

@@ -97,6 +97,7 @@ def test_rows_are_fed_once_per_epoch_and_as_they_would_be_in_memory(
             np.testing.assert_array_equal(mine[fold, :n], theirs[fold, :n])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_fed_from_the_disk_is_close_to_one_in_memory(
     network: Model, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -276,8 +276,8 @@ def test_a_step_of_a_blend_is_judged_by_weight(name: str, task: TaskType) -> Non
 @pytest.mark.parametrize(
     ("metric", "type_", "classes"),
     [("accuracy", "binary", ["0", "1"]), ("log_loss", "multiclass", ["0", "1", "2"]),
-     ("f1_macro", "multiclass", ["0", "1", "2"]),
-     ("quadratic_kappa", "multiclass", ["0", "1", "2"])],
+     pytest.param("f1_macro", "multiclass", ["0", "1", "2"], marks=pytest.mark.slow),
+     pytest.param("quadratic_kappa", "multiclass", ["0", "1", "2"], marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_runs_blends_and_reports_of_classes_take_weights(
     make_competition: Make, metric: str, type_: TaskType, classes: list[str]
