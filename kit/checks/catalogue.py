@@ -118,7 +118,7 @@ CATALOGUE: tuple[Check, ...] = (
         _FEATURES,
         columns.unseen_categories,
     ),
-    Check("KIT121", "many blank texts", "info", _FEATURES, texts.blank),
+    Check("KIT121", "blank texts", "info", _FEATURES, texts.blank),
     Check("KIT122", "texts too long to be read whole", "info", _FEATURES, texts.cut),
     Check("KIT123", "texts decoded wrongly", "warning", _FEATURES, texts.undecodable),
     Check(
@@ -161,7 +161,7 @@ CATALOGUE: tuple[Check, ...] = (
     Check("KIT322", "a series and time twice", "warning", _FEATURES, series.repeated),
     Check("KIT323", "test beyond the horizon", "error", _FEATURES, series.short_horizon),
     Check("KIT324", "series of test unseen in train", "warning", _FEATURES, series.unseen_series),
-    Check("KIT325", "rows without a past", "warning", _FEATURES, series.short_series),
+    Check("KIT325", "rows without a past", "warning", _FEATURES, series.without_past),
     Check("KIT331", "test has other groups", "warning", _FOLDS, splits.other_groups, deep=True),
     Check("KIT332", "test lies later", "warning", _FOLDS, splits.later, deep=True),
     Check("KIT333", "folds are stricter than test", "info", _FOLDS, splits.stricter, deep=True),

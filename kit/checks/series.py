@@ -112,7 +112,13 @@ def unseen_series(m: Material) -> Iterator[Evidence]:
         )
 
 
-def short_series(m: Material) -> Iterator[Evidence]:
+def without_past(m: Material) -> Iterator[Evidence]:
+    """What `[series]` would look up and the training rows do not have."""
+    yield from _short_series(m)
+    yield from _unknown_seasons(m)
+
+
+def _short_series(m: Material) -> Iterator[Evidence]:
     """Series shorter than the longest lag, and test rows of which no lag is known."""
     spec, history = _known(m)
     if spec is None or history is None or not spec.lags:
@@ -141,6 +147,26 @@ def short_series(m: Material) -> Iterator[Evidence]:
             remedy="there are holes in the training rows there; other lags or seasons may reach "
             "over them",
         )
+
+
+def _unknown_seasons(m: Material) -> Iterator[Evidence]:
+    """Test rows at a place in a season, a month of the year, that no training row has."""
+    spec, history = _known(m)
+    if spec is None or history is None:
+        return
+    _, known = history.place(m.X)
+    _, step = history.place(m.X_test)
+    for season in spec.seasons:
+        without = ~np.isin(step % season, known % season)
+        if without.any():
+            times = m.X_test[m.columns.time or ""][without]
+            yield Evidence(
+                text=f"{counted(int(without.sum()), 'test row lies', 'test rows lie')} at a place "
+                f"in the season of {season} steps that no training row has, times {times.min()} "
+                f"to {times.max()}",
+                remedy="what is usual there is not known to any model, and the seasonal baselines "
+                "say the mean of the series; believe CV less for these rows",
+            )
 
 
 def _history(m: Material) -> History | None:

@@ -12,7 +12,6 @@ from kit.errors import counted
 from kit.preprocessing.tokens import LONGEST
 from kit.tables import file_encoding, table_format
 
-_MANY = 0.05  # share of blank texts that is worth a note
 _WRONG = r"\ufffd|[\x80-\x9f]|Ã[\x80-\xbf]|â€"  # lost letters; UTF-8 read as something else
 
 
@@ -29,14 +28,14 @@ def encodings(m: Material) -> Iterator[Evidence]:
 
 
 def blank(m: Material) -> Iterator[Evidence]:
-    """Text columns with many missing or blank texts."""
+    """Text columns with missing or blank texts, however few."""
     for name in _columns(m):
         missing, empty = 0, 0
         for column in (m.X[name], m.X_test[name]):
             missing += int(column.isna().sum())
             empty += int((column.dropna().str.strip() == "").sum())
         rows = len(m.X) + len(m.X_test)
-        if missing + empty > _MANY * rows:
+        if missing + empty:
             yield Evidence(
                 text=f"{name!r}: {missing} missing and {empty} blank of {rows} texts",
                 remedy="models see a text without words there; is it meant to be so?",

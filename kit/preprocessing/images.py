@@ -22,12 +22,18 @@ COMPONENTS = 64
 """Principal components of a vector, for models that do badly with a thousand columns."""
 
 
+_LEAST = 0.1
+"""Least deviation a number is brought to 1 from, as a share of the median: all are of one unit, and
+one that hardly moves in the training rows would be thousands in an image unlike them."""
+
+
 class ImageNumbers(TransformerMixin, BaseEstimator):
     """One column of images as the vectors of its backbone.
 
     Args:
         components: principal components are taken of longer vectors; 0: never.
-        scaled: whether each number is brought to mean 0 and deviation 1.
+        scaled: whether each number is brought to mean 0 and deviation 1, or less than that where it
+            hardly moves.
         seed: of the randomised decomposition.
 
     Shape:
@@ -44,7 +50,7 @@ class ImageNumbers(TransformerMixin, BaseEstimator):
         self.name_ = str(X.columns[0])
         values = embedded(image_column(X, self.name_))
         short = not self.components or values.shape[1] <= self.components + 36
-        self.scaler_ = StandardScaler().fit(values) if self.scaled or not short else None
+        self.scaler_ = _scaler(values) if self.scaled or not short else None
         self.pca_ = None
         if not short:
             size = min(self.components, *values.shape)
@@ -67,6 +73,14 @@ class ImageNumbers(TransformerMixin, BaseEstimator):
 
     def _scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         return values if self.scaler_ is None else self.scaler_.transform(values)
+
+
+def _scaler(values: NDArray[np.float32]) -> StandardScaler:
+    scaler = StandardScaler().fit(values)
+    moving = scaler.scale_[scaler.var_ > 0]
+    if moving.size:
+        scaler.scale_ = np.maximum(scaler.scale_, _LEAST * np.median(moving))
+    return scaler
 
 
 def image_steps(names: list[str], **options: Any) -> list[tuple[str, Any, list[str]]]:

@@ -105,6 +105,17 @@ def test_network_on_images_keeps_the_contract(
     check_model(MODELS.load(name)(**SMALL[name]), task=task, folder=tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_a_recurrent_network_of_series_keeps_the_contract(tmp_path: Path) -> None:
+    params = {**SMALL["sequence"], "cell": "gru"}
+    check_model(MODELS.load("sequence")(**params), task="regression", folder=tmp_path)
+    (network,) = small_fit("sequence", small_data("sequence"), cell="gru", epochs=1).networks_
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert (kinds.count("GRU"), kinds.count("Conv1D")) == (SMALL["sequence"]["blocks"], 0)
+
+
 FORMATS = {
     "lightgbm": ".txt",
     "catboost": ".cbm",

@@ -479,6 +479,32 @@ def test_test_days_without_history_are_counted(make_competition: Make) -> None:
     assert "2024-02-04" in finding.evidence
 
 
+def test_a_month_of_test_that_train_never_has_is_counted(make_competition: Make) -> None:
+    """Lags reach over it; what that month is like nobody knows."""
+    files = clean()
+    month = pd.Timestamp("2015-01-01").to_period("M") + np.arange(N + N_TEST) // 8
+    files.both(shop=[f"shop {k % 8}" for k in range(N + N_TEST)], day=month.astype(str) + "-01")
+    files.table("columns", time="day", kinds={"city": "category", "shop": "category"})
+    files.tables["columns"]["kinds"]["day"] = "datetime"
+    files.table("cv", splitter="time_windows", horizon="2")
+    files.table("series", id=["shop"], step="month", horizon=15, lags=[16, 20], seasons=[12])
+    assert not found(make_competition, files, "KIT325")
+    may = pd.to_datetime(files.train["day"]).dt.month == 5
+    files.train = files.train[~may].reset_index(drop=True)
+    (finding,) = found(make_competition, files, "KIT325")
+    assert finding.evidence.startswith("8 test rows lie at a place in the season of 12 steps")
+    assert finding.evidence.endswith("times 2018-05-01 00:00:00 to 2018-05-01 00:00:00")
+
+
+def test_a_single_blank_text_is_named(make_competition: Make) -> None:
+    files = clean()
+    add_texts(files)
+    assert not found(make_competition, files, "KIT121")
+    files.test.loc[5, "said"] = " "
+    (finding,) = found(make_competition, files, "KIT121")
+    assert finding.evidence == "'said': 0 missing and 1 blank of 360 texts"
+
+
 def test_random_folds_are_told_once_where_test_is_later(make_competition: Make) -> None:
     files = clean()
     panel(files)

@@ -24,6 +24,7 @@ from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.errors import ConfigError, DataError, DiskFull, MissingDependency
 from kit.images import decode as decoding
+from kit.images import store as store_module
 from kit.images.attach import Images, pixel_columns, with_sources
 from kit.images.backbones import AS_THEY_ARE, Backbone, find_backbone, small
 from kit.images.column import ImageArray
@@ -248,6 +249,34 @@ def test_a_store_of_several_blocks_is_mapped_not_read(tmp_path: Path) -> None:
     store = store_pixels(tmp_path, values, size=2, channels=1, top=16)
     assert isinstance(store.pixels, np.memmap)
     assert np.array_equal(store.pixels.reshape(-1, 4), np.round(values * (255 / 16)))
+
+
+def test_files_are_decoded_a_block_at_a_time(tmp_path: Path, monkeypatch: Any) -> None:
+    """What is decoded and not yet written never exceeds a block."""
+    for k in range(10):
+        (tmp_path / f"{k}.png").write_bytes(picture(20 * k))
+    decoded, written = [], []
+
+    def counted(*arguments: Any) -> Any:
+        decoded.append(decode(*arguments))
+        return decoded[-1]
+
+    def filled(path: Path, blocks: Any, *rest: Any) -> Any:
+        def seen() -> Any:
+            for pixels, reasons in blocks:
+                written.append((len(pixels), len(decoded)))
+                yield pixels, reasons
+
+        return fill(path, seen(), *rest)
+
+    fill = store_module._fill
+    monkeypatch.setattr(store_module, "BLOCK", 4)
+    monkeypatch.setattr(store_module, "decode", counted)
+    monkeypatch.setattr(store_module, "_fill", filled)
+    store = stored(tmp_path, [f"{k}.png" for k in range(10)])
+    assert written == [(4, 4), (4, 8), (2, 10)]
+    assert isinstance(store.pixels, np.memmap)
+    assert store.pixels[:, 0, 0, 0].tolist() == [20 * k for k in range(10)]
 
 
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: Any) -> None:

@@ -16,7 +16,7 @@ from kit.auto.budget import Budget
 from kit.auto.images import embed_first, largest_side
 from kit.auto.schedule import seconds_needed
 from kit.errors import ConfigError, DataError
-from kit.images.backbones import AS_THEY_ARE, Backbone
+from kit.images.backbones import AS_THEY_ARE, Backbone, find_backbone
 from kit.images.column import ImageArray
 from kit.images.embeddings import embedding_path
 from kit.images.store import Store, store_pixels
@@ -73,6 +73,20 @@ def test_components_are_learnt_from_the_training_rows_alone() -> None:
     assert first.shape[1] < 64
 
 
+def test_an_image_unlike_the_training_rows_is_not_thousands_of_deviations_away() -> None:
+    """A pixel that is nearly always black, and in one new image white."""
+    rng = np.random.default_rng(0)
+    shades = rng.integers(100, 140, size=(60, 12, 12, 3))
+    shades[:, 0, 0] = rng.random((60, 3)) < 0.05
+    shades[59, 0, 0] = 255
+    store = Store.of(shades.astype(np.uint8))
+    frame = pd.DataFrame({"picture": ImageArray(store, np.arange(60))})
+    kinds: Any = {"picture": "image"}
+    shape = Shape(kinds=kinds, levels={}, n_rows=59, task="regression", seed=0)
+    steps = recipe("linear", shape).fit(frame[:59], rng.normal(size=59))
+    assert np.abs(steps.transform(frame[59:])).max() < 400
+
+
 # ------------------------------------------------------------------------------ networks
 
 
@@ -117,6 +131,12 @@ class TestNetworks:
         assert not np.allclose(one, mirrored, atol=1e-7)
         model.views = 2
         assert np.allclose(model.predict(X_new), (one + mirrored) / 2, atol=1e-6)
+        model.views = 4
+        large = [np.arange(20 * 20 * 3).reshape(1, 20, 20, 3) % 251]  # also without its margin
+        whole, turned, middle, both = (pixels for (pixels,) in model._seen(large))
+        assert np.array_equal(middle, whole[:, 1:19, 1:19])
+        assert np.array_equal(turned, whole[:, :, ::-1])
+        assert np.array_equal(both, middle[:, :, ::-1])
 
     def test_only_the_top_of_a_backbone_is_trained(self, tmp_path: Path) -> None:
         from kit.models.neural.finetune import FineTune
@@ -261,6 +281,58 @@ def test_stages_of_a_residual_network_leave_four_pixels_where_there_are_four(
 def test_few_rows_are_seen_more_often(steps: int, passes: int) -> None:
     assert ResNet()._passes(steps) == passes
     assert ResNet(epochs=3)._passes(steps) == 3
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_the_first_network_is_the_article_s() -> None:
+    keras, model = load_keras(1), CNN()
+    pixels = keras.Input((150, 150, 3))
+    network = keras.Model(pixels, model.tower(pixels, AS_THEY_ARE))
+    told = []
+    for layer in network.layers[1:]:
+        name = type(layer).__name__
+        facts = {"Conv2D": "filters", "Dropout": "rate", "Dense": "units"}
+        told.append((name, getattr(layer, facts[name])) if name in facts else name)
+    pairs = [each for n in (32, 64, 128, 128) for each in (("Conv2D", n), "MaxPooling2D")]
+    assert told == ["Rescaling", *pairs, "Flatten", ("Dropout", 0.5), ("Dense", 512)]
+    assert all(layer.kernel_size == (3, 3) for layer in network.layers if "Conv2D" in str(layer))
+    assert model._side(300) == 150
+
+
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("way", ["mirror", "crop"])
+def test_training_images_are_shown_another_way(way: str) -> None:
+    keras = load_keras(1)
+    model = CNN(**{"mirror": False, "crop": 0.0, "brightness": 0.0, way: {"crop": 0.3}.get(way, 1)})
+    model.problem_ = BINARY
+    pixels = keras.Input((8, 8, 1))
+    network = keras.Model(pixels, model._augmented(keras, pixels * 1.0))
+    given = np.random.default_rng(0).uniform(0, 255, (16, 8, 8, 1)).astype(np.float32)
+    shown = np.asarray(network(given, training=True))
+    same, turned = (np.isclose(shown, x).all(axis=(1, 2, 3)) for x in (given, given[:, :, ::-1]))
+    assert (~same).sum() > 0
+    assert (same | turned).all() == (way == "mirror")
+    assert np.array_equal(np.asarray(network(given, training=False)), given)
+
+
+@pytest.mark.slow
+@pytest.mark.neural
+@pytest.mark.filterwarnings("ignore")
+def test_a_cached_application_gets_its_weights_and_its_own_scale(tmp_path: Path) -> None:
+    keras = load_keras(1)
+    body = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(224, 224, 3))
+    folder = Path("~/.keras/models").expanduser()
+    folder.mkdir(parents=True)
+    body.save(folder / "mobilenet_1_0_224_tf_no_top.h5")
+    network = find_backbone("keras:MobileNet", tmp_path, "key").network()
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
+    maps = np.asarray(body(pixels / 127.5 - 1, training=False))
+    assert network(pixels).shape == (1, 1024)
+    assert np.allclose(np.asarray(network(pixels)), maps.mean(axis=(1, 2)), rtol=1e-2, atol=0)
+    with pytest.raises(ConfigError, match="does not fit"):
+        Backbone("keras:VGG16", folder / "mobilenet_1_0_224_tf_no_top.h5", "0").network()
 
 
 @pytest.mark.neural

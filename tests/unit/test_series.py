@@ -14,6 +14,8 @@ from sklearn.pipeline import Pipeline
 from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.errors import ConfigError, DataError
+from kit.models.base import Problem
+from kit.models.naive import Naive, SeasonalNaive
 from kit.preprocessing.history import History, Sums
 from kit.preprocessing.series import LastValues, SeriesFeatures, feature_names, with_history
 from kit.series import SeriesSpec
@@ -277,3 +279,24 @@ def test_other_settings_are_other_features(make_competition: Make) -> None:
     other = Dataset.read(competition(make_competition, windows=[3]))
     assert base.digests["data"] == other.digests["data"]
     assert base.digests["features"] != other.digests["features"]
+
+
+def test_baselines_say_the_last_value_and_those_of_the_last_seasons() -> None:
+    spec = SeriesSpec(id=("shop",), horizon=4, seasons=(7,))
+    train, test = parts(rows())
+    y = train["y"].to_numpy()
+    values = LastValues(spec, "day").fit(train.drop(columns="y"), y)
+    made, new = (values.transform(each.drop(columns="y")) for each in (train, test))
+    problem = Problem(task="regression", n_outputs=1)
+
+    def said(model: Naive, X: pd.DataFrame) -> np.ndarray:
+        return model.fit(made, y, problem=problem).predict(X)[:, 0]
+
+    np.testing.assert_allclose(said(Naive(), new), new["last"])
+    one, four = said(SeasonalNaive(), new), said(SeasonalNaive(seasons=4), new)
+    seasons = new[[f"season_7_{k}" for k in range(1, 5)]]
+    np.testing.assert_allclose(one, seasons["season_7_1"].fillna(new["mean"]))
+    np.testing.assert_allclose(four, seasons.mean(axis=1).fillna(new["mean"]))
+    unseen = values.transform(test.drop(columns="y").assign(shop=pd.Categorical(["z"] * len(test))))
+    for model in (Naive(), SeasonalNaive()):
+        np.testing.assert_allclose(said(model, unseen), y.mean())
