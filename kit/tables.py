@@ -31,6 +31,9 @@ _MISSING = (
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
 
+_LOST = "\ufffd"  # stands for bytes that are no letter
+_DAMAGED = 0.1  # share of the letters beyond ASCII that may be lost before it is another encoding
+
 # The longer ones first: that of UTF-16 begins like that of UTF-32.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
@@ -236,13 +239,13 @@ def file_encoding(path: Path) -> str:
 
 
 def _encoding(path: Path) -> str:
-    """What the byte order mark says; else UTF-8 where the whole file is, else Latin-1.
+    """What the byte order mark says; else UTF-8 where nearly all letters are, else Latin-1.
 
     Raises:
         DataError: zero bytes, which no text holds; in Latin-1 even they would be something.
     """
-    decoder: codecs.IncrementalDecoder = codecs.getincrementaldecoder("utf-8")()
-    encoding = "utf-8-sig"
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    lost = letters = 0
     packed = path.suffix.lower() in (".zip", ".gz")
     with io.BytesIO(_bytes(path)) if packed else path.open("rb") as file:
         start = file.read(4)
@@ -256,15 +259,12 @@ def _encoding(path: Path) -> str:
                     f"{path} holds zero bytes: it is no text, or UTF-16 without a byte order mark."
                     "\n  Save it as UTF-8."
                 )
-            try:
-                decoder.decode(block)
-            except UnicodeDecodeError:
-                encoding, decoder = "latin-1", codecs.getincrementaldecoder("latin-1")()
-    try:
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "latin-1"
-    return encoding
+            text = decoder.decode(block)
+            if not text.isascii():
+                letters += len(text) - len(text.encode("ascii", "ignore"))
+                lost += text.count(_LOST) - block.count(_LOST.encode())
+    lost += bool(decoder.decode(b"", final=True))
+    return "utf-8-sig" if lost <= _DAMAGED * letters else "latin-1"
 
 
 def _next(path: Path, pieces: Any) -> pd.DataFrame | None:
@@ -289,7 +289,9 @@ def _csv(path: Path, encoding: str, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            return pd.read_csv(_opened(path), encoding=encoding, **options)
+            return pd.read_csv(
+                _opened(path), encoding=encoding, encoding_errors="replace", **options
+            )
         except pd.errors.ParserWarning as warning:
             raise DataError(f"{path}: the rows have more cells than the header") from warning
 

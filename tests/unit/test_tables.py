@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from kit.errors import DataError
-from kit.tables import read_chunks, read_header, read_table, table_format
+from kit.tables import file_encoding, read_chunks, read_header, read_table, table_format
 
 CSV = "id,n,name\n1,0.5,Anna\n2,,Ölaf\n"
 
@@ -190,6 +190,16 @@ def test_the_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
 def test_latin_1_is_read_where_utf_8_fails(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("name\nÄrger\n".encode("latin-1"))
     assert read_table(tmp_path / "a.csv")["name"].tolist() == ["Ärger"]
+
+
+def test_a_few_lost_letters_do_not_make_utf_8_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"name\n" + "Ärger\n".encode() * 30 + b"Sto\xdfseufzer\n")
+    names = read_table(path)["name"].tolist()
+    assert (names[0], names[-1]) == ("Ärger", "Sto\ufffdseufzer")
+    assert pd.concat(read_chunks(path, 7))["name"].tolist() == names
+    path.write_text("name\n\ufffd\n", encoding="utf-8")  # that is a letter of its own
+    assert file_encoding(path) == "utf-8-sig"
 
 
 def test_lists_in_json_become_one_string(tmp_path: Path) -> None:
