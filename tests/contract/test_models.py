@@ -47,7 +47,7 @@ SMALL = {
 ON_TABLES = ("mlp", "autoencoder", "realmlp", "tabm", "text")
 ON_IMAGES = ("cnn", "resnet", "finetune")
 NETWORKS = (*ON_TABLES, "sequence", *ON_IMAGES)
-QUICK = {("mlp", "binary"), ("realmlp", "multiclass")}
+QUICK = {("mlp", "binary")}
 OF_SERIES = (
     "naive",
     "seasonal_naive",

@@ -42,7 +42,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "cnn": {"epochs": 4, "filters": (4, 4), "dense": 8, "size": 12, "mirror": False},
 }
 KERAS = ("mlp", "realmlp", "text", "sequence", "cnn")
-QUICK = ("realmlp",)
+QUICK: tuple[str, ...] = ()
 LITTLE = 1e-3
 
 Fit = Callable[[FoldRows, Problem, Model], Model]

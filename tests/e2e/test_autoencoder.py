@@ -46,6 +46,7 @@ def test_from_kit_new_to_a_better_score(run_kit: Any, tmp_path: Path, files: Pat
     assert hidden < 0.9 * plain
 
 
+@pytest.mark.slow
 def test_it_restores_rows_and_never_looks_at_the_target(tmp_path: Path) -> None:
     from kit.scaffold.templates import template_path
 

@@ -28,6 +28,7 @@ def benchmark(name: str, *args: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_damaged_input_gets_a_clear_answer() -> None:
     """Eight of each kind, in one process: importing kit takes longer than the inputs."""
     done = benchmark("fuzz.py", "--kinds", "toml,csv,zip,run", "--count", "32")

@@ -98,6 +98,7 @@ def test_a_bundle_predicts_what_its_run_predicted(toy: Make, kept: Kept, exporte
     assert not list(made.bundle.folder.glob(".proof-*"))
 
 
+@pytest.mark.slow
 def test_hidden_rows_are_found_at_the_old_mount_points_and_predicted(
     toy: Make, kept: Kept, exported: Export, tmp_path: Path
 ) -> None:
@@ -144,6 +145,7 @@ def test_network_is_caught_even_where_the_refusal_is_swallowed(
     assert (failed / "kernel" / "inference.py").is_file()
 
 
+@pytest.mark.slow
 def test_network_is_refused_by_the_hook_alone(
     toy: Make, kept: Kept, exported: Export, proven: Prove
 ) -> None:

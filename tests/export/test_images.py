@@ -79,6 +79,7 @@ def test_images_beside_a_table_are_predicted_as_here(
     assert not [*made.bundle.dataset.rglob("*.png"), *made.bundle.dataset.rglob("*.zip")]
 
 
+@pytest.mark.slow
 def test_an_image_that_is_not_there_on_the_other_side_is_an_error(
     pictures: Make, kept: Kept, exported: Export, proven: Prove
 ) -> None:

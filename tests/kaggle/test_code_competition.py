@@ -135,6 +135,7 @@ def receipts() -> list[dict[str, Any]]:
 # -- all of it
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_from_an_empty_folder_to_the_ledger(
     kaggle: Server, run_kit: RunKit, image: Path, tmp_path: Path, with_patience: Patient,

@@ -11,7 +11,11 @@ import pytest
 from kit.images.decode import decode
 from kit.models.neural.restorer import Restorer
 
-pytestmark = [pytest.mark.neural, pytest.mark.filterwarnings("ignore")]  # tensorflow's own warnings
+pytestmark = [
+    pytest.mark.neural,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # tensorflow's own warnings
+]
 
 SMALL = {"filters": (6, 12), "patch": 16, "crops": 12, "epochs": 10, "learning_rate": 0.01}
 SIDES = ((24, 30), (19, 13))  # the second is smaller than a patch, and no multiple of two

@@ -275,7 +275,8 @@ def test_a_step_of_a_blend_is_judged_by_weight(name: str, task: TaskType) -> Non
 
 @pytest.mark.parametrize(
     ("metric", "type_", "classes"),
-    [("accuracy", "binary", ["0", "1"]), ("log_loss", "multiclass", ["0", "1", "2"]),
+    [("accuracy", "binary", ["0", "1"]),
+     pytest.param("log_loss", "multiclass", ["0", "1", "2"], marks=pytest.mark.slow),
      pytest.param("f1_macro", "multiclass", ["0", "1", "2"], marks=pytest.mark.slow),
      pytest.param("quadratic_kappa", "multiclass", ["0", "1", "2"], marks=pytest.mark.slow)],
 )  # fmt: skip
