@@ -102,6 +102,7 @@ def test_workers_end_when_their_parent_is_killed(toy: Any, launch: Any, wait_unt
     wait_until(lambda: not started.running(), seconds=10)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_message_and_the_next_model_gets_new_workers(
     toy: Any, launch: Any, wait_until: Wait
 ) -> None:

@@ -60,6 +60,7 @@ def test_the_memory_for_a_large_table_is_stated_before_it_starts(
     assert "memory planned at the peak: lightgbm 0." in done.err.partition("trial 0")[0]
 
 
+@pytest.mark.slow
 def test_json_is_one_document_and_apply_writes_the_winner(small: Small, run_kit: Any) -> None:
     competition = small()
     done = run_kit("tune", "knn", "lightgbm", "--trials", "5", "--json", "-C", competition.root)

@@ -213,6 +213,7 @@ def auto_first(tmp_path: Path, end: float) -> tuple[Any, Any, Path]:
     return [e.use for e in chosen], left, embedding_path(store, backbone)
 
 
+@pytest.mark.slow
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")
 def test_vectors_come_before_the_first_model(tmp_path: Path) -> None:

@@ -205,6 +205,7 @@ def test_the_kernel_takes_off_what_its_training_rows_share(tmp_path: Path) -> No
     assert again.transform(known) == pytest.approx(seen)
 
 
+@pytest.mark.slow
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seconds", [200, 0])
