@@ -1,4 +1,4 @@
-"""Contradictions in `kit.toml` that the types of its values cannot express.
+"""`kit.toml` as typed settings: the schema's types, then what types cannot express.
 
 Standard library only.
 """
@@ -6,18 +6,49 @@ Standard library only.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import Any
 
+from kit.config import apply_overrides, build
 from kit.errors import ConfigError
 from kit.registry import PROVIDERS
 from kit.series import check_series
+from kit.settings import MAX_FOLDS, ProviderSpec, Settings, TaskSpec
 
-if TYPE_CHECKING:
-    from kit.settings import ProviderSpec, Settings, TaskSpec
 
-MAX_FOLDS = 127  # int8
+def read_settings(table: Mapping[str, Any]) -> Settings:
+    """The typed form of the whole table; messages begin with the key."""
+    found = table.get("schema")
+    if found is None:
+        raise ConfigError("schema is missing. Write `schema = 1` above the first table")
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise ConfigError(f"schema must be the number 1. Received: {found!r}")
+    if found != 1:
+        raise ConfigError(
+            f"schema must be 1. Received: {found}. "
+            "A newer kit may have written it: `pip install -U` kit."
+        )
+    settings: Settings = build(Settings, table, "")
+    _check(settings)
+    return settings
+
+
+def blamed(written: Mapping[str, Any], flags: Iterable[str], message: str) -> list[str]:
+    """The flags without which this very error would not come."""
+    found = []
+    for flag in flags:
+        table = deepcopy(dict(written))
+        apply_overrides(table, (other for other in flags if other != flag))
+        try:
+            read_settings(table)
+        except ConfigError as error:
+            if str(error) == message:
+                continue
+        found.append(flag)
+    return found
 
 
 def _check_provider(provider: ProviderSpec) -> None:
@@ -62,7 +93,7 @@ def _check_files(settings: Settings) -> None:
             raise ConfigError(f"joins.{key}: {min(both)!r} is a key; take it out of columns")
 
 
-def check_coherence(settings: Settings) -> None:
+def _check(settings: Settings) -> None:
     """Contradictions that types cannot express."""
     columns, task, submission = settings.columns, settings.task, settings.submission
     _check_provider(settings.provider)

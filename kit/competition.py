@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from kit.coherence import blamed, read_settings
 from kit.config import apply_overrides, read_toml
 from kit.errors import ConfigError, NoCompetition, nearest
-from kit.settings import ModelSpec, Settings, blamed, read_settings
+from kit.settings import ModelSpec, Settings
 
 CONFIG_NAME = "kit.toml"
 

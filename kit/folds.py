@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kit.atomic import atomic_path
-from kit.coherence import MAX_FOLDS
 from kit.errors import DataError
 from kit.mapped import BLOCK
+from kit.settings import MAX_FOLDS
 
 FoldArray = NDArray[np.int8]
 Purged = NDArray[np.bool_]

@@ -5,15 +5,13 @@ Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from kit.coherence import MAX_FOLDS, check_coherence
-from kit.config import Within, apply_overrides, build
-from kit.errors import ConfigError
+from kit.config import Within
 from kit.series import SeriesSpec
+
+MAX_FOLDS = 127  # int8
 
 TaskType = Literal["binary", "multiclass", "multilabel", "regression", "multitarget"]
 Kind = Literal["numeric", "category", "datetime", "text", "code", "image", "id"]
@@ -287,35 +285,3 @@ class Settings:
     tune: dict[str, dict[str, AxisSpec]] = field(default_factory=dict)
     check: CheckSpec = field(default_factory=CheckSpec)
     execution: ExecutionSpec = field(default_factory=ExecutionSpec)
-
-
-def read_settings(table: Mapping[str, Any]) -> Settings:
-    """The typed form of the whole table; messages begin with the key."""
-    found = table.get("schema")
-    if found is None:
-        raise ConfigError("schema is missing. Write `schema = 1` above the first table")
-    if not isinstance(found, int) or isinstance(found, bool):
-        raise ConfigError(f"schema must be the number 1. Received: {found!r}")
-    if found != 1:
-        raise ConfigError(
-            f"schema must be 1. Received: {found}. "
-            "A newer kit may have written it: `pip install -U` kit."
-        )
-    settings: Settings = build(Settings, table, "")
-    check_coherence(settings)
-    return settings
-
-
-def blamed(written: Mapping[str, Any], flags: Iterable[str], message: str) -> list[str]:
-    """The flags without which this very error would not come."""
-    found = []
-    for flag in flags:
-        table = deepcopy(dict(written))
-        apply_overrides(table, (other for other in flags if other != flag))
-        try:
-            read_settings(table)
-        except ConfigError as error:
-            if str(error) == message:
-                continue
-        found.append(flag)
-    return found

@@ -25,11 +25,10 @@ from sklearn.model_selection import (
     StratifiedKFold,
 )
 
-from kit.coherence import MAX_FOLDS
 from kit.errors import ConfigError, DataError, counted
 from kit.folds import SEALED, FoldArray, Folds, Purged
 from kit.registry import SPLITTERS
-from kit.settings import CVSpec, TaskType
+from kit.settings import MAX_FOLDS, CVSpec, TaskType
 from kit.time_splitters import enough, group_codes, stamps_of, time_windows
 
 Array = NDArray[Any]

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kit.coherence import MAX_FOLDS
 from kit.errors import ConfigError, DataError, UnknownName
-from kit.settings import CVSpec
+from kit.settings import MAX_FOLDS, CVSpec
 from kit.splitters import Folds, make_folds
 
 N = 120
