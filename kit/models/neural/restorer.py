@@ -53,16 +53,9 @@ class Restorer(EncoderDecoder):
         seed: int = 0,
         threads: int = 0,
     ) -> None:
-        self.filters = filters
-        self.dropout = dropout
+        super().__init__(filters, dropout, epochs, batch, learning_rate, mirror, seed, threads)
         self.patch = patch
         self.crops = crops
-        self.epochs = epochs
-        self.batch = batch
-        self.learning_rate = learning_rate
-        self.mirror = mirror
-        self.seed = seed
-        self.threads = threads
 
     def fit(
         self, images: Sequence[NDArray[np.uint8]], answers: Sequence[NDArray[np.float32]]

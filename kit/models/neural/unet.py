@@ -31,14 +31,25 @@ _PREDICTED = 32  # images at a time
 class EncoderDecoder(BaseEstimator):
     """What networks with an image in and an image out share: levels, training, saving."""
 
-    filters: tuple[int, ...]
-    dropout: float
-    epochs: int
-    batch: int
-    learning_rate: float
-    mirror: bool
-    seed: int
-    threads: int
+    def __init__(
+        self,
+        filters: tuple[int, ...],
+        dropout: float,
+        epochs: int,
+        batch: int,
+        learning_rate: float,
+        mirror: bool,
+        seed: int,
+        threads: int,
+    ) -> None:
+        self.filters = filters
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch = batch
+        self.learning_rate = learning_rate
+        self.mirror = mirror
+        self.seed = seed
+        self.threads = threads
 
     def save(self, folder: Path) -> None:
         """Write the network as `.keras`, the parameters as JSON."""
@@ -149,14 +160,7 @@ class UNet(EncoderDecoder):
         seed: int = 0,
         threads: int = 0,
     ) -> None:
-        self.filters = filters
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch = batch
-        self.learning_rate = learning_rate
-        self.mirror = mirror
-        self.seed = seed
-        self.threads = threads
+        super().__init__(filters, dropout, epochs, batch, learning_rate, mirror, seed, threads)
 
     def fit(self, images: NDArray[np.uint8], masks: NDArray[Any]) -> Self:
         """Train on all of them to the end.
