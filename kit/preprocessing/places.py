@@ -75,12 +75,12 @@ class Places(TransformerMixin, BaseEstimator):
         made = dict[str, NDArray[np.float64]]()
         at = [self._degrees(X, place) for place in self.places]
         for (name, _), here, middle in zip(self.places, at, self.middle_, strict=True):
-            north, east = _ways(*middle, *here)
+            north, east = _offsets(*middle, *here)
             made[f"{name}_diagonal"] = (north + east) / np.sqrt(2)
             made[f"{name}_antidiagonal"] = (north - east) / np.sqrt(2)
         for one, two in combinations(range(len(at[:_MOST])), 2):
             name = f"{self.places[one][0]}_to_{self.places[two][0]}"
-            north, east = _ways(*at[one], *at[two])
+            north, east = _offsets(*at[one], *at[two])
             made[f"{name}_km"] = _great_circle(*at[one], *at[two])
             made[f"{name}_north"], made[f"{name}_east"] = north, east
             made[f"{name}_direction"] = np.degrees(np.arctan2(east, north))
@@ -101,7 +101,7 @@ def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.median(there) if len(there) else 0.0)
 
 
-def _ways(
+def _offsets(
     from_latitude: NDArray[np.float64],
     from_longitude: NDArray[np.float64],
     to_latitude: NDArray[np.float64],

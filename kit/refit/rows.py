@@ -72,12 +72,13 @@ class RowFormat:
     text: tuple[str, ...]
 
     @classmethod
-    def of(cls, competition: Competition, data: str) -> RowFormat:
+    def of(cls, competition: Competition, data: str, joins: Joins) -> RowFormat:
         """Read the train and test files.
 
         Args:
             competition: gives columns, kinds and `features.py`.
             data: digest of the files.
+            joins: tables beside the files.
         """
         columns, files = competition.settings.columns, competition.settings.files
         images = Images(competition)
@@ -91,7 +92,6 @@ class RowFormat:
         )
         seen = [name for name in train if name in test and name not in out]
         own = UserCode(competition.root).features() is not None
-        joins = Joins(competition, text_columns(competition))
         used = seen if own else feature_columns(competition, [*train, *joins.names])
         key = columns.test_id
         key = columns.id if key is None else key
@@ -151,7 +151,7 @@ class NewRows:
         self.digests = {"features": self.images.features_digest(features_digest(competition))}
         if known is None:
             self.digests["data"] = data_digest(competition)
-            known = RowFormat.of(competition, self.digests["data"])
+            known = RowFormat.of(competition, self.digests["data"], self.joins)
         self.format = known
         self.function = code.features()
         self.kinds, self.needed, self.id, self.text = (

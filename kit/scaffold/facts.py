@@ -130,3 +130,9 @@ class Wishes:
         if wish is None:
             return []
         return [wish.value] if isinstance(wish.value, str) else [str(item) for item in wish.value]
+
+
+def names_a_table(flags: Mapping[str, Any], overrides: Mapping[str, Any]) -> bool:
+    """Whether the user named a target or a task: what `kit cv` predicts, no script's images."""
+    asked = flags.get("target") or flags.get("task")
+    return bool(asked or {"columns.target", "task.type"} & {*overrides})

@@ -17,7 +17,7 @@ import pandas as pd
 
 from kit.errors import ConfigError
 from kit.images.files import ImageFolder
-from kit.scaffold.facts import Inference
+from kit.scaffold.facts import Inference, names_a_table
 from kit.scaffold.files import is_sample, is_table, tables_in
 from kit.scaffold.images import endings, pattern_of, typical
 from kit.scaffold.spelling import find_name
@@ -53,9 +53,7 @@ def infer_masks(
         ConfigError: masks, and another template; the template, and no masks; files that the script
             cannot use.
     """
-    named = (
-        flags.get("target") or flags.get("task") or {"columns.target", "task.type"} & {*overrides}
-    )
+    named = names_a_table(flags, overrides)
     found = None if named else _find(raw)
     if found is None:
         if template == TEMPLATE:

@@ -16,7 +16,7 @@ from typing import Any
 from kit.errors import ConfigError
 from kit.images.files import ImageFolder
 from kit.images.shades import are_places, places
-from kit.scaffold.facts import Inference
+from kit.scaffold.facts import Inference, names_a_table
 from kit.scaffold.files import by_name, is_sample, is_table, tables_in
 from kit.scaffold.images import endings, pattern_of, typical
 from kit.tables import read_header, read_table
@@ -37,9 +37,7 @@ def infer_restoration(
     Raises:
         ConfigError: such images, and another template; the template, and no such images.
     """
-    named = (
-        flags.get("target") or flags.get("task") or {"columns.target", "task.type"} & {*overrides}
-    )
+    named = names_a_table(flags, overrides)
     found = None if named else _find(raw)
     if found is None:
         if template == TEMPLATE:
