@@ -75,7 +75,23 @@ def images(folder: Path, rng: np.random.Generator) -> tuple[Path, str, list[str]
     return source, "rmse", ["image-linear", "extra_trees"]
 
 
-@pytest.mark.parametrize("make", [series, texts, images])
+def texts_and_images(folder: Path, rng: np.random.Generator) -> tuple[Path, str, list[str]]:
+    """What is said and what is seen decide together."""
+    n = 160
+    said, shade = rng.integers(0, 2, n), rng.choice([60, 200], n)
+    tales = [["a quiet day at the old harbour", "a storm over the old harbour"][k] for k in said]
+    frame = pd.DataFrame({"id": [f"p{k}" for k in range(n)], "tale": tales})
+    frame["tale"] += [f" seen on the {k}th of {rng.choice(['May', 'June'])}" for k in range(n)]
+    frame["wet"] = ((said == 1) & (shade == 60)).astype(int)
+    source = hand_out(folder, frame[:120], frame[120:], "wet")
+    (source / "images").mkdir()
+    for k, name in enumerate(frame["id"]):
+        pixels = np.clip(shade[k] + rng.normal(scale=10, size=(12, 12, 3)), 0, 255)
+        Image.fromarray(pixels.astype(np.uint8)).save(source / "images" / f"{name}.png")
+    return source, "roc_auc", ["lightgbm", "linear"]
+
+
+@pytest.mark.parametrize("make", [series, texts, images, texts_and_images])
 def test_kit_auto_blends_models_of_every_kind_of_data(
     make: Any, run_kit: Any, launch: Any, tmp_path: Path
 ) -> None:
@@ -96,7 +112,9 @@ def test_kit_auto_blends_models_of_every_kind_of_data(
     assert validate(Path(told["submission"]), competition) == []
     if make is series:
         assert max(scores["lightgbm-change"], scores["seasonal_naive"]) < scores["naive"] / 2
-    elif make is texts:
-        assert told["run"]["score"]["value"] > 0.95  # neither texts nor prices alone
+    elif make in (texts, texts_and_images):
+        kinds = set(competition.settings.columns.kinds.values())
+        assert kinds >= ({"text"} if make is texts else {"text", "image"})
+        assert told["run"]["score"]["value"] > 0.95  # neither of the two alone
     else:
         assert scores["image-linear"] < 0.9  # 1.2 without the pictures

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
 
 from kit.auto.budget import Budget
 from kit.auto.images import embed_first, largest_side
 from kit.auto.schedule import seconds_needed
 from kit.errors import ConfigError, DataError
-from kit.images.backbones import AS_THEY_ARE, Backbone, find_backbone
+from kit.images.backbones import AS_THEY_ARE, Backbone, find_backbone, installed
 from kit.images.column import ImageArray
 from kit.images.embeddings import embedding_path
 from kit.images.store import Store, store_pixels
@@ -155,6 +159,39 @@ class TestNetworks:
         after = [w for layer in body.layers for w in layer.get_weights()]
         same = [np.array_equal(a, b) for a, b in zip(fresh, after, strict=True)]
         assert same == [True] * 6 + [False] * 2  # kernel and bias of the second convolution
+
+    def test_the_template_s_network_is_the_article_s(self) -> None:
+        keras = load_keras(1)
+        template = Path(__file__).parents[2] / "templates" / "image" / "model.py"
+        own = runpy.run_path(str(template))["OwnNetwork"]()
+
+        def shapes(model: Any, side: int) -> list[Any]:
+            pixels = keras.Input((side, side, 3))
+            network = keras.Model(pixels, model.tower(pixels, AS_THEY_ARE))
+            return [(type(layer).__name__, layer.output.shape) for layer in network.layers]
+
+        assert shapes(own, 150) == shapes(CNN(), 150)
+        assert shapes(own, 28)[-1] == ("Dense", (None, 512))  # something is left of small ones
+
+    @pytest.mark.slow
+    def test_real_weights_tell_photographs_apart_by_name_and_by_path(self, tmp_path: Path) -> None:
+        weights = installed()
+        if weights is None:
+            pytest.skip("the extra pretrained is not installed")
+        photographs = [Image.fromarray(each) for each in load_sample_images().images]
+        boxes = [(0, 0, 400, 400), (40, 10, 420, 390)]
+        crops = [each.crop(box).resize((224, 224)) for each in photographs for box in boxes]
+        pixels = np.stack([np.asarray(crop, dtype=np.float32) for crop in crops])
+        shutil.copy(weights, tmp_path / "mine.pth")
+        load_keras(1)
+        by_name, by_path = (
+            find_backbone(name, tmp_path, "images.f.backbone").network().predict(pixels, verbose=0)
+            for name in ("efficientnet_lite0", "mine.pth")
+        )
+        np.testing.assert_array_equal(by_name, by_path)
+        assert by_name.shape == (4, 1280)
+        like = np.corrcoef(by_name)
+        assert min(like[0, 1], like[2, 3]) > like[:2, 2:].max() + 0.2
 
     def test_fine_tuning_needs_weights(self) -> None:
         from kit.models.neural.finetune import FineTune

@@ -20,6 +20,7 @@ from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.dataset import data_digest
 from kit.errors import ModelError
+from kit.joins import Joins
 from kit.mapped import frame_on_disk, is_on_disk
 from kit.models.base import Problem, RowWeights
 from kit.models.lightgbm import LightGBM
@@ -127,13 +128,13 @@ def test_new_rows_are_typed_alike_without_reading_the_table(
 ) -> None:
     made = competition(columns={"kinds": KINDS}, code=code)
     made = as_parquet(made) if parquet else made
-    plain = RowFormat.of(in_memory(made), data_digest(made))
+    plain = RowFormat.of(in_memory(made), data_digest(made), Joins(made))
 
     def refused(*_: Any) -> Any:
         pytest.fail("the whole table was read")
 
     monkeypatch.setattr(new_rows, "read_raw", refused)
-    assert RowFormat.of(made, data_digest(made)) == plain
+    assert RowFormat.of(made, data_digest(made), Joins(made)) == plain
     assert plain.formats == {"day": "%d/%m/%Y"}
 
 
