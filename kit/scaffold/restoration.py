@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from itertools import chain, permutations
+from itertools import permutations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +17,7 @@ from kit.errors import ConfigError
 from kit.images.files import ImageFolder
 from kit.images.shades import are_places, places
 from kit.scaffold.facts import Inference, names_a_table
-from kit.scaffold.files import by_name, is_sample, is_table, tables_in
+from kit.scaffold.files import by_name, is_sample, tables_in
 from kit.scaffold.images import endings, pattern_of, typical
 from kit.tables import read_header, read_table
 
@@ -57,9 +57,9 @@ def infer_restoration(
 
 
 def _find(raw: Path) -> Inference | None:
-    if by_name(tables_in(raw))["train"]:
+    tables = tables_in(raw)
+    if by_name(tables)["train"]:
         return None
-    tables = sorted(path for path in chain(raw.glob("*"), raw.glob("*/*")) if is_table(path))
     for path in filter(is_sample, tables):
         names = read_header(path)
         if len(names) != 2:
