@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn import ensemble
 
-from kit.models.base import Count, Model, Problem, Rows, RowWeights, Share
+from kit.models.base import Count, Model, Problem, Rows, RowWeights, Share, all_classes
 
 
 class _Forest(Model):
@@ -67,14 +67,13 @@ class _Forest(Model):
         problem, values = self.problem_, _numbers(X)
         if not problem.classification:
             return np.asarray(self.fitted_.predict(values)).reshape(-1, problem.n_outputs)
-        proba = self.fitted_.predict_proba(values)
+        proba, classes = self.fitted_.predict_proba(values), self.fitted_.classes_
         if problem.task == "multilabel":
-            return np.column_stack([1 - p[:, 0] for p in proba])
+            pairs = zip(proba, classes, strict=True)
+            return np.column_stack([all_classes(p, seen, 2)[:, 1] for p, seen in pairs])
         if problem.task == "binary":
-            return np.asarray(proba[:, 1:2])
-        full = np.zeros((len(proba), problem.n_outputs))
-        full[:, self.fitted_.classes_] = proba
-        return full
+            return all_classes(proba, classes, 2)[:, 1:]
+        return all_classes(proba, classes, problem.n_outputs)
 
     def save(self, folder: Path) -> None:
         """Write `model.joblib` (scikit-learn has no other native format)."""
