@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from kit.models.adapter import SklearnModel
-from kit.models.base import Model, Problem, RowWeights
+from kit.models.base import FoldRows, Model, Problem, RowWeights
 from kit.models.forests import ExtraTrees, RandomForest
 from kit.models.lightgbm import LightGBM
 from kit.models.linear import Linear
@@ -81,3 +81,20 @@ def test_rare_classes_do_not_end_the_choice_of_a_penalty() -> None:
     model = Linear((0.001, 1.0, 1e4)).fit(X, y, problem=problem("multiclass", 5))
     assert model.fitted_[0].C == pytest.approx(1e-4)
     assert list(model.fitted_[0].classes_) == [0, 1, 2, 3]
+
+
+def test_catboost_says_nothing_of_classes_that_a_fold_lacks(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("catboost")
+    from kit.models.catboost import CatBoost
+
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(N, 2)), columns=["a", "b"])
+    y, y_valid = np.arange(N) % 3, np.arange(N) % 5
+    fold = FoldRows(X=X, y=y, X_valid=X, y_valid=y_valid)
+    model, asked = CatBoost(n_estimators=3), problem("multiclass", 5)
+    model.fit(X, y, problem=asked, valid=(X, y_valid))
+    together = model.fit_folds([fold, fold, fold], problem=asked)
+    assert capfd.readouterr() == ("", "")
+    for each in (model, *together):
+        assert each.predict(X)[:, 3:].max() < 0.34
