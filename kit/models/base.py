@@ -257,9 +257,7 @@ def reseeded(problem: Problem, fold: int) -> Problem:
     return replace(problem, seed=problem.seed * 1000 + fold)
 
 
-def all_classes(
-    proba: NDArray[Any], classes: NDArray[Any], n_classes: int
-) -> NDArray[np.float64]:
+def all_classes(proba: NDArray[Any], classes: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
     """Probabilities by class code; a class that the training rows lacked has none.
 
     Args:

@@ -79,7 +79,7 @@ def test_rare_classes_do_not_end_the_choice_of_a_penalty() -> None:
     X, y = rng.normal(size=(N, 20)), rng.integers(0, 3, N)
     y[0] = 3
     model = Linear((0.001, 1.0, 1e4)).fit(X, y, problem=problem("multiclass", 5))
-    assert model.fitted_[0].C == pytest.approx(1e-4)
+    assert pytest.approx(1e-4) == model.fitted_[0].C
     assert list(model.fitted_[0].classes_) == [0, 1, 2, 3]
 
 
