@@ -31,7 +31,7 @@ from kit.models.base import (
     describe,
 )
 from kit.models.batches import from_batches
-from kit.models.boosters import Clock, device, share, target_columns
+from kit.models.boosters import Clock, device, share, target_columns, useful_threads
 from kit.models.stopping import CrossStopping, OwnStopping
 
 _OBJECTIVES = {
@@ -158,7 +158,7 @@ class LightGBM(Model):
             starts = range(0, len(X), _PREDICTED)
             return np.vstack([self.predict(X.iloc[k : k + _PREDICTED]) for k in starts])
         X = _plain_names(X)
-        threads = self.problem_.threads
+        threads = useful_threads(X.size, self.problem_.threads)
         columns = [
             np.asarray(booster.predict(X, num_threads=threads)).reshape(len(X), -1)
             for booster in self.boosters_
@@ -186,6 +186,7 @@ class LightGBM(Model):
         self, X: pd.DataFrame, X_valid: Any, problem: Problem, weight: RowWeights | None
     ) -> _Data:
         """Binned rows, made once for all targets."""
+        problem = replace(problem, threads=useful_threads(X.size, problem.threads))
         params = self._native(problem, len(X))
         if is_on_disk(X):
             train, valid = from_batches(X, X_valid, params)
