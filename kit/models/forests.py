@@ -47,9 +47,14 @@ class _Forest(Model):
         valid: Rows | None = None,
         weight: RowWeights | None = None,
     ) -> Self:
-        """Grow the trees; several targets share them."""
+        """Grow the trees; several targets share them, whatever their units."""
         self.problem_ = problem
         classes = problem.classification
+        self.center_, self.scale_ = 0.0, 1.0
+        if problem.task == "multitarget":  # else the largest alone would choose the splits
+            spread = np.std(y, axis=0)
+            self.center_, self.scale_ = np.mean(y, axis=0), np.where(spread > 0, spread, 1.0)
+            y = (y - self.center_) / self.scale_
         grow = self.classifier if classes else self.regressor
         self.fitted_ = grow(
             n_estimators=self.n_estimators,
@@ -66,7 +71,8 @@ class _Forest(Model):
         """Mean over the trees."""
         problem, values = self.problem_, _numbers(X)
         if not problem.classification:
-            return np.asarray(self.fitted_.predict(values)).reshape(-1, problem.n_outputs)
+            found = np.asarray(self.fitted_.predict(values)).reshape(-1, problem.n_outputs)
+            return np.asarray(found * self.scale_ + self.center_)
         proba, classes = self.fitted_.predict_proba(values), self.fitted_.classes_
         if problem.task == "multilabel":
             pairs = zip(proba, classes, strict=True)

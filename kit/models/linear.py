@@ -112,17 +112,19 @@ class Linear(Model):
         """Leave-one-out in closed form; of many rows with many words, some held out instead."""
         if not sparse.issparse(X) or X.shape[1] < 2000 or min(X.shape) <= _CLOSED_FORM:
             dense = X.toarray() if sparse.issparse(X) and X.shape[1] < 2000 else X
-            return RidgeCV(alphas=np.asarray(self.strengths)).fit(dense, y, weight)
+            search = RidgeCV(alphas=np.asarray(self.strengths), alpha_per_target=y.ndim > 1)
+            return search.fit(dense, y, weight)
 
         def fitted(strength: float, rows: Any) -> Any:
             counts = None if weight is None else weight[rows]
             return Ridge(strength, solver="sparse_cg", tol=1e-4).fit(X[rows], y[rows], counts)
 
         def error(strength: float) -> float:
-            residual = (y[held] - fitted(strength, kept).predict(X[held])).reshape(len(held), -1)
-            squares = (residual**2).mean(axis=1)
+            residual = (y[held] - fitted(strength, kept).predict(X[held])) / spread
+            squares = (residual.reshape(len(held), -1) ** 2).mean(axis=1)
             return float(np.average(squares, weights=None if weight is None else weight[held]))
 
+        spread = np.maximum(y.std(axis=0), 1e-12)  # the units of several targets differ
         kept, held = next(KFold(5, shuffle=True, random_state=0).split(y))
         several = len(self.strengths) > 1
         best = min(self.strengths, key=error) if several else self.strengths[0]
