@@ -153,13 +153,15 @@ class Linear(Model):
         # what a part of the search lacks it could not be scored on: rare classes only are learned
         often = rows_of_class >= _PARTS
         if len(strengths) > 1 and X.shape[0] <= self.search_rows and often.sum() > 1:
-            kept = slice(None) if often[codes].all() else np.flatnonzero(often[codes])
-            given = None if weight is None else weight[kept]
-            base.set_params(**self._searched(base, X[kept], y[kept], problem, given))
+            some = X, y, weight
+            if not often[codes].all():
+                kept = np.flatnonzero(often[codes])
+                some = X[kept], y[kept], None if weight is None else weight[kept]
+            base.set_params(**self._searched(base, *some, seed=problem.seed))
         return base.fit(X, y, weight)
 
     def _searched(
-        self, base: Any, X: Any, y: NDArray[Any], problem: Problem, weight: NDArray[Any] | None
+        self, base: Any, X: Any, y: NDArray[Any], weight: NDArray[Any] | None, *, seed: int
     ) -> dict[str, float]:
         """The parameter of the best penalty."""
         scored, heavy = get_scorer("neg_log_loss"), {}
@@ -172,7 +174,7 @@ class Linear(Model):
                 base,
                 {"C": [1 / strength for strength in sorted(self.strengths)]},
                 scoring=scored,
-                cv=StratifiedKFold(_PARTS, shuffle=True, random_state=problem.seed),
+                cv=StratifiedKFold(_PARTS, shuffle=True, random_state=seed),
                 refit=False,
             )
             best: dict[str, float] = search.fit(X, y, **heavy).best_params_
