@@ -50,7 +50,7 @@ class _Forest(Model):
         """Grow the trees; several targets share them, whatever their units."""
         self.problem_ = problem
         classes = problem.classification
-        self.center_, self.scale_ = 0.0, 1.0
+        self.center_, self.scale_ = np.zeros(1), np.ones(1)
         if problem.task == "multitarget":  # else the largest alone would choose the splits
             spread = np.std(y, axis=0)
             self.center_, self.scale_ = np.mean(y, axis=0), np.where(spread > 0, spread, 1.0)
