@@ -76,8 +76,8 @@ _CHANGES: Space = {
     "learning_rate": Range(0.02, 0.1, log=True),
     "feature_fraction": Range(0.4, 1.0),
     "bagging_fraction": Range(0.7, 1.0),
-    "num_leaves": Range(4, 150, log=True, whole=True, usual=(50, 100)),
-    "min_data_in_leaf": Range(1, 64, log=True, whole=True, usual=(40, 3)),
+    "num_leaves": Range(4, 150, log=True, whole=True, usual=(31, 63)),
+    "min_data_in_leaf": Range(1, 64, log=True, whole=True, usual=(20, 5)),
     "lambda_l2": Range(1e-4, 2.0),
 }
 _DESCENT: Space = {
@@ -90,8 +90,8 @@ SPACES: dict[str, Space] = {
         "learning_rate": Range(0.02, 0.1, log=True),
         "feature_fraction": Range(0.4, 1.0),
         "bagging_fraction": Range(0.7, 1.0),
-        "num_leaves": Range(4, 150, log=True, whole=True, usual=(50, 100)),
-        "min_data_in_leaf": Range(1, 64, log=True, whole=True, usual=(40, 3)),
+        "num_leaves": Range(4, 150, log=True, whole=True, usual=(31, 63)),
+        "min_data_in_leaf": Range(1, 64, log=True, whole=True, usual=(20, 5)),
         "extra_trees": Choice((False, True)),
         "min_data_per_group": Range(2, 100, log=True, whole=True, needs="categories"),
         "cat_l2": Range(0.005, 2.0, log=True, needs="categories"),

@@ -9,10 +9,11 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.dummy import DummyClassifier
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils.validation import has_fit_parameter
 
-from kit.models.base import Model, Problem, Rows, RowWeights
+from kit.models.base import Model, Problem, Rows, RowWeights, all_classes
 
 
 class SklearnModel(Model):
@@ -46,13 +47,16 @@ class SklearnModel(Model):
         fresh = clone(self.estimator)
         seeds = {k: problem.seed for k in fresh.get_params() if k.endswith("random_state")}
         fresh.set_params(**{k: v % 2**31 for k, v in seeds.items()})
-        if problem.task == "multilabel":
-            fresh = MultiOutputClassifier(fresh)
-        elif problem.task == "multitarget":
-            fresh = MultiOutputRegressor(fresh)
         self.problem_ = problem
         heavy = {} if weight is None else {"sample_weight": weight.train}
-        self.fitted_ = fresh.fit(X, y, **heavy)
+        if problem.task == "multitarget":
+            self.fitted_ = MultiOutputRegressor(fresh).fit(X, y, **heavy)
+        elif problem.task == "multilabel":
+            self.fitted_ = [_learned(clone(fresh), X, column, heavy) for column in y.T]
+        elif problem.classification:
+            self.fitted_ = _learned(fresh, X, y, heavy)
+        else:
+            self.fitted_ = fresh.fit(X, y, **heavy)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -61,15 +65,12 @@ class SklearnModel(Model):
         if not problem.classification:
             values = np.asarray(self.fitted_.predict(X), dtype=np.float64)
             return values.reshape(len(values), problem.n_outputs)
-        if problem.task == "multilabel":
-            columns = [p[:, -1] for p in self.fitted_.predict_proba(X)]
-            return np.column_stack(columns).astype(np.float64)
-        proba = self.fitted_.predict_proba(X)
-        if problem.task == "binary":
-            return np.asarray(proba[:, 1:2], dtype=np.float64)
-        full = np.zeros((len(proba), problem.n_outputs))  # a class may be absent from the fold
-        full[:, self.fitted_.classes_] = proba
-        return full
+        if problem.task == "multiclass":
+            fitted = self.fitted_
+            return all_classes(fitted.predict_proba(X), fitted.classes_, problem.n_outputs)
+        labels = self.fitted_ if problem.task == "multilabel" else [self.fitted_]
+        found = [all_classes(each.predict_proba(X), each.classes_, 2)[:, 1] for each in labels]
+        return np.column_stack(found)
 
     def save(self, folder: Path) -> None:
         """Write `model.joblib`."""
@@ -80,3 +81,9 @@ class SklearnModel(Model):
         """Read `model.joblib`; only for files kit wrote itself."""
         model: Self = joblib.load(folder / "model.joblib")
         return model
+
+
+def _learned(fresh: Any, X: Any, y: NDArray[Any], heavy: dict[str, Any]) -> Any:
+    """A fitted classifier; of rows of one class the constant, which many estimators refuse."""
+    estimator = fresh if len(np.unique(y)) > 1 else DummyClassifier(strategy="prior")
+    return estimator.fit(X, y, **heavy)

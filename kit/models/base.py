@@ -257,6 +257,22 @@ def reseeded(problem: Problem, fold: int) -> Problem:
     return replace(problem, seed=problem.seed * 1000 + fold)
 
 
+def all_classes(proba: NDArray[Any], classes: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
+    """Probabilities by class code; a class that the training rows lacked has none.
+
+    Args:
+        proba: of the classes that were seen, ``(n, k)``.
+        classes: their codes, ``(k,)``.
+        n_classes: all there are.
+
+    Returns:
+        ``(n, n_classes)``
+    """
+    full = np.zeros((len(proba), n_classes))
+    full[:, np.asarray(classes, dtype=np.int64)] = proba
+    return full
+
+
 def _promise(kept: bool, broken: str) -> None:
     if not kept:
         raise AssertionError(f"model contract: {broken}")

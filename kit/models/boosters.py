@@ -22,6 +22,7 @@ from kit.models.base import Problem
 _WARM_UP = 10  # rounds after which the time per round is known
 _STEPS_TO_FIT = 24  # learning rate x rounds that most data sets need
 _FASTEST = 0.3  # above it boosting wanders
+_SMALL = 100_000  # cells of which a round is too short to be shared among threads
 
 
 def library(name: str) -> Any:
@@ -82,6 +83,16 @@ def share(deadline: float | None, left: int) -> float | None:
     """The deadline of the next of `left` equal pieces of work."""
     now = time.monotonic()
     return None if deadline is None else now + (deadline - now) / left
+
+
+def useful_threads(cells: int, threads: int) -> int:
+    """How many threads are worth having: of a small table one, whatever there is.
+
+    A round on it takes a millisecond, and its threads meet some hundred times. Where anything else
+    wants a core they wait for one another: 3,000 rows x 15 columns, 100 rounds of LightGBM on two
+    busy cores took .3 to 1.3 s on one thread and 5 to 28 s on two. Predictions are the same.
+    """
+    return threads if cells > _SMALL else 1
 
 
 def is_level(X: pd.DataFrame) -> list[bool]:

@@ -35,6 +35,7 @@ from kit.models.boosters import (
     of_column,
     share,
     target_columns,
+    useful_threads,
 )
 from kit.models.lockstep import boost
 from kit.models.stopping import CrossStopping, OwnStopping
@@ -151,10 +152,9 @@ class CatBoost(Model):
         problem = self.problem_
         kind = "Probability" if problem.classification else "RawFormulaVal"
         rows, columns = _pool(_table(X)), []
+        threads = useful_threads(X.size, problem.threads)
         for booster in self.boosters_:
-            values = np.asarray(
-                booster.predict(rows, prediction_type=kind, thread_count=problem.threads)
-            )
+            values = np.asarray(booster.predict(rows, prediction_type=kind, thread_count=threads))
             columns.append(values[:, 1:] if problem.task in ("binary", "multilabel") else values)
         return np.hstack([c.reshape(len(X), -1) for c in columns]).astype(np.float64)
 
@@ -201,7 +201,11 @@ class CatBoost(Model):
                 for parts, ys, given in zip(data, labels, weights, strict=True)
             ]
             until = share(problems[0].deadline, len(columns) - done)
-            params = [self._native(problem, len(models)) for problem in problems]
+            threads = max(1, problems[0].threads // len(models))
+            params = [
+                self._native(problem, useful_threads(table.size, threads))
+                for problem, (table, _) in zip(problems, data, strict=True)
+            ]
             watch = None if done or self.on_gpu else problems[0].watch
             stop = stopping(len(models), self.patience, watch) if watched else None
             with device("task_type", self.task_type):
@@ -219,7 +223,7 @@ class CatBoost(Model):
             for model, found in zip(models, zip(*rounds, strict=True), strict=True):
                 model.best_iteration_ = int(np.mean(found))
 
-    def _native(self, problem: Problem, n_models: int) -> dict[str, Any]:
+    def _native(self, problem: Problem, threads: int) -> dict[str, Any]:
         """CatBoost's parameter table."""
         params = self.get_params()
         params["iterations"] = params.pop("n_estimators")
@@ -236,7 +240,7 @@ class CatBoost(Model):
             "boosting_type": "Plain",
             "bootstrap_type": "Bernoulli",
             "random_seed": problem.seed % 2**31,
-            "thread_count": max(1, problem.threads // n_models),
+            "thread_count": threads,
             "allow_const_label": True,
             "allow_writing_files": False,
             "use_best_model": False,

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn import ensemble
 
-from kit.models.base import Count, Model, Problem, Rows, RowWeights, Share
+from kit.models.base import Count, Model, Problem, Rows, RowWeights, Share, all_classes
 
 
 class _Forest(Model):
@@ -47,9 +47,14 @@ class _Forest(Model):
         valid: Rows | None = None,
         weight: RowWeights | None = None,
     ) -> Self:
-        """Grow the trees; several targets share them."""
+        """Grow the trees; several targets share them, whatever their units."""
         self.problem_ = problem
         classes = problem.classification
+        self.center_, self.scale_ = np.zeros(1), np.ones(1)
+        if problem.task == "multitarget":  # else the largest alone would choose the splits
+            spread = np.std(y, axis=0)
+            self.center_, self.scale_ = np.mean(y, axis=0), np.where(spread > 0, spread, 1.0)
+            y = (y - self.center_) / self.scale_
         grow = self.classifier if classes else self.regressor
         self.fitted_ = grow(
             n_estimators=self.n_estimators,
@@ -66,15 +71,15 @@ class _Forest(Model):
         """Mean over the trees."""
         problem, values = self.problem_, _numbers(X)
         if not problem.classification:
-            return np.asarray(self.fitted_.predict(values)).reshape(-1, problem.n_outputs)
-        proba = self.fitted_.predict_proba(values)
+            found = np.asarray(self.fitted_.predict(values)).reshape(-1, problem.n_outputs)
+            return np.asarray(found * self.scale_ + self.center_)
+        proba, classes = self.fitted_.predict_proba(values), self.fitted_.classes_
         if problem.task == "multilabel":
-            return np.column_stack([1 - p[:, 0] for p in proba])
+            pairs = zip(proba, classes, strict=True)
+            return np.column_stack([all_classes(p, seen, 2)[:, 1] for p, seen in pairs])
         if problem.task == "binary":
-            return np.asarray(proba[:, 1:2])
-        full = np.zeros((len(proba), problem.n_outputs))
-        full[:, self.fitted_.classes_] = proba
-        return full
+            return all_classes(proba, classes, 2)[:, 1:]
+        return all_classes(proba, classes, problem.n_outputs)
 
     def save(self, folder: Path) -> None:
         """Write `model.joblib` (scikit-learn has no other native format)."""

@@ -31,7 +31,7 @@ from kit.models.base import (
     describe,
 )
 from kit.models.batches import from_batches
-from kit.models.boosters import Clock, device, share, target_columns
+from kit.models.boosters import Clock, device, share, target_columns, useful_threads
 from kit.models.stopping import CrossStopping, OwnStopping
 
 _OBJECTIVES = {
@@ -158,7 +158,7 @@ class LightGBM(Model):
             starts = range(0, len(X), _PREDICTED)
             return np.vstack([self.predict(X.iloc[k : k + _PREDICTED]) for k in starts])
         X = _plain_names(X)
-        threads = self.problem_.threads
+        threads = useful_threads(X.size, self.problem_.threads)
         columns = [
             np.asarray(booster.predict(X, num_threads=threads)).reshape(len(X), -1)
             for booster in self.boosters_
@@ -186,6 +186,7 @@ class LightGBM(Model):
         self, X: pd.DataFrame, X_valid: Any, problem: Problem, weight: RowWeights | None
     ) -> _Data:
         """Binned rows, made once for all targets."""
+        problem = replace(problem, threads=useful_threads(X.size, problem.threads))
         params = self._native(problem, len(X))
         if is_on_disk(X):
             train, valid = from_batches(X, X_valid, params)
@@ -214,6 +215,7 @@ class LightGBM(Model):
             model.best_iteration_, model.curve_, model.cut_ = None, {}, False
         watched = data[0][2] is not None
         columns = target_columns(problem)
+        rounds: list[NDArray[Any]] = []
         for done, column in enumerate(columns):
             watch = None if done else problem.watch
             stop = stopping(len(models), self.patience, watch) if watched else None
@@ -221,17 +223,18 @@ class LightGBM(Model):
             clock = Clock(until, self.learning_rate, self.n_estimators)
             with device("device_type", self.device_type):
                 boosters = [_booster(*p, *y, column) for p, y in zip(data, labels, strict=True)]
-                boost(boosters, stop, clock)
+                grown = boost(boosters, stop, clock)
+            steps = np.full(len(models), len(grown)) if stop is None else stop.best_step
+            rounds.append(steps)
             for k, (model, booster) in enumerate(zip(models, boosters, strict=True)):
-                booster.best_iteration = int(stop.best_step[k]) if stop else booster.num_trees()
+                booster.best_iteration = int(grown[steps[k] - 1, k])  # step 0, none good: all
                 model.boosters_.append(booster.free_dataset())
                 model.cut_ |= clock.cut
                 if stop is not None and not model.curve_:
                     model.curve_ = {"valid": stop.curve[:, k].tolist()}
         if watched:
-            for model in models:
-                rounds = [booster.best_iteration for booster in model.boosters_]
-                model.best_iteration_ = int(np.mean(rounds))
+            for model, found in zip(models, zip(*rounds, strict=True), strict=True):
+                model.best_iteration_ = int(np.mean(found))
 
     def _native(self, problem: Problem, n_rows: int) -> dict[str, Any]:
         """LightGBM's parameter table."""
@@ -258,20 +261,33 @@ class LightGBM(Model):
         }
 
 
-def boost(boosters: Sequence[lgb.Booster], stop: OwnStopping | None, clock: Clock) -> None:
-    """Add trees to all boosters in turn, until `stop`, `clock` or the last round says so."""
+def boost(
+    boosters: Sequence[lgb.Booster], stop: OwnStopping | None, clock: Clock
+) -> NDArray[np.int64]:
+    """Add trees to all boosters in turn, until `stop`, `clock` or the last round says so.
+
+    A round that finds no split adds no tree, and is not the end: the next one draws other rows,
+    columns and thresholds. Of few rows or columns that happens early.
+
+    Returns:
+        Trees (of several classes: sets of them) per booster after every round: ``(rounds, n)``.
+    """
+    grown = []
     for step in range(1, clock.rounds + 1):
-        stuck = [booster.update() for booster in boosters]
+        for booster in boosters:
+            booster.update()
+        grown.append([booster.current_iteration() for booster in boosters])
         if stop is not None:
             stop.update(np.array([booster.eval_valid()[0][2] for booster in boosters]))
             if stop.done:
-                return
-        if all(stuck) or clock.over(step):
-            return
+                break
+        if clock.over(step):
+            break
         rate = clock.faster(step)
         if rate is not None:
             for booster in boosters:
                 booster.reset_parameter({"learning_rate": rate})
+    return np.array(grown)
 
 
 def _booster(

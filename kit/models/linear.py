@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import LinAlgWarning
 from sklearn import config_context
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import get_scorer
@@ -20,9 +22,10 @@ from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 
 from kit.blas import ordered_sums
 from kit.config import Within
-from kit.models.base import Count, Model, Positive, Problem, Rows, RowWeights
+from kit.models.base import Count, Model, Positive, Problem, Rows, RowWeights, all_classes
 from kit.models.ratios import log_count_ratios, multiplied
 
+_PARTS = 3  # of the rows, one held out at a time, to choose a penalty of classes
 _CLOSED_FORM = 4000
 """Rows or columns up to which the closed form is quick: it grows with the cube of the fewer."""
 
@@ -86,16 +89,14 @@ class Linear(Model):
                 values = np.asarray(self.fitted_[0].predict(X), dtype=np.float64)
                 return values.reshape(-1, problem.n_outputs)
             if self.ratios:
-                sums = [fit.predict_proba(multiplied(X, r))[:, 1] for r, fit in self.fitted_]
-                found = np.column_stack(sums).astype(np.float64)
+                sums = [_chance(fitted, multiplied(X, r)) for r, fitted in self.fitted_]
+                found = np.column_stack(sums)
                 single = problem.task == "multiclass"
                 return found / found.sum(axis=1, keepdims=True) if single else found
             if problem.task == "multiclass":
-                full = np.zeros((X.shape[0], problem.n_outputs))
-                full[:, self.fitted_[0].classes_] = self.fitted_[0].predict_proba(X)
-                return full
-            columns = [fitted.predict_proba(X)[:, 1] for fitted in self.fitted_]
-            return np.column_stack(columns).astype(np.float64)
+                (fitted,) = self.fitted_
+                return all_classes(fitted.predict_proba(X), fitted.classes_, problem.n_outputs)
+            return np.column_stack([_chance(fitted, X) for fitted in self.fitted_])
 
     def save(self, folder: Path) -> None:
         """Write `model.joblib` (scikit-learn has no other native format)."""
@@ -111,17 +112,19 @@ class Linear(Model):
         """Leave-one-out in closed form; of many rows with many words, some held out instead."""
         if not sparse.issparse(X) or X.shape[1] < 2000 or min(X.shape) <= _CLOSED_FORM:
             dense = X.toarray() if sparse.issparse(X) and X.shape[1] < 2000 else X
-            return RidgeCV(alphas=np.asarray(self.strengths)).fit(dense, y, weight)
+            search = RidgeCV(alphas=np.asarray(self.strengths), alpha_per_target=y.ndim > 1)
+            return search.fit(dense, y, weight)
 
         def fitted(strength: float, rows: Any) -> Any:
             counts = None if weight is None else weight[rows]
             return Ridge(strength, solver="sparse_cg", tol=1e-4).fit(X[rows], y[rows], counts)
 
         def error(strength: float) -> float:
-            residual = (y[held] - fitted(strength, kept).predict(X[held])).reshape(len(held), -1)
-            squares = (residual**2).mean(axis=1)
+            residual = (y[held] - fitted(strength, kept).predict(X[held])) / spread
+            squares = (residual.reshape(len(held), -1) ** 2).mean(axis=1)
             return float(np.average(squares, weights=None if weight is None else weight[held]))
 
+        spread = np.maximum(y.std(axis=0), 1e-12)  # the units of several targets differ
         kept, held = next(KFold(5, shuffle=True, random_state=0).split(y))
         several = len(self.strengths) > 1
         best = min(self.strengths, key=error) if several else self.strengths[0]
@@ -138,28 +141,49 @@ class Linear(Model):
     def _logistic(
         self, X: Any, y: NDArray[Any], problem: Problem, weight: NDArray[Any] | None
     ) -> Any:
+        codes = np.asarray(y, dtype=np.int64)
+        rows_of_class = np.bincount(codes)
+        if np.count_nonzero(rows_of_class) == 1:  # a rare label that these rows lack
+            return DummyClassifier(strategy="prior").fit(X, y, weight)
         strengths = sorted(self.strengths)
         middle = strengths[len(strengths) // 3]
         base = LogisticRegression(C=1 / middle, max_iter=300, tol=1e-3)
         if not sparse.issparse(X) and X.shape[1] <= 500 and problem.task != "multiclass":
             base.set_params(solver="newton-cholesky")
-        rarest = np.bincount(np.asarray(y, dtype=np.int64)).min()
-        if len(strengths) == 1 or X.shape[0] > self.search_rows or rarest < 3:
-            return base.fit(X, y, weight)
-        split = StratifiedKFold if problem.classification else KFold
+        # what a part of the search lacks it could not be scored on: rare classes only are learned
+        often = rows_of_class >= _PARTS
+        if len(strengths) > 1 and X.shape[0] <= self.search_rows and often.sum() > 1:
+            some = X, y, weight
+            if not often[codes].all():
+                kept = np.flatnonzero(often[codes])
+                some = X[kept], y[kept], None if weight is None else weight[kept]
+            base.set_params(**self._searched(base, *some, seed=problem.seed))
+        return base.fit(X, y, weight)
+
+    def _searched(
+        self, base: Any, X: Any, y: NDArray[Any], weight: NDArray[Any] | None, *, seed: int
+    ) -> dict[str, float]:
+        """The parameter of the best penalty."""
         scored, heavy = get_scorer("neg_log_loss"), {}
         with config_context(enable_metadata_routing=weight is not None):
             if weight is not None:
-                base.set_fit_request(sample_weight=True)
+                base = clone(base).set_fit_request(sample_weight=True)
                 scored.set_score_request(sample_weight=True)
                 heavy = {"sample_weight": weight}
             search = GridSearchCV(
                 base,
-                {"C": [1 / strength for strength in strengths]},
+                {"C": [1 / strength for strength in sorted(self.strengths)]},
                 scoring=scored,
-                cv=split(3, shuffle=True, random_state=problem.seed),
+                cv=StratifiedKFold(_PARTS, shuffle=True, random_state=seed),
+                refit=False,
             )
-            return search.fit(X, y, **heavy).best_estimator_
+            best: dict[str, float] = search.fit(X, y, **heavy).best_params_
+            return best
+
+
+def _chance(fitted: Any, X: Any) -> NDArray[np.float64]:
+    """Probability of class 1 of two, ``(n,)``; the training rows may have lacked either."""
+    return all_classes(fitted.predict_proba(X), fitted.classes_, 2)[:, 1]
 
 
 def _columns(y: NDArray[Any], problem: Problem) -> list[NDArray[Any]]:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,12 @@ def boost(
     """Train boosters side by side; once more with larger steps where time is too short."""
     rate, rounds = float(params[0]["learning_rate"]), int(params[0]["iterations"])
     if params[0]["task_type"] == "GPU":
-        return without_callbacks(params[0], pools[0], stop, deadline)
+        with _quiet():
+            return without_callbacks(params[0], pools[0], stop, deadline)
     fresh = None if stop is None else type(stop)(len(params), stop.patience)
     lockstep = Lockstep(len(params), stop, Clock(deadline, rate, rounds), slots)
-    boosters = _train(params, pools, lockstep)
+    with _quiet():
+        boosters = _train(params, pools, lockstep)
     lockstep.check()
     if lockstep.restart_rate is None:
         return boosters, lockstep
@@ -127,7 +130,8 @@ def boost(
     clock = Clock(deadline, _UNHURRIED, rounds)  # no second restart
     clock.cut = True
     lockstep = Lockstep(len(params), fresh, clock, slots)
-    return _train(faster, pools, lockstep), lockstep
+    with _quiet():
+        return _train(faster, pools, lockstep), lockstep
 
 
 def without_callbacks(
@@ -156,6 +160,19 @@ def without_callbacks(
         for loss in losses:
             stop.update(np.array([loss]))
     return [booster], lockstep
+
+
+def _quiet() -> AbstractContextManager[None]:
+    """Without CatBoost's remarks on classes that a fold lacks, which no logging level stops.
+
+    `fit` takes a log of one thread at a time; entered here, it holds for those of all boosters.
+    """
+    found: AbstractContextManager[None] = library("catboost").core.log_fixup(_ignored, _ignored)
+    return found
+
+
+def _ignored(message: str) -> None:
+    """What is wrong comes as an exception."""
 
 
 def _train(

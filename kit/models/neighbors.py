@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 from kit.blas import ordered_sums
@@ -99,7 +100,11 @@ class KNN(Model):
         # the nearest weighs 1, so that the prior means the same on every scale of distances
         nearness /= nearness.max(axis=1, keepdims=True)
         nearness *= self.votes_[neighbour]
-        summed = np.einsum("mk,mko->mo", nearness, self.values_[neighbour])
+        # as a sparse product: the targets of all neighbours would be k times the predictions
+        starts = np.arange(0, neighbour.size + 1, neighbour.shape[1])
+        whole = (nearness.ravel(), neighbour.ravel(), starts)
+        shape = (len(neighbour), len(self.values_))
+        summed = sparse.csr_array(whole, shape=shape) @ self.values_
         total = nearness.sum(axis=1, keepdims=True)
         if not self.problem_.classification:
             return np.asarray(summed / total)

@@ -38,6 +38,7 @@ from kit.models.boosters import (
     of_column,
     share,
     target_columns,
+    useful_threads,
 )
 from kit.models.stopping import CrossStopping, OwnStopping
 
@@ -144,10 +145,11 @@ class XGBoost(Model):
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Predict with the kept rounds of each booster."""
         xgb = library("xgboost")
-        rows = xgb.DMatrix(**_table(X), nthread=self.problem_.threads)
+        threads = useful_threads(X.size, self.problem_.threads)
+        rows = xgb.DMatrix(**_table(X), nthread=threads)
         columns = []
         for booster in self.boosters_:
-            booster.set_param({"nthread": self.problem_.threads, "device": "cpu"})
+            booster.set_param({"nthread": threads, "device": "cpu"})
             columns.append(np.asarray(booster.predict(rows)).reshape(len(X), -1))
         return np.hstack(columns).astype(np.float64)
 
@@ -174,7 +176,7 @@ class XGBoost(Model):
     ) -> tuple[Any, Any]:
         """Binned training and validation rows, made once for all targets."""
         xgb, (heavy, heavy_valid) = library("xgboost"), weight or (None, None)
-        options = {"max_bin": self.max_bin, "nthread": threads}
+        options = {"max_bin": self.max_bin, "nthread": useful_threads(X.size, threads)}
         train = xgb.QuantileDMatrix(**_table(X), weight=heavy, **options)
         if X_valid is None:
             return train, None
@@ -203,8 +205,10 @@ class XGBoost(Model):
                         matrix.set_label(of_column(y, column))
             threads = max(1, workers // len(models))
             boosters = [
-                _Booster(self._native(problem, threads), *matrices)
-                for problem, matrices in zip(problems, data, strict=True)
+                _Booster(
+                    self._native(problem, useful_threads(_cells(train), threads)), train, valid
+                )
+                for problem, (train, valid) in zip(problems, data, strict=True)
             ]
             watch = None if done else problems[0].watch
             stop = stopping(len(models), self.patience, watch) if watched else None
@@ -302,6 +306,10 @@ def _table(X: pd.DataFrame) -> dict[str, Any]:
             values[:, position] = X[name].to_numpy(dtype=np.float32, na_value=np.nan)
     types = ["c" if level else "q" for level in levels]
     return {"data": values, "feature_types": types, "enable_categorical": True}
+
+
+def _cells(matrix: Any) -> int:
+    return int(matrix.num_row() * matrix.num_col())
 
 
 def _seeded(problem: Problem, number: int) -> Problem:

@@ -36,10 +36,10 @@ def build_encoder(keras: Any, folder: Path) -> Any:
         DataError: weights are missing or have other shapes than `config.json` says.
     """
     settings = read_settings(folder)
-    network = _network(keras, settings)
     arrays = _read(folder / "model.safetensors")
     try:
-        _fill(network, arrays, int(settings["num_attention_heads"]))
+        network = _network(keras, settings)
+        _fill(network, arrays, settings)
     except (KeyError, ValueError) as error:
         raise DataError(f"{folder}: the weights are not those of config.json: {error}") from error
     return network
@@ -98,8 +98,9 @@ def _network(keras: Any, settings: Mapping[str, Any]) -> Any:
     return keras.Model([tokens, mask], layers.UnitNormalization()(pooled))
 
 
-def _fill(network: Any, arrays: Arrays, heads: int) -> None:
+def _fill(network: Any, arrays: Arrays, settings: Mapping[str, Any]) -> None:
     """Give every layer its weights: transposed, and attention cut into heads."""
+    heads, blocks = int(settings["num_attention_heads"]), int(settings["num_hidden_layers"])
 
     def dense(name: str) -> list[NDArray[Any]]:
         return [arrays[f"{name}.weight"].T, arrays[f"{name}.bias"]]
@@ -113,8 +114,7 @@ def _fill(network: Any, arrays: Arrays, heads: int) -> None:
     first = arrays["embeddings.token_type_embeddings.weight"][0]
     layer("places").set_weights([arrays["embeddings.position_embeddings.weight"] + first])
     layer("start").set_weights(norm("embeddings.LayerNorm"))
-    number = 0
-    while f"encoder.layer.{number}.output.dense.weight" in arrays:
+    for number in range(blocks):
         base, parts = f"encoder.layer.{number}", []
         for role in ("query", "key", "value"):
             kernel, bias = dense(f"{base}.attention.self.{role}")
@@ -126,7 +126,8 @@ def _fill(network: Any, arrays: Arrays, heads: int) -> None:
         layer(f"wide_{number}").set_weights(dense(f"{base}.intermediate.dense"))
         layer(f"narrow_{number}").set_weights(dense(f"{base}.output.dense"))
         layer(f"block_{number}").set_weights(norm(f"{base}.output.LayerNorm"))
-        number += 1
+    if f"encoder.layer.{blocks}.output.dense.weight" in arrays:
+        raise ValueError(f"there are more than num_hidden_layers = {blocks}")
 
 
 def _read(path: Path) -> Arrays:

@@ -24,7 +24,14 @@ from kit.runs import find_run
 from kit.session import Session, open_session
 from kit.settings import ModelSpec
 from kit.tune.points import MODEL, Point, given, grid, known_good
-from kit.tune.rescoring import Candidate, MakeWorkers, rescore, rescored, seeds_of
+from kit.tune.rescoring import (
+    Candidate,
+    MakeWorkers,
+    folds_follow_seeds,
+    rescore,
+    rescored,
+    seeds_of,
+)
 from kit.tune.search import Ended, Search, attributes_of, prefix_of
 from kit.tune.space import Searched, searched
 from kit.tune.study import Method, Study
@@ -33,7 +40,7 @@ TRIALS = 50
 """Of a search that is told neither a number nor a time."""
 
 _CANDIDATES = 3  # are scored again, and the configuration without a search
-_RESCORING = 0.3, 0.5  # share of the time that is kept for it; at most, where a trial takes long
+_RESCORING = 0.3, 0.5  # share of the time kept for it at most, and where one trial takes long
 _ENDING, _LONGEST_ENDING = 0.15, 15.0  # share of the time for pictures and the end; its limit
 
 
@@ -179,7 +186,8 @@ def _search(
     most = asked.trials
     if most is None and asked.seconds is None and asked.method in ("random", "bayes"):
         most = TRIALS
-    least, most_kept = (share * (asked.seconds or 0.0) for share in _RESCORING)
+    sets = len(seeds_of(session.competition)) if folds_follow_seeds(session) else 0
+    usual, longest = (share * (asked.seconds or 0.0) if sets else 0.0 for share in _RESCORING)
     workers = make_workers(session.competition)
     try:
         Search(
@@ -190,7 +198,8 @@ def _search(
             asked.method,
             most=most,
             end=end,
-            kept=(least, most_kept),
+            kept=(usual, longest),
+            again=(_CANDIDATES + 1, sets),
             told=told.ended,
         ).run()
     finally:

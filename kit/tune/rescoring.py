@@ -110,6 +110,14 @@ def seeds_of(competition: Competition) -> list[int]:
     return [(seed + k) % 2**32 for k in range(1, SEEDS + 1)]
 
 
+def folds_follow_seeds(session: Session) -> bool:
+    """Whether another seed gives other folds; of blocks of time and files it does not."""
+    for seed in seeds_of(session.competition):
+        with _reseeded(session, seed) as other:
+            return bool(other.context.folds.digest != session.context.folds.digest)
+    return False
+
+
 def _key(run: str, seed: int) -> str:
     return f"rescored {run} seed {seed}"
 

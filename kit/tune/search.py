@@ -38,6 +38,7 @@ from kit.tune.space import Searched
 from kit.tune.study import Held, Method, Study
 
 _PAIR = 2.2  # the best trial and the configuration without a search, with some room
+_ROOM = 1.2  # of the time that all of the scoring again should take
 _GRACE = 2.0  # seconds after the end for fits that stop by themselves
 _TIRED = 25  # trials in a row that were there already: the space is through
 _FAILED = 3  # failures before anything works: it is not the parameters
@@ -84,8 +85,9 @@ class Search:
         method: how.
         most: so many trials may be begun in the study; None: no limit.
         end: `time.monotonic()` at which all must be done; None: no limit.
-        kept: seconds before it that are left for scoring again: so many, and up to so many where
-            the slowest trial needs them.
+        kept: seconds before it that are left for scoring again: so many at most, and up to so
+            many where the slowest trial needs them for the first two.
+        again: how many trials are scored again, and on how many sets of folds.
         told: hears of every trial that is through.
     """
 
@@ -100,12 +102,14 @@ class Search:
         most: int | None = None,
         end: float | None = None,
         kept: tuple[float, float] = (0.0, 0.0),
+        again: tuple[int, int] = (0, 0),
         told: Callable[[Ended], None] = lambda ended: None,
     ) -> None:
         self.session, self.workers, self.study = session, workers, study
         self.models = {model.name: model for model in models}
         self.method, self.most, self.told = method, most, told
-        self._last, self._kept, self._longest = end, kept, 0.0
+        self._last, self._kept, self._again, self._longest = end, kept, again, 0.0
+        self._made, self._starting = time.monotonic(), 0.0
         self._open: list[_Open] = []
         self._repeats = 0
         self._late = False
@@ -134,15 +138,23 @@ class Search:
 
     @property
     def _end(self) -> float | None:
-        """When the last fold must be there: the sooner, the longer the pair takes again.
+        """When the last fold must be there: the sooner, the longer scoring again takes.
 
         Until a trial is through there is nothing to score again, and all of the time is its.
         """
         if self._last is None or not self._longest:
             return self._last
-        least, most = self._kept
-        pair = _PAIR * self._longest / max(1, self.workers.size)
-        return self._last - min(max(least, pair), most)
+        usual, most = self._kept
+        trials, sets = self._again
+        all_of_it = sets * (self._starting + _ROOM * trials * self._one_trial)
+        return self._last - min(max(min(usual, all_of_it), _PAIR * self._one_trial), most)
+
+    @property
+    def _one_trial(self) -> float:
+        """Seconds that the slowest trial takes with all workers to itself."""
+        together = self.session.early_stopping == "cross"  # one task
+        tasks = 1 if together else self.session.context.folds.n_splits
+        return self._longest / max(1, min(self.workers.size, self.session.at_a_time, tasks))
 
     def _over(self, seconds: float) -> bool:
         """Whether something of that length would end too late."""
@@ -174,6 +186,8 @@ class Search:
         return None
 
     def _begin(self, each: _Open) -> FoldTask:
+        # importing and reading: the workers that score again do it once more
+        self._starting = self._starting or time.monotonic() - self._made
         task = each.waiting.pop(0)
         task = replace(task, deadline=self._end, rivals=self._earlier.against(task))
         each.running.append(task)

@@ -71,7 +71,7 @@ class Searched:
         found: dict[str, Any] = {}
         own = {**spec.params, RECIPE: spec.recipe}
         for name, axis in self.axes.items():
-            value = own.get(name, self.usual.get(name))
+            value = _middle(axis, own.get(name, self.usual.get(name)))
             if value is not None:
                 found.update(_placed(prefix + name, axis, value))
         return found
@@ -264,9 +264,13 @@ def _usual(axis: Axis, value: Any, classes: bool) -> Any:
     """What an axis is without a search; None where the model finds out in the fold."""
     if value is None and isinstance(axis, Range) and axis.usual is not None:
         return axis.usual[0 if classes else 1]
-    if isinstance(axis, Range) and isinstance(value, tuple | list):
-        return value[len(value) // 3]  # the penalties of `linear`: the one it takes unasked
-    return value
+    return _middle(axis, value)
+
+
+def _middle(axis: Axis, value: Any) -> Any:
+    """Of the penalties that `linear` chooses from the one it takes unasked; others as they are."""
+    several = isinstance(axis, Range) and isinstance(value, tuple | list)
+    return sorted(value)[len(value) // 3] if several else value
 
 
 def _suggested(trial: Any, name: str, axis: Axis) -> Any:

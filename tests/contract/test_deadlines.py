@@ -71,8 +71,9 @@ def test_a_fold_stops_where_the_other_fold_is_best(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOOSTERS)
-def test_threads_do_not_change_the_predictions(name: str) -> None:
+def test_threads_do_not_change_the_predictions(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(name)
+    monkeypatch.setattr("kit.models.boosters._SMALL", 0)
     folds = two_folds()
     model = MODELS.load(name)(n_estimators=20)
     one, two = (model.fit_folds(folds, problem=replace(PROBLEM, threads=n)) for n in (1, 2))

@@ -443,7 +443,7 @@ def test_near_the_end_at_most_one_trial_is_begun_that_does_not_fit(
 def test_time_is_kept_for_scoring_the_best_and_the_plain_configuration_again(
     small: Small, search: SearchFor
 ) -> None:
-    """30 % of the time, and more where a trial takes that long: here half of it, 30 s."""
+    """At most 30 % of the time, and more where a trial takes that long: here half of it, 30 s."""
 
     def long(task: Any, context: Any) -> Any:
         return [
@@ -451,7 +451,7 @@ def test_time_is_kept_for_scoring_the_best_and_the_plain_configuration_again(
             for result in run_folds(task, context)
         ]
 
-    outcome = search(small(), "lightgbm", seconds=60.0, fit=long)
+    outcome = search(small(), "lightgbm", seconds=60.0, fit=long, seeds=1)
     states = [trial.state for trial in outcome.trials]
     assert states[0] == TrialState.COMPLETE
     assert TrialState.COMPLETE not in states[1:]  # 21 s are left for its first fold
@@ -548,3 +548,28 @@ def test_a_trial_that_cannot_fit_is_refused_before_it_starts(
         search(large, "lightgbm", trials=9, fit=lambda *_: pytest.fail("it was started"))
     again = search(competition, "lightgbm", trials=1, study="small")  # that is not asked
     assert again.winner.name == "lightgbm"
+
+
+def _kept(small: Small, search: SearchFor, fold: float, **tables: Any) -> float:
+    """Seconds of 60 that are kept for scoring again, where a fold takes so many."""
+    deadlines = []
+
+    def noted(task: Any, context: Any) -> Any:
+        deadlines.append(task.deadline)
+        results = run_folds(task, context)
+        return [replace(each, seconds={"fit": fold, "predict": 0.0}) for each in results]
+
+    search(small(**tables), "lightgbm", trials=2, seconds=60.0, fit=noted, seeds=2)
+    return float(deadlines[0] - min(deadlines[:4]))
+
+
+def test_no_more_time_is_kept_than_scoring_again_takes(small: Small, search: SearchFor) -> None:
+    """Four configurations on two sets of two folds: 8 s, with room 9.6, and getting ready."""
+    assert 9.5 < _kept(small, search, fold=0.5) < 17.9
+    assert _kept(small, search, fold=2.0, name="slower") == pytest.approx(18)
+
+
+def test_no_time_is_kept_where_no_other_folds_can_be_made(small: Small, search: SearchFor) -> None:
+    cv = {"splitter": "time_series", "n_splits": 2}
+    columns = {"time": "d", "kinds": {"c": "category", "d": "datetime"}}
+    assert _kept(small, search, fold=2.0, cv=cv, columns=columns) == 0

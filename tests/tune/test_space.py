@@ -133,12 +133,20 @@ def test_lists_are_choices_and_come_back_as_lists(small: Small) -> None:
     assert model.nearest(model.spec(values), "")["layers"] == "[384, 384]"
 
 
+def test_a_list_of_penalties_is_seen_as_the_one_that_is_taken_unasked(small: Small) -> None:
+    """Else Optuna draws one, and learns its score from a configuration that has another."""
+    (model,) = space(small(), "linear")
+    assert model.nearest(model.base, "")["strengths"] == 10.0
+    weak = ModelSpec(use="linear", params={"strengths": (0.3, 0.1, 3.0, 1.0, 10.0)})
+    assert model.nearest(weak, "")["strengths"] == 0.3
+
+
 def test_known_configurations_outside_a_space_are_seen_at_its_edge(small: Small) -> None:
     (model,) = space(small(), "lightgbm")
     far = ModelSpec(use="lightgbm", params={"learning_rate": 0.5, "num_leaves": 2, "lambda_l1": 0})
     seen = model.nearest(far, "")
     assert (seen["learning_rate"], seen["num_leaves"], seen["lambda_l1"]) == (0.1, 4, 1e-4)
-    assert seen["min_data_in_leaf"] == 40  # what its default of None comes to for classes
+    assert seen["min_data_in_leaf"] == 20  # what its default of None comes to for classes
 
 
 OWN = "from sklearn.dummy import DummyClassifier\ndef constant(k: int = 3, strategy='prior'):\n"

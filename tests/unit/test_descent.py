@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +17,7 @@ from kit.models.checking import prepared
 from kit.models.neural.cnn import CNN
 from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.mlp import MLP
-from kit.models.neural.training import start
+from kit.models.neural.training import forward, start
 from kit.settings import ModelSpec
 from kit.usercode import UserCode
 
@@ -129,3 +130,18 @@ def test_a_network_on_images_follows_its_schedule(moving: Any, last: float) -> N
     descent = model.network_.optimizer
     assert type(descent).__name__ == "SGD"
     assert float(descent.learning_rate) == pytest.approx(last)
+
+
+def test_a_deadline_ends_training_and_the_best_epoch_is_kept() -> None:
+    X, y, _, _ = prepared("neural", "regression")
+    valid = (X[:60], y[:60])
+    hurried = Problem(task="regression", n_outputs=1, seed=1, deadline=time.monotonic() + 1.0)
+    # 20,000 epochs are some minutes for each of the two
+    model = MLP((8,), epochs=20_000, patience=100_000, batch=64, members=2)
+    model.fit(X[60:], y[60:], problem=hurried, valid=valid)
+    assert model.cut_
+    assert len(model.networks_) == 2
+    assert 0 < len(model.curve_["train"]) < 10_000
+    alone = forward(model.networks_[0], model._inputs(X[:60]))
+    error = alone - (y[:60, None] - model.center_) / model.scale_
+    assert np.mean(error**2) == pytest.approx(min(model.curve_["valid"]), rel=1e-3)

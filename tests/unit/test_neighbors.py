@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,3 +69,15 @@ def test_a_category_of_many_levels_is_left_to_its_mean() -> None:
     X = frame(300).assign(c=levels)
     y = (X["x0"] > 0).to_numpy().astype(np.int64)
     assert KNN(k=5).fit(X, y, problem=BINARY).index_.n_features_in_ == 1
+
+
+def test_many_classes_need_no_room_for_all_neighbours_of_all_rows() -> None:
+    """1,500 rows x 120 neighbours x 200 classes are 288 MB."""
+    X, y = frame(1500), np.arange(1500) % 200
+    problem = Problem(task="multiclass", n_outputs=200, seed=0)
+    tracemalloc.start()
+    found = KNN().fit(X, y, problem=problem).predict(X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6
+    assert found.sum(axis=1) == pytest.approx(1)

@@ -302,15 +302,23 @@ def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("damage", ["torn", "smaller"])
-def test_damaged_weights_are_refused(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "torn",
+        {"intermediate_size": 12},
+        {"num_hidden_layers": LAYERS + 1},  # the last block would be random
+        {"num_hidden_layers": LAYERS - 1},
+    ],
+)
+def test_damaged_weights_are_refused(tmp_path: Path, damage: Any) -> None:
     folder = write_encoder(tmp_path / "encoder")
     path = folder / "model.safetensors"
     if damage == "torn":
         path.write_bytes(path.read_bytes()[:500])
     else:
         settings = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps({**settings, "intermediate_size": 12}))
+        (folder / "config.json").write_text(json.dumps({**settings, **damage}))
     with pytest.raises(DataError, match="damaged" if damage == "torn" else "weights are not"):
         embed(["storm"], where=str(folder), cache=None)
 

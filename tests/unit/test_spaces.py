@@ -11,7 +11,7 @@ import pytest
 
 from kit.errors import KitError
 from kit.execution.task import build_model
-from kit.models.base import make_model
+from kit.models.base import Problem, make_model
 from kit.portfolio import DRAWS, PORTFOLIO, draws, find_model
 from kit.registry import MODELS
 from kit.settings import ModelSpec
@@ -44,6 +44,18 @@ def test_models_take_what_is_drawn(use: str) -> None:
     params = draw(use, 3)
     params.pop("recipe", None)  # a key of the model's table, no parameter
     make_model(MODELS.load(use), params, use)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+@pytest.mark.parametrize("use", ["lightgbm", "lightgbm_change"])
+def test_what_is_usual_is_what_the_model_takes(use: str, task: Any) -> None:
+    """Else Optuna learns the score of the model as it is for values that it does not have."""
+    taken = MODELS.load(use)()._native(Problem(task=task, n_outputs=1), 10_000)
+    axes = {name: axis for name, axis in SPACES[use].items() if isinstance(axis, Range)}
+    usual = {name: axis.usual for name, axis in axes.items() if axis.usual is not None}
+    assert {name: both[task == "regression"] for name, both in usual.items()} == {
+        name: taken[name] for name in ("num_leaves", "min_data_in_leaf")
+    }
 
 
 def test_a_logarithmic_range_is_even_in_orders_of_magnitude() -> None:

@@ -29,6 +29,7 @@ from kit.models.base import (
     RowWeights,
     describe,
 )
+from kit.models.boosters import share
 from kit.models.neural.batches import batches, in_stretches
 from kit.models.neural.descent import Optimizer, Schedule, optimizer, schedule
 from kit.models.neural.training import (
@@ -37,6 +38,7 @@ from kit.models.neural.training import (
     compiled,
     forward,
     head,
+    in_time,
     kept_random_state,
     precision,
     start,
@@ -132,7 +134,7 @@ class MLP(Model):
         else:  # a network learns numbers around zero
             self.center_, self.scale_ = target.mean(axis=0), np.maximum(target.std(axis=0), 1e-12)
         self.networks_: list[Any] = []
-        self.curve_ = {}
+        self.curve_, self.cut_ = {}, False
         best = []
         for member in range(self.members):
             with kept_random_state():
@@ -208,18 +210,20 @@ class MLP(Model):
         )
         per_call = 1 if keras.backend.backend() == "torch" else _STEPS  # torch goes step by step
         compiled(network, descent, loss, steps_per_execution=per_call)
-        callbacks = []
+        clock = in_time(keras, share(self.problem_.deadline, self.members - member))
+        callbacks = [] if self.problem_.deadline is None else [clock]
         if valid is not None:
-            stopping = keras.callbacks.EarlyStopping(
-                patience=self.patience, restore_best_weights=True
+            callbacks.append(
+                keras.callbacks.EarlyStopping(patience=self.patience, restore_best_weights=True)
             )
-            callbacks = [stopping, *([] if member else watched(keras, self.problem_))]
+            callbacks += [] if member else watched(keras, self.problem_)
         history = network.fit(
             **self._fed(keras, rows, (X, target), valid, weight),
             epochs=self.epochs,
             callbacks=callbacks,
             verbose=0,
         )
+        self.cut_ |= clock.cut
         return network, {k: [float(v) for v in values] for k, values in history.history.items()}
 
     def _fed(

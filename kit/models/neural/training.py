@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -78,6 +79,24 @@ def watched(keras: Any, problem: Problem) -> list[Any]:
         watch(epoch + 1, float(logs["val_loss"]))
 
     return [keras.callbacks.LambdaCallback(on_epoch_end=told)]
+
+
+def in_time(keras: Any, deadline: float | None) -> Any:
+    """A callback that ends training at a deadline; `cut` says whether it did.
+
+    Args:
+        keras: the module.
+        deadline: `time.monotonic()`; None: none.
+    """
+
+    class InTime(keras.callbacks.Callback):
+        cut = False
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if deadline is not None and time.monotonic() >= deadline:
+                self.cut = self.model.stop_training = True
+
+    return InTime()
 
 
 def forward(network: Any, inputs: list[NDArray[Any]], rows: int = 8192) -> NDArray[np.float64]:
