@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,8 +29,7 @@ from kit.selection import best_run, standing
 from kit.session import Listener, Session, open_session
 from kit.submission import build, validate
 
-_CHECKED_CELLS = 30e6  # checking more would take its time from the models
-_WRITING = 1.5  # seconds for the file after the blend
+_CHECKED_CELLS = 50e3  # per second of the budget: checking more would take a twentieth of it
 _CHECKED_SHARE = 0.1  # of the budget may be gone before checking starts
 
 
@@ -69,7 +67,7 @@ class Told:
         lambda session, chosen, left: None
     )
     submission: Callable[[Run, Path], None] = lambda run, path: None
-    findings: Callable[[Sequence[Finding]], None] = lambda findings: None
+    findings: Callable[[Sequence[Finding] | None], None] = lambda findings: None
 
 
 @dataclass
@@ -133,25 +131,10 @@ def _worked(
     named: bool,
 ) -> Outcome:
     competition, data = session.competition, session.context.dataset
-    shape = data_shape(data, np.arange(len(data.X)), seed=0)
-    apart = len(shape.plain) < len(shape.of("category"))
-    kinds = set(data.kinds.values())
-    if not (named or texts_lead(data.X, data.kinds)):
-        entries = texts_last(entries)
-    if not named and data.task == "regression" and data.series is not None and data.series.id:
-        entries = scales_last(entries)
-    chosen, left = choose(
-        *data.X.shape,
-        data.task,
-        entries,
-        levels=apart,
-        kinds=kinds,
-        series=data.series is not None,
-        provided=(ENCODER,) if data.encoder else (),
-    )
+    chosen, left = _choice(session, entries, named=named)
     told.planned(session, chosen, left)
     chosen, late = embed_first(data, budget, chosen)
-    left = [*left, *late]
+    skipped = [(entry.name, reason) for entry, reason in (*left, *late)]
     findings = _checked(competition, session, budget)
     told.findings(findings)
     files = _Submissions(competition, told)
@@ -162,24 +145,58 @@ def _worked(
     ended = bool(runs)
     runs = runs or _earlier(session)
     if not runs:
-        reasons = "\n".join(f"    {name}: {reason}" for name, reason in schedule.left_out)
+        missed = [*skipped[len(left) :], *schedule.left_out]
         raise RunError(
-            f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n{reasons}"
+            f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n"
+            f"{_lines(missed)}"
         )
     run, why = _blended(session, runs, budget)
     why += "" if ended else "; no model of this call ended in time, earlier ones were taken"
     path = files.path if files.best is run else written(run, competition)
-    skipped = [(entry.name, reason) for entry, reason in left]
     return Outcome(
         runs=runs,
         chosen=run,
         why=why,
         submission=path,
         left_out=[*skipped, *schedule.left_out],
-        findings=findings,
+        findings=findings or [],
         seconds=budget.spent,
         budget=budget.seconds,
     )
+
+
+def _choice(
+    session: Session, entries: Sequence[Entry], *, named: bool
+) -> tuple[list[Entry], list[tuple[Entry, str]]]:
+    """What is tried, in order, and what is not with the reason; see `kit.portfolio.choose`.
+
+    Raises:
+        RunError: there is nothing to try.
+    """
+    data = session.context.dataset
+    shape = data_shape(data, np.arange(len(data.X)), seed=0)
+    if not (named or texts_lead(data.X, data.kinds)):
+        entries = texts_last(entries)
+    if not named and data.task == "regression" and data.series is not None and data.series.id:
+        entries = scales_last(entries)
+    chosen, left = choose(
+        *data.X.shape,
+        data.task,
+        entries,
+        levels=len(shape.plain) < len(shape.of("category")),
+        kinds=set(data.kinds.values()),
+        series=data.series is not None,
+        provided=(ENCODER,) if data.encoder else (),
+    )
+    if not chosen:
+        reasons = _lines([(entry.name, reason) for entry, reason in left])
+        raise RunError(f"there is no model that can be tried.\n{reasons}")
+    return chosen, left
+
+
+def _lines(left_out: Sequence[tuple[str, str]]) -> str:
+    """Names and reasons for a message."""
+    return "\n".join(f"    {name}: {reason}" for name, reason in left_out)
 
 
 def worker_count(cores: int) -> int:
@@ -188,11 +205,11 @@ def worker_count(cores: int) -> int:
     return max(1, min(fits, cores if cores <= 4 else cores // 2, 8))
 
 
-def _checked(competition: Competition, session: Session, budget: Budget) -> list[Finding]:
-    """Errors and warnings of `kit check`, where the table is small enough to look at."""
-    rows, columns = session.context.dataset.X.shape
-    if rows * columns > _CHECKED_CELLS or budget.spent > _CHECKED_SHARE * budget.seconds:
-        return []
+def _checked(competition: Competition, session: Session, budget: Budget) -> list[Finding] | None:
+    """Errors and warnings of `kit check`; None where there is no time to look at such a table."""
+    cells, seconds = session.context.dataset.X.size, budget.seconds
+    if cells > _CHECKED_CELLS * seconds or budget.spent > _CHECKED_SHARE * seconds:
+        return None
     try:
         report = check(competition)
     except KitError:
@@ -216,13 +233,15 @@ def _earlier(session: Session) -> list[Run]:
 
 def _blended(session: Session, runs: Sequence[Run], budget: Budget) -> tuple[Run, str]:
     """The blend, or the best single run where there is no blend to be had."""
-    if len(runs) > 1:
-        with suppress(KitError):
-            names = [run.id for run in runs]
-            seconds = min(budget.blending, max(0.5, budget.end - time.monotonic() - _WRITING))
-            blended = blend(session.competition, names, seconds=seconds, context=session.context)
-            return best_run([*runs, blended])
-    return best_run(runs)
+    if len(runs) == 1:
+        return best_run(runs)
+    names, seconds = [run.id for run in runs], budget.for_blend()
+    try:
+        blended = blend(session.competition, names, seconds=seconds, context=session.context)
+    except KitError as error:
+        run, why = best_run(runs)
+        return run, f"{why}; there is no blend: {error}"
+    return best_run([*runs, blended])
 
 
 def written(run: Run, competition: Competition) -> Path:

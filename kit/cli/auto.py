@@ -93,8 +93,10 @@ def _told(out: Output, seconds: float, named: bool) -> Told:
         for line_ in _by_reason("not tried", [(entry.name, reason) for entry, reason in left]):
             out.remark(line_)
 
-    def findings(found: Sequence[Finding]) -> None:
-        for each in found:
+    def findings(found: Sequence[Finding] | None) -> None:
+        if found is None:
+            out.remark("not checked, which would take too much of the time: kit check")
+        for each in found or ():
             out.remark(f"{each.severity}: {each.code} {each.title}: {each.evidence}")
 
     def submission(run: Run, path: Path) -> None:

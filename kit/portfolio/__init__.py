@@ -119,10 +119,14 @@ def entries_of(competition: Competition, models: Sequence[str] = ()) -> list[Ent
     for name in models:
         MODELS.check(find_model(competition, name).use)
     if models:
-        return [_BY_NAME.get(name, Entry(name=name, use=name, why="named")) for name in models]
+        known = (_BY_NAME.get(name, Entry(name=name, use=name, why="named")) for name in models)
+        return [replace(entry, asked=True) for entry in known]
     named = [name for name in competition.settings.cv.models if ":" in name]
     own = [name for name in (*competition.settings.models, *named) if name not in _BY_NAME]
-    return [*(Entry(name=name, use=name, why="from kit.toml") for name in own), *PORTFOLIO]
+    return [
+        *(Entry(name=name, use=name, why="from kit.toml", asked=True) for name in own),
+        *PORTFOLIO,
+    ]
 
 
 def texts_last(entries: Sequence[Entry]) -> list[Entry]:
@@ -173,15 +177,13 @@ def choose(
     most = next((count for rows, count in _COUNTS if n_rows <= rows), len(entries))
     for entry in entries:
         reason = _unfit(entry, n_rows, n_features, task, provided)
-        if entry.levels and not levels:
+        if entry.levels and not levels and not entry.asked:
             reason = "no category has many levels"
         if entry.kinds and not set(entry.kinds) & set(kinds):
             reason = f"no column is {' or '.join(entry.kinds)}"
         if entry.series and not series:
             reason = "there is no [series] table"
-        # time decides of slow ones, which differ from all others; baselines are for the eye
-        counted = [e for e in chosen if not e.row_seconds and e.name not in BASELINE_NAMES]
-        if not reason and not entry.row_seconds and len(counted) >= most:
+        if not reason and _counts(entry) and sum(map(_counts, chosen)) >= most:
             reason = f"{n_rows} rows carry a choice among {most} models"
         if reason:
             left.append((entry, reason))
@@ -190,11 +192,21 @@ def choose(
     return chosen, left
 
 
+def _counts(entry: Entry) -> bool:
+    """Whether it takes one of the few places that there are for few rows.
+
+    Time decides of slow ones, which differ from all others; baselines are for the eye.
+    """
+    return not (entry.asked or entry.row_seconds or entry.name in BASELINE_NAMES)
+
+
 def _unfit(entry: Entry, n_rows: int, n_features: int, task: str, provided: Collection[str]) -> str:
     if missing_package(entry) and entry.package not in provided:
         return f'needs {entry.package}: pip install "kit-competitions[{entry.extra}]"'
     if entry.tasks and task not in entry.tasks:
         return f"not for {task}"
+    if entry.asked:
+        return ""
     if n_rows < entry.min_rows:
         return f"too large for {n_rows} rows"
     if n_rows > entry.max_rows:
