@@ -118,8 +118,7 @@ def blend(
             of each configuration.
         method: one of `METHODS`.
         negative: weights below 0, for the method "hill".
-        seconds: time for reading the runs, weights and choice; a blend that was cut short is made
-            again next time.
+        seconds: time for all but scores and files; a blend cut short is made again next time.
         context: the competition's data and folds where they are read already.
         tell: told of runs that cannot be used.
 

@@ -7,7 +7,6 @@ from.
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import Any, Literal, Protocol
 
 import kit
 from kit.competition import CONFIG_NAME, Competition
+from kit.cores import usable_cores
 from kit.execution.context import FoldContext, load_context, share_folds
 from kit.execution.here import Here
 from kit.execution.memory import processes_that_fit
@@ -105,7 +105,7 @@ def open_session(
     context = load_context(competition)
     share_folds(competition, context.folds)
     spec = competition.settings.execution
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     alone = spec.executor == "here" and not spec.on
     workers = 1 if alone else spec.workers or min(cores, context.folds.n_splits)
     at_a_time = sys.maxsize if spec.on else processes_that_fit(context.dataset)

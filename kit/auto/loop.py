@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from kit.blend import blend
 from kit.checks import check
 from kit.checks.finding import Finding
 from kit.competition import Competition
+from kit.cores import usable_cores
 from kit.errors import KitError, RunError
 from kit.execution.fold import data_shape
 from kit.execution.memory import available, own_process
@@ -29,7 +29,8 @@ from kit.selection import best_run, standing
 from kit.session import Listener, Session, open_session
 from kit.submission import build, validate
 
-_CHECKED_CELLS = 50e3  # per second of the budget: checking more would take a twentieth of it
+_CHECKING = 0.05  # of the budget that checking may take
+_CELLS, _COLUMNS = 1e6, 80  # checked in a second; each column and target has models of its own
 _CHECKED_SHARE = 0.1  # of the budget may be gone before checking starts
 
 
@@ -107,7 +108,7 @@ def auto(
     """
     budget = Budget(seconds)
     entries = entries_of(competition, models)
-    cores = competition.settings.execution.threads or os.cpu_count() or 1
+    cores = competition.settings.execution.threads or usable_cores()
     workers = make_workers(competition, worker_count(cores))
     workers.warm_up()
     try:
@@ -207,8 +208,10 @@ def worker_count(cores: int) -> int:
 
 def _checked(competition: Competition, session: Session, budget: Budget) -> list[Finding] | None:
     """Errors and warnings of `kit check`; None where there is no time to look at such a table."""
-    cells, seconds = session.context.dataset.X.size, budget.seconds
-    if cells > _CHECKED_CELLS * seconds or budget.spent > _CHECKED_SHARE * seconds:
+    data, seconds = session.context.dataset, budget.seconds
+    targets = len(data.outputs) if data.task in ("multilabel", "multitarget") else 1
+    needed = data.X.size / _CELLS + data.X.shape[1] * targets / _COLUMNS
+    if needed > _CHECKING * seconds or budget.spent > _CHECKED_SHARE * seconds:
         return None
     try:
         report = check(competition)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kit.session import Session
 
 
+_EARLY = 0.85  # of the budget: what ended before has tried everything
+
+
 def auto(
     models: Annotated[
         list[str] | None,
@@ -161,7 +164,8 @@ def _report(out: Output, outcome: Outcome) -> None:
     out.say(f"{outcome.chosen.id}: CV {score_format(outcome.chosen.score)}{nested}{folds}")
     out.say(f"{outcome.why}")
     out.say(f"submission: {outcome.submission}")
-    out.say(f"{outcome.seconds:.0f} s of {outcome.budget:.0f} s used")
+    early = ", nothing was left to try" if outcome.seconds < _EARLY * outcome.budget else ""
+    out.say(f"{outcome.seconds:.0f} s of {outcome.budget:.0f} s used{early}")
     out.next(f"kit submit {outcome.chosen.short} -m 'kit auto'")
 
 

@@ -175,12 +175,21 @@ def test_why_there_is_no_blend_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked["seconds"] > 400, "nobody else needs the time"
 
 
-@pytest.mark.parametrize(("seconds", "checked"), [(10, False), (30, True)])
+@pytest.mark.parametrize(
+    ("seconds", "shape", "checked"),
+    [
+        (30, (100_000, 10), True),
+        (10, (100_000, 10), False),
+        (600, (400, 1000), True),
+        (600, (400, 5000), False),
+    ],
+)
 def test_a_table_is_checked_where_that_takes_little_of_the_time(
-    seconds: float, checked: bool, monkeypatch: pytest.MonkeyPatch
+    seconds: float, shape: tuple[int, int], checked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = session()
-    opened.context.dataset.X = SimpleNamespace(size=1_000_000)
+    opened.context.dataset.task = "binary"
+    opened.context.dataset.X = SimpleNamespace(size=shape[0] * shape[1], shape=shape)
     report = SimpleNamespace(findings=[SimpleNamespace(severity="error")])
     monkeypatch.setattr("kit.auto.loop.check", lambda competition: report)
     budget: Any = SimpleNamespace(seconds=seconds, spent=0.0)
