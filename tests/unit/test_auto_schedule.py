@@ -13,8 +13,10 @@ import pytest
 
 from kit.auto.budget import Budget
 from kit.auto.job import Job, Turn
-from kit.auto.loop import _blended, _checked, _choice
+from kit.auto.loop import Outcome, _blended, _checked, _choice
 from kit.auto.schedule import Schedule
+from kit.cli.auto import _report, _told
+from kit.cli.output import Output
 from kit.dataset import Dataset
 from kit.errors import RunError
 from kit.plan import Plan
@@ -195,3 +197,32 @@ def test_a_table_is_checked_where_that_takes_little_of_the_time(
     budget: Any = SimpleNamespace(seconds=seconds, spent=0.0)
     found = _checked(opened.competition, opened, budget)
     assert found == (report.findings if checked else None)
+
+
+@pytest.mark.parametrize(("seconds", "early"), [(384.0, True), (580.0, False)])
+def test_an_early_end_is_explained(
+    seconds: float, early: bool, make_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path, "lightgbm", [0.8, 0.9])
+    outcome = Outcome(
+        runs=[run],
+        chosen=run,
+        why="the only run",
+        submission=tmp_path,
+        left_out=[],
+        findings=[],
+        seconds=seconds,
+        budget=600.0,
+    )
+    _report(Output(json=False, quiet=False), outcome)
+    said = capsys.readouterr().out
+    assert f"{seconds:.0f} s of 600 s used" in said
+    assert ("nothing was left to try" in said) == early
+
+
+def test_a_table_that_is_not_checked_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    told = _told(Output(json=False, quiet=False), 60, False)
+    told.findings([])
+    assert capsys.readouterr().err == ""
+    told.findings(None)
+    assert "not checked" in capsys.readouterr().err
