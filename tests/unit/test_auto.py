@@ -201,6 +201,33 @@ def test_memory_is_estimated_by_rows_and_by_what_is_done_with_them(make_competit
     assert 0 < available() < 1e15
 
 
+@pytest.mark.parametrize(
+    ("groups", "file"),
+    [
+        ("0::/jobs/job_7/task_0\n", "jobs/job_7/memory.max"),
+        (
+            "4:cpu,cpuacct:/\n3:memory:/jobs/job_7\n0::/\n",
+            "memory/jobs/job_7/memory.limit_in_bytes",
+        ),
+        ("", "memory.max"),
+    ],
+)
+def test_the_memory_of_a_job_or_a_container_is_its_limit(
+    groups: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler sets it on a group above that of the process, a container on the root."""
+    own, root = tmp_path / "own", tmp_path / "cgroup"
+    own.write_text(groups)
+    monkeypatch.setattr("kit.execution.memory._OWN_GROUPS", own)
+    monkeypatch.setattr("kit.execution.memory._CGROUP", root)
+    assert available() > 0
+    (root / file).parent.mkdir(parents=True)
+    (root / file).write_text("max\n")
+    assert available() > 0
+    (root / file).write_text("1000000\n")
+    assert available() == 0, "this process alone has more"
+
+
 def test_many_test_rows_leave_less_time_for_fitting() -> None:
     assert 0.3 <= fitting_share("tabm", 100, 100_000, 5) < fitting_share("tabm", 1000, 1000, 5)
     assert fitting_share("tabm", 1000, 1000, 5) < fitting_share("tabm", 100_000, 100, 5) <= 0.9
