@@ -76,6 +76,7 @@ class Schedule:
         self.left_out: list[tuple[str, str]] = []
         self._jobs: list[Job] = []
         self._ended: list[tuple[Entry, float]] = []  # with the seconds it took
+        self._failed: set[str] = set()  # registered names of models of which one did not end
         self._memory = available()  # without what the tasks in work will take
         self._vectors: bool | None = None  # of the texts: not made yet
         self._postponed: Turn | None = None
@@ -99,8 +100,9 @@ class Schedule:
         for entry in entries:
             self._pending -= entry.weight
             yield Turn(entry)
-        for entry in more:
-            yield Turn(entry, extra=True)
+        for entry in more:  # a library of which nothing ended would fail again, and take the time
+            if entry.use not in self._failed - {run.record.get("use") for run in self.runs}:
+                yield Turn(entry, extra=True)
         known = {entry.name: entry for entry in entries}
         for repeat in range(1, SEEDS):
             up = self.session.context.metric.greater_is_better
@@ -139,6 +141,7 @@ class Schedule:
             except DiskFull:
                 raise
             except KitError as error:
+                self._failed.add(turn.entry.use)
                 self._leave(turn.name, str(error))
             else:
                 if job is not None:
@@ -277,6 +280,7 @@ class Schedule:
         except DiskFull:
             raise
         except KitError as error:
+            self._failed.add(job.turn.entry.use)
             self._leave(job.plan.model, str(error))
         else:
             self._publish(run, ended)
@@ -294,6 +298,7 @@ class Schedule:
         for task in job.running:
             self.workers.kill(task)
         self._jobs.remove(job)
+        self._failed.add(job.turn.entry.use)
         job.held.close()
         if not job.turn.extra:
             self._leave(job.plan.model, reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,9 +61,9 @@ def session(on: str = "") -> Any:
     )
 
 
-def schedule(on: str = "", seconds: float = 1000) -> Schedule:
-    budget = Budget(seconds + Budget(0).spent)
-    return Schedule(session(on), Idle(), budget, [], [], lambda run: None)  # type: ignore[arg-type]
+def schedule(on: str = "", seconds: float = 1000, more: Sequence[Entry] = ()) -> Schedule:
+    budget, workers = Budget(seconds + Budget(0).spent), Idle()
+    return Schedule(session(on), workers, budget, [], more, lambda run: None)  # type: ignore[arg-type]
 
 
 def job(made: Schedule, need: float = 5e9, running: int = 0) -> Job:
@@ -79,6 +80,17 @@ def job(made: Schedule, need: float = 5e9, running: int = 0) -> Job:
     opened.running = [opened.waiting.pop() for _ in range(running)]
     made._jobs.append(opened)
     return opened
+
+
+def test_of_a_library_that_always_fails_nothing_is_drawn() -> None:
+    drawn = [Entry(name=f"{use}-r1", use=use, why="x") for use in ("linear", "knn", "tabm")]
+    made = schedule(more=drawn)
+    made._drop(job(made), "its time was over")
+    died = job(made)
+    died.turn = Turn(drawn[2])
+    made._drop(died, "its process died")
+    made.runs = [SimpleNamespace(record={"use": "tabm"})]  # type: ignore[list-item]
+    assert [next(made._coming).name for _ in range(2)] == ["knn-r1", "tabm-r1"]
 
 
 def test_while_workers_start_the_command_sleeps() -> None:
