@@ -43,7 +43,8 @@ class Outcome:
         chosen: the run handed over: the blend, or the best single run.
         why: the reason for the choice.
         submission: the validated file of `chosen`.
-        left_out: names and reasons of what was not tried or did not end.
+        skipped: names and reasons of what does not suit the data, which `Told.planned` told of.
+        left_out: the same of what was to be tried, and was not or did not end.
         findings: errors and warnings of `kit check`.
         seconds: from the start of the process.
         budget: seconds that were granted.
@@ -53,6 +54,7 @@ class Outcome:
     chosen: Run
     why: str
     submission: Path
+    skipped: list[tuple[str, str]]
     left_out: list[tuple[str, str]]
     findings: list[Finding]
     seconds: float
@@ -135,7 +137,7 @@ def _worked(
     chosen, left = _choice(session, entries, named=named)
     told.planned(session, chosen, left)
     chosen, late = embed_first(data, budget, chosen)
-    skipped = [(entry.name, reason) for entry, reason in (*left, *late)]
+    skipped, unmade = ([(e.name, why) for e, why in pairs] for pairs in (left, late))
     findings = _checked(competition, session, budget)
     told.findings(findings)
     files = _Submissions(competition, told)
@@ -146,10 +148,9 @@ def _worked(
     ended = bool(runs)
     runs = runs or _earlier(session)
     if not runs:
-        missed = [*skipped[len(left) :], *schedule.left_out]
+        missed = _lines([*unmade, *schedule.left_out])
         raise RunError(
-            f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n"
-            f"{_lines(missed)}"
+            f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n{missed}"
         )
     run, why = _blended(session, runs, budget)
     why += "" if ended else "; no model of this call ended in time, earlier ones were taken"
@@ -159,7 +160,8 @@ def _worked(
         chosen=run,
         why=why,
         submission=path,
-        left_out=[*skipped, *schedule.left_out],
+        skipped=skipped,
+        left_out=[*unmade, *schedule.left_out],
         findings=findings or [],
         seconds=budget.spent,
         budget=budget.seconds,

@@ -98,7 +98,7 @@ def _told(out: Output, seconds: float, named: bool) -> Told:
 
     def findings(found: Sequence[Finding] | None) -> None:
         if found is None:
-            out.remark("not checked, which would take too much of the time: kit check")
+            out.remark("not checked: there is too little time for it; kit check does it")
         for each in found or ():
             out.remark(f"{each.severity}: {each.code} {each.title}: {each.evidence}")
 
@@ -124,7 +124,10 @@ def _document(outcome: Outcome) -> dict[str, object]:
         "why": outcome.why,
         "submission": str(outcome.submission),
         "runs": [dict(run.record) for run in outcome.runs],
-        "left_out": [{"model": name, "reason": reason} for name, reason in outcome.left_out],
+        "left_out": [
+            {"model": name, "reason": reason}
+            for name, reason in (*outcome.skipped, *outcome.left_out)
+        ],
         "findings": [asdict(finding) for finding in outcome.findings],
         "seconds": round(outcome.seconds, 1),
         "budget": outcome.budget,

@@ -221,13 +221,16 @@ def test_an_early_end_is_explained(
         chosen=run,
         why="the only run",
         submission=tmp_path,
-        left_out=[],
+        skipped=[("cnn", "no column is image")],
+        left_out=[("knn", "its time was over")],
         findings=[],
         seconds=seconds,
         budget=600.0,
     )
     _report(Output(json=False, quiet=False), outcome)
     said = capsys.readouterr().out
+    assert "left out: knn: its time was over" in said
+    assert "cnn" not in said, "that was told at the beginning"
     assert f"{seconds:.0f} s of 600 s used" in said
     assert ("nothing was left to try" in said) == early
 
