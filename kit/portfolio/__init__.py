@@ -58,10 +58,12 @@ _CHANGES = ("lightgbm_change", "catboost_change")
 _CYCLE = (*_CHANGES, *_TREES, "realmlp", *_CHANGES, *_TREES, "tabm")
 _DRAWN = re.compile(rf"({'|'.join(SPACES)})-r([1-9]\d*)")
 
-_COUNTS = ((100, 4), (500, 8), (2500, 15))  # rows -> models; above the last: all
+_COUNTS = ((500, 8), (2500, 15))  # rows -> models; above the last: all
 """How many configurations are worth trying: of few rows the blend learns noise.
 
-Source: the count curve of AutoGluon's `best_quality_v150` preset (2025)."""
+Source: the count curve of AutoGluon's `best_quality_v150` preset (2025), but that has four models
+below 100 rows: here those would be boosters, and of few rows linear models and neighbours learn
+more (ARCHITECTURE has numbers)."""
 
 
 def short_list(kinds: Collection[str]) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def test_baselines_come_first_where_there_are_series_and_cost_no_place() -> None
     chosen, _ = choose(60, 5, "regression", series=True)
     assert names(chosen)[:3] == ["naive", "seasonal_naive", "seasonal_mean"]
     assert names(chosen)[3] == "lightgbm-change"
-    assert len(chosen) == 3 + 4
+    assert len(chosen) == 3 + 8
     chosen, left = choose(20_000, 5, "regression")
     assert not {"naive", "seasonal_naive", "sequence"} & set(names(chosen))
     reasons = {entry.name: reason for entry, reason in left}
@@ -78,7 +78,7 @@ def test_what_does_not_fit_the_data_is_left_out_with_the_reason() -> None:
     assert names(choose(100, 2, "binary", entries)[0]) == ["a", "small", "narrow", "binary"]
 
 
-@pytest.mark.parametrize(("rows", "count"), [(60, 4), (400, 8), (2000, 15), (3000, 20)])
+@pytest.mark.parametrize(("rows", "count"), [(60, 8), (400, 8), (2000, 15), (3000, 20)])
 def test_few_rows_get_few_models(rows: int, count: int) -> None:
     entries = [Entry(name=str(number), use="linear", why="x") for number in range(20)]
     chosen, left = choose(rows, 5, "binary", entries)
@@ -102,6 +102,12 @@ def test_names_of_a_command_and_of_kit_toml_are_asked_for(make_competition: Any)
     made = make_competition(train, train.drop(columns="y"), models={"mine": {"use": "linear"}})
     assert [entry.asked for entry in entries_of(made, ["knn", "lightgbm-r3"])] == [True, True]
     assert [entry.name for entry in entries_of(made) if entry.asked] == ["mine"]
+
+
+def test_of_few_rows_not_only_boosters_are_tried() -> None:
+    for task in ("binary", "multiclass", "regression"):
+        chosen, _ = choose(60, 10, task)
+        assert {"linear", "extra_trees", "tabm", "lightgbm"} <= {entry.use for entry in chosen}
 
 
 def test_kit_toml_comes_before_the_portfolio(make_competition: Any, tmp_path: Path) -> None:
