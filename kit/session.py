@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -56,8 +56,8 @@ Listener = Callable[[Event], None]
 class Executor(Protocol):
     """Runs fold tasks somewhere."""
 
-    def run(self, tasks: list[FoldTask]) -> Iterator[FoldResult]:
-        """Yield results as they are finished."""
+    def run(self, tasks: Iterable[FoldTask]) -> Iterator[FoldResult]:
+        """Yield results as they are finished; a task is asked for when it can be begun."""
 
     def close(self) -> None:
         """Free what the executor holds."""
