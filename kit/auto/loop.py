@@ -141,7 +141,7 @@ def _worked(
     findings = _checked(competition, session, budget)
     told.findings(findings)
     files = _Submissions(competition, told)
-    more = () if named else draws(chosen)
+    more = () if named else draws(chosen, len(data.X))
     schedule = Schedule(session, workers, budget, chosen, more, files.offer)
     runs = schedule.run()
     workers.close()  # their memory and cores are for the blend now

@@ -53,6 +53,7 @@ DRAWS = 24
 On six packaged tables, two splits each, twelve of them took 0.26 % off the error of a blend of ten
 models (better on 11 of 12); twelve further seeds of the best models 0.05 % (better on 6)."""
 
+_LEAST_ROWS = 40  # draws for fewer rows are those for so many
 _TREES = ("lightgbm", "catboost", "lightgbm", "xgboost")
 _CHANGES = ("lightgbm_change", "catboost_change")
 _CYCLE = (*_CHANGES, *_TREES, "realmlp", *_CHANGES, *_TREES, "tabm")
@@ -94,15 +95,19 @@ def find_model(competition: Competition, name: str) -> ModelSpec:
     return competition.model(name)
 
 
-def draws(tried: Sequence[Entry]) -> Iterator[Entry]:
+def draws(tried: Sequence[Entry], n_rows: float = float("inf")) -> Iterator[Entry]:
     """Random configurations of the libraries and networks among `tried`, `DRAWS` of them.
 
-    The blend gains more from other configurations than from other seeds of the same ones.
+    The blend gains more from other configurations than from other seeds of the same ones. Those
+    whose leaves need a quarter of the `n_rows` training rows or more are passed over: such trees
+    hardly split, and some of them predict the mean.
     """
     like = {entry.use: entry for entry in reversed(tried)}
     drawn: Counter[str] = Counter()
     for use in islice(cycle([use for use in _CYCLE if use in like]), DRAWS):
         drawn[use] += 1
+        while draw(use, drawn[use]).get("min_data_in_leaf", 0) * 4 > max(n_rows, _LEAST_ROWS):
+            drawn[use] += 1
         yield replace(
             like[use],
             name=f"{use}-r{drawn[use]}",
