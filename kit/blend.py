@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -117,7 +118,7 @@ def blend(
             of each configuration.
         method: one of `METHODS`.
         negative: weights below 0, for the method "hill".
-        seconds: time for weights and choice; a blend that was cut short is made again next time.
+        seconds: time for all but scores and files; a blend cut short is made again next time.
         context: the competition's data and folds where they are read already.
         tell: told of runs that cannot be used.
 
@@ -126,6 +127,7 @@ def blend(
         RunError: a run is missing or damaged, or there are fewer than two.
         ConfigError: unknown method.
     """
+    until = None if seconds is None else time.monotonic() + seconds
     context = context or load_context(competition)
     check_method(method, context.metric, negative=negative)
     runs = _chosen(competition, names) if names else _current(competition, context, tell)
@@ -135,8 +137,9 @@ def blend(
     known = [run for run in list_runs(competition.runs)[0] if run.hash == digest]
     if known and known[-1].record.get("blend", {}).get("complete", True):
         return known[-1]
+    left = None if until is None else max(0.0, until - time.monotonic())
     blended = fit_blend(
-        stack, context.metric, context.dataset.task, method, negative=negative, seconds=seconds
+        stack, context.metric, context.dataset.task, method, negative=negative, seconds=left
     )
     return _publish(competition, context, stack, blended, way, digest)
 

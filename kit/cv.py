@@ -66,9 +66,8 @@ def cross_validate(session: Session, model: str, *, repeat: int = 0) -> Run | No
         if not session.competition.settings.execution.on:
             refuse_too_large(model, plan.memory, session.context.dataset)
         missing = [fold for fold in range(plan.n_folds) if fold not in results]
-        for batch in _batches(session, plan, missing):
-            for result in session.executor.run(batch):
-                take(session, plan, results, result)
+        for result in session.executor.run(_in_time(session, plan, missing)):
+            take(session, plan, results, result)
         if len(results) < plan.n_folds:
             session.listen(Event(kind="stopped", model=model, done=len(results)))
             return None
@@ -162,19 +161,16 @@ def _finished(session: Session, plan: Plan) -> dict[int, FoldResult]:
     return results
 
 
-def _batches(session: Session, plan: Plan, missing: list[int]) -> Iterator[list[FoldTask]]:
-    """All missing folds at once, or task by task as long as the budget lasts."""
-    if session.deadline is None:
-        yield plan.tasks(missing)
-        return
+def _in_time(session: Session, plan: Plan, missing: list[int]) -> Iterator[FoldTask]:
+    """The tasks of the missing folds, asked for one by one, as long as the budget lasts."""
     together = plan.early_stopping == "cross"  # such a task can be told when to end
     for task in plan.tasks(missing, session.deadline if together else None):
         expected = session.seconds_per_fold.get(plan.model, 0.0)
         if session.context.folds.forward and task.folds[-1] == plan.n_folds - 1:
             expected *= 2  # it fits on all rows as well
-        if time.monotonic() + expected > session.deadline:
+        if session.deadline is not None and time.monotonic() + expected > session.deadline:
             return
-        yield [task]
+        yield task
 
 
 def fold_score(context: FoldContext, result: FoldResult) -> float | None:

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import kit
+from kit.cores import usable_cores
 from kit.gpus import VISIBLE, gpus
 from kit.keras import backend_package
 
@@ -78,7 +79,9 @@ def _hardware(where: Path) -> Iterator[Fact]:
 
     memory = psutil.virtual_memory()
     little = memory.available < _LITTLE_MEMORY
-    yield Fact(name="cores", value=str(os.cpu_count()))
+    usable, there = usable_cores(), os.cpu_count()
+    cores = str(there) if usable == there else f"{usable} of {there} may be used"
+    yield Fact(name="cores", value=cores)
     yield Fact(
         name="memory",
         value=f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB available",

@@ -9,6 +9,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from typing import Any
 
+from kit.cores import usable_cores
+
 
 def backend_package() -> str:
     """What Keras computes with: "tensorflow", or what KERAS_BACKEND names."""
@@ -19,12 +21,12 @@ def load_keras(threads: int = 0) -> Any:
     """Import Keras; settings hold for the whole process, so the first call decides them.
 
     Args:
-        threads: of TensorFlow; 0: what OMP_NUM_THREADS says, else one per core.
+        threads: of TensorFlow; 0: what OMP_NUM_THREADS says, else one per core that may be used.
 
     Returns:
         The module `keras`.
     """
-    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or usable_cores())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")

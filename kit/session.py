@@ -7,10 +7,9 @@ from.
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +17,7 @@ from typing import Any, Literal, Protocol
 
 import kit
 from kit.competition import CONFIG_NAME, Competition
+from kit.cores import usable_cores
 from kit.execution.context import FoldContext, load_context, share_folds
 from kit.execution.here import Here
 from kit.execution.memory import processes_that_fit
@@ -56,8 +56,8 @@ Listener = Callable[[Event], None]
 class Executor(Protocol):
     """Runs fold tasks somewhere."""
 
-    def run(self, tasks: list[FoldTask]) -> Iterator[FoldResult]:
-        """Yield results as they are finished."""
+    def run(self, tasks: Iterable[FoldTask]) -> Iterator[FoldResult]:
+        """Yield results as they are finished; a task is asked for when it can be begun."""
 
     def close(self) -> None:
         """Free what the executor holds."""
@@ -105,7 +105,7 @@ def open_session(
     context = load_context(competition)
     share_folds(competition, context.folds)
     spec = competition.settings.execution
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     alone = spec.executor == "here" and not spec.on
     workers = 1 if alone else spec.workers or min(cores, context.folds.n_splits)
     at_a_time = sys.maxsize if spec.on else processes_that_fit(context.dataset)

@@ -28,6 +28,7 @@ LAYERS = (
         "registry",
         "atomic",
         "blas",
+        "cores",
         "duration",
         "moments",
         "steps",

@@ -9,7 +9,8 @@ import psutil
 _ENDING = 1.5  # seconds for the last files, for ending the workers and for leaving Python
 _BLENDING = 0.04  # share of the budget that blending may take ...
 _STARTING = 60.0  # seconds: longer takes no start of kit
-_LONGEST_BLEND = 60.0  # ... and its limit in seconds
+_LONGEST_BLEND = 60.0  # ... and its limit in seconds, while models could use them
+_SHORTEST_BLEND = 0.5  # seconds that it has in any case
 
 
 def _running() -> float:
@@ -44,7 +45,7 @@ class Budget:
 
     @property
     def blending(self) -> float:
-        """Seconds that blending may take."""
+        """Seconds that are kept for blending."""
         return min(_LONGEST_BLEND, max(1.0, _BLENDING * self.seconds))
 
     def measured(self, seconds: float) -> None:
@@ -52,9 +53,22 @@ class Budget:
         self._measured = max(self._measured, seconds)
 
     @property
+    def publishing(self) -> float:
+        """Seconds that are kept for the files of the blend."""
+        return _ENDING + 1.5 * self._measured
+
+    @property
     def work_end(self) -> float:
         """`time.monotonic()` at which the last model must be done."""
-        return self.end - self.blending - _ENDING - 1.5 * self._measured
+        return self.end - self.blending - self.publishing
+
+    def for_blend(self) -> float:
+        """Seconds that blending may take from now on: what it was granted, or more.
+
+        Where all models are through early it has half of what is left.
+        """
+        left = self.end - time.monotonic() - self.publishing
+        return max(_SHORTEST_BLEND, min(left, max(self.blending, left / 2)))
 
     @property
     def left(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -49,7 +50,8 @@ class Job:
         need: bytes its task will take.
         abreast: how many of its tasks can be in work at a time.
         fitting: share of its time for fitting; the rest is for predicting.
-        begun: `time.monotonic()` of its first task, 0 before.
+        begun: `time.monotonic()` of its first task, 0 before; later by what it had to wait for
+            workers since.
         running: tasks in work.
     """
 
@@ -64,6 +66,7 @@ class Job:
     fitting: float = 0.8
     begun: float = 0.0
     running: list[FoldTask] = field(default_factory=list)
+    _idle: float = 0.0  # `time.monotonic()` since when none of its tasks is in work
 
     @property
     def end(self) -> float:
@@ -86,13 +89,23 @@ class Job:
         taken = [sum(result.seconds.values()) for result in self.results.values()]
         return sum(taken) / len(taken) if taken else None
 
-    def next(self) -> FoldTask | None:
-        """The next task that may be started: the second fold only when the first is measured."""
-        if not self.waiting or (self.running and self.measured is None):
+    @property
+    def ready(self) -> bool:
+        """Whether a task may be started: the second fold only when the first is measured."""
+        return bool(self.waiting) and not (self.running and self.measured is None)
+
+    def next(self, until: float = math.inf) -> FoldTask | None:
+        """The next task, where one may be started.
+
+        Args:
+            until: `time.monotonic()` by which every model must be done.
+        """
+        if not self.ready:
             return None
         now = time.monotonic()
-        self.begun = self.begun or now
-        share = (self.end - now) / len(self.waiting)
+        if not self.running:  # the folds of others in its way are no time that it had
+            self.begun += now - self._idle
+        share = (min(self.end, until) - now) / len(self.waiting)
         task = replace(self.waiting.pop(0), deadline=now + self.fitting * share)
         self.running.append(task)
         return task
@@ -101,6 +114,8 @@ class Job:
         """Take a task's results."""
         self.running.remove(task)
         self.results.update({result.fold: result for result in results})
+        if not self.running:
+            self._idle = time.monotonic()
 
     @property
     def done(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from kit.blend import blend
 from kit.checks import check
 from kit.checks.finding import Finding
 from kit.competition import Competition
+from kit.cores import usable_cores
 from kit.errors import KitError, RunError
 from kit.execution.fold import data_shape
 from kit.execution.memory import available, own_process
@@ -30,8 +29,8 @@ from kit.selection import best_run, standing
 from kit.session import Listener, Session, open_session
 from kit.submission import build, validate
 
-_CHECKED_CELLS = 30e6  # checking more would take its time from the models
-_WRITING = 1.5  # seconds for the file after the blend
+_CHECKING = 0.05  # of the budget that checking may take
+_CELLS, _COLUMNS = 1e6, 80  # checked in a second; each column and target has models of its own
 _CHECKED_SHARE = 0.1  # of the budget may be gone before checking starts
 
 
@@ -44,7 +43,8 @@ class Outcome:
         chosen: the run handed over: the blend, or the best single run.
         why: the reason for the choice.
         submission: the validated file of `chosen`.
-        left_out: names and reasons of what was not tried or did not end.
+        skipped: names and reasons of what does not suit the data, which `Told.planned` told of.
+        left_out: the same of what was to be tried, and was not or did not end.
         findings: errors and warnings of `kit check`.
         seconds: from the start of the process.
         budget: seconds that were granted.
@@ -54,6 +54,7 @@ class Outcome:
     chosen: Run
     why: str
     submission: Path
+    skipped: list[tuple[str, str]]
     left_out: list[tuple[str, str]]
     findings: list[Finding]
     seconds: float
@@ -69,7 +70,7 @@ class Told:
         lambda session, chosen, left: None
     )
     submission: Callable[[Run, Path], None] = lambda run, path: None
-    findings: Callable[[Sequence[Finding]], None] = lambda findings: None
+    findings: Callable[[Sequence[Finding] | None], None] = lambda findings: None
 
 
 @dataclass
@@ -109,7 +110,7 @@ def auto(
     """
     budget = Budget(seconds)
     entries = entries_of(competition, models)
-    cores = competition.settings.execution.threads or os.cpu_count() or 1
+    cores = competition.settings.execution.threads or usable_cores()
     workers = make_workers(competition, worker_count(cores))
     workers.warm_up()
     try:
@@ -133,9 +134,50 @@ def _worked(
     named: bool,
 ) -> Outcome:
     competition, data = session.competition, session.context.dataset
+    chosen, left = _choice(session, entries, named=named)
+    told.planned(session, chosen, left)
+    chosen, late = embed_first(data, budget, chosen)
+    skipped, unmade = ([(e.name, why) for e, why in pairs] for pairs in (left, late))
+    findings = _checked(competition, session, budget)
+    told.findings(findings)
+    files = _Submissions(competition, told)
+    more = () if named else draws(chosen, len(data.X))
+    schedule = Schedule(session, workers, budget, chosen, more, files.offer)
+    runs = schedule.run()
+    workers.close()  # their memory and cores are for the blend now
+    ended = bool(runs)
+    runs = runs or _earlier(session)
+    if not runs:
+        missed = _lines([*unmade, *schedule.left_out])
+        raise RunError(
+            f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n{missed}"
+        )
+    run, why = _blended(session, runs, budget)
+    why += "" if ended else "; no model of this call ended in time, earlier ones were taken"
+    path = files.path if files.best is run else written(run, competition)
+    return Outcome(
+        runs=runs,
+        chosen=run,
+        why=why,
+        submission=path,
+        skipped=skipped,
+        left_out=[*unmade, *schedule.left_out],
+        findings=findings or [],
+        seconds=budget.spent,
+        budget=budget.seconds,
+    )
+
+
+def _choice(
+    session: Session, entries: Sequence[Entry], *, named: bool
+) -> tuple[list[Entry], list[tuple[Entry, str]]]:
+    """What is tried, in order, and what is not with the reason; see `kit.portfolio.choose`.
+
+    Raises:
+        RunError: there is nothing to try.
+    """
+    data = session.context.dataset
     shape = data_shape(data, np.arange(len(data.X)), seed=0)
-    apart = len(shape.plain) < len(shape.of("category"))
-    kinds = set(data.kinds.values())
     if not (named or texts_lead(data.X, data.kinds)):
         entries = texts_last(entries)
     if not named and data.task == "regression" and data.series is not None and data.series.id:
@@ -144,42 +186,20 @@ def _worked(
         *data.X.shape,
         data.task,
         entries,
-        levels=apart,
-        kinds=kinds,
+        levels=len(shape.plain) < len(shape.of("category")),
+        kinds=set(data.kinds.values()),
         series=data.series is not None,
         provided=(ENCODER,) if data.encoder else (),
     )
-    told.planned(session, chosen, left)
-    chosen, late = embed_first(data, budget, chosen)
-    left = [*left, *late]
-    findings = _checked(competition, session, budget)
-    told.findings(findings)
-    files = _Submissions(competition, told)
-    more = () if named else draws(chosen)
-    schedule = Schedule(session, workers, budget, chosen, more, files.offer)
-    runs = schedule.run()
-    workers.close()  # their memory and cores are for the blend now
-    ended = bool(runs)
-    runs = runs or _earlier(session)
-    if not runs:
-        reasons = "\n".join(f"    {name}: {reason}" for name, reason in schedule.left_out)
-        raise RunError(
-            f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n{reasons}"
-        )
-    run, why = _blended(session, runs, budget)
-    why += "" if ended else "; no model of this call ended in time, earlier ones were taken"
-    path = files.path if files.best is run else written(run, competition)
-    skipped = [(entry.name, reason) for entry, reason in left]
-    return Outcome(
-        runs=runs,
-        chosen=run,
-        why=why,
-        submission=path,
-        left_out=[*skipped, *schedule.left_out],
-        findings=findings,
-        seconds=budget.spent,
-        budget=budget.seconds,
-    )
+    if not chosen:
+        reasons = _lines([(entry.name, reason) for entry, reason in left])
+        raise RunError(f"there is no model that can be tried.\n{reasons}")
+    return chosen, left
+
+
+def _lines(left_out: Sequence[tuple[str, str]]) -> str:
+    """Names and reasons for a message."""
+    return "\n".join(f"    {name}: {reason}" for name, reason in left_out)
 
 
 def worker_count(cores: int) -> int:
@@ -188,11 +208,13 @@ def worker_count(cores: int) -> int:
     return max(1, min(fits, cores if cores <= 4 else cores // 2, 8))
 
 
-def _checked(competition: Competition, session: Session, budget: Budget) -> list[Finding]:
-    """Errors and warnings of `kit check`, where the table is small enough to look at."""
-    rows, columns = session.context.dataset.X.shape
-    if rows * columns > _CHECKED_CELLS or budget.spent > _CHECKED_SHARE * budget.seconds:
-        return []
+def _checked(competition: Competition, session: Session, budget: Budget) -> list[Finding] | None:
+    """Errors and warnings of `kit check`; None where there is no time to look at such a table."""
+    data, seconds = session.context.dataset, budget.seconds
+    targets = len(data.outputs) if data.task in ("multilabel", "multitarget") else 1
+    needed = data.X.size / _CELLS + data.X.shape[1] * targets / _COLUMNS
+    if needed > _CHECKING * seconds or budget.spent > _CHECKED_SHARE * seconds:
+        return None
     try:
         report = check(competition)
     except KitError:
@@ -216,13 +238,15 @@ def _earlier(session: Session) -> list[Run]:
 
 def _blended(session: Session, runs: Sequence[Run], budget: Budget) -> tuple[Run, str]:
     """The blend, or the best single run where there is no blend to be had."""
-    if len(runs) > 1:
-        with suppress(KitError):
-            names = [run.id for run in runs]
-            seconds = min(budget.blending, max(0.5, budget.end - time.monotonic() - _WRITING))
-            blended = blend(session.competition, names, seconds=seconds, context=session.context)
-            return best_run([*runs, blended])
-    return best_run(runs)
+    if len(runs) == 1:
+        return best_run(runs)
+    names, seconds = [run.id for run in runs], budget.for_blend()
+    try:
+        blended = blend(session.competition, names, seconds=seconds, context=session.context)
+    except KitError as error:
+        run, why = best_run(runs)
+        return run, f"{why}; there is no blend: {error}"
+    return best_run([*runs, blended])
 
 
 def written(run: Run, competition: Competition) -> Path:

@@ -42,6 +42,7 @@ to 1.3); 0.35 for other models."""
 _LEAST = 0.1  # of the time of large images, which small ones take as well
 _USUAL_CELLS = 1e6  # rows x features up to which an entry's `min_seconds` hold; above it they grow
 _FREE = 0.8  # share of the available memory that may be planned with
+_WORTH_AGAIN = 2.0  # times the time of a run that was cut short: then it is fitted again
 
 
 class Schedule:
@@ -75,6 +76,8 @@ class Schedule:
         self.left_out: list[tuple[str, str]] = []
         self._jobs: list[Job] = []
         self._ended: list[tuple[Entry, float]] = []  # with the seconds it took
+        self._failed: set[str] = set()  # registered names of models of which one did not end
+        self._memory = available()  # without what the tasks in work will take
         self._vectors: bool | None = None  # of the texts: not made yet
         self._postponed: Turn | None = None
         self._pending = sum(entry.weight for entry in entries)
@@ -97,18 +100,19 @@ class Schedule:
         for entry in entries:
             self._pending -= entry.weight
             yield Turn(entry)
-        for entry in more:
-            yield Turn(entry, extra=True)
+        for entry in more:  # a library of which nothing ended would fail again, and take the time
+            if entry.use not in self._failed - {run.record.get("use") for run in self.runs}:
+                yield Turn(entry, extra=True)
         known = {entry.name: entry for entry in entries}
         for repeat in range(1, SEEDS):
             up = self.session.context.metric.greater_is_better
             ranked = sorted(self.runs, key=lambda run: -standing(run) if up else standing(run))
-            random = [known[run.model] for run in ranked if run.model in known]
-            for entry in [each for each in random if each.seeded][:_BEST]:
+            best = dict.fromkeys(run.model for run in ranked if run.model in known)
+            for entry in [known[name] for name in best if known[name].seeded][:_BEST]:
                 yield Turn(entry, repeat, extra=True)
 
     def _fill(self) -> bool:
-        """Give every free worker a task; False: there is no further one."""
+        """Give every free worker a task; False: there is no further one, or no memory for it."""
         while self.workers.free and self.budget.left > 0:
             task = self._next_task()
             if task is None:
@@ -118,11 +122,11 @@ class Schedule:
 
     def _next_task(self) -> FoldTask | None:
         for job in self._jobs:
-            task = job.next()
-            if task is not None:
-                return task
+            if job.ready:
+                full = self.workers.running and not self._room(job.need)
+                return None if full else job.next(self.budget.work_end)
         opened = self._next_job()
-        return None if opened is None else opened.next()
+        return None if opened is None else opened.next(self.budget.work_end)
 
     def _next_job(self) -> Job | None:
         """Open the next model that can be worked on."""
@@ -137,6 +141,7 @@ class Schedule:
             except DiskFull:
                 raise
             except KitError as error:
+                self._failed.add(turn.entry.use)
                 self._leave(turn.name, str(error))
             else:
                 if job is not None:
@@ -147,19 +152,21 @@ class Schedule:
     def _open(self, turn: Turn, plan: Plan) -> Job | None:
         """A job, or None where there is nothing to do or no way to do it."""
         data = self.session.context.dataset
+        began = time.monotonic()
         with ExitStack() as held:
             held.enter_context(locked(self.session, plan, wait=False))
             known, results = start(self.session, plan)
             if known is not None:
-                self._publish(known)
-                return None
+                self._publish(known, began)
+                if not self._hurried(known, turn.entry):
+                    return None
             missing = [fold for fold in range(plan.n_folds) if fold not in results]
             if not missing:  # a kill came between the last fold and the run
-                self._publish(finish(self.session, plan, results))
+                self._publish(finish(self.session, plan, results), began)
                 return None
             reason = self._no_time(turn) or self._no_memory(plan) or self._no_vectors(plan)
             if reason:
-                if not turn.extra:
+                if not (turn.extra or known):
                     self._leave(turn.name, reason)
                 return None
             predicting = 1 if self.session.context.folds.forward else plan.n_folds
@@ -174,6 +181,11 @@ class Schedule:
                 abreast=self.workers.size,
                 fitting=fitting_share(plan.spec.use, len(data.X), len(data.X_test), predicting),
             )
+
+    def _hurried(self, run: Run, entry: Entry) -> bool:
+        """Whether an earlier call cut a run short for which there is much more time now."""
+        took = sum(run.record["seconds"].values())
+        return bool(run.record.get("cut")) and self._share(entry) > _WORTH_AGAIN * took
 
     def _share(self, entry: Entry) -> float:
         """Seconds for the next model."""
@@ -200,12 +212,24 @@ class Schedule:
     def _no_memory(self, plan: Plan) -> str:
         """Wait for memory while others work; a reason where that would not help."""
         need = plan.memory
-        while need > _FREE * available() and self.workers.running and self.budget.left > 0:
+        while not self._room(need) and self.workers.running and self.budget.left > 0:
             self._collect()
-        free = _FREE * available()
-        if need <= free:
+        if self._room(need):
             return ""
+        free = _FREE * available()
         return f"needs about {need / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB can be used"
+
+    def _room(self, need: float) -> bool:
+        """Whether a task fits into memory beside those in work.
+
+        A task that was begun a moment ago has not yet taken what it will need: so what those in
+        work are estimated to take counts, and what is really free.
+        """
+        if self.session.competition.settings.execution.on:
+            return True  # it is the memory of other machines
+        free, taken = available(), sum(job.need * len(job.running) for job in self._jobs)
+        self._memory = max(self._memory, free)
+        return need <= _FREE * free and need + taken <= _FREE * self._memory
 
     def _reads(self, plan: Plan) -> bool:
         """Whether a model sees vectors of the texts that are made beforehand."""
@@ -221,10 +245,9 @@ class Schedule:
 
     def _collect(self) -> None:
         """Wait for something to end; end what is over its time."""
-        now = time.monotonic()
-        limits = [min(job.kill_at, self.budget.work_end) for job in self._jobs if job.running]
-        wait = max(0.0, min(limits, default=now) - now)
-        for finished in self.workers.wait(min(wait, 5.0)):
+        limits = [job.kill_at for job in self._jobs if job.running]
+        wait = min(self.budget.work_end, *limits, time.monotonic() + 5.0) - time.monotonic()
+        for finished in self.workers.wait(max(0.0, wait)):
             self._handle(finished)
         now = time.monotonic()
         for job in [job for job in self._jobs if job.running]:
@@ -250,29 +273,32 @@ class Schedule:
 
     def _finish(self, job: Job) -> None:
         self._jobs.remove(job)
-        self._ended.append((job.turn.entry, time.monotonic() - job.begun))
+        ended = time.monotonic()
+        self._ended.append((job.turn.entry, ended - job.begun))
         try:
             run = finish(self.session, job.plan, job.results)
         except DiskFull:
             raise
         except KitError as error:
+            self._failed.add(job.turn.entry.use)
             self._leave(job.plan.model, str(error))
         else:
-            self._publish(run)
+            self._publish(run, ended)
         finally:
             job.held.close()
 
-    def _publish(self, run: Run) -> None:
+    def _publish(self, run: Run, since: float) -> None:
+        """Hand a run on; `since`: `time.monotonic()` when its folds were there."""
         self.runs.append(run)
-        started = time.monotonic()
         self.published(run)
-        self.budget.measured(time.monotonic() - started)
+        self.budget.measured(time.monotonic() - since)
 
     def _drop(self, job: Job, reason: str) -> None:
         """Give a model up; its finished folds stay for the next call."""
         for task in job.running:
             self.workers.kill(task)
         self._jobs.remove(job)
+        self._failed.add(job.turn.entry.use)
         job.held.close()
         if not job.turn.extra:
             self._leave(job.plan.model, reason)

@@ -6,7 +6,6 @@ one mistake does not hide the others. Nothing here decides what is a finding.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from kit.checks.identity import id_like
 from kit.checks.nulls import NullScore
 from kit.checks.rowhash import RowHashes, hash_rows
 from kit.competition import Competition
+from kit.cores import usable_cores
 from kit.dataset import Dataset, as_strings, data_digest, read_raw, read_time, text_columns
 from kit.errors import DataError, KitError
 from kit.execution.context import load_folds
@@ -82,7 +82,7 @@ class Material:
         self.sampled: list[str] = []
         self.unfit: dict[str, str] = {}
         self.memory: dict[str, Any] = {}
-        self.threads = competition.settings.execution.threads or os.cpu_count() or 1
+        self.threads = competition.settings.execution.threads or usable_cores()
         self._drawn_test: Sample | None = None
         self.all_y: NDArray[Any] = np.empty(0)
         self._made: set[Part] = {"null"} if null else set()

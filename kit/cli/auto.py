@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kit.session import Session
 
 
+_EARLY = 0.85  # of the budget: what ended before has tried everything
+
+
 def auto(
     models: Annotated[
         list[str] | None,
@@ -93,8 +96,10 @@ def _told(out: Output, seconds: float, named: bool) -> Told:
         for line_ in _by_reason("not tried", [(entry.name, reason) for entry, reason in left]):
             out.remark(line_)
 
-    def findings(found: Sequence[Finding]) -> None:
-        for each in found:
+    def findings(found: Sequence[Finding] | None) -> None:
+        if found is None:
+            out.remark("not checked: there is too little time for it; kit check does it")
+        for each in found or ():
             out.remark(f"{each.severity}: {each.code} {each.title}: {each.evidence}")
 
     def submission(run: Run, path: Path) -> None:
@@ -119,7 +124,10 @@ def _document(outcome: Outcome) -> dict[str, object]:
         "why": outcome.why,
         "submission": str(outcome.submission),
         "runs": [dict(run.record) for run in outcome.runs],
-        "left_out": [{"model": name, "reason": reason} for name, reason in outcome.left_out],
+        "left_out": [
+            {"model": name, "reason": reason}
+            for name, reason in (*outcome.skipped, *outcome.left_out)
+        ],
         "findings": [asdict(finding) for finding in outcome.findings],
         "seconds": round(outcome.seconds, 1),
         "budget": outcome.budget,
@@ -159,7 +167,8 @@ def _report(out: Output, outcome: Outcome) -> None:
     out.say(f"{outcome.chosen.id}: CV {score_format(outcome.chosen.score)}{nested}{folds}")
     out.say(f"{outcome.why}")
     out.say(f"submission: {outcome.submission}")
-    out.say(f"{outcome.seconds:.0f} s of {outcome.budget:.0f} s used")
+    early = ", nothing was left to try" if outcome.seconds < _EARLY * outcome.budget else ""
+    out.say(f"{outcome.seconds:.0f} s of {outcome.budget:.0f} s used{early}")
     out.next(f"kit submit {outcome.chosen.short} -m 'kit auto'")
 
 

@@ -45,16 +45,16 @@ def up(
     verbose: Verbose = False,
 ) -> None:
     """Start a Dask scheduler and workers on this machine, until Ctrl-C."""
-    import os
     import signal
     from contextlib import suppress
 
     from kit.cli.output import Output
+    from kit.cores import usable_cores
     from kit.execution.link import started
 
     out = Output(json=json, quiet=quiet)
     competition_or_none(directory, set_, out.remark)  # a wrong key is an error here as everywhere
-    each = threads or max(1, (os.cpu_count() or 1) // workers)
+    each = threads or max(1, usable_cores() // workers)
     with started(workers, each, host, port) as address, suppress(KeyboardInterrupt):
         out.document({"address": address, "workers": workers, "threads": each})
         out.say(f"{workers} workers, {each} threads each, at {address}\nCtrl-C ends it.")

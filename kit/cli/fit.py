@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,13 +38,14 @@ def fit(
     from kit.cli.output import Output
     from kit.cli.submit import best
     from kit.competition import Competition
+    from kit.cores import usable_cores
     from kit.refit.final import refit
     from kit.runs import find_run
 
     out = Output(json=json, quiet=quiet)
     competition = Competition.find(directory, set_ or [])
     run = find_run(competition.runs, name) if name else best(competition, out)
-    threads = competition.settings.execution.threads or os.cpu_count() or 1
+    threads = competition.settings.execution.threads or usable_cores()
     fitted = refit(competition, run, seeds=seeds, threads=threads, tell=out.remark)
     out.document(dict(fitted.record))
     rows: list[list[Cell]] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class Here:
     def __init__(self, context: FoldContext) -> None:
         self.context = context
 
-    def run(self, tasks: Sequence[FoldTask]) -> Iterator[FoldResult]:
+    def run(self, tasks: Iterable[FoldTask]) -> Iterator[FoldResult]:
         """Yield each result as soon as its file is written."""
         for task in tasks:
             with _marked(task):

@@ -6,8 +6,10 @@ mapped pages back when it needs them.
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,10 +20,7 @@ from kit.mapped import BLOCK
 from kit.preprocessing.shape import MOST_LEVELS
 from kit.sampled import LARGE_CELLS
 
-_CGROUP = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
+_CGROUP, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _PROCESS = 350e6  # an interpreter with pandas, scikit-learn and LightGBM
 _NETWORKS = 700e6  # TensorFlow on top of it
 _WEIGHTS = 500  # TF-IDF weights of a text of a hundred words
@@ -44,19 +43,36 @@ SURE = 1.5
 
 
 def available() -> float:
-    """Bytes that can still be taken without swapping; a container's limit counts."""
+    """Bytes that can still be taken without swapping; limits of containers and jobs count."""
     free = float(psutil.virtual_memory().available)
-    for path in _CGROUP:
-        try:
-            limit = float(path.read_text().strip())
-        except (OSError, ValueError):  # no cgroups, or "max"
-            continue
-        used = psutil.Process().memory_info().rss
-        used += sum(
-            child.memory_info().rss for child in psutil.Process().children() if child.is_running()
-        )
-        free = min(free, max(0.0, limit - used))
-    return free
+    limit = min(_limits(), default=math.inf)
+    if math.isinf(limit):
+        return free
+    used = psutil.Process().memory_info().rss
+    used += sum(
+        child.memory_info().rss for child in psutil.Process().children() if child.is_running()
+    )
+    return min(free, max(0.0, limit - used))
+
+
+def _limits() -> Iterator[float]:
+    """Bytes that the control groups of this process, and those around them, may take."""
+    unified, memory = "", ""
+    with suppress(OSError):
+        for line in _OWN_GROUPS.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            unified = unified if controllers else path
+            memory = path if "memory" in controllers.split(",") else memory
+    places = (
+        (_CGROUP, unified, "memory.max"),
+        (_CGROUP / "memory", memory, "memory.limit_in_bytes"),
+    )
+    for root, path, name in places:
+        own = root / path.strip("/")  # in a container it may be at the root only
+        for folder in (own, *own.parents):
+            if folder.is_relative_to(root):
+                with suppress(OSError, ValueError):  # no such group, or "max"
+                    yield float((folder / name).read_text())
 
 
 def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bool) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from kit.errors import ModelError
 from kit.execution.results import FoldResult
@@ -20,23 +20,27 @@ class Processes:
     def __init__(self, workers: FoldWorkers) -> None:
         self._workers = workers
 
-    def run(self, tasks: Sequence[FoldTask]) -> Iterator[FoldResult]:
+    def run(self, tasks: Iterable[FoldTask]) -> Iterator[FoldResult]:
         """Yield results in the order they are finished.
 
         Raises:
             ModelError: a worker died (killed, or out of memory); finished folds are kept.
         """
-        waiting = list(tasks)
+        coming = iter(tasks)
+        task = next(coming, None)  # without one no process is started
         try:
-            while waiting or self._workers.running:
-                while waiting and self._workers.free:
-                    self._workers.start(waiting.pop(0))
+            while task is not None or self._workers.running:
+                while task is not None and self._workers.free:
+                    self._workers.start(task)
+                    task = next(coming, None) if self._workers.free else None
                 for finished in self._workers.wait():
                     if finished.died:
                         raise ModelError(self._died(finished.task))
                     if finished.error is not None:
                         raise finished.error
                     yield from finished.results
+                if task is None and self._workers.free:
+                    task = next(coming, None)
         except BaseException:
             self._workers.close()
             raise

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from kit.cores import usable_cores
 from kit.errors import KitError, ModelError
 from kit.execution.context import FoldContext
 from kit.execution.results import FoldResult
@@ -78,7 +79,7 @@ class Workers:
         self, size: int, make_context: Callable[[], FoldContext], threads: int | None = None
     ) -> None:
         self.size = size
-        self._threads = threads or max(1, (os.cpu_count() or 1) // size)
+        self._threads = threads or max(1, usable_cores() // size)
         self._make_context = make_context
         self._workers: list[_Worker] = []
 

@@ -26,6 +26,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from kit.atomic import disk_errors, parse_json, token
+from kit.cores import usable_cores
 from kit.errors import DataError, DiskFull, counted
 from kit.images.decode import Fault, decode, neutral
 from kit.images.files import ImageFolder
@@ -134,7 +135,7 @@ def store_files(
             return neutral(size, channels), "unreadable file"
 
     def blocks() -> Iterator[Block]:
-        with ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as pool:
+        with ThreadPoolExecutor(max(1, min(8, usable_cores()))) as pool:
             for start in range(0, len(names), BLOCK):
                 done = list(pool.map(one, names[start : start + BLOCK]))
                 yield np.stack([pixels for pixels, _ in done]), [why for _, why in done]

@@ -53,15 +53,18 @@ DRAWS = 24
 On six packaged tables, two splits each, twelve of them took 0.26 % off the error of a blend of ten
 models (better on 11 of 12); twelve further seeds of the best models 0.05 % (better on 6)."""
 
+_LEAST_ROWS = 40  # draws for fewer rows are those for so many
 _TREES = ("lightgbm", "catboost", "lightgbm", "xgboost")
 _CHANGES = ("lightgbm_change", "catboost_change")
 _CYCLE = (*_CHANGES, *_TREES, "realmlp", *_CHANGES, *_TREES, "tabm")
 _DRAWN = re.compile(rf"({'|'.join(SPACES)})-r([1-9]\d*)")
 
-_COUNTS = ((100, 4), (500, 8), (2500, 15))  # rows -> models; above the last: all
+_COUNTS = ((500, 8), (2500, 15))  # rows -> models; above the last: all
 """How many configurations are worth trying: of few rows the blend learns noise.
 
-Source: the count curve of AutoGluon's `best_quality_v150` preset (2025)."""
+Source: the count curve of AutoGluon's `best_quality_v150` preset (2025), but that has four models
+below 100 rows: here those would be boosters, and of few rows linear models and neighbours learn
+more (ARCHITECTURE has numbers)."""
 
 
 def short_list(kinds: Collection[str]) -> tuple[str, ...]:
@@ -92,15 +95,19 @@ def find_model(competition: Competition, name: str) -> ModelSpec:
     return competition.model(name)
 
 
-def draws(tried: Sequence[Entry]) -> Iterator[Entry]:
+def draws(tried: Sequence[Entry], n_rows: float = float("inf")) -> Iterator[Entry]:
     """Random configurations of the libraries and networks among `tried`, `DRAWS` of them.
 
-    The blend gains more from other configurations than from other seeds of the same ones.
+    The blend gains more from other configurations than from other seeds of the same ones. Those
+    whose leaves need a quarter of the `n_rows` training rows or more are passed over: such trees
+    hardly split, and some of them predict the mean.
     """
     like = {entry.use: entry for entry in reversed(tried)}
     drawn: Counter[str] = Counter()
     for use in islice(cycle([use for use in _CYCLE if use in like]), DRAWS):
         drawn[use] += 1
+        while draw(use, drawn[use]).get("min_data_in_leaf", 0) * 4 > max(n_rows, _LEAST_ROWS):
+            drawn[use] += 1
         yield replace(
             like[use],
             name=f"{use}-r{drawn[use]}",
@@ -119,10 +126,14 @@ def entries_of(competition: Competition, models: Sequence[str] = ()) -> list[Ent
     for name in models:
         MODELS.check(find_model(competition, name).use)
     if models:
-        return [_BY_NAME.get(name, Entry(name=name, use=name, why="named")) for name in models]
+        known = (_BY_NAME.get(name, Entry(name=name, use=name, why="named")) for name in models)
+        return [replace(entry, asked=True) for entry in known]
     named = [name for name in competition.settings.cv.models if ":" in name]
     own = [name for name in (*competition.settings.models, *named) if name not in _BY_NAME]
-    return [*(Entry(name=name, use=name, why="from kit.toml") for name in own), *PORTFOLIO]
+    return [
+        *(Entry(name=name, use=name, why="from kit.toml", asked=True) for name in own),
+        *PORTFOLIO,
+    ]
 
 
 def texts_last(entries: Sequence[Entry]) -> list[Entry]:
@@ -173,15 +184,13 @@ def choose(
     most = next((count for rows, count in _COUNTS if n_rows <= rows), len(entries))
     for entry in entries:
         reason = _unfit(entry, n_rows, n_features, task, provided)
-        if entry.levels and not levels:
+        if entry.levels and not levels and not entry.asked:
             reason = "no category has many levels"
         if entry.kinds and not set(entry.kinds) & set(kinds):
             reason = f"no column is {' or '.join(entry.kinds)}"
         if entry.series and not series:
             reason = "there is no [series] table"
-        # time decides of slow ones, which differ from all others; baselines are for the eye
-        counted = [e for e in chosen if not e.row_seconds and e.name not in BASELINE_NAMES]
-        if not reason and not entry.row_seconds and len(counted) >= most:
+        if not reason and _counts(entry) and sum(map(_counts, chosen)) >= most:
             reason = f"{n_rows} rows carry a choice among {most} models"
         if reason:
             left.append((entry, reason))
@@ -190,11 +199,21 @@ def choose(
     return chosen, left
 
 
+def _counts(entry: Entry) -> bool:
+    """Whether it takes one of the few places that there are for few rows.
+
+    Time decides of slow ones, which differ from all others; baselines are for the eye.
+    """
+    return not (entry.asked or entry.row_seconds or entry.name in BASELINE_NAMES)
+
+
 def _unfit(entry: Entry, n_rows: int, n_features: int, task: str, provided: Collection[str]) -> str:
     if missing_package(entry) and entry.package not in provided:
         return f'needs {entry.package}: pip install "kit-competitions[{entry.extra}]"'
     if entry.tasks and task not in entry.tasks:
         return f"not for {task}"
+    if entry.asked:
+        return ""
     if n_rows < entry.min_rows:
         return f"too large for {n_rows} rows"
     if n_rows > entry.max_rows:

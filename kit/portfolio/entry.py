@@ -31,6 +31,8 @@ class Entry:
         package: the optional package it needs, to be had with the extra of kit named `extra`.
         seeded: whether another seed gives another model.
         weight: how many fair shares of the time it may have.
+        asked: named by the user, in the command or in `kit.toml`: no size of the data is too large
+            or too small for it.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Entry:
     extra: str = "boost"
     seeded: bool = True
     weight: float = 1.0
+    asked: bool = False
 
     @property
     def spec(self) -> ModelSpec:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ import kit
 from kit.auto.loop import worker_count
 from kit.competition import Competition
 from kit.config import build
+from kit.cores import usable_cores
 from kit.errors import ConfigError, RunError
 from kit.execution.places import make_workers as workers_of
 from kit.execution.workers import FoldWorkers
@@ -264,13 +264,13 @@ def folder_of(competition: Competition) -> Path:
 
 def threads_of(competition: Competition) -> int:
     """Threads per fit, so that all workers together use the cores once."""
-    cores = competition.settings.execution.threads or os.cpu_count() or 1
+    cores = competition.settings.execution.threads or usable_cores()
     return max(1, cores // _size(competition))
 
 
 def _size(competition: Competition) -> int:
     spec = competition.settings.execution
-    return spec.workers or worker_count(spec.threads or os.cpu_count() or 1)
+    return spec.workers or worker_count(spec.threads or usable_cores())
 
 
 def here(competition: Competition) -> FoldWorkers:

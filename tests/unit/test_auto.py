@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,18 @@ def test_publishing_that_took_long_is_kept_back_for_the_end() -> None:
     budget.measured(4)
     assert before - budget.work_end == pytest.approx(15)
     assert before < budget.end
+
+
+def test_a_blend_has_what_was_kept_for_it_and_more_where_models_are_through_early() -> None:
+    budget = Budget(1000 + Budget(0).spent)
+    assert 40 <= budget.blending < 60
+    assert budget.for_blend() == pytest.approx(499, abs=1)
+    late = Budget(1000)
+    late.end = time.monotonic() + 30
+    late.measured(10)
+    assert late.for_blend() == pytest.approx(30 - 1.5 - 15, abs=0.1)
+    late.end = time.monotonic() - 5
+    assert late.for_blend() == 0.5
 
 
 def test_a_spent_budget_has_nothing_left() -> None:
@@ -115,6 +128,36 @@ def test_folds_share_the_time_of_their_model() -> None:
     assert 60 < together.deadline - time.monotonic() < 90
 
 
+def test_no_fold_is_given_time_beyond_the_end_of_all_work() -> None:
+    until = time.monotonic() + 10
+    task = job(seconds=90, early_stopping="cross").next(until)
+    assert task is not None
+    assert task.deadline is not None
+    assert task.deadline < until
+
+
+def test_folds_of_others_in_its_way_take_no_time_from_a_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr("kit.auto.job.time", SimpleNamespace(monotonic=lambda: clock.now))
+    made = job(seconds=90)
+    first = made.next()
+    assert first is not None
+    clock.now += 10
+    made.ended(first, [result(0, 10.0)])
+    clock.now += 500  # the workers had other folds
+    second, third = made.next(), made.next()
+    assert second is not None
+    assert third is not None
+    assert second.deadline == pytest.approx(clock.now + 0.8 * 40)
+    assert third.deadline == pytest.approx(clock.now + 0.8 * 80)
+    assert made.end == pytest.approx(clock.now + 80)
+    clock.now += 20
+    made.ended(second, [result(1, 20.0)])
+    assert made.end == pytest.approx(clock.now + 60), "it was at work all the time"
+
+
 def test_a_model_whose_folds_cannot_end_in_time_is_seen_after_the_first() -> None:
     made, alone = job(), job(abreast=1)
     for each in (made, alone):
@@ -156,6 +199,33 @@ def test_memory_is_estimated_by_rows_and_by_what_is_done_with_them(make_competit
     one = estimate("tree", "lightgbm", large, 5, together=False)
     assert one < estimate("tree", "lightgbm", large, 5, together=True)
     assert 0 < available() < 1e15
+
+
+@pytest.mark.parametrize(
+    ("groups", "file"),
+    [
+        ("0::/jobs/job_7/task_0\n", "jobs/job_7/memory.max"),
+        (
+            "4:cpu,cpuacct:/\n3:memory:/jobs/job_7\n0::/\n",
+            "memory/jobs/job_7/memory.limit_in_bytes",
+        ),
+        ("", "memory.max"),
+    ],
+)
+def test_the_memory_of_a_job_or_a_container_is_its_limit(
+    groups: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler sets it on a group above that of the process, a container on the root."""
+    own, root = tmp_path / "own", tmp_path / "cgroup"
+    own.write_text(groups)
+    monkeypatch.setattr("kit.execution.memory._OWN_GROUPS", own)
+    monkeypatch.setattr("kit.execution.memory._CGROUP", root)
+    assert available() > 0
+    (root / file).parent.mkdir(parents=True)
+    (root / file).write_text("max\n")
+    assert available() > 0
+    (root / file).write_text("1000000\n")
+    assert available() == 0, "this process alone has more"
 
 
 def test_many_test_rows_leave_less_time_for_fitting() -> None:

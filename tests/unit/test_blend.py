@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -314,6 +315,30 @@ def test_a_blend_that_was_cut_short_is_made_again(competition: Competition) -> N
     assert whole.record["blend"]["complete"]
     assert whole.id != short.id
     assert blend(competition, []).id == whole.id
+
+
+def test_reading_the_runs_is_part_of_the_time(
+    competition: Competition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        add_run(competition, "m", seed)
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr("kit.blend.time", SimpleNamespace(monotonic=lambda: clock.now))
+    given: list[float] = []
+
+    def align(*_: Any) -> Any:
+        clock.now += 30
+
+    def fitted(*_: Any, **how: Any) -> Any:
+        given.append(how["seconds"])
+        raise RunError("enough is seen")
+
+    monkeypatch.setattr("kit.blend.align", align)
+    monkeypatch.setattr("kit.blend.fit_blend", fitted)
+    for seconds, left in ((40, 10), (20, 0)):
+        with pytest.raises(RunError, match="enough"):
+            blend(competition, [], seconds=seconds)
+        assert given[-1] == left
 
 
 def test_runs_whose_classes_are_in_another_order_are_refused(competition: Competition) -> None:

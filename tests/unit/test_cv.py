@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ import pytest
 from kit.competition import Competition
 from kit.cv import check_models, cross_validate
 from kit.errors import ConfigError, FoldMismatch, ModelError, UnknownName, UserCodeError
+from kit.execution.here import Here
+from kit.execution.processes import Processes
 from kit.execution.results import FoldResult, read_result, write_result
 from kit.execution.task import FoldTask
+from kit.execution.workers import Finished
 from kit.folds import Folds
 from kit.plan import make_plan
 from kit.runs import Run, list_runs
@@ -262,6 +265,62 @@ def test_a_spent_budget_stops_before_the_next_fold_and_is_resumed(toy: Make) -> 
         assert cross_validate(session, "lightgbm") is None
     run = validated(competition)
     assert run.record["resumed"] == [0]
+
+
+def test_with_a_budget_workers_still_have_a_fold_each(toy: Make) -> None:
+    """Folds are given out one by one, until the time is over; not one after the other."""
+    with open_session(toy(), budget=1000.0) as session:
+        crew = Crew(2)
+        crew.work = Here(session.context).run
+        session.executor = Processes(crew)  # type: ignore[arg-type]
+        run = cross_validate(session, "lightgbm")
+    assert run is not None
+    assert crew.most == 2
+
+
+def test_without_a_task_no_worker_is_started() -> None:
+    crew = Crew(2)
+    assert list(Processes(crew).run([])) == []  # type: ignore[arg-type]
+    assert crew.waits == 0
+
+
+def test_a_task_is_asked_for_when_a_worker_is_free() -> None:
+    crew, asked = Crew(2), []
+
+    def tasks() -> Iterator[Any]:
+        for number in range(4):
+            asked.append(number)
+            yield number
+
+    crew.work = lambda tasks: tasks
+    seen = [len(asked) for _ in Processes(crew).run(tasks())]  # type: ignore[arg-type]
+    assert seen == [2, 3, 4, 4]
+    assert crew.most == 2
+
+
+class Crew:
+    """Workers of this process: one task is carried out when it is waited for."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.most, self.waits = size, 0, 0
+        self.running: list[Any] = []
+        self.work: Any = None
+
+    @property
+    def free(self) -> int:
+        return self.size - len(self.running)
+
+    def start(self, task: Any) -> None:
+        self.running.append(task)
+        self.most = max(self.most, len(self.running))
+
+    def wait(self) -> list[Finished]:
+        self.waits += 1
+        task = self.running.pop(0)
+        return [Finished(task, results=list(self.work([task])))]
+
+    def close(self) -> None:
+        self.running = []
 
 
 def test_progress_is_told_fold_by_fold(toy: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,16 @@ import pytest
 
 from kit.competition import Competition
 from kit.models.base import make_model
-from kit.portfolio import PORTFOLIO, SHORT, Entry, choose, find_model, scales_last, texts_last
+from kit.portfolio import (
+    PORTFOLIO,
+    SHORT,
+    Entry,
+    choose,
+    entries_of,
+    find_model,
+    scales_last,
+    texts_last,
+)
 from kit.preprocessing.columns import RECIPES
 from kit.preprocessing.tokens import texts_lead
 from kit.registry import MODELS
@@ -37,7 +47,7 @@ def test_baselines_come_first_where_there_are_series_and_cost_no_place() -> None
     chosen, _ = choose(60, 5, "regression", series=True)
     assert names(chosen)[:3] == ["naive", "seasonal_naive", "seasonal_mean"]
     assert names(chosen)[3] == "lightgbm-change"
-    assert len(chosen) == 3 + 4
+    assert len(chosen) == 3 + 8
     chosen, left = choose(20_000, 5, "regression")
     assert not {"naive", "seasonal_naive", "sequence"} & set(names(chosen))
     reasons = {entry.name: reason for entry, reason in left}
@@ -68,13 +78,36 @@ def test_what_does_not_fit_the_data_is_left_out_with_the_reason() -> None:
     assert names(choose(100, 2, "binary", entries)[0]) == ["a", "small", "narrow", "binary"]
 
 
-@pytest.mark.parametrize(("rows", "count"), [(60, 4), (400, 8), (2000, 15), (3000, 20)])
+@pytest.mark.parametrize(("rows", "count"), [(60, 8), (400, 8), (2000, 15), (3000, 20)])
 def test_few_rows_get_few_models(rows: int, count: int) -> None:
     entries = [Entry(name=str(number), use="linear", why="x") for number in range(20)]
     chosen, left = choose(rows, 5, "binary", entries)
     assert len(chosen) == count
     assert len(left) == 20 - count
     assert all("rows carry a choice among" in reason for _, reason in left)
+
+
+def test_what_the_user_names_is_tried_whatever_the_size_of_the_data() -> None:
+    named = [Entry(name=str(number), use="linear", why="x", asked=True) for number in range(9)]
+    slow, kept = replace(NARROW, asked=True), [A, SMALL, BINARY, NARROW]
+    chosen, left = choose(60, 50, "binary", [*named, slow, *kept])
+    assert names(chosen) == [*map(str, range(9)), "narrow", "a", "small", "binary"]
+    assert [entry.name for entry, _ in left] == ["narrow"]
+    impossible = [replace(entry, asked=True) for entry in (MISSING, WORDS)]
+    assert choose(60, 50, "binary", impossible)[0] == []
+
+
+def test_names_of_a_command_and_of_kit_toml_are_asked_for(make_competition: Any) -> None:
+    train = pd.DataFrame({"id": range(40), "x": range(40), "y": [0, 1] * 20})
+    made = make_competition(train, train.drop(columns="y"), models={"mine": {"use": "linear"}})
+    assert [entry.asked for entry in entries_of(made, ["knn", "lightgbm-r3"])] == [True, True]
+    assert [entry.name for entry in entries_of(made) if entry.asked] == ["mine"]
+
+
+def test_of_few_rows_not_only_boosters_are_tried() -> None:
+    for task in ("binary", "multiclass", "regression"):
+        chosen, _ = choose(60, 10, task)
+        assert {"linear", "extra_trees", "tabm", "lightgbm"} <= {entry.use for entry in chosen}
 
 
 def test_kit_toml_comes_before_the_portfolio(make_competition: Any, tmp_path: Path) -> None:

@@ -76,6 +76,11 @@ def test_draws_follow_what_was_tried_and_have_names_of_their_own() -> None:
     numbers = [int(e.name.split("-r")[1]) for e in found if e.use == "lightgbm"]
     assert numbers == list(range(1, len(numbers) + 1))
     assert list(draws([entry for entry in PORTFOLIO if entry.use == "knn"])) == []
+    few = [entry for entry in draws(tried, 80) if entry.use == "lightgbm"]
+    assert max(entry.params["min_data_in_leaf"] for entry in few) <= 20
+    assert len({entry.name for entry in few}) == sum(e.use == "lightgbm" for e in found)
+    assert all(entry.params == draw("lightgbm", int(entry.name[10:])) for entry in few)
+    assert list(draws(tried, 3))
 
 
 def test_of_series_changes_are_drawn_too(make_competition: Any) -> None:
