@@ -25,6 +25,7 @@ Back = Callable[[Array], Array]
 _CLIP = 1e-15
 _SQUARES = ("rmse", "mse", "rmsle", "r2", "brier")
 _LOG_LOSSES = ("log_loss", "balanced_log_loss")
+_PAIRS = ("roc_auc", "gini")
 _MAX_ROWS = 1_000_000
 """Rows a search looks at. Source: AutoGluon evaluates its ensemble selection on so many."""
 _SLOW_ROWS = 100_000
@@ -66,7 +67,7 @@ def make_objective(
         return _Squares(known, oof, _target(known, task, truth, oof.shape[2]), weight)
     if known in _LOG_LOSSES:
         return _LogLoss(truth_probability(task, oof, truth), weight)
-    if known in ("roc_auc", "gini") and weight is None:
+    if counts_pairs(metric):
         return _Auc(oof, _target(known, task, truth, oof.shape[2]) > 0.5)
     if known == "mae":
         return _Absolute(oof, _target(known, task, truth, oof.shape[2]), weight)
@@ -82,6 +83,11 @@ def most_rows(metric: Metric, per_row: int) -> int:
     """How many rows a search looks at, where every row has `per_row` predictions."""
     rows = _MAX_ROWS if _ours(metric) and metric.name in (*_SQUARES, *_LOG_LOSSES) else _SLOW_ROWS
     return min(rows, max(_SLOW_ROWS, _MAX_VALUES // per_row))
+
+
+def counts_pairs(metric: Metric) -> bool:
+    """Whether only pairs of rows of different classes count, so that the classes' shares do not."""
+    return _ours(metric) and metric.name in _PAIRS and not metric.counts_rows
 
 
 def _ours(metric: Metric) -> bool:
