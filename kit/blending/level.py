@@ -80,7 +80,8 @@ class Level:
         """What a search for weights minimises, on a subsample where there are many rows."""
         level = self.searched()
         scale = level.scale
-        return make_objective(level.metric, level.task, scale.link(level.oof), level.y, scale.back)
+        oof = scale.link(level.oof)
+        return make_objective(level.metric, level.task, oof, level.y, scale.back, level.fold)
 
     def searched(self) -> Level:
         """The rows that a search for weights looks at."""

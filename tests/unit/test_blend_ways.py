@@ -17,7 +17,7 @@ from kit.blending.calibration import Calibration, Kind, logits, probabilities
 from kit.blending.choice import choose, wins
 from kit.blending.cost import correlations, seconds_per_1000
 from kit.blending.fit import METHODS, combine, greedy_search
-from kit.blending.level import Level, sample
+from kit.blending.level import Level, distribution, sample
 from kit.blending.nested import block_of
 from kit.blending.objective import area, make_objective, truth_probability
 from kit.blending.pool import Pool, Pooled
@@ -25,8 +25,10 @@ from kit.blending.saved import from_json, to_json
 from kit.blending.scaling import Scaled, Scaling
 from kit.blending.search import greedy_weights, hill_weights
 from kit.blending.weighted import Combination, Greedy, Mean, Weighted, ranks
+from kit.decision import fit_decision
 from kit.errors import ConfigError, DataError
 from kit.metrics.base import load_metric
+from kit.metrics.weighted import weighted
 from kit.settings import TaskType
 
 Array = NDArray[np.float64]
@@ -90,7 +92,8 @@ def true_loss(level: Level, weights: Array) -> float:
 def test_quick_losses_are_those_of_the_metric(metric: str, task: TaskType) -> None:
     level = example(metric, task)
     start = np.array([0.5, 0.25, 0.25, 0.0])
-    quick = level.objective().along(start, 0.2)
+    oof, back = level.scale.link(level.oof), level.scale.back
+    quick = make_objective(level.metric, task, oof, level.y, back).along(start, 0.2)
     for index in range(4):
         weights = 0.8 * start
         weights[index] += 0.2
@@ -664,3 +667,72 @@ def test_a_factor_per_column_survives_json() -> None:
     assert fitted.factors[0] > 0.7
     again = from_json(json.loads(json.dumps(to_json(fitted))))
     assert again.predict(both.oof) == pytest.approx(fitted.predict(both.oof))
+
+
+def rare_class(metric: str = "f1", n: int = 4000) -> Level:
+    """Of 5 % positives the first member knows the probability; the second errs, and is sure."""
+    rng = np.random.default_rng(0)
+    odds = rng.normal(-4.0, 1.8, n)
+    y = (rng.random(n) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    sure = 1 / (1 + np.exp(-3.0 * (odds + rng.normal(1.0, 1.5, n))))
+    oof = np.stack([1 / (1 + np.exp(-odds)), sure])[..., None]
+    task: TaskType = "binary"
+    return Level(metric=load_metric(metric, task), task=task, oof=oof, y=y, fold=np.arange(n) % 5)
+
+
+def decided(level: Level, pred: Array) -> float:
+    return fit_decision(level.metric, level.task, level.y, pred, level.fold).score
+
+
+@pytest.mark.parametrize("metric", ["f1", "balanced_accuracy"])
+def test_labels_of_a_rare_class_are_cut_where_it_is_best_while_weights_are_searched(
+    metric: str,
+) -> None:
+    """At 0.5 the member that errs and is sure of it would get all of the weight."""
+    level = rare_class(metric)
+    at_half = [level.metric.score(level.y, each[:, 0] >= 0.5) for each in level.oof]
+    best = [decided(level, each) for each in level.oof]
+    assert at_half[1] > at_half[0] + 0.05
+    assert best[0] > best[1] + 0.02
+    found = combine(level, "greedy")
+    assert found.combination.weights[0] > 0.5
+    assert decided(level, found.honest) > best[0] - 0.01
+
+
+def test_the_cut_of_a_search_sees_no_label_of_the_fold_it_is_scored_on() -> None:
+    level = rare_class()
+    before = combine(level, "greedy").honest
+    here = level.fold == 2
+    after = combine(replace(level, y=np.where(here, 1 - level.y, level.y)), "greedy").honest
+    assert np.array_equal(before[here], after[here])
+
+
+@pytest.mark.parametrize("weighs", [False, True])
+def test_losses_of_cut_labels_are_those_of_the_best_threshold(weighs: bool) -> None:
+    level = rare_class("balanced_accuracy", n=3000)
+    if weighs:
+        weight = np.random.default_rng(1).integers(1, 4, 3000)
+        metric = weighted(level.metric, "w", "binary")
+        level = replace(level, metric=metric, y=np.column_stack([level.y, weight]))
+    objective = level.objective()
+    quick = objective.along(np.array([0.5, 0.5]), 0.2)
+    cuts = objective.thresholds  # type: ignore[attr-defined]
+    assert len(cuts) > 50
+    for index, member in enumerate(level.oof):
+        mixed = 0.8 * level.oof.mean(axis=0) + 0.2 * member
+        best = min(level.metric.loss(level.y, mixed[:, 0] >= cut) for cut in cuts)
+        assert quick[index] == pytest.approx(best, abs=1e-3)
+
+
+def test_classes_are_weighed_in_the_search_as_they_will_be_in_the_end() -> None:
+    level = example("balanced_accuracy", "multiclass", n=3000)
+    common = level.rows(np.flatnonzero((level.y == 0) | (np.arange(3000) % 15 == 0)))
+    shares = np.bincount(common.y) / len(common.y)
+    common = replace(common, oof=np.stack([distribution(m * shares) for m in common.oof]))
+    rule = fit_decision(
+        common.metric, "multiclass", common.y, common.oof.mean(axis=0), common.fold
+    ).decision
+    assert rule.kind == "prior"
+    losses = common.objective().along(np.zeros(4), 1.0)
+    expected = [common.metric.loss(common.y, rule.apply(member)) for member in common.oof]
+    assert losses == pytest.approx(expected, abs=1e-3)
