@@ -249,8 +249,8 @@ def _subsample(n: int, limit: int) -> Array:
     return np.sort(np.random.default_rng(0).choice(n, size=limit, replace=False))
 
 
-def _candidates(p: Array, limit: int = _MAX_CANDIDATES) -> NDArray[np.float64]:
-    """Ascending thresholds between quantiles of `p`, and 0.5.
+def thresholds_between(p: Array, limit: int = _MAX_CANDIDATES) -> NDArray[np.float64]:
+    """Ascending thresholds between quantiles of `p`, and 0.5; about `limit` of them.
 
     Half of the quantiles are even, half lie in the two tails, where the threshold of a rare class
     is. No label is looked at, so folds may share them.
@@ -267,10 +267,10 @@ def _candidates(p: Array, limit: int = _MAX_CANDIDATES) -> NDArray[np.float64]:
 def _thresholds(metric: Metric, y: Array, p: Array, fold: Array) -> dict[int, float]:
     """The best threshold without each fold, and under -1 the best on all rows."""
     if metric.from_counts is None:
-        candidates = _candidates(p, _SLOW_CANDIDATES)
+        candidates = thresholds_between(p, _SLOW_CANDIDATES)
         return _search(metric, y, [(p >= c).astype(np.int64) for c in candidates], candidates, fold)
-    candidates = _candidates(p)
-    counts = _confusion(*metric.parts(y), p, fold, candidates)  # (C, folds, 2, 2)
+    candidates = thresholds_between(p)
+    counts = confusion_counts(*metric.parts(y), p, fold, candidates)  # (C, folds, 2, 2)
     total = counts.sum(axis=1)  # (C, 2, 2)
     best = {-1: _best(metric, metric.from_counts(total), candidates)}
     for k in np.unique(fold):
@@ -279,14 +279,25 @@ def _thresholds(metric: Metric, y: Array, p: Array, fold: Array) -> dict[int, fl
     return best
 
 
-def _confusion(
+def confusion_counts(
     y: Array,
     weight: NDArray[np.float64] | None,
     p: Array,
     fold: Array,
     candidates: NDArray[np.float64],
 ) -> Array:
-    """Counts ``(C, folds, true, predicted)`` of all thresholds from one histogram."""
+    """Confusion counts of all thresholds from one histogram.
+
+    Args:
+        y: truth, 0 and 1. ``(n,)``
+        weight: how much each row counts; None: all the same. ``(n,)``
+        p: what is compared with the thresholds. ``(n,)``
+        fold: fold per row, 0 or more. ``(n,)``
+        candidates: ascending thresholds. ``(C,)``
+
+    Returns:
+        ``(C, folds, true, predicted)``
+    """
     n_folds, n_bins = int(fold.max()) + 1, len(candidates) + 1
     passed = np.searchsorted(candidates, p, side="right")  # how many thresholds p reaches
     flat = (fold.astype(np.int64) * 2 + y.astype(np.int64)) * n_bins + passed
@@ -303,7 +314,7 @@ def _shared_threshold(
     """One threshold for all columns, for metrics that do not fall apart into columns."""
     rows = _subsample(len(y), _SLOW_ROWS)
     y, pred, fold = y[rows], pred[rows], fold[rows]
-    candidates = _candidates(pred.reshape(-1), _SLOW_CANDIDATES)
+    candidates = thresholds_between(pred.reshape(-1), _SLOW_CANDIDATES)
     t = pred.shape[1]
     labels = [Decision("thresholds", (c,) * t, some).apply(pred) for c in candidates]
     return _search(metric, y, labels, candidates, fold)

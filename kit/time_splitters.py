@@ -208,7 +208,9 @@ def stamps_of(time: pd.Series[Any] | None, spec: CVSpec) -> Array:
         )
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
-    return series.to_numpy()
+    stamps = series.to_numpy()
+    # differences of small or unsigned integers would overflow
+    return stamps.astype(np.int64) if stamps.dtype.kind in "iu" else stamps
 
 
 def group_codes(groups: Array | None, spec: CVSpec) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from kit.blending.calibration import Calibration
 from kit.blending.choice import Chosen, choose
 from kit.blending.level import Level
 from kit.blending.pool import Pool
+from kit.blending.scaling import Scaling
 from kit.blending.weighted import Greedy, Hill, Mean, Method, Rank, Refinement
 from kit.errors import ConfigError, DataError, nearest
 from kit.metrics.base import Metric
@@ -25,6 +26,7 @@ METHODS = ("auto", "greedy", "hill", "rank", "stack", "mean")
 _NOUNS = {"value": "values", "label": "labels", "proba": "probabilities"}
 _STACKS: tuple[Refinement, ...] = (Pool(), Boosting())
 _CALIBRATIONS: tuple[Refinement, ...] = (
+    Scaling(),
     Calibration("temperature"),
     Calibration("platt"),
     Calibration("isotonic"),
@@ -60,7 +62,7 @@ def combine(
         level: members, truth and folds.
         method: "greedy", "hill" (climbing), "rank" (greedy on ranks), "mean"; "stack": greedy, or
             a second level where that wins on rows it never saw; "auto": the same with calibration
-            of probabilities beside.
+            of probabilities, or of the size of values, beside.
         negative: let the hill climb away from members too.
         seconds: time for all of it. The weights found until then are used; a choice that is not
             finished is not made.
@@ -115,7 +117,8 @@ def greedy_search(
 
 def _check(level: Level) -> None:
     shape = level.oof.shape
-    if level.oof.ndim != 3 or 0 in shape or shape[1] != len(level.y) != len(level.fold):
+    rows = {len(level.y), len(level.fold)}
+    if level.oof.ndim != 3 or 0 in shape or rows != {shape[1]}:
         raise DataError(
             f"a blend needs predictions of shape (members, rows, outputs), none of them 0, and as "
             f"many rows of truth and folds. Received: {shape}, {len(level.y)}, {len(level.fold)}"

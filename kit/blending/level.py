@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.blending.objective import Objective, make_objective, most_rows
+from kit.blending.objective import Objective, counts_pairs, make_objective, most_rows
 from kit.metrics.base import Metric
 from kit.metrics.transforms import transform_pair
 from kit.settings import TaskType
@@ -78,11 +78,20 @@ class Level:
 
     def objective(self) -> Objective:
         """What a search for weights minimises, on a subsample where there are many rows."""
+        level = self.searched()
+        scale = level.scale
+        oof = scale.link(level.oof)
+        return make_objective(level.metric, level.task, oof, level.y, scale.back, level.fold)
+
+    def searched(self) -> Level:
+        """The rows that a search for weights looks at."""
         level = self._thinned()
         limit = most_rows(self.metric, len(self.oof) * self.oof.shape[2])
-        level = level.rows(sample(len(level.y), limit)) if len(level.y) > limit else level
-        scale = level.scale
-        return make_objective(level.metric, level.task, scale.link(level.oof), level.y, scale.back)
+        if len(level.y) <= limit:
+            return level
+        if level.task == "binary" and counts_pairs(level.metric):
+            return level.rows(_sample_of_pairs(level.y, limit))
+        return level.rows(sample(len(level.y), limit))
 
     def _thinned(self) -> Level:
         """Fewer rows of the folds that count less: that works with any metric."""
@@ -98,6 +107,13 @@ def sample(n: int, limit: int) -> NDArray[np.int64]:
     if n <= limit:
         return np.arange(n)
     return np.sort(np.random.default_rng(0).choice(n, size=limit, replace=False))
+
+
+def _sample_of_pairs(y: NDArray[Any], limit: int) -> NDArray[np.int64]:
+    """As many rows of both classes, or all of a rare one: only pairs of different classes count."""
+    few, many = sorted((np.flatnonzero(y == 0), np.flatnonzero(y != 0)), key=len)
+    few = few[sample(len(few), limit // 2)]
+    return np.sort(np.concatenate([few, many[sample(len(many), limit - len(few))]]))
 
 
 def distribution(values: Array) -> Array:

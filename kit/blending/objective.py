@@ -9,12 +9,18 @@ labels from confusion counts. Any other metric is called once per member.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.decision import default_decision
+from kit.decision import (
+    Decision,
+    confusion_counts,
+    default_decision,
+    fit_decision,
+    thresholds_between,
+)
 from kit.metrics.base import Metric, UndefinedMetric
 from kit.ordinal import positions
 from kit.settings import TaskType
@@ -25,12 +31,15 @@ Back = Callable[[Array], Array]
 _CLIP = 1e-15
 _SQUARES = ("rmse", "mse", "rmsle", "r2", "brier")
 _LOG_LOSSES = ("log_loss", "balanced_log_loss")
+_PAIRS = ("roc_auc", "gini")
 _MAX_ROWS = 1_000_000
 """Rows a search looks at. Source: AutoGluon evaluates its ensemble selection on so many."""
 _SLOW_ROWS = 100_000
 """The same for metrics that sort the rows or have to be called for every step."""
 _MAX_VALUES = 100_000_000
 """Predictions a search looks at (800 MB)."""
+_CUTS = 100
+"""Thresholds that a step of a search tries."""
 
 
 class Objective(Protocol):
@@ -47,7 +56,12 @@ class Objective(Protocol):
 
 
 def make_objective(
-    metric: Metric, task: TaskType, oof: Array, y: NDArray[Any], back: Back
+    metric: Metric,
+    task: TaskType,
+    oof: Array,
+    y: NDArray[Any],
+    back: Back,
+    fold: NDArray[Any] | None = None,
 ) -> Objective:
     """The quickest objective for a metric.
 
@@ -57,6 +71,8 @@ def make_objective(
         oof: predictions on the scale on which they are averaged. ``(m, n, k)``
         y: truth. ``(n,)`` or ``(n, k)``; of a weighted metric beside the weights
         back: from that scale to the predictions the metric wants.
+        fold: fold per row, by which is judged whether a metric of labels wants another rule than
+            the default; None: the default. ``(n,)``
     """
     known = metric.name if _ours(metric) else ""
     truth, weight = metric.parts(y)
@@ -66,7 +82,7 @@ def make_objective(
         return _Squares(known, oof, _target(known, task, truth, oof.shape[2]), weight)
     if known in _LOG_LOSSES:
         return _LogLoss(truth_probability(task, oof, truth), weight)
-    if known in ("roc_auc", "gini") and weight is None:
+    if counts_pairs(metric):
         return _Auc(oof, _target(known, task, truth, oof.shape[2]) > 0.5)
     if known == "mae":
         return _Absolute(oof, _target(known, task, truth, oof.shape[2]), weight)
@@ -74,7 +90,7 @@ def make_objective(
         target = np.asarray(truth, dtype=np.float64)[:, None]
         return _Squares("rmse", positions(oof)[:, :, None], target, weight)
     if metric.needs == "label":
-        return _Labels(metric, task, oof, y)
+        return _of_labels(metric, task, oof, y, fold)
     return _Called(metric, oof, y, back)
 
 
@@ -82,6 +98,11 @@ def most_rows(metric: Metric, per_row: int) -> int:
     """How many rows a search looks at, where every row has `per_row` predictions."""
     rows = _MAX_ROWS if _ours(metric) and metric.name in (*_SQUARES, *_LOG_LOSSES) else _SLOW_ROWS
     return min(rows, max(_SLOW_ROWS, _MAX_VALUES // per_row))
+
+
+def counts_pairs(metric: Metric) -> bool:
+    """Whether only pairs of rows of different classes count, so that the classes' shares do not."""
+    return _ours(metric) and metric.name in _PAIRS and not metric.counts_rows
 
 
 def _ours(metric: Metric) -> bool:
@@ -204,6 +225,29 @@ def area(scores: NDArray[np.float32], positive: NDArray[np.int32]) -> float:
     return pairs / (len(at) * (len(keys) - len(at)))
 
 
+def _of_labels(
+    metric: Metric, task: TaskType, oof: Array, y: NDArray[Any], fold: NDArray[Any] | None
+) -> Objective:
+    """Labels as they will be made: by the default rule, or by another where that pays.
+
+    At 0.5 the F1 of a rare class is high for what is falsely sure, not for what ranks well. So the
+    rule is the one that the mean of the members would get. Two classes are cut anew for each blend
+    where the mean or the best member would be cut elsewhere.
+    """
+    truth = metric.parts(np.asarray(y))[0]
+    some = task == "multilabel" and bool(truth.any(axis=1).all())
+    default = default_decision(task, oof.shape[2], some=some)
+    if fold is None:
+        return _Labels(metric, task, oof, y, default)
+    rule = fit_decision(metric, task, y, oof.mean(axis=0), fold).decision
+    if task == "binary" and metric.from_counts is not None:
+        cut = _Cut(metric, task, oof, y, default)
+        best = oof[int(cut.along(np.zeros(len(oof)), 1.0).argmin())]
+        if rule != default or fit_decision(metric, task, y, best, fold).decision != default:
+            return cut
+    return _Labels(metric, task, oof, y, rule)
+
+
 class _Labels:
     """Labels, and a little log loss: counting labels is coarse, so many steps tie.
 
@@ -212,16 +256,23 @@ class _Labels:
     """
 
     def __init__(
-        self, metric: Metric, task: TaskType, oof: Array, y: NDArray[Any], smooth: float = 1e-4
+        self,
+        metric: Metric,
+        task: TaskType,
+        oof: Array,
+        y: NDArray[Any],
+        rule: Decision,
+        smooth: float = 1e-4,
     ) -> None:
         self.metric, self.oof, self.y, self.smooth = metric, oof, np.asarray(y), smooth
         self.truth, self.weight = metric.parts(self.y)
-        some = task == "multilabel" and bool(self.truth.any(axis=1).all())
-        self.rule = default_decision(task, oof.shape[2], some=some)
+        self.rule = rule
         self.log_loss = _LogLoss(truth_probability(task, oof, self.truth), self.weight)
         self.size = max(2, oof.shape[2]) if self.truth.ndim == 1 else 0
         # a class a row: comparing long rows is many times quicker than argmax over few columns
         classes = np.moveaxis(oof, 2, 1).astype(np.float32) if task == "multiclass" else None
+        if classes is not None and rule.kind == "prior":
+            classes /= np.asarray(rule.values, dtype=np.float32)[:, None]
         self.columns = None if classes is None else np.ascontiguousarray(classes)  # (m, K, n)
 
     def along(self, weights: Array, share: float) -> Array:
@@ -242,6 +293,29 @@ class _Labels:
         counts = np.bincount(self.truth * size + labels, self.weight, size**2).reshape(size, size)
         score = float(self.metric.from_counts(counts))
         return -score if self.metric.greater_is_better else score
+
+
+class _Cut(_Labels):
+    """Labels of two classes, each blend cut where it is best."""
+
+    def __init__(
+        self, metric: Metric, task: TaskType, oof: Array, y: NDArray[Any], rule: Decision
+    ) -> None:
+        super().__init__(metric, task, oof, y, rule)
+        flat = oof.ravel()
+        self.thresholds = thresholds_between(flat[:: 1 + len(flat) // _MAX_ROWS], _CUTS)
+        self.one_fold = np.zeros(len(self.y), dtype=np.int64)
+
+    def along(self, weights: Array, share: float) -> Array:
+        losses = self.smooth * self.log_loss.along(weights, share)
+        base = (1.0 - share) * weights @ self.oof[:, :, 0]
+        best = [self._best(base + share * each) for each in self.oof[:, :, 0]]
+        return losses - best if self.metric.greater_is_better else losses + best
+
+    def _best(self, p: Array) -> float:
+        counts = confusion_counts(self.truth, self.weight, p, self.one_fold, self.thresholds)
+        scores = cast(Any, self.metric.from_counts)(counts[:, 0])
+        return float(np.nanmax(scores) if self.metric.greater_is_better else np.nanmin(scores))
 
 
 def _largest(rows: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kit.blending.calibration import logits, probabilities
 from kit.blending.level import Level, Scale, sample
 from kit.blending.weighted import Combination
+from kit.settings import TaskType
 
 Array = NDArray[np.float64]
 
@@ -36,7 +37,7 @@ class Pool:
 
     def fits(self, level: Level) -> bool:
         """Whether the loss it minimises is near the metric."""
-        return level.metric.needs != "value" or level.metric.name in ("rmse", "rmsle", "r2")
+        return level.metric.needs != "value" or level.metric.name in ("rmse", "mse", "rmsle", "r2")
 
     def refine(self, level: Level, base: Combination) -> Pooled:
         """Fit on all rows, at most 200,000 of them, starting from the weights of `base`."""
@@ -59,9 +60,9 @@ class Pool:
     def _logistic(self, level: Level, start: Array) -> Array:
         from scipy.optimize import minimize
 
-        values, y, n = logits(level.oof), level.y, len(level.y)
+        values, y, n = logits(_apart(level.oof, level.task)), level.y, len(level.y)
         classes = level.task == "multiclass"
-        truth = np.eye(values.shape[2])[y] if classes else np.asarray(y).reshape(n, -1)
+        truth = np.eye(values.shape[2])[y] if classes else np.asarray(y).reshape(-1, 1)
 
         def loss(weights: Array) -> tuple[float, Array]:
             shares = probabilities(np.tensordot(weights, values, axes=1))
@@ -101,4 +102,14 @@ class Pooled:
             values = self.scale.link(members) - self.center
             mixed = np.tensordot(self.raw, values, axes=1) + self.center
             return self.scale.back(np.asarray(mixed))
-        return probabilities(np.tensordot(self.raw, logits(members), axes=1))
+        mixed = np.tensordot(self.raw, logits(_apart(members, self.scale.task)), axes=1)
+        return probabilities(mixed).reshape(members.shape[1:])
+
+
+def _apart(members: Array, task: TaskType) -> Array:
+    """Labels of one row do not exclude one another, as classes do: each is a row of its own.
+
+    Shape:
+        ``(m, n, k)`` -> the same, multilabel ``(m, n * k, 1)``.
+    """
+    return members.reshape(len(members), -1, 1) if task == "multilabel" else members

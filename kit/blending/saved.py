@@ -11,6 +11,7 @@ from kit.blending.boosted import Boosted
 from kit.blending.calibration import Calibrated
 from kit.blending.level import Scale
 from kit.blending.pool import Pooled
+from kit.blending.scaling import Scaled
 from kit.blending.weighted import Combination, RankWeighted, Weighted
 from kit.errors import DataError
 
@@ -52,6 +53,9 @@ def to_json(combination: Combination) -> dict[str, Any]:
             "numbers": list(combination.numbers),
             "steps": None if combination.steps is None else combination.steps.tolist(),
         }
+    if isinstance(combination, Scaled):
+        base, factors = to_json(combination.base), combination.factors.tolist()
+        return {"kind": "scaled", "base": base, "factors": factors}
     raise DataError(f"a combination of the kind {type(combination).__name__} cannot be saved")
 
 
@@ -64,6 +68,8 @@ def from_json(document: Mapping[str, Any]) -> Combination:
     kind = document.get("kind")
     if kind == "ranks":
         return RankWeighted(np.array(document["weights"]))
+    if kind == "scaled":
+        return Scaled(from_json(document["base"]), np.array(document["factors"]))
     if kind == "calibrated":
         steps = document["steps"]
         return Calibrated(

@@ -50,13 +50,15 @@ def greedy_weights(
         (2004).
     """
     counts = np.zeros(size)
-    best_loss, best_counts, best_step = math.inf, counts, 0
+    best_loss, best_counts, best_step, unit = math.inf, counts, 0, 1.0
     for step in range(1, steps + 1):
         losses = objective.along(counts / max(step - 1, 1), 1.0 / step)
-        ties = np.flatnonzero(losses <= losses.min() + 1e-12)
+        if step == 1:  # what is rounding depends on the size of a loss: targets may be tiny
+            unit = abs(float(losses.min()))
+        ties = np.flatnonzero(losses <= losses.min() + 1e-12 * unit)
         chosen = int(max(ties, key=lambda index: (counts[index] > 0, -index)))
         counts[chosen] += 1
-        if losses[chosen] < best_loss - 1e-9:
+        if losses[chosen] < best_loss - 1e-9 * unit:
             best_loss, best_counts, best_step = float(losses[chosen]), counts.copy(), step
         if step - best_step >= PATIENCE or late(until):
             break

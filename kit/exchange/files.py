@@ -164,7 +164,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     facts = _facts(first.removeprefix(_MARK.encode()), path)
     try:
         body = path.read_text(encoding="utf-8").partition("\n")[2]
-        frame = pd.read_csv(io.StringIO(body), dtype="str")
+        frame = pd.read_csv(io.StringIO(body), dtype="str", keep_default_na=False)
         numbers = [name for name in frame.columns if name not in ("id", "part")]
         frame[numbers] = frame[numbers].astype("float64")  # to the last bit, as no CSV reader is
     except ValueError as error:  # pandas' and Unicode's errors derive from it

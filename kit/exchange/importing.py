@@ -194,6 +194,7 @@ def _values(
         )
     if context.dataset.task in ("binary", "multiclass", "multilabel"):
         _check_probabilities(values, ids, where, context.dataset.task)
+        values = np.clip(values, 0.0, 1.0)  # what rounding left beyond would be rejected
     return values
 
 

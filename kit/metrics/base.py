@@ -247,7 +247,8 @@ def load_metric(name: str, task: TaskType, local: Callable[[str], Any] | None = 
 
     A competition's own metric (``metric:attribute``) is a `Metric`, or a plain function
     ``f(y_true, y_pred) -> float`` with the attribute `greater_is_better` and, optionally, `needs`
-    ("value" for regression and "proba" for classification otherwise), `transform` and `averaged`.
+    ("value" for regression and "proba" for classification otherwise), `transform`, `deviation` and
+    `averaged`.
 
     Args:
         name: registered name or ``module:attribute``.
@@ -290,6 +291,7 @@ def _wrapped(name: str, function: Any, task: TaskType) -> Metric:
         needs=needs,
         tasks=(task,),
         transform=_option(name, function, "transform", "none", Transform),
+        deviation=_option(name, function, "deviation", "squared", Deviation),
         averaged=bool(getattr(function, "averaged", True)),
         description=(function.__doc__ or "").strip().partition("\n")[0],
     )

@@ -17,13 +17,14 @@ def transform_pair(name: str, task: str) -> tuple[Function, Function]:
     Predictions that are too large for the way back become infinite; the engine refuses them.
 
     Args:
-        name: "none"; "log1p", whose way back ends at 0; "signed_log", the same mirrored below 0.
+        name: "none"; "log1p", where values below 0 count as 0, as they do in the metric, and whose
+            way back ends there; "signed_log", the same mirrored below 0.
         task: the task's type.
     """
     if task not in ("regression", "multitarget"):
         return _same, _same
     if name == "log1p":
-        return np.log1p, lambda values: np.maximum(_expm1(values), 0.0)
+        return _log1p, lambda values: np.maximum(_expm1(values), 0.0)
     if name == "signed_log":
         return _mirrored(np.log1p), _mirrored(_expm1)
     return _same, _same
@@ -31,6 +32,10 @@ def transform_pair(name: str, task: str) -> tuple[Function, Function]:
 
 def _same(values: NDArray[Any]) -> NDArray[Any]:
     return values
+
+
+def _log1p(values: NDArray[Any]) -> NDArray[Any]:
+    return np.log1p(np.maximum(values, 0.0))
 
 
 def _expm1(values: NDArray[Any]) -> NDArray[Any]:

@@ -11,20 +11,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import kit.blending.objective
 from kit.blending.boosted import Boosted, Boosting
 from kit.blending.calibration import Calibration, Kind, logits, probabilities
 from kit.blending.choice import choose, wins
 from kit.blending.cost import correlations, seconds_per_1000
 from kit.blending.fit import METHODS, combine, greedy_search
-from kit.blending.level import Level, sample
+from kit.blending.level import Level, distribution, sample
 from kit.blending.nested import block_of
 from kit.blending.objective import area, make_objective, truth_probability
 from kit.blending.pool import Pool, Pooled
 from kit.blending.saved import from_json, to_json
+from kit.blending.scaling import Scaled, Scaling
 from kit.blending.search import greedy_weights, hill_weights
 from kit.blending.weighted import Combination, Greedy, Mean, Weighted, ranks
+from kit.decision import fit_decision
 from kit.errors import ConfigError, DataError
 from kit.metrics.base import load_metric
+from kit.metrics.weighted import weighted
 from kit.settings import TaskType
 
 Array = NDArray[np.float64]
@@ -88,7 +92,8 @@ def true_loss(level: Level, weights: Array) -> float:
 def test_quick_losses_are_those_of_the_metric(metric: str, task: TaskType) -> None:
     level = example(metric, task)
     start = np.array([0.5, 0.25, 0.25, 0.0])
-    quick = level.objective().along(start, 0.2)
+    oof, back = level.scale.link(level.oof), level.scale.back
+    quick = make_objective(level.metric, task, oof, level.y, back).along(start, 0.2)
     for index in range(4):
         weights = 0.8 * start
         weights[index] += 0.2
@@ -551,3 +556,183 @@ def test_the_hill_finds_small_weights() -> None:
         )  # fmt: skip
         found = hill_weights(level.objective(), 2)
         assert found[1] == pytest.approx(share, rel=0.03, abs=0.004)
+
+
+@pytest.mark.parametrize("method", ["auto", "greedy", "hill", "mean", "stack"])
+def test_negative_predictions_count_as_0_where_the_metric_counts_them_so(method: str) -> None:
+    """Imported ones of a linear model may be far below 0; log(1 + x) ends at -1."""
+    level = example("rmsle", "regression")
+    level.oof[1] = level.y[:, None] - 3.0
+    found = combine(level, method)
+    assert np.isfinite(found.honest).all()
+    cut = combine(replace(level, oof=np.maximum(level.oof, 0.0)), method)
+    assert np.array_equal(found.honest, cut.honest)
+
+
+def test_weights_do_not_depend_on_the_unit_of_the_target() -> None:
+    level = example("mse", "regression")
+    tiny = replace(level, oof=1e-7 * level.oof, y=1e-7 * level.y)
+    found = combine(level, "greedy").combination.weights
+    assert (found > 0).sum() > 1
+    assert combine(tiny, "greedy").combination.weights == pytest.approx(found)
+
+
+def test_a_pool_is_for_squared_errors_with_and_without_their_root() -> None:
+    assert [Pool().fits(example(name, "regression")) for name in ("mse", "rmse", "mae")] == [
+        True, True, False
+    ]  # fmt: skip
+
+
+def test_a_pool_takes_several_labels_of_a_row_one_by_one() -> None:
+    """They do not exclude one another: probabilities of a row need not sum to 1."""
+    level = example("log_loss", "multilabel", n=3000)
+    base = Greedy().fit(level)
+    fitted = Pool().refine(level, base)
+    found = fitted.predict(level.oof)
+    assert found.shape == level.y.shape
+    assert level.metric.loss(level.y, found) < level.metric.loss(level.y, base.predict(level.oof))
+    flat = replace(level, task="binary", oof=level.oof.reshape(4, -1, 1), y=level.y.ravel())
+    flat = replace(flat, fold=np.repeat(level.fold, 2))
+    alone = Pool().refine(flat, base).predict(flat.oof)
+    assert found.ravel() == pytest.approx(alone.ravel(), abs=1e-3)
+
+
+@pytest.mark.parametrize(("rows", "folds"), [(399, 399), (399, 400), (400, 399)])
+def test_rows_of_another_number_are_refused(rows: int, folds: int) -> None:
+    level = example("rmse", "regression")
+    short = replace(level, y=level.y[:rows], fold=level.fold[:folds])
+    with pytest.raises(DataError, match="as many rows of truth and folds"):
+        combine(short, "greedy")
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "gini"])
+def test_a_search_for_pairs_looks_at_every_row_of_a_rare_class(
+    metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = example(metric, "binary", n=4000)
+    level = level.rows(np.flatnonzero((level.y == 0) | (np.arange(4000) % 20 == 0)))
+    rare = int(level.y.sum())
+    monkeypatch.setattr(kit.blending.objective, "_SLOW_ROWS", 600)
+    assert 50 < rare < 150
+    found = level.searched()
+    assert (len(found.y), int(found.y.sum())) == (600, rare)
+    turned = replace(level, y=1 - level.y)
+    assert int((1 - turned.searched().y).sum()) == rare
+    even = example(metric, "binary", n=4000).searched().y
+    assert (len(even), int(even.sum())) == (600, 300)
+    assert len(replace(level, y=level.y[:500], oof=level.oof[:, :500]).searched().y) == 500
+
+
+def relative(metric: str, n: int = 2000, spread: float = 0.4) -> Level:
+    """Members that know the median of values whose logarithms lie `spread` around it."""
+    rng = np.random.default_rng(0)
+    middle = np.exp(rng.normal(5.0, 0.5, n))
+    y = middle * np.exp(spread * rng.normal(size=n))
+    oof = middle * np.exp(rng.normal(scale=0.05, size=(2, n)))
+    task: TaskType = "regression"
+    fold = np.arange(n) % 5
+    return Level(metric=load_metric(metric, task), task=task, oof=oof[..., None], y=y, fold=fold)
+
+
+@pytest.mark.parametrize(("metric", "variances"), [("rmspe", 1.5), ("mape", 1.0)])
+def test_of_relative_errors_the_best_value_is_below_the_middle(
+    metric: str, variances: float
+) -> None:
+    """The known optimum of a lognormal value: below its median by so many variances."""
+    level = relative(metric)
+    found = combine(level, "auto")
+    assert found.method == "scaled"
+    assert isinstance(found.combination, Scaled)
+    assert found.combination.factors == pytest.approx([np.exp(-variances * 0.16)], rel=0.05)
+    assert found.compared["scaled"] < 0.97 * found.compared["greedy"]
+    assert level.metric.loss(level.y, found.honest) < 0.97 * found.compared["greedy"]
+
+
+def test_symmetric_errors_need_no_factor_and_others_get_none() -> None:
+    assert combine(relative("smape"), "auto").method == "greedy"
+    assert not any(Scaling().fits(relative(name)) for name in ("rmse", "mae", "rmsle", "spearman"))
+
+
+def test_a_factor_per_column_survives_json() -> None:
+    level = relative("rmspe")
+    both = replace(
+        level,
+        metric=load_metric("rmspe", "multitarget"),
+        task="multitarget",
+        oof=np.concatenate([level.oof, 3 * level.oof], axis=2),
+        y=np.stack([level.y, level.y], axis=1),
+    )
+    fitted = Scaling().refine(both, Greedy().fit(both))
+    assert fitted.factors[1] == pytest.approx(0.5, rel=0.01)  # 1/2 is the bound
+    assert fitted.factors[0] > 0.7
+    again = from_json(json.loads(json.dumps(to_json(fitted))))
+    assert again.predict(both.oof) == pytest.approx(fitted.predict(both.oof))
+
+
+def rare_class(metric: str = "f1", n: int = 4000) -> Level:
+    """Of 5 % positives the first member knows the probability; the second errs, and is sure."""
+    rng = np.random.default_rng(0)
+    odds = rng.normal(-4.0, 1.8, n)
+    y = (rng.random(n) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    sure = 1 / (1 + np.exp(-3.0 * (odds + rng.normal(1.0, 1.5, n))))
+    oof = np.stack([1 / (1 + np.exp(-odds)), sure])[..., None]
+    task: TaskType = "binary"
+    return Level(metric=load_metric(metric, task), task=task, oof=oof, y=y, fold=np.arange(n) % 5)
+
+
+def decided(level: Level, pred: Array) -> float:
+    return fit_decision(level.metric, level.task, level.y, pred, level.fold).score
+
+
+@pytest.mark.parametrize("metric", ["f1", "balanced_accuracy"])
+def test_labels_of_a_rare_class_are_cut_where_it_is_best_while_weights_are_searched(
+    metric: str,
+) -> None:
+    """At 0.5 the member that errs and is sure of it would get all of the weight."""
+    level = rare_class(metric)
+    at_half = [level.metric.score(level.y, each[:, 0] >= 0.5) for each in level.oof]
+    best = [decided(level, each) for each in level.oof]
+    assert at_half[1] > at_half[0] + 0.05
+    assert best[0] > best[1] + 0.02
+    found = combine(level, "greedy")
+    assert found.combination.weights[0] > 0.5
+    assert decided(level, found.honest) > best[0] - 0.01
+
+
+def test_the_cut_of_a_search_sees_no_label_of_the_fold_it_is_scored_on() -> None:
+    level = rare_class()
+    before = combine(level, "greedy").honest
+    here = level.fold == 2
+    after = combine(replace(level, y=np.where(here, 1 - level.y, level.y)), "greedy").honest
+    assert np.array_equal(before[here], after[here])
+
+
+@pytest.mark.parametrize("weighs", [False, True])
+def test_losses_of_cut_labels_are_those_of_the_best_threshold(weighs: bool) -> None:
+    level = rare_class("balanced_accuracy", n=3000)
+    if weighs:
+        weight = np.random.default_rng(1).integers(1, 4, 3000)
+        metric = weighted(level.metric, "w", "binary")
+        level = replace(level, metric=metric, y=np.column_stack([level.y, weight]))
+    objective = level.objective()
+    quick = objective.along(np.array([0.5, 0.5]), 0.2)
+    cuts = objective.thresholds  # type: ignore[attr-defined]
+    assert len(cuts) > 50
+    for index, member in enumerate(level.oof):
+        mixed = 0.8 * level.oof.mean(axis=0) + 0.2 * member
+        best = min(level.metric.loss(level.y, mixed[:, 0] >= cut) for cut in cuts)
+        assert quick[index] == pytest.approx(best, abs=1e-3)
+
+
+def test_classes_are_weighed_in_the_search_as_they_will_be_in_the_end() -> None:
+    level = example("balanced_accuracy", "multiclass", n=3000)
+    common = level.rows(np.flatnonzero((level.y == 0) | (np.arange(3000) % 15 == 0)))
+    shares = np.bincount(common.y) / len(common.y)
+    common = replace(common, oof=np.stack([distribution(m * shares) for m in common.oof]))
+    rule = fit_decision(
+        common.metric, "multiclass", common.y, common.oof.mean(axis=0), common.fold
+    ).decision
+    assert rule.kind == "prior"
+    losses = common.objective().along(np.zeros(4), 1.0)
+    expected = [common.metric.loss(common.y, rule.apply(member)) for member in common.oof]
+    assert losses == pytest.approx(expected, abs=1e-3)

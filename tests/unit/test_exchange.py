@@ -75,6 +75,22 @@ def same(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+def test_an_id_that_is_spelled_like_a_missing_one_is_an_id(
+    make_competition: Make, tmp_path: Path
+) -> None:
+    """NA is Namibia."""
+    frame = pd.DataFrame({"id": ["NA", *(f"r{k}" for k in range(119))]})
+    frame["a"] = np.random.default_rng(0).normal(size=120)
+    frame["y"] = np.where(frame["a"] > 0, "yes", "no")
+    task = {"type": "binary", "metric": "roc_auc", "classes": ["no", "yes"]}
+    mine = make_competition(frame[:90], frame[90:].drop(columns="y"), name="na", task=task)
+    with open_session(mine) as session:
+        run = cross_validate(session, "linear")
+    assert run is not None
+    got, _ = import_file(mine, file_of(run, tmp_path / "linear.csv"))
+    pd.testing.assert_frame_equal(got.oof(), run.oof(), check_exact=True)
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_round_trip_keeps_every_bit_and_blends(
     suffix: str, make_competition: Make, run: Run, tmp_path: Path
@@ -312,3 +328,19 @@ def test_an_import_is_not_fitted_again(mine: Competition, run: Run) -> None:
     got, _ = import_file(mine, file_of(run, mine.root / "a.csv"))
     with pytest.raises(RunError, match="was imported"):
         resolve(got, mine, "none")
+
+
+def test_probabilities_that_rounding_left_beyond_1_are_cut_there(
+    make_competition: Make, tmp_path: Path
+) -> None:
+    """A submission that holds them is refused."""
+    mine = two_classes(make_competition)
+    context = load_context(mine)
+    data, number = context.dataset, np.arange(90)
+    oof = pd.DataFrame({"id": data.ids, "fold": context.folds.fold, "pred": number / 89 * 1.000009})
+    test = pd.DataFrame({"id": data.test_ids, "pred": 1.000009})
+    oof.to_csv(tmp_path / "oof.csv", index=False)
+    test.to_csv(tmp_path / "test.csv", index=False)
+    got, _ = import_file(mine, tmp_path / "oof.csv", test=tmp_path / "test.csv")
+    assert got.oof()["pred"].max() == 1.0
+    assert (got.test()["pred"] == 1.0).all()

@@ -252,7 +252,9 @@ def test_a_scale_and_its_way_back_are_inverse(name: str, task: str) -> None:
 
 def test_classes_have_no_scale_and_log1p_ends_at_0() -> None:
     assert transform_pair("log1p", "binary")[0](np.array([3.0]))[0] == 3.0
-    assert transform_pair("log1p", "regression")[1](np.array([-1.0]))[0] == 0.0
+    link, unlink = transform_pair("log1p", "regression")
+    assert unlink(np.array([-1.0]))[0] == 0.0
+    assert link(np.array([-3.0, -0.5])).tolist() == [0.0, 0.0]  # as the metric counts them
 
 
 def test_label_metric_refuses_probabilities() -> None:
@@ -330,6 +332,14 @@ def test_own_function_becomes_a_metric(weighted: Any) -> None:
     assert metric.description == "Errors of large values count more."
     assert metric.score(np.array([1.0, 3.0]), np.array([[2.0], [3.0]])) == 1 / 4
     assert metric.averaged
+
+
+def test_own_function_says_which_errors_models_make_small(weighted: Any) -> None:
+    weighted.greater_is_better, weighted.deviation = False, "absolute"
+    assert load_metric("metric:weighted", "regression", _local(weighted)).deviation == "absolute"
+    weighted.deviation = "cubed"
+    with pytest.raises(ConfigError, match="deviation must be one of squared, absolute"):
+        load_metric("metric:weighted", "regression", _local(weighted))
 
 
 def test_own_function_gets_probabilities_for_classification(weighted: Any) -> None:

@@ -241,6 +241,13 @@ def test_forward_fold_that_trains_without_a_class_is_named() -> None:
         split("time_series", y, time=pd.Series(np.arange(N)))
 
 
+def test_groups_of_like_values_are_cut_though_a_fold_lacks_a_tenth_of_them() -> None:
+    groups = np.arange(60) // 5  # 12 groups: a tenth of the values lies in one or two
+    made = split("stratified_group_kfold", np.arange(60.0), task="regression", groups=groups)
+    assert all(len(set(made.fold[groups == group])) == 1 for group in range(12))
+    assert min(np.bincount(made.fold)) > 5
+
+
 def test_stratified_group_fold_without_a_class_is_named() -> None:
     y, groups = np.zeros(60, dtype=int), np.arange(60) // 5
     y[:10] = 1  # in two groups only

@@ -53,6 +53,17 @@ def test_numbers_are_a_time_too() -> None:
     assert made.train(0).tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("splitter", ["time_windows", "time_blocks"])
+def test_small_integers_are_the_times_that_they_say(splitter: str) -> None:
+    """Days -100 to 99 in a byte each, as parquet may hold them: 99 + 100 is no byte."""
+    times = np.arange(-100, 100)
+    small, large = (
+        folds(splitter, times.astype(kind), horizon="30", block="30", gap="20")
+        for kind in (np.int8, np.int64)
+    )
+    assert small.digest == large.digest
+
+
 def test_unsorted_rows_get_the_folds_of_their_time() -> None:
     order = np.random.default_rng(1).permutation(100)
     made = folds("time_windows", DAYS.iloc[order], horizon="10D")

@@ -85,7 +85,7 @@ _KNOWN = {normal(spelled): metric for metric, names in _NAMES.items() for spelle
 def metric_of(name: str) -> str:
     """Kit's metric of that name, "" where there is none for sure.
 
-    >>> metric_of("Roc Auc Score"), metric_of("Mean F-Score")
+    >>> metric_of("Roc Auc Score"), metric_of("Weighted Mean Absolute Error")
     ('roc_auc', '')
     """
     return _KNOWN.get(normal(name), "")
