@@ -2,7 +2,7 @@
 
 | kind | becomes |
 |---|---|
-| numeric | int or float; infinite values become missing |
+| numeric | int or float, also of "$1,200", "45 %", "12 kg"; infinite values become missing |
 | category | pandas categorical; its levels are only a spelling shared by train and test |
 | datetime | datetime64 without time zone |
 | text, code | str |
@@ -21,6 +21,7 @@ import pandas as pd
 
 from kit.errors import DataError
 from kit.moments import as_datetimes, datetime_format
+from kit.quantities import as_numbers, stands_for_missing
 from kit.settings import Kind
 
 
@@ -66,16 +67,17 @@ def _pair(a: pd.Series, b: pd.Series, kind: Kind) -> tuple[Any, Any]:
 
 
 def as_number(column: pd.Series) -> pd.Series:
-    """Numbers of a column; infinite ones are missing.
+    """Numbers of a column, as `kit.quantities` reads them; infinite ones are missing.
 
     Raises:
-        DataError: more than 5 % of the values are no numbers.
+        DataError: more than 5 % of the values are neither numbers nor marks for missing ones.
     """
     if pd.api.types.is_bool_dtype(column):
         return column.astype("int8")
     if not pd.api.types.is_numeric_dtype(column):
-        numbers = pd.to_numeric(column, errors="coerce")
+        numbers = as_numbers(column)
         lost = numbers.isna() & ~absent(column)
+        lost &= ~stands_for_missing(column.where(lost, ""))
         if lost.mean() > 0.05:
             bad = column[lost].unique()
             raise DataError(

@@ -30,6 +30,7 @@ LAYERS = (
         "blas",
         "duration",
         "moments",
+        "quantities",
         "steps",
         "diagnosis",
         "keras",
