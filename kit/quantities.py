@@ -25,9 +25,9 @@ SIZES = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}
 """Factors that are written behind a number without a blank: "1.2M"."""
 
 _MARKS = frozenset({
-    "?", "??", "-", "--", "---", "—", "–", ".", "..", "*", "na", "n/a", "n.a.", "#n/a", "nan", "nil",
-    "none", "null", "missing", "unknown", "undefined", "unspecified", "not available", "not known",
-    "no data",
+    "?", "??", "-", "--", "---", "—", "–", ".", "..", "*", "na", "n/a", "n.a.", "#n/a", "nan",
+    "nil", "none", "null", "missing", "unknown", "undefined", "unspecified", "not available",
+    "not known", "no data",
 })  # fmt: skip
 
 
