@@ -14,6 +14,16 @@ _DATES = (
     "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d %Y", "%b %d, %Y",
     "%d %B %Y", "%B %d, %Y", "%a %b %d %Y",
 )  # fmt: skip
+_MONTHS = (
+    "%b-%Y",
+    "%b %Y",
+    "%B %Y",
+    "%B-%Y",
+    "%m/%Y",
+    "%m-%Y",
+    "%Y/%m",
+    "%Y-%m",
+)  # no day, no time
 _TIMES = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p")
 _DAY_FIRST = ("%d/%m/", "%d-%m-%Y", "%d.%m.")
 _UTC = ("UTC", "GMT")  # what all are turned into anyway; no format has it
@@ -52,7 +62,7 @@ def _formats(few: pd.Series) -> list[str]:
         return ["%Y%m%d"]
     if few.str.fullmatch(r"\d{14}Z").mean() >= _MOST:
         return ["%Y%m%d%H%M%SZ"]
-    return [date + time for date in _DATES for time in _TIMES]
+    return [*(date + time for date in _DATES for time in _TIMES), *_MONTHS]
 
 
 def _parsed(values: pd.Series, format_: str) -> pd.Series:

@@ -11,7 +11,7 @@ image      95 % of the values end like the names of images
 text       lists of items; several words per value, mostly different values
 id         unique per row without structure, or numbers that just count up: never a feature
 code       strings of letters, digits and separators such as "B/45/S", most with a digit, that
-           seldom come again; strings of equally many letters of a small alphabet ("ABDCA")
+           seldom come again and are no hashes; equally many letters of a small alphabet ("ABDCA")
 category   everything else
 =========  =====================================================================================
 """
@@ -44,6 +44,7 @@ _DATE_NAME = re.compile(r"date|day|time|yyyymmdd|(^|_)dt($|_)", re.IGNORECASE)
 _WORD = r"[^\W\d_]{2,}"
 _LETTERS = r"[A-Z]{2,64}|[a-z]{2,64}"
 _ALPHABET = 20  # letters at most: names drawn at random use them all
+_HASH = r"[0-9a-f]{8,}|[0-9A-F]{8,}|(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 _PARTS = r"[^\W_]+(?:[ /_.\-:#]+[^\W_]+)*\.?"
 
 
@@ -259,6 +260,8 @@ def _code(some: pd.Series, distinct: int, n: int, counted: str) -> Guess | None:
     # what comes again and again ("store_12") says who it is: a category, however it is spelled
     if distinct < max(10, n / _REPEATED) or some.str.len().mean() > 40:
         return None
+    if some.str.len().nunique() == 1 and some.str.fullmatch(_HASH).all():
+        return None  # drawn at random: its letters and digits say nothing, who it is does
     if some.str.fullmatch(_PARTS).mean() < _MOST or some.str.contains(r"\d").mean() < 0.5:
         return None
     return Guess(kind="code", because=f"built of parts, such as {some.iloc[0]!r}; {counted}")

@@ -138,6 +138,17 @@ def test_dates_are_read_by_an_explicit_format(text: str, format_: str) -> None:
     assert kind(days, "a_date") == "datetime"
 
 
+@pytest.mark.parametrize("format_", ["%b-%Y", "%B %Y", "%m/%Y", "%Y-%m"])
+def test_months_without_a_day_are_dates(format_: str) -> None:
+    months = pd.Series(pd.date_range("1999-01-01", periods=100, freq="MS").strftime(format_))
+    assert datetime_format(months) == format_
+    assert kind(months) == "datetime"
+
+
+def test_seasons_of_two_years_are_no_months() -> None:
+    assert kind([f"{1990 + k}-{(91 + k) % 100:02}" for k in range(30)]) != "datetime"
+
+
 def test_a_stray_value_among_dates_is_forgiven_up_to_five_percent() -> None:
     days = list(pd.date_range("2013-01-01", periods=100).strftime("%Y-%m-%d"))
     assert kind([*days[:60], *["soon"] * 40]) != "datetime"
@@ -184,6 +195,11 @@ def test_a_name_with_a_number_that_comes_again_and_again_says_who_it_is() -> Non
     assert guess_kind(pd.Series(who)).kind == "category"
     cabins = [f"{'ABC'[n % 3]}/{n // 2}/P" for n in rng.permutation(6000)]
     assert guess_kind(pd.Series(cabins)).kind == "code"
+    digits = [list("0123456789abcdef")[k] for k in rng.integers(0, 16, 300 * 32)]
+    hashes = ["".join(digits[32 * k : 32 * k + 32]) for k in range(300)]
+    for size in (8, 32):
+        customers = [hashes[k][:size] for k in rng.integers(0, 300, 900)]
+        assert guess_kind(pd.Series(customers)).kind == "category"
     seldom = [f"PC {number}" for number in rng.integers(0, 600, 900)]
     assert guess_kind(pd.Series(seldom)).kind == "code"
 
