@@ -2,7 +2,7 @@
 
 | kind | becomes |
 |---|---|
-| numeric | int or float, also of "$1,200", "45 %", "12 kg"; infinite values become missing |
+| numeric | int or float, also of "$1,200", "45 %", "12 kg"; what no float32 holds is missing |
 | category | pandas categorical; its levels are only a spelling shared by train and test |
 | datetime | datetime64 without time zone |
 | text, code | str |
@@ -23,6 +23,8 @@ from kit.errors import DataError
 from kit.moments import as_datetimes, datetime_format
 from kit.quantities import as_numbers, stands_for_missing
 from kit.settings import Kind
+
+_LARGEST = np.finfo(np.float32).max
 
 
 def assign_kinds(X: pd.DataFrame, configured: Mapping[str, Kind]) -> dict[str, Kind]:
@@ -67,13 +69,16 @@ def _pair(a: pd.Series, b: pd.Series, kind: Kind) -> tuple[Any, Any]:
 
 
 def as_number(column: pd.Series) -> pd.Series:
-    """Numbers of a column, as `kit.quantities` reads them; infinite ones are missing.
+    """Numbers of a column, as `kit.quantities` reads them; those beyond float32 are missing.
+
+    Not only infinite ones: the largest float64 stands for "not known" now and then, which trees of
+    scikit-learn refuse and scales do not survive.
 
     Raises:
         DataError: more than 5 % of the values are neither numbers nor marks for missing ones.
     """
     if pd.api.types.is_bool_dtype(column):
-        return column.astype("int8")
+        return column.astype("float32" if column.isna().any() else "int8")
     if not pd.api.types.is_numeric_dtype(column):
         numbers = as_numbers(column)
         lost = numbers.isna() & ~absent(column)
@@ -85,8 +90,9 @@ def as_number(column: pd.Series) -> pd.Series:
                 "  Give it a kind in [columns.kinds]: category, code, text, datetime or id."
             )
         column = numbers
-    if pd.api.types.is_float_dtype(column) and np.isinf(column.to_numpy(dtype=float)).any():
-        column = column.replace([np.inf, -np.inf], np.nan)
+    if pd.api.types.is_float_dtype(column):
+        beyond = np.abs(column.to_numpy(dtype=np.float64, na_value=np.nan)) > _LARGEST
+        return column.mask(beyond) if beyond.any() else column
     return column
 
 

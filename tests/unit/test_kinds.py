@@ -13,6 +13,7 @@ from kit.checks.material import Material
 from kit.checks.schema import lost_values, other_types
 from kit.competition import Competition
 from kit.dataset import Dataset
+from kit.kinds import as_number
 from kit.moments import datetime_format
 from kit.scaffold.infer import infer
 from kit.scaffold.kinds import guess_kind, phrases_like
@@ -169,6 +170,19 @@ def test_eight_digits_are_a_date_only_where_the_name_says_so() -> None:
     assert kind(shuffled, "first_day") == "datetime"
     assert kind(shuffled, "price") == "numeric"
     assert kind(RNG.integers(30000000, 99999999, 100), "date") == "numeric"
+
+
+@pytest.mark.parametrize("large", [np.inf, -np.inf, np.finfo(np.float64).max, -1e39])
+@pytest.mark.parametrize("dtype", ["float64", "Float64"])
+def test_numbers_that_no_float32_holds_are_missing(large: float, dtype: str) -> None:
+    made = as_number(pd.Series([1.0, large, np.nan, 3e38], dtype=dtype))
+    assert made.isna().tolist() == [False, True, True, False]
+
+
+def test_true_and_false_with_gaps_are_numbers_with_gaps() -> None:
+    made = as_number(pd.Series([True, None, False], dtype="boolean"))
+    assert made.to_numpy().tolist()[::2] == [1.0, 0.0]
+    assert np.isnan(made.to_numpy()[1])
 
 
 def test_numbers_stored_as_strings_are_numeric_up_to_five_percent_of_words() -> None:
