@@ -81,8 +81,7 @@ def as_number(column: pd.Series) -> pd.Series:
         return column.astype("float32" if column.isna().any() else "int8")
     if not pd.api.types.is_numeric_dtype(column):
         numbers = as_numbers(column)
-        lost = numbers.isna() & ~absent(column)
-        lost &= ~stands_for_missing(column.where(lost, ""))
+        lost = numbers.isna() & ~untold(column)
         if lost.mean() > 0.05:
             bad = column[lost].unique()
             raise DataError(
@@ -103,6 +102,11 @@ def absent(column: pd.Series) -> pd.Series:
     return column.isna() | (column.astype("str").str.strip() == "")
 
 
+def untold(column: pd.Series) -> pd.Series:
+    """Where there is no value, or a mark for a missing one such as "?" and "NULL"."""
+    return absent(column) | stands_for_missing(column)
+
+
 def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
     """Dates and times as datetime64.
 
@@ -111,14 +115,14 @@ def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
         format_: the format; None: found out.
 
     Raises:
-        DataError: more than 5 % of the values are no dates.
+        DataError: more than 5 % of the values are neither dates nor marks for missing ones.
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.Series(column.dt.tz_localize(None))
     text = spelled(column)
     format_ = format_ or datetime_format(text)
     moments = pd.Series(pd.NaT, column.index) if format_ is None else as_datetimes(text, format_)
-    lost = moments.isna() & ~absent(column)
+    lost = moments.isna() & ~untold(column)
     if lost.mean() > 0.05 or (lost.any() and format_ is None):
         raise DataError(
             f"column {column.name!r} should hold dates of one format, however "

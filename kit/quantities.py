@@ -27,7 +27,7 @@ SIZES = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}
 _MARKS = frozenset({
     "?", "??", "-", "--", "---", "—", "–", ".", "..", "*", "na", "n/a", "n.a.", "#n/a", "nan",
     "nil", "none", "null", "missing", "unknown", "undefined", "unspecified", "not available",
-    "not known", "no data",
+    "not known", "no data", "nat", "0000-00-00", "0000-00-00 00:00:00",
 })  # fmt: skip
 
 

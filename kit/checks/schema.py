@@ -11,7 +11,7 @@ from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.dataset import AS_TEXT
 from kit.errors import nearest
-from kit.kinds import absent, some
+from kit.kinds import some, untold
 from kit.quantities import as_numbers
 
 
@@ -88,7 +88,7 @@ def other_types(m: Material) -> Iterator[Evidence]:
     for name in m.train.columns:
         if name in aside or name not in m.test.columns:
             continue
-        pair = [frame[name][~absent(frame[name])] for frame in (m.train, m.test)]
+        pair = [frame[name][~untold(frame[name])] for frame in (m.train, m.test)]
         as_numeric = m.columns.kinds.get(name) == "numeric"
         numeric = [_numbers(column, as_numeric) for column in pair]
         if pair[0].empty or pair[1].empty or numeric[0] == numeric[1]:
@@ -149,7 +149,7 @@ def lost_values(m: Material) -> Iterator[Evidence]:
             (m.raw_X[name], m.X[name], m.settings.files.train),
             (m.raw_X_test[name], m.X_test[name], m.settings.files.test),
         ):
-            lost = np.flatnonzero(made.isna().to_numpy() & ~absent(raw).to_numpy())
+            lost = np.flatnonzero(made.isna().to_numpy() & ~untold(raw).to_numpy())
             if len(lost):
                 yield Evidence(
                     text=f"{name!r}: {len(lost)} of {len(raw)} values in {file}, "

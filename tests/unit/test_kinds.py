@@ -13,11 +13,12 @@ from kit.checks.material import Material
 from kit.checks.schema import lost_values, other_types
 from kit.competition import Competition
 from kit.dataset import Dataset
-from kit.kinds import as_number
+from kit.kinds import as_moments, as_number, untold
 from kit.moments import datetime_format
 from kit.scaffold.infer import infer
 from kit.scaffold.kinds import guess_kind, phrases_like
 from kit.settings import Kind
+from kit.tables import read_table
 
 RNG = np.random.default_rng(0)
 
@@ -148,6 +149,33 @@ def test_months_without_a_day_are_dates(format_: str) -> None:
 
 def test_seasons_of_two_years_are_no_months() -> None:
     assert kind([f"{1990 + k}-{(91 + k) % 100:02}" for k in range(30)]) != "datetime"
+
+
+@pytest.mark.parametrize(
+    ("format_", "missing"),
+    [
+        ("%Y-%m-%d", "NULL"),  # pandas reads it as missing, as spelled it is a word
+        ("%Y-%m-%d %H:%M:%S", "NaT"),
+        ("%d.%m.%Y", "0000-00-00"),
+        ("%Y%m%d.0", ""),  # what pandas writes where whole numbers are missing
+    ],
+)
+def test_dates_with_marks_for_missing_ones_are_read_as_kit_new_takes_them(
+    tmp_path: Path, format_: str, missing: str
+) -> None:
+    days = pd.Series(pd.date_range("2013-01-01", periods=120).strftime(format_))
+    days = days.where(pd.Series(range(120)) % 3 > 0, missing)
+    frame = pd.DataFrame({"id": range(120), "first_date": days.sample(frac=1, random_state=0)})
+    train, test = frame[:80].assign(y=[0, 1] * 40), frame[80:]
+    tables = {"train": train, "test": test, "sample_submission": test[["id"]].assign(y=0)}
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    found = infer(tmp_path, hints={}, flags={}).values
+    assert [v.value for v in found if v.key == "columns.kinds.first_date"] == ["datetime"]
+    text = read_table(tmp_path / "train.csv", as_text=["first_date"])["first_date"]
+    made = as_moments(text)
+    assert made.notna().sum() == (~untold(text)).sum() < 70
+    assert (made.dropna().dt.year == 2013).all()
 
 
 def test_a_stray_value_among_dates_is_forgiven_up_to_five_percent() -> None:
