@@ -11,7 +11,7 @@ from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.dataset import AS_TEXT
 from kit.errors import nearest
-from kit.kinds import some, untold
+from kit.kinds import absent, some, untold
 from kit.quantities import as_numbers
 
 
@@ -88,8 +88,9 @@ def other_types(m: Material) -> Iterator[Evidence]:
     for name in m.train.columns:
         if name in aside or name not in m.test.columns:
             continue
-        pair = [frame[name][~untold(frame[name])] for frame in (m.train, m.test)]
         as_numeric = m.columns.kinds.get(name) == "numeric"
+        without = untold if as_numeric else absent
+        pair = [frame[name][~without(frame[name])] for frame in (m.train, m.test)]
         numeric = [_numbers(column, as_numeric) for column in pair]
         if pair[0].empty or pair[1].empty or numeric[0] == numeric[1]:
             continue
