@@ -2,7 +2,7 @@
 
 | kind | becomes |
 |---|---|
-| numeric | int or float, also of "$1,200", "45 %", "12 kg"; what no float32 holds is missing |
+| numeric | int or float, also of "$1,200" and "12 kg", of lengths of time in days |
 | category | pandas categorical; its levels are only a spelling shared by train and test |
 | datetime | datetime64 without time zone |
 | text, code | str |
@@ -24,18 +24,28 @@ from kit.moments import as_datetimes, datetime_format
 from kit.quantities import as_numbers, stands_for_missing
 from kit.settings import Kind
 
+_NUMBERS = ("floating", "integer", "mixed-integer-float", "decimal")
+_MOMENTS = ("date", "datetime", "datetime64")
 _LARGEST = np.finfo(np.float32).max
 
 
 def assign_kinds(X: pd.DataFrame, configured: Mapping[str, Kind]) -> dict[str, Kind]:
-    """Kind per feature: as configured, else numeric for numbers and category for strings."""
-    kinds: dict[str, Kind] = {}
-    for name in X.columns:
-        numeric = pd.api.types.is_numeric_dtype(X[name])
-        moment = pd.api.types.is_datetime64_any_dtype(X[name])
-        guess: Kind = "numeric" if numeric else "datetime" if moment else "category"
-        kinds[str(name)] = configured.get(str(name), guess)
-    return kinds
+    """Kind per feature: as configured, else what its type says.
+
+    Columns of objects, as `features.py` and parquet may bring them, are what the objects are.
+    """
+    return {str(name): configured.get(str(name)) or _kind_of_type(X[name]) for name in X.columns}
+
+
+def _kind_of_type(column: pd.Series) -> Kind:
+    """Numeric for numbers and lengths of time, datetime for dates, category for all else."""
+    types = pd.api.types
+    held = types.infer_dtype(column, skipna=True) if column.dtype == object else ""
+    if types.is_numeric_dtype(column) or types.is_timedelta64_dtype(column) or held in _NUMBERS:
+        return "numeric"
+    if types.is_datetime64_any_dtype(column) or held in _MOMENTS:
+        return "datetime"
+    return "category"
 
 
 def typed(
@@ -77,6 +87,8 @@ def as_number(column: pd.Series) -> pd.Series:
     Raises:
         DataError: more than 5 % of the values are neither numbers nor marks for missing ones.
     """
+    if pd.api.types.is_timedelta64_dtype(column):
+        return column.dt.total_seconds() / 86_400
     if pd.api.types.is_bool_dtype(column):
         return column.astype("float32" if column.isna().any() else "int8")
     if not pd.api.types.is_numeric_dtype(column):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from kit.checks.material import Material
 from kit.checks.schema import lost_values, other_types
 from kit.competition import Competition
 from kit.dataset import Dataset
-from kit.kinds import as_moments, as_number, untold
+from kit.kinds import as_moments, as_number, assign_kinds, typed, untold
 from kit.moments import datetime_format
 from kit.scaffold.infer import infer
 from kit.scaffold.kinds import guess_kind, phrases_like
@@ -205,6 +206,27 @@ def test_eight_digits_are_a_date_only_where_the_name_says_so() -> None:
 def test_numbers_that_no_float32_holds_are_missing(large: float, dtype: str) -> None:
     made = as_number(pd.Series([1.0, large, np.nan, 3e38], dtype=dtype))
     assert made.isna().tolist() == [False, True, True, False]
+
+
+def test_columns_of_features_py_are_what_they_hold() -> None:
+    days = pd.Series(pd.date_range("2020-01-01", periods=6))
+    X = pd.DataFrame(
+        {
+            "gap": days - days[0],
+            "some": np.where(np.arange(6) % 2, None, np.arange(6) * 1.5),
+            "exact": [Decimal(k) / 4 for k in range(6)],
+            "date": days.dt.date,
+            "flag": pd.Series([True, None] * 3, dtype=object),
+            "mixed": pd.Series([1, "a"] * 3, dtype=object),
+        }
+    )
+    kinds = assign_kinds(X, {})
+    assert [*kinds.values()] == [*["numeric"] * 3, "datetime", *["category"] * 2]
+    made, _ = typed(X, X, kinds)
+    assert made["gap"].tolist() == [0, 1, 2, 3, 4, 5]  # days
+    assert made["some"].fillna(-1).tolist() == [0, -1, 3, -1, 6, -1]
+    assert made["exact"].tolist() == [k / 4 for k in range(6)]
+    assert made["date"].tolist() == days.tolist()
 
 
 def test_true_and_false_with_gaps_are_numbers_with_gaps() -> None:
