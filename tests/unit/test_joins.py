@@ -227,6 +227,17 @@ def test_keys_are_found_however_they_are_spelled() -> None:
     assert list(found.index) == [5, 6, 7, 8]
 
 
+@pytest.mark.parametrize("as_words", [True, False])
+def test_of_dates_the_first_and_the_last_are_known(as_words: bool) -> None:
+    when = pd.Series(pd.to_datetime(["1970-01-03", "1970-01-11", "1970-01-02", None]))
+    when = when.dt.strftime("%d.%m.%Y") if as_words else when
+    table = pd.DataFrame({"k": [1, 1, 2, 2], "when": when})
+    made = summarised(table, ["k"], ["when"], "").set_index("k")
+    assert made["when_min"].tolist() == [2, 1]
+    assert made["when_max"].tolist() == [10, 1]
+    assert made["when_mean"].tolist() == [6, 1]
+
+
 def test_summaries() -> None:
     table = pd.DataFrame({"k": [1, 1, 1, 2], "v": [1.0, 3.0, np.nan, 5.0],
                           "w": ["x", "y", "x", None]})  # fmt: skip
