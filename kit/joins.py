@@ -136,6 +136,8 @@ class Joins:
                     f"{file} has no {absent[0]!r}. {nearest(absent[0], table.columns)}"
                 )
         table = table.dropna(subset=[*spec.on])
+        words = [key for key in spec.on if not pd.api.types.is_numeric_dtype(table[key])]
+        table = table.assign(**{key: spelled(table[key]) for key in words})  # as they are compared
         if spec.summarised:
             return summarised(table, spec.on, spec.columns, spec.prefix)
         twice = int(table.duplicated([*spec.on]).sum())

@@ -218,6 +218,14 @@ def test_a_name_that_is_there_already_needs_a_prefix(tmp_path: Path) -> None:
         Dataset.read(one)
 
 
+def test_keys_that_differ_by_blanks_are_the_same_key(tmp_path: Path) -> None:
+    one = competition(tmp_path, stores=STORES)
+    with (one.raw / "stores.csv").open("a") as file:
+        file.write(" 1,3,b\n")
+    with pytest.raises(DataError, match=r"one row per store, however 1 row repeats"):
+        Dataset.read(Competition.load(one.root, ['columns.kinds.store="category"']))
+
+
 def test_keys_are_found_however_they_are_spelled() -> None:
     table = pd.DataFrame({"k": ["1", "2"], "v": [10, 20]})
     frame = pd.DataFrame({"k": [2.0, np.nan, 1.0, 7.0]}, index=[5, 6, 7, 8])
