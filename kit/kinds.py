@@ -93,9 +93,10 @@ def as_number(column: pd.Series) -> pd.Series:
         return column.astype("float32" if column.isna().any() else "int8")
     if not pd.api.types.is_numeric_dtype(column):
         numbers = as_numbers(column)
-        lost = numbers.isna() & ~untold(column)
-        if lost.mean() > 0.05:
-            bad = column[lost].unique()
+        rest = column[numbers.isna().to_numpy()]
+        lost = rest[~untold(rest).to_numpy()]
+        if len(lost) > 0.05 * len(column):
+            bad = lost.unique()
             raise DataError(
                 f"column {column.name!r} should be numeric, however it holds {some(bad)}.\n"
                 "  Give it a kind in [columns.kinds]: category, code, text, datetime or id."

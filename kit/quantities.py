@@ -24,11 +24,14 @@ _CLOCK = (
 SIZES = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}
 """Factors that are written behind a number without a blank: "1.2M"."""
 
-_MARKS = frozenset({
-    "?", "??", "-", "--", "---", "—", "–", ".", "..", "*", "na", "n/a", "n.a.", "#n/a", "nan",
-    "nil", "none", "null", "missing", "unknown", "undefined", "unspecified", "not available",
-    "not known", "no data", "nat", "0000-00-00", "0000-00-00 00:00:00",
-})  # fmt: skip
+_WORDS = (
+    "na", "n/a", "n.a.", "#n/a", "nan", "nat", "nil", "none", "null", "missing", "unknown",
+    "undefined", "unspecified", "not available", "not known", "no data",
+)  # fmt: skip
+_CASES = (str, str.upper, str.title, str.capitalize)
+_SIGNS = ("?", "??", "-", "--", "---", "—", "–", ".", "..", "*", "NaN", "NaT", "0000-00-00",
+          "0000-00-00 00:00:00")  # fmt: skip
+_MARKS = frozenset({*_SIGNS, *(cased(word) for word in _WORDS for cased in _CASES)})
 
 
 def as_numbers(values: pd.Series) -> pd.Series:
@@ -80,7 +83,7 @@ def written(values: pd.Series) -> pd.DataFrame:
 
 def stands_for_missing(values: pd.Series) -> pd.Series:
     """Where a value is one of the words and marks for "not known": "?", "n/a", "Unknown"."""
-    return values.astype("str").str.strip().str.casefold().isin(_MARKS)
+    return values.astype("str").str.strip().isin(_MARKS)
 
 
 def _hours(clock: pd.DataFrame) -> pd.Series:
