@@ -1,8 +1,9 @@
 """Tables beside train and test whose columns become columns of both: `[joins]` of `kit.toml`.
 
 A table with one row per key is looked up. One with several rows per key, `summarised`, is first
-made into one row: how many there are, the mean, spread, smallest and largest of each number, how
-many different values a column of words has, which is most frequent, and the share of each of a few.
+made into one row: how many there are, the mean, spread, smallest and largest of each number (of
+dates as days since 1970), how many different values a column of words has, which is most frequent,
+and the share of each of a few.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ import pyarrow as pa
 from kit.atomic import atomic_path, sha256
 from kit.competition import Competition
 from kit.errors import ConfigError, DataError, DiskFull, counted, nearest
+from kit.kinds import as_moments
+from kit.moments import datetime_format
 from kit.settings import JoinSpec
 from kit.tables import read_table
 
 _STATISTICS = ("mean", "std", "min", "max")
 _FEW_LEVELS = 8  # of a column of words: their shares are columns
 _MOST_LEVELS = 100  # above it the most frequent value says nothing either
-_VERSION = 1  # of what summaries hold
+_VERSION = 2  # of what summaries hold
 
 
 class Joins:
@@ -133,6 +136,8 @@ class Joins:
                     f"{file} has no {absent[0]!r}. {nearest(absent[0], table.columns)}"
                 )
         table = table.dropna(subset=[*spec.on])
+        words = [key for key in spec.on if not pd.api.types.is_numeric_dtype(table[key])]
+        table = table.assign(**{key: spelled(table[key]) for key in words})  # as they are compared
         if spec.summarised:
             return summarised(table, spec.on, spec.columns, spec.prefix)
         twice = int(table.duplicated([*spec.on]).sum())
@@ -196,6 +201,7 @@ def summarised(
         columns: those to sum up.
         prefix: of the names that are made.
     """
+    table = table.assign(**{name: _days(table[name]) for name in columns if is_date(table[name])})
     groups = table.groupby([*on], sort=True, observed=True)
     parts = [groups.size().rename("rows")]
     for name in columns:
@@ -206,6 +212,17 @@ def summarised(
             parts += _of_words(table, on, name)
     made = pd.concat(parts, axis=1).add_prefix(prefix)
     return made.reset_index()
+
+
+def is_date(column: pd.Series) -> bool:
+    """Whether a column holds dates, as such or as words of one format."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return True
+    return not pd.api.types.is_numeric_dtype(column) and datetime_format(column) is not None
+
+
+def _days(column: pd.Series) -> pd.Series:
+    return (as_moments(column) - pd.Timestamp(0)).dt.total_seconds() / 86_400
 
 
 def _of_words(table: pd.DataFrame, on: Sequence[str], name: str) -> Iterator[pd.Series]:

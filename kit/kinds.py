@@ -2,7 +2,7 @@
 
 | kind | becomes |
 |---|---|
-| numeric | int or float; infinite values become missing |
+| numeric | int or float, also of "$1,200" and "12 kg", of lengths of time in days |
 | category | pandas categorical; its levels are only a spelling shared by train and test |
 | datetime | datetime64 without time zone |
 | text, code | str |
@@ -21,18 +21,31 @@ import pandas as pd
 
 from kit.errors import DataError
 from kit.moments import as_datetimes, datetime_format
+from kit.quantities import as_numbers, stands_for_missing
 from kit.settings import Kind
+
+_NUMBERS = ("floating", "integer", "mixed-integer-float", "decimal")
+_MOMENTS = ("date", "datetime", "datetime64")
+_LARGEST = np.finfo(np.float32).max
 
 
 def assign_kinds(X: pd.DataFrame, configured: Mapping[str, Kind]) -> dict[str, Kind]:
-    """Kind per feature: as configured, else numeric for numbers and category for strings."""
-    kinds: dict[str, Kind] = {}
-    for name in X.columns:
-        numeric = pd.api.types.is_numeric_dtype(X[name])
-        moment = pd.api.types.is_datetime64_any_dtype(X[name])
-        guess: Kind = "numeric" if numeric else "datetime" if moment else "category"
-        kinds[str(name)] = configured.get(str(name), guess)
-    return kinds
+    """Kind per feature: as configured, else what its type says.
+
+    Columns of objects, as `features.py` and parquet may bring them, are what the objects are.
+    """
+    return {str(name): configured.get(str(name)) or _kind_of_type(X[name]) for name in X.columns}
+
+
+def _kind_of_type(column: pd.Series) -> Kind:
+    """Numeric for numbers and lengths of time, datetime for dates, category for all else."""
+    types = pd.api.types
+    held = types.infer_dtype(column, skipna=True) if column.dtype == object else ""
+    if types.is_numeric_dtype(column) or types.is_timedelta64_dtype(column) or held in _NUMBERS:
+        return "numeric"
+    if types.is_datetime64_any_dtype(column) or held in _MOMENTS:
+        return "datetime"
+    return "category"
 
 
 def typed(
@@ -66,25 +79,32 @@ def _pair(a: pd.Series, b: pd.Series, kind: Kind) -> tuple[Any, Any]:
 
 
 def as_number(column: pd.Series) -> pd.Series:
-    """Numbers of a column; infinite ones are missing.
+    """Numbers of a column, as `kit.quantities` reads them; those beyond float32 are missing.
+
+    Not only infinite ones: the largest float64 stands for "not known" now and then, which trees of
+    scikit-learn refuse and scales do not survive.
 
     Raises:
-        DataError: more than 5 % of the values are no numbers.
+        DataError: more than 5 % of the values are neither numbers nor marks for missing ones.
     """
+    if pd.api.types.is_timedelta64_dtype(column):
+        return column.dt.total_seconds() / 86_400
     if pd.api.types.is_bool_dtype(column):
-        return column.astype("int8")
+        return column.astype("float32" if column.isna().any() else "int8")
     if not pd.api.types.is_numeric_dtype(column):
-        numbers = pd.to_numeric(column, errors="coerce")
-        lost = numbers.isna() & ~absent(column)
-        if lost.mean() > 0.05:
-            bad = column[lost].unique()
+        numbers = as_numbers(column)
+        rest = column[numbers.isna().to_numpy()]
+        lost = rest[~untold(rest).to_numpy()]
+        if len(lost) > 0.05 * len(column):
+            bad = lost.unique()
             raise DataError(
                 f"column {column.name!r} should be numeric, however it holds {some(bad)}.\n"
                 "  Give it a kind in [columns.kinds]: category, code, text, datetime or id."
             )
         column = numbers
-    if pd.api.types.is_float_dtype(column) and np.isinf(column.to_numpy(dtype=float)).any():
-        column = column.replace([np.inf, -np.inf], np.nan)
+    if pd.api.types.is_float_dtype(column):
+        beyond = np.abs(column.to_numpy(dtype=np.float64, na_value=np.nan)) > _LARGEST
+        return column.mask(beyond) if beyond.any() else column
     return column
 
 
@@ -95,6 +115,11 @@ def absent(column: pd.Series) -> pd.Series:
     return column.isna() | (column.astype("str").str.strip() == "")
 
 
+def untold(column: pd.Series) -> pd.Series:
+    """Where there is no value, or a mark for a missing one such as "?" and "NULL"."""
+    return absent(column) | stands_for_missing(column)
+
+
 def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
     """Dates and times as datetime64.
 
@@ -103,14 +128,14 @@ def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
         format_: the format; None: found out.
 
     Raises:
-        DataError: more than 5 % of the values are no dates.
+        DataError: more than 5 % of the values are neither dates nor marks for missing ones.
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.Series(column.dt.tz_localize(None))
     text = spelled(column)
     format_ = format_ or datetime_format(text)
     moments = pd.Series(pd.NaT, column.index) if format_ is None else as_datetimes(text, format_)
-    lost = moments.isna() & ~absent(column)
+    lost = moments.isna() & ~untold(column)
     if lost.mean() > 0.05 or (lost.any() and format_ is None):
         raise DataError(
             f"column {column.name!r} should hold dates of one format, however "

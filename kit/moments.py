@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from kit.quantities import stands_for_missing
+
 _ROWS = 200_000  # judged rows
 _MOST = 0.95
 _DATES = (
@@ -14,6 +16,16 @@ _DATES = (
     "%m/%d/%y", "%d/%m/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d %Y", "%b %d, %Y",
     "%d %B %Y", "%B %d, %Y", "%a %b %d %Y",
 )  # fmt: skip
+_MONTHS = (
+    "%b-%Y",
+    "%b %Y",
+    "%B %Y",
+    "%B-%Y",
+    "%m/%Y",
+    "%m-%Y",
+    "%Y/%m",
+    "%Y-%m",
+)  # no day, no time
 _TIMES = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p")
 _DAY_FIRST = ("%d/%m/", "%d-%m-%Y", "%d.%m.")
 _UTC = ("UTC", "GMT")  # what all are turned into anyway; no format has it
@@ -21,9 +33,11 @@ _ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}(:\d{2}(:\d{2}([.,]\d+)?)?)?)?.{0,7}"
 
 
 def datetime_format(values: pd.Series) -> str | None:
-    """The format in which at least 95 % of the strings are dates ("ISO8601" included), or None."""
-    some = values.dropna().astype("str").str.strip()
-    some = some[some != ""]
+    """The format in which at least 95 % of the strings are dates ("ISO8601" included), or None.
+
+    Blanks and marks for missing ones ("NULL", "0000-00-00") do not count.
+    """
+    some = _told(values).dropna()
     few = spread(some, 300)
     if few.empty or few.str.contains(r"\d").mean() < _MOST:
         return None
@@ -37,7 +51,7 @@ def datetime_format(values: pd.Series) -> str | None:
 
 def as_datetimes(values: pd.Series, format_: str) -> pd.Series:
     """Parse by a format of `datetime_format`; no date: NaT. Time zones are turned into UTC."""
-    return _parsed(values.astype("str").str.strip(), format_)
+    return _parsed(_told(values), format_)
 
 
 def is_day_first(format_: str) -> bool:
@@ -52,7 +66,16 @@ def _formats(few: pd.Series) -> list[str]:
         return ["%Y%m%d"]
     if few.str.fullmatch(r"\d{14}Z").mean() >= _MOST:
         return ["%Y%m%d%H%M%SZ"]
-    return [date + time for date in _DATES for time in _TIMES]
+    return [*(date + time for date in _DATES for time in _TIMES), *_MONTHS]
+
+
+def _told(values: pd.Series) -> pd.Series:
+    """The strings without blanks around them; missing where they say nothing."""
+    text = values.astype("str").where(values.notna()).str.strip()
+    text = text.mask((text == "") | stands_for_missing(text))
+    if text.str.endswith(".0").any():  # "20130131.0": whole numbers of which some were missing
+        text = text.str.replace(r"^(\d{8})\.0$", r"\1", regex=True)
+    return text
 
 
 def _parsed(values: pd.Series, format_: str) -> pd.Series:

@@ -31,6 +31,7 @@ LAYERS = (
         "cores",
         "duration",
         "moments",
+        "quantities",
         "steps",
         "diagnosis",
         "keras",

@@ -103,12 +103,13 @@ def _check_names(competition: Competition) -> None:
 def _split(
     entry: Check, evidence: Iterable[Evidence], mute: dict[str, set[str]]
 ) -> tuple[list[Evidence], list[Evidence]]:
-    """Evidence to show and evidence that is accepted."""
+    """Evidence to show, and what is accepted: the code, or every column that it names."""
     accepted = mute.get(entry.code, set())
     loud: list[Evidence] = []
     quiet: list[Evidence] = []
     for item in evidence:
-        silent = "" in accepted or (item.column and item.column in accepted)
+        columns = {c for c in (item.column, *item.columns) if c}
+        silent = "" in accepted or (columns and columns <= accepted)
         (quiet if silent else loud).append(item)
     return loud, quiet
 

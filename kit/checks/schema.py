@@ -11,7 +11,8 @@ from kit.checks.finding import Evidence
 from kit.checks.material import Material
 from kit.dataset import AS_TEXT
 from kit.errors import nearest
-from kit.kinds import absent, some
+from kit.kinds import absent, some, untold
+from kit.quantities import as_numbers
 
 
 def files(m: Material) -> Iterator[Evidence]:
@@ -87,15 +88,17 @@ def other_types(m: Material) -> Iterator[Evidence]:
     for name in m.train.columns:
         if name in aside or name not in m.test.columns:
             continue
-        pair = [frame[name][~absent(frame[name])] for frame in (m.train, m.test)]
-        numeric = [_numbers(column) for column in pair]
+        as_numeric = m.columns.kinds.get(name) == "numeric"
+        without = untold if as_numeric else absent
+        pair = [frame[name][~without(frame[name])] for frame in (m.train, m.test)]
+        numeric = [_numbers(column, as_numeric) for column in pair]
         if pair[0].empty or pair[1].empty or numeric[0] == numeric[1]:
             continue
         words = pair[numeric.index(False)]
         if name in read_as_text and pair[1].astype("str").isin(set(pair[0].astype("str"))).any():
             continue  # labels, some of which are spelled with digits
         odd = words[pd.to_numeric(words, errors="coerce").isna()].unique()
-        if not len(odd) and m.columns.kinds.get(name) == "numeric":
+        if not len(odd) and as_numeric:
             continue  # numbers, but for blank cells
         where = m.settings.files.test if numeric[0] else m.settings.files.train
         yield Evidence(
@@ -106,11 +109,12 @@ def other_types(m: Material) -> Iterator[Evidence]:
         )
 
 
-def _numbers(column: pd.Series) -> bool:
-    """Whether a column holds numbers only, read as such or as text."""
-    return pd.api.types.is_numeric_dtype(column) or bool(
-        pd.to_numeric(column, errors="coerce").notna().all()
-    )
+def _numbers(column: pd.Series, measured: bool) -> bool:
+    """Whether a column holds numbers only; if `measured` also such as "12 kg"."""
+    if pd.api.types.is_numeric_dtype(column):
+        return True
+    numbers = as_numbers(column) if measured else pd.to_numeric(column, errors="coerce")
+    return bool(numbers.notna().all())
 
 
 def unfit_kinds(m: Material) -> Iterator[Evidence]:
@@ -146,7 +150,7 @@ def lost_values(m: Material) -> Iterator[Evidence]:
             (m.raw_X[name], m.X[name], m.settings.files.train),
             (m.raw_X_test[name], m.X_test[name], m.settings.files.test),
         ):
-            lost = np.flatnonzero(made.isna().to_numpy() & ~absent(raw).to_numpy())
+            lost = np.flatnonzero(made.isna().to_numpy() & ~untold(raw).to_numpy())
             if len(lost):
                 yield Evidence(
                     text=f"{name!r}: {len(lost)} of {len(raw)} values in {file}, "

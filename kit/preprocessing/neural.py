@@ -24,7 +24,7 @@ from kit.preprocessing.shape import SCALE, Shape
 from kit.preprocessing.text import TextNumbers
 
 _ROWS_PER_QUANTILE, _MOST_QUANTILES, _FEWEST_QUANTILES = 30, 1000, 10
-_JITTER = 1e-3  # of a column's deviation: ties get the middle of their ranks
+_JITTER = 1e-3  # of the distance to the nearest other value: ties get the middle of their ranks
 
 
 def realmlp_recipe(shape: Shape) -> Pipeline:
@@ -64,7 +64,8 @@ class NormalQuantiles(TransformerMixin, BaseEstimator):
     """Numbers by rank, as quantiles of the normal distribution.
 
     Ranks are learned from slightly jittered rows, so that a value many rows share gets the middle
-    of their ranks instead of an end.
+    of their ranks instead of an end. The jitter changes the order of no two values, however far
+    others lie away: with a share of the deviation, one -999 among numbers from 0 to 1 blurs them.
 
     Args:
         seed: of the jitter.
@@ -83,7 +84,8 @@ class NormalQuantiles(TransformerMixin, BaseEstimator):
         """Learn the quantiles of each column."""
         values = np.asarray(X, dtype=np.float64)
         rng = np.random.default_rng(self.seed)
-        jitter = _JITTER * values.std(axis=0) * rng.standard_normal(values.shape)
+        apart = np.column_stack([_apart(column) for column in values.T])
+        jitter = _JITTER * apart * rng.standard_normal(values.shape)
         wanted = max(min(len(values) // _ROWS_PER_QUANTILE, _MOST_QUANTILES), _FEWEST_QUANTILES)
         self.quantiles_ = QuantileTransformer(
             n_quantiles=min(wanted, len(values)),
@@ -101,6 +103,15 @@ class NormalQuantiles(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """The columns keep their names."""
         return input_features
+
+
+def _apart(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the nearest other value is, for every row; 0 where there is no other. ``(n,)``."""
+    known, place = np.unique(column, return_inverse=True)
+    if len(known) < 2:
+        return np.zeros(len(column))
+    gaps = np.diff(known)
+    return np.minimum(np.append(gaps, np.inf), np.insert(gaps, 0, np.inf))[place]
 
 
 def _recipe(shape: Shape, numbers: Any) -> Pipeline:

@@ -120,7 +120,8 @@ def _note_kinds(
     guesses |= phrases_like(tables.train, guesses)
     for name, guess in guesses.items():
         kinds[name] = guess.kind
-        plain = pd.api.types.is_numeric_dtype(tables.train[name])
+        both = (tables.train[name], tables.test[name])
+        plain = all(pd.api.types.is_numeric_dtype(column) for column in both)
         if guess.kind != "numeric" or not plain:
             inference.add(f"columns.kinds.{name}", guess.kind, guess.because, sure=guess.sure)
         if guess.kind == "datetime" and not guess.sure:

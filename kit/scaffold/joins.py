@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from kit.errors import DataError, counted
-from kit.joins import looked_up, spelled, summarised
+from kit.joins import is_date, looked_up, spelled, summarised
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables
 from kit.tables import count_cells, read_header, read_table
@@ -228,7 +228,8 @@ def _named(
 
 def _is_number_of_row(column: pd.Series) -> bool:
     """A name of the row itself: nothing to sum up."""
-    return not pd.api.types.is_float_dtype(column) and column.is_unique
+    whole = not pd.api.types.is_float_dtype(column) and column.is_unique
+    return bool(whole) and not is_date(column)
 
 
 def _remark(side: _Side, tables: Tables) -> str:

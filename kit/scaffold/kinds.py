@@ -5,12 +5,13 @@ Owns: the rules below, nothing else. The first that fits wins.
 =========  =====================================================================================
 datetime   95 % of the values are dates of one format; whole numbers only where 8 digits read as
            a date and the name says so
-numeric    numbers; strings of which 95 % are numbers, of more values than the others
+numeric    numbers; strings of which 95 % are numbers, of more values than the others; numbers
+           with a unit, a currency or commas ("$1,200", "45 %", "12 kg"), or as a clock shows them
 image      95 % of the values end like the names of images
 text       lists of items; several words per value, mostly different values
 id         unique per row without structure, or numbers that just count up: never a feature
 code       strings of letters, digits and separators such as "B/45/S", most with a digit, that
-           seldom come again; strings of equally many letters of a small alphabet ("ABDCA")
+           seldom come again and are no hashes; equally many letters of a small alphabet ("ABDCA")
 category   everything else
 =========  =====================================================================================
 """
@@ -26,6 +27,7 @@ import pandas as pd
 from kit.images.files import SUFFIXES
 from kit.moments import as_datetimes, datetime_format, is_day_first, spread
 from kit.preprocessing.tokens import items
+from kit.quantities import SIZES, stands_for_missing, written
 from kit.sampled import Counts
 from kit.settings import Kind
 
@@ -34,12 +36,15 @@ _MOST = 0.95
 _COMPARED = 20_000  # rows whose words are looked at
 _PHRASES, _PER_PHRASE = 50, 100  # different ones at least, and rows that each stands in at most
 _SEVERAL, _SHARED = 1.5, 0.6  # words per phrase; share of them that the texts have, too
+_VALUES, _BESIDE_MARKS = 3, 20  # different numbers above which they are no names of a few things
+_SAME_UNIT = 0.99  # share of the units that are the same one: "64GB" beside "1TB" are no numbers
 _REPEATED = 5  # rows per value from which on a value itself can be learnt
 NAMED_ID = re.compile(r"(^|[_ ])(?i:id)$|[a-z]I[dD]$")
 _DATE_NAME = re.compile(r"date|day|time|yyyymmdd|(^|_)dt($|_)", re.IGNORECASE)
 _WORD = r"[^\W\d_]{2,}"
 _LETTERS = r"[A-Z]{2,64}|[a-z]{2,64}"
 _ALPHABET = 20  # letters at most: names drawn at random use them all
+_HASH = r"[0-9a-f]{8,}|[0-9A-F]{8,}|(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 _PARTS = r"[^\W_]+(?:[ /_.\-:#]+[^\W_]+)*\.?"
 
 
@@ -160,6 +165,9 @@ def _string(text: pd.Series, counts: Counts, name: str) -> Guess:
     format_ = datetime_format(text)
     if format_ is not None:
         return _date(format_, some)
+    measured = _measured(some, distinct == counts.rows)
+    if measured is not None:
+        return measured
     counted = f"{distinct} different in {known} values"
     guess = (
         _list(some, distinct / known, counted)
@@ -172,6 +180,31 @@ def _string(text: pd.Series, counts: Counts, name: str) -> Guess:
         return guess
     mixed = f"; {share:.0%} are numbers" if share > 0.1 else ""
     return Guess(kind="category", because=counted + mixed)
+
+
+def _measured(some: pd.Series, all_differ: bool) -> Guess | None:
+    """Numbers of one unit, or as they come with marks for missing ones, however many of these."""
+    marks = stands_for_missing(some)
+    told = some[~marks]
+    found = written(told)
+    known = found[found["number"].notna()]
+    if len(known) < _MOST * len(told) or known["number"].nunique() < _VALUES:
+        return None
+    units = known.loc[known["unit"] != "", "unit"].value_counts()
+    missing = f"; missing as {some[marks].iloc[0]!r}" if marks.any() else ""
+    because = f"numbers such as {told.loc[known.index[0]]!r}{missing}"
+    if units.empty:  # with commas, or plain ones
+        commas = told.str.contains(",", regex=False).any()
+        if not commas and known["number"].nunique() <= _BESIDE_MARKS:
+            return None  # "1", "2", "3" and "?" are names
+        return Guess(kind="numeric", because=because, sure=bool(commas) and not missing)
+    same = units.groupby(units.index.str.strip().str.removesuffix("s")).sum()
+    sized = all(unit.lstrip("$€£¥₹") in SIZES for unit in units.index)
+    if not sized and same.max() < _SAME_UNIT * units.sum():
+        return None  # "12A" and "12B"
+    if all_differ and str(units.index[0]).isalpha() and (known["number"] % 1 == 0).all():
+        return None  # "10001X": an id, another one in each row
+    return Guess(kind="numeric", because=because, sure=not missing)
 
 
 def _date(format_: str, some: pd.Series) -> Guess:
@@ -227,6 +260,8 @@ def _code(some: pd.Series, distinct: int, n: int, counted: str) -> Guess | None:
     # what comes again and again ("store_12") says who it is: a category, however it is spelled
     if distinct < max(10, n / _REPEATED) or some.str.len().mean() > 40:
         return None
+    if some.str.len().nunique() == 1 and some.str.fullmatch(_HASH).all():
+        return None  # drawn at random: its letters and digits say nothing, who it is does
     if some.str.fullmatch(_PARTS).mean() < _MOST or some.str.contains(r"\d").mean() < 0.5:
         return None
     return Guess(kind="code", because=f"built of parts, such as {some.iloc[0]!r}; {counted}")

@@ -635,6 +635,15 @@ def test_muting_one_column_leaves_the_others(make_competition: Make) -> None:
     assert [finding.columns for finding in result.muted] == [("k",)]
 
 
+def test_a_finding_about_columns_together_is_muted_by_all_of_them(make_competition: Make) -> None:
+    files = clean()
+    ids_in_both(files)
+    files.table("check", mute=["KIT012:id"])
+    result = report(make_competition, files)
+    assert [finding.code for finding in result.muted] == ["KIT012"]
+    assert "KIT012" not in [finding.code for finding in result.findings]
+
+
 def test_muting_an_unknown_code_is_refused_with_the_nearest(make_competition: Make) -> None:
     files = clean()
     files.table("check", mute=["KIT1O1"])

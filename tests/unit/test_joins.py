@@ -218,6 +218,14 @@ def test_a_name_that_is_there_already_needs_a_prefix(tmp_path: Path) -> None:
         Dataset.read(one)
 
 
+def test_keys_that_differ_by_blanks_are_the_same_key(tmp_path: Path) -> None:
+    one = competition(tmp_path, stores=STORES)
+    with (one.raw / "stores.csv").open("a") as file:
+        file.write(" 1,3,b\n")
+    with pytest.raises(DataError, match=r"one row per store, however 1 row repeats"):
+        Dataset.read(Competition.load(one.root, ['columns.kinds.store="category"']))
+
+
 def test_keys_are_found_however_they_are_spelled() -> None:
     table = pd.DataFrame({"k": ["1", "2"], "v": [10, 20]})
     frame = pd.DataFrame({"k": [2.0, np.nan, 1.0, 7.0]}, index=[5, 6, 7, 8])
@@ -225,6 +233,17 @@ def test_keys_are_found_however_they_are_spelled() -> None:
     assert found["v"].tolist()[0::2] == [20, 10]
     assert found["v"].isna().tolist() == [False, True, False, True]
     assert list(found.index) == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("as_words", [True, False])
+def test_of_dates_the_first_and_the_last_are_known(as_words: bool) -> None:
+    when = pd.Series(pd.to_datetime(["1970-01-03", "1970-01-11", "1970-01-02", None]))
+    when = when.dt.strftime("%d.%m.%Y") if as_words else when
+    table = pd.DataFrame({"k": [1, 1, 2, 2], "when": when})
+    made = summarised(table, ["k"], ["when"], "").set_index("k")
+    assert made["when_min"].tolist() == [2, 1]
+    assert made["when_max"].tolist() == [10, 1]
+    assert made["when_mean"].tolist() == [6, 1]
 
 
 def test_summaries() -> None:

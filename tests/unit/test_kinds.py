@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from kit.checks.material import Material
 from kit.checks.schema import lost_values, other_types
 from kit.competition import Competition
 from kit.dataset import Dataset
+from kit.kinds import as_moments, as_number, assign_kinds, typed, untold
 from kit.moments import datetime_format
 from kit.scaffold.infer import infer
 from kit.scaffold.kinds import guess_kind, phrases_like
 from kit.settings import Kind
+from kit.tables import read_table
 
 RNG = np.random.default_rng(0)
 
@@ -138,6 +141,44 @@ def test_dates_are_read_by_an_explicit_format(text: str, format_: str) -> None:
     assert kind(days, "a_date") == "datetime"
 
 
+@pytest.mark.parametrize("format_", ["%b-%Y", "%B %Y", "%m/%Y", "%Y-%m"])
+def test_months_without_a_day_are_dates(format_: str) -> None:
+    months = pd.Series(pd.date_range("1999-01-01", periods=100, freq="MS").strftime(format_))
+    assert datetime_format(months) == format_
+    assert kind(months) == "datetime"
+
+
+def test_seasons_of_two_years_are_no_months() -> None:
+    assert kind([f"{1990 + k}-{(91 + k) % 100:02}" for k in range(30)]) != "datetime"
+
+
+@pytest.mark.parametrize(
+    ("format_", "missing"),
+    [
+        ("%Y-%m-%d", "NULL"),  # pandas reads it as missing, as spelled it is a word
+        ("%Y-%m-%d %H:%M:%S", "NaT"),
+        ("%d.%m.%Y", "0000-00-00"),
+        ("%Y%m%d.0", ""),  # what pandas writes where whole numbers are missing
+    ],
+)
+def test_dates_with_marks_for_missing_ones_are_read_as_kit_new_takes_them(
+    tmp_path: Path, format_: str, missing: str
+) -> None:
+    days = pd.Series(pd.date_range("2013-01-01", periods=120).strftime(format_))
+    days = days.where(pd.Series(range(120)) % 3 > 0, missing)
+    frame = pd.DataFrame({"id": range(120), "first_date": days.sample(frac=1, random_state=0)})
+    train, test = frame[:80].assign(y=[0, 1] * 40), frame[80:]
+    tables = {"train": train, "test": test, "sample_submission": test[["id"]].assign(y=0)}
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    found = infer(tmp_path, hints={}, flags={}).values
+    assert [v.value for v in found if v.key == "columns.kinds.first_date"] == ["datetime"]
+    text = read_table(tmp_path / "train.csv", as_text=["first_date"])["first_date"]
+    made = as_moments(text)
+    assert made.notna().sum() == (~untold(text)).sum() < 70
+    assert (made.dropna().dt.year == 2013).all()
+
+
 def test_a_stray_value_among_dates_is_forgiven_up_to_five_percent() -> None:
     days = list(pd.date_range("2013-01-01", periods=100).strftime("%Y-%m-%d"))
     assert kind([*days[:60], *["soon"] * 40]) != "datetime"
@@ -158,6 +199,40 @@ def test_eight_digits_are_a_date_only_where_the_name_says_so() -> None:
     assert kind(shuffled, "first_day") == "datetime"
     assert kind(shuffled, "price") == "numeric"
     assert kind(RNG.integers(30000000, 99999999, 100), "date") == "numeric"
+
+
+@pytest.mark.parametrize("large", [np.inf, -np.inf, np.finfo(np.float64).max, -1e39])
+@pytest.mark.parametrize("dtype", ["float64", "Float64"])
+def test_numbers_that_no_float32_holds_are_missing(large: float, dtype: str) -> None:
+    made = as_number(pd.Series([1.0, large, np.nan, 3e38], dtype=dtype))
+    assert made.isna().tolist() == [False, True, True, False]
+
+
+def test_columns_of_features_py_are_what_they_hold() -> None:
+    days = pd.Series(pd.date_range("2020-01-01", periods=6))
+    X = pd.DataFrame(
+        {
+            "gap": days - days[0],
+            "some": np.where(np.arange(6) % 2, None, np.arange(6) * 1.5),
+            "exact": [Decimal(k) / 4 for k in range(6)],
+            "date": days.dt.date,
+            "flag": pd.Series([True, None] * 3, dtype=object),
+            "mixed": pd.Series([1, "a"] * 3, dtype=object),
+        }
+    )
+    kinds = assign_kinds(X, {})
+    assert [*kinds.values()] == [*["numeric"] * 3, "datetime", *["category"] * 2]
+    made, _ = typed(X, X, kinds)
+    assert made["gap"].tolist() == [0, 1, 2, 3, 4, 5]  # days
+    assert made["some"].fillna(-1).tolist() == [0, -1, 3, -1, 6, -1]
+    assert made["exact"].tolist() == [k / 4 for k in range(6)]
+    assert made["date"].tolist() == days.tolist()
+
+
+def test_true_and_false_with_gaps_are_numbers_with_gaps() -> None:
+    made = as_number(pd.Series([True, None, False], dtype="boolean"))
+    assert made.to_numpy().tolist()[::2] == [1.0, 0.0]
+    assert np.isnan(made.to_numpy()[1])
 
 
 def test_numbers_stored_as_strings_are_numeric_up_to_five_percent_of_words() -> None:
@@ -184,6 +259,11 @@ def test_a_name_with_a_number_that_comes_again_and_again_says_who_it_is() -> Non
     assert guess_kind(pd.Series(who)).kind == "category"
     cabins = [f"{'ABC'[n % 3]}/{n // 2}/P" for n in rng.permutation(6000)]
     assert guess_kind(pd.Series(cabins)).kind == "code"
+    digits = [list("0123456789abcdef")[k] for k in rng.integers(0, 16, 300 * 32)]
+    hashes = ["".join(digits[32 * k : 32 * k + 32]) for k in range(300)]
+    for size in (8, 32):
+        customers = [hashes[k][:size] for k in rng.integers(0, 300, 900)]
+        assert guess_kind(pd.Series(customers)).kind == "category"
     seldom = [f"PC {number}" for number in rng.integers(0, 600, 900)]
     assert guess_kind(pd.Series(seldom)).kind == "code"
 

@@ -141,6 +141,19 @@ def test_normal_quantiles_put_ties_in_the_middle_of_their_ranks() -> None:
     assert out[:, 1].std() == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize("far", [-999.0, 1e9])
+def test_a_value_far_away_blurs_no_quantiles(far: float) -> None:
+    normal = np.sort(np.random.default_rng(0).standard_normal((4000, 1)), axis=0)
+    values = np.exp(3 * normal)  # from 1e-5 to 1e4
+    values[::10] = far
+    out = NormalQuantiles().fit(values).transform(values)
+    known = values[:, 0] != far
+    # the tenth that is far away moves the others to the upper or the lower nine tenths
+    assert out[known].std() == pytest.approx(0.85, abs=0.1)
+    assert np.corrcoef(out[known, 0], normal[known, 0])[0, 1] > 0.97
+    assert np.unique(out[~known]).size == 1
+
+
 @pytest.mark.parametrize("recipe", [realmlp_recipe, tabm_recipe])
 def test_recipes_give_numbers_without_holes_and_levels(recipe: Any) -> None:
     for fold in folds(recipe=recipe):
