@@ -22,7 +22,8 @@ from kit.atomic import atomic_path, sha256
 from kit.competition import Competition
 from kit.errors import ConfigError, DataError, DiskFull, counted, nearest
 from kit.settings import JoinSpec
-from kit.tables import read_table
+from kit.spelling import find_name
+from kit.tables import read_header, read_table
 
 _STATISTICS = ("mean", "std", "min", "max")
 _FEW_LEVELS = 8  # of a column of words: their shares are columns
@@ -123,7 +124,8 @@ class Joins:
     def _made(self, name: str, spec: JoinSpec) -> pd.DataFrame:
         own = [column.removeprefix(spec.prefix) for column in self.text]
         text, file = [*own, *(self.text & {*spec.on})], ", ".join(spec.file)
-        parts = [read_table(path, as_text=text) for path in self._paths(spec)]
+        names = [*spec.on, *spec.columns]
+        parts = [read_called(path, names, as_text=text) for path in self._paths(spec)]
         table = pd.concat(parts, ignore_index=True)
         for key in ("on", "columns"):
             absent = [column for column in getattr(spec, key) if column not in table.columns]
@@ -160,6 +162,28 @@ class Joins:
                 f"{twice[0]!r}, which is there already.\n"
                 f"  Set joins.{name}.prefix, or take the column out of joins.{name}.columns."
             )
+
+
+def read_called(
+    path: Path, names: Collection[str], *, as_text: Collection[str] = ()
+) -> pd.DataFrame:
+    """Read a table; columns that only spell one of `names` otherwise are called by it.
+
+    The test half of a table may have "id-01" where the train half has "id_01".
+
+    Args:
+        path: the file.
+        names: what columns are to be called.
+        as_text: columns, by these names, that stay as they are spelled.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    header = [name.strip() for name in read_header(path)] if path.is_file() else []
+    absent = [name for name in names if name not in header]
+    called = {found: name for name in absent if (found := find_name(name, header))}
+    text = [name for name in header if called.get(name, name) in as_text]
+    return read_table(path, as_text=text).rename(columns=called)
 
 
 def looked_up(table: pd.DataFrame, frame: pd.DataFrame, on: Sequence[str]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kit.errors import ConfigError, DataError, nearest
 from kit.sampled import Counts, Sample, of_the_same_rows, read_columns, read_sample
 from kit.scaffold.facts import Inference, Wishes
-from kit.scaffold.spelling import find_name
+from kit.spelling import find_name
 from kit.tables import TABLE_SUFFIXES, read_header, read_table, table_format
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from kit.scaffold.copies import copied_columns
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
 from kit.scaffold.ids import Ids
-from kit.scaffold.spelling import find_name, match_classes, normal
+from kit.spelling import find_name, match_classes, normal
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kit.labels import parts
 from kit.scaffold.look import TargetLook
-from kit.scaffold.spelling import number
+from kit.spelling import number
 
 _SEPARATORS = (";", "|", ",", " ")
 _COMBINATIONS = 1.5  # per label, from which on names of several words are unlikely

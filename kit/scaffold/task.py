@@ -15,8 +15,8 @@ from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.look import SampleLook, TargetLook
 from kit.scaffold.roles import Targets
 from kit.scaffold.several import Several, several
-from kit.scaffold.spelling import is_boolean, normal, number, respell
 from kit.settings import TaskType, Wants
+from kit.spelling import is_boolean, normal, number, respell
 
 _CLASSES_OF_INTEGERS = 20
 _ROWS_PER_CLASS = 10

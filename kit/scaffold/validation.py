@@ -19,8 +19,8 @@ from kit.scaffold.groups import FEWEST, train_group
 from kit.scaffold.ids import Ids
 from kit.scaffold.kinds import NAMED_ID
 from kit.scaffold.series import find_series, note_series
-from kit.scaffold.spelling import find_name
 from kit.scaffold.timing import MIXED, TimeSplit, column_split
+from kit.spelling import find_name
 
 _FOLDS = 5
 _MORE_FOLDS = 8  # for few rows: each model learns from 7/8 of them

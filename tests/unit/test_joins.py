@@ -137,6 +137,28 @@ def test_tables_that_are_split_as_train_and_test_are_joined_together(tmp_path: P
     np.testing.assert_array_equal(data.X_test["device"][::2], ids[TEST]["device"][::2])
 
 
+def test_a_header_may_be_spelled_otherwise_in_one_of_both(tmp_path: Path) -> None:
+    """As of identities: "id_01" beside train, "id-01" beside test."""
+    ids = pd.DataFrame({"id": FRAME["id"], "id_01": FRAME["id"] % 3, "id_02": list("ab") * 150})
+    parts = {"train_identity": ids[~TEST], "test_identity": ids[TEST]}
+    parts["test_identity"] = parts["test_identity"].rename(columns=lambda n: n.replace("_", "-"))
+    one = competition(tmp_path, **parts)
+    assert one.settings.joins["identity"].on == ("id",)
+    columns = one.settings.joins["identity"].columns
+    assert columns in (("id_01", "id_02"), ("id-01", "id-02"))
+    data = Dataset.read(one)
+    for X, rows in ((data.X, ids[~TEST]), (data.X_test, ids[TEST])):
+        np.testing.assert_array_equal(X[columns[0]], rows["id_01"])
+        assert X[columns[1]].astype("str").tolist() == rows["id_02"].tolist()
+
+
+def test_a_key_may_be_spelled_otherwise(tmp_path: Path) -> None:
+    one = competition(tmp_path, stores=STORES.rename(columns={"store": "Store"}))
+    assert one.settings.joins["stores"].on == ("store",)
+    sizes = STORES.set_index("store")["size"]
+    np.testing.assert_array_equal(Dataset.read(one).X["size"], sizes[FRAME[~TEST]["store"]])
+
+
 def test_tables_without_a_key_of_both_or_without_news_are_not_spoken_of(tmp_path: Path) -> None:
     other = pd.DataFrame({"town": ["a"], "size": [1]})
     strange = pd.DataFrame({"store": range(100, 105), "size": 1})
