@@ -249,9 +249,18 @@ def _choose(raw: Path, role: str, candidates: list[Path], tables: list[Path]) ->
     listed = ", ".join(path.relative_to(raw).as_posix() for path in (best or tables)[:12])
     what = "several files could be" if best else "no file looks like"
     noun = "sample submission" if role == "sample" else f"{role} table"
-    raise ConfigError(
-        f"{raw}: {what} the {noun}. Received: {listed}.\n  Name it with --{role} FILE."
-    )
+    way_out = f"Name it with --{role} FILE."
+    if best and role == "train":
+        way_out += (
+            " Where one has the target and others many rows of each id, name the one and the "
+            "sample submission with --test: kit sums up the others."
+        )
+    if not best and role == "test":
+        way_out += (
+            " Where one file holds both, write the rows without a target into a file of their own "
+            "and both into a folder for --from."
+        )
+    raise ConfigError(f"{raw}: {what} the {noun}. Received: {listed}.\n  {way_out}")
 
 
 def _best(raw: Path, role: str, candidates: list[Path]) -> list[Path]:

@@ -126,6 +126,28 @@ def test_several_rows_of_one_row_are_summed_up(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again, X)
 
 
+def test_labels_in_a_table_of_their_own_get_what_the_others_say(tmp_path: Path) -> None:
+    """Many rows of each id in files called train and test, and the target in a third one."""
+    ids, half = np.arange(60), 30
+    many = pd.DataFrame({"customer": np.repeat(ids, 3), "spent": np.arange(180.0)})
+    sample = pd.DataFrame({"customer": ids[half:], "prediction": 0.5})
+    tables = {
+        "train_data": many[many["customer"] < half],
+        "test_data": many[many["customer"] >= half],
+        "train_labels": pd.DataFrame({"customer": ids[:half], "target": ids[:half] % 2}),
+        "sample_submission": sample,
+    }
+    for name, frame in tables.items():
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    with pytest.raises(ConfigError, match="the sample submission with --test: kit sums up"):
+        infer(tmp_path, hints={}, flags={})
+    flags = {"train": "train_labels.csv", "test": "sample_submission.csv"}
+    found = infer(tmp_path, hints={}, flags=flags)
+    assert found.get("columns.target") == "target"
+    assert found.get("joins.data.file") == ["test_data.csv", "train_data.csv"]
+    assert found.get("joins.data.summarised")
+
+
 def test_tables_that_are_split_as_train_and_test_are_joined_together(tmp_path: Path) -> None:
     ids = pd.DataFrame({"id": FRAME["id"], "device": FRAME["id"] % 3})
     parts = {"train_identity": ids[~TEST].iloc[::2], "test_identity": ids[TEST].iloc[::2]}
