@@ -37,7 +37,7 @@ class Joins:
     Args:
         competition: has `[joins]`.
         text: columns of the joined frames that stay as they are spelled.
-        prepared: a folder `save` wrote to, where the files themselves are not; None: `data/raw`.
+        prepared: a folder `save` wrote to, for the tables whose files are not below `data/raw`.
     """
 
     def __init__(
@@ -57,10 +57,14 @@ class Joins:
             ConfigError: a column that the file lacks.
             DataError: the file cannot be read, or rows repeat their keys.
         """
-        if self.prepared is not None:
-            files = [self.prepared / f"join-{k}.parquet" for k in range(len(self.specs))]
-            return dict(zip(self.specs, map(pd.read_parquet, files), strict=True))
-        return {name: self._kept(name, spec) for name, spec in self.specs.items()}
+        found = {}
+        for k, (name, spec) in enumerate(self.specs.items()):
+            here = all(path.is_file() for path in self._paths(spec))
+            if self.prepared is None or here:
+                found[name] = self._kept(name, spec)
+            else:
+                found[name] = pd.read_parquet(self.prepared / f"join-{k}.parquet")
+        return found
 
     @property
     def keys(self) -> list[str]:
