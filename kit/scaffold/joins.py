@@ -66,7 +66,7 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
         The tables with the columns that are brought.
     """
     train, test = tables.train, tables.test
-    done, rest = dict[str, str](), list[str]()
+    done, rest, theirs = dict[str, str](), list[str](), set[str]()
     for paths in _together(tables.paths.others):
         files = [path.relative_to(raw).as_posix() for path in paths]
         try:
@@ -81,13 +81,20 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
         name = _free(_stem(paths[0], apart=len(paths) == 1), done.values())
         done[side.file] = name
         brought = _note(join, name, files, train, inference)
+        if join.summed or not _ids_alone(tables):  # else they are what test itself says
+            theirs |= {*brought.columns}
         train, test = (
             pd.concat([frame, looked_up(brought, frame, join.on)], axis=1)
             for frame in (train, test)
         )
     _say_what_was_done(done, rest, inference)
-    joined = frozenset({*train.columns} - {*tables.train.columns})
+    joined = frozenset(theirs - {*tables.train.columns})
     return replace(tables, train=train, test=test, joined=joined)
+
+
+def _ids_alone(tables: Tables) -> bool:
+    """Whether train and test share no more than an id: what is known of rows is all joined."""
+    return len({*tables.train.columns} & {*tables.test.columns}) < 2
 
 
 def _note(
@@ -193,7 +200,8 @@ def _join(side: _Side, tables: Tables) -> _Join | None:
     keys = keys or _keys_of_few(side, tables)
     if keys is not None:
         train, test = (_share(side.frame, frame, keys) for frame in (tables.train, tables.test))
-        if test < _KNOWN * train or len(side.new) > _MOST_JOINED:
+        too_many = len(side.new) > _MOST_JOINED and not _ids_alone(tables)
+        if test < _KNOWN * train or too_many:
             return None
         because = f"a row each; {train:.0%} of train and {test:.0%} of test find theirs"
         frame = side.frame[[*keys, *side.new]]

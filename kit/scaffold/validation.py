@@ -338,10 +338,10 @@ def _ask_about_new_values(rows: Rows, inference: Inference) -> None:
 def _ask_about_later(rows: Rows, inference: Inference) -> None:
     """Numbers that are larger in test than anywhere in train: seconds since some day, perhaps."""
     asked = {inference.get("columns.group"), *_all_new(rows.tables, rows.own, rows.ids.train)}
-    for name, kind in rows.own.items():
+    for name in (name for name, kind in rows.own.items() if kind == "numeric"):
         train, test = rows.tables.train[name], rows.tables.test[name].dropna()
         numeric = all(map(pd.api.types.is_numeric_dtype, (train, test)))
-        if kind != "numeric" or not numeric or name in asked or train.isna().any() or test.empty:
+        if not numeric or name in asked or train.isna().any() or test.empty:
             continue
         if train.nunique() >= FEWEST and test.min() >= train.max():
             inference.ask(

@@ -148,6 +148,31 @@ def test_labels_in_a_table_of_their_own_get_what_the_others_say(tmp_path: Path) 
     assert found.get("joins.data.summarised")
 
 
+def test_labels_beside_features_of_train_and_test(tmp_path: Path) -> None:
+    """Train is ids and labels: what test says of its rows another table says of those of train."""
+    wide = pd.DataFrame(np.add.outer(FRAME["sales"].to_numpy(), np.arange(210)))
+    features = pd.concat([FRAME[["id", "store"]], wide.add_prefix("x")], axis=1)
+    features.insert(2, "when", pd.date_range("2020-01-01", periods=300).strftime("%Y-%m-%d"))
+    labels = FRAME.loc[~TEST, ["id", "sales"]].sample(frac=1, random_state=0)
+    sample = FRAME.loc[TEST, ["id"]].assign(sales=0.5)
+    tables = {"train_features": features[~TEST], "test_features": features[TEST]}
+    tables |= {"train_labels": labels, "sample_submission": sample}
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name, frame in tables.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    spec, root = ProviderSpec(name="local", source=str(folder)), tmp_path / "lab"
+    provider, flags = load_provider("lab", spec, root), {"metric": "mae"}
+    found = create(root, provider, spec, flags=flags, template=None, progress=lambda *_: None)
+    assert found.get("files.train") == "train_labels.csv"
+    assert found.get("files.test") == "sample_submission.csv"
+    assert found.get("columns.time") == "when", "time is told as if the table were one"
+    data = Dataset.read(Competition.load(root))
+    assert data.X.shape[1] == 212
+    np.testing.assert_array_equal(data.X["x3"], FRAME["sales"][data.ids.astype(int)] + 3)
+    np.testing.assert_array_equal(data.X_test["x3"], FRAME["sales"][TEST] + 3)
+
+
 def test_tables_that_are_split_as_train_and_test_are_joined_together(tmp_path: Path) -> None:
     ids = pd.DataFrame({"id": FRAME["id"], "device": FRAME["id"] % 3})
     parts = {"train_identity": ids[~TEST].iloc[::2], "test_identity": ids[TEST].iloc[::2]}
