@@ -1,18 +1,21 @@
 """What each part of `kit auto` adds: the same runs blended again without that part, and graded.
 
     python tests/benchmarks/strength/ablation.py --folders DIR --data FOLDER --out ablation.jsonl \\
-        [--competitions DIR --grade "python grade.py"] [--kit "python -m kit"] [--label kit]
+        [--competitions DIR --grade "python grade.py"] [--kit "python -m kit"] [--label kit] \\
+        [--results results.jsonl]
 
 DIR is what `run.py --folders DIR` kept. Every variant uses the runs that `kit auto` finished within
 its budget, less those of one part, so a part is charged nothing for the time it took: what is shown
 is the least that its time should have bought. "Hidden error" is 1 - accuracy, 1 - AUC, or the
-metric itself where smaller is better. Time: some seconds per variant.
+metric itself where smaller is better. "Rank" is that among the other systems of the results file
+that were run on the same rows with the same budget. Time: some seconds per variant.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import shlex
 import statistics
@@ -21,6 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from run import key_of, read_results
+from table import best_lines, ranks
 from tasks import GREATER_IS_BETTER, Task, bundled, competitions
 
 Record = dict[str, Any]
@@ -36,6 +41,7 @@ WITHOUT: dict[str, Callable[[Record], bool]] = {
     "networks": model(*NETWORKS),
     "generated features": lambda run: str(run["recipe"]).endswith("_generated"),
     "random draws": lambda run: re.search(r"-r\d+$", run["model"]) is not None,
+    "further seeds": lambda run: re.search(r"\.\d+$", run["model"]) is not None,
     "CatBoost, XGBoost": model("catboost", "xgboost"),
     "LightGBM": model("lightgbm"),
     "forests, linear, k-NN": model("extra_trees", "random_forest", "linear", "knn"),
@@ -95,21 +101,53 @@ def relative(scores: dict[str, float], metric: str) -> dict[str, float]:
     return {name: value / error["all"] - 1 for name, value in error.items() if name != "all"}
 
 
-def table(lines: list[dict[str, Any]]) -> str:
-    """Per variant: mean and median change of the error, and on how many data sets it was worse."""
+def ranked(line: dict[str, Any], rivals: dict[str, float]) -> dict[str, float]:
+    """The rank each variant has when it stands in for kit among these scores."""
+    return {
+        name: ranks({**rivals, name: score}, line["metric"])[name]
+        for name, score in line["scores"].items()
+    }
+
+
+def rivals(results: Path, label: str) -> dict[tuple[str, int, float], dict[str, float]]:
+    """Scores of the other systems per task, seed and budget."""
+    found: dict[tuple[str, int, float], dict[str, float]] = {}
+    for line in best_lines(read_results(results)):
+        system, *key = key_of(line)
+        if not system.startswith(label):
+            score = math.nan if line["score"] is None else line["score"]
+            found.setdefault(tuple(key), {})[system] = score
+    return found
+
+
+def table(lines: list[dict[str, Any]], others: dict[Any, dict[str, float]]) -> str:
+    """Per variant: change of the error, on how many data sets it was worse, and mean ranks.
+
+    The rank of "all" is over the data sets that have the variant, so that the two compare.
+    """
     changes: dict[str, list[float]] = {}
+    places: dict[str, list[tuple[float, float]]] = {}
     for line in lines:
         for name, change in relative(line["scores"], line["metric"]).items():
             changes.setdefault(name, []).append(change)
+        known = others.get((line["task"], line["seed"], line["budget"]))
+        if known:
+            rank = ranked(line, known)
+            for name, value in rank.items():
+                places.setdefault(name, []).append((value, rank["all"]))
     rows = [
-        "| variant | data sets | mean error | median | worse | better |",
-        "|---|---|---|---|---|---|",
+        "| variant | data sets | mean error | median | worse | better | rank, of all |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, values in changes.items():
         worse, better = sum(v > 0 for v in values), sum(v < 0 for v in values)
         mean, median = statistics.fmean(values), statistics.median(values)
+        shown = ", ".join(
+            f"{statistics.fmean(c):.2f}" for c in zip(*places.get(name, []), strict=True)
+        )
         rows.append(
-            f"| {name} | {len(values)} | {mean:+.2%} | {median:+.2%} | {worse} | {better} |"
+            f"| {name} | {len(values)} | {mean:+.2%} | {median:+.2%} | {worse} | {better} "
+            f"| {shown} |"
         )
     return "\n".join(rows)
 
@@ -144,6 +182,7 @@ def main() -> None:
     parser.add_argument("--grade", default="")
     parser.add_argument("--kit", default="python -m kit")
     parser.add_argument("--label", default="kit")
+    parser.add_argument("--results", type=Path, help="what run.py wrote, for the ranks")
     options = parser.parse_args()
     text = options.out.read_text() if options.out.exists() else ""
     lines = [json.loads(line) for line in text.splitlines()]
@@ -158,7 +197,8 @@ def main() -> None:
             file.write(json.dumps(lines[-1]) + "\n")
         changes = {k: f"{v:+.2%}" for k, v in relative(scores, task.metric).items()}
         print(task.name, changes, flush=True)
-    print(table(lines))
+    others = rivals(options.results, options.label) if options.results else {}
+    print(table(lines, others))
 
 
 if __name__ == "__main__":
