@@ -1,8 +1,8 @@
 """Blend runs: align them by id, combine them, publish the result with the score it deserves.
 
-Two scores are reported. `plain` is the score of the combination on the rows it was fitted on; it
-flatters. `oof` is nested: for every block of folds the weights, the choice between ways to blend
-and the decision are made on the other folds. Runs of different folds or data are refused.
+Two scores are reported. `plain`, on the rows the combination was fitted on, flatters. `oof` is
+nested: for every block of folds the weights, the choice between ways to blend and the decision are
+made on the other folds. Runs of different folds or data are refused.
 """
 
 from __future__ import annotations

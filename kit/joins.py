@@ -25,7 +25,8 @@ from kit.errors import ConfigError, DataError, DiskFull, counted, nearest
 from kit.kinds import as_moments
 from kit.moments import datetime_format
 from kit.settings import JoinSpec
-from kit.tables import read_table
+from kit.spelling import find_name
+from kit.tables import read_header, read_table
 
 _STATISTICS = ("mean", "std", "min", "max")
 _FEW_LEVELS = 8  # of a column of words: their shares are columns
@@ -39,7 +40,7 @@ class Joins:
     Args:
         competition: has `[joins]`.
         text: columns of the joined frames that stay as they are spelled.
-        prepared: a folder `save` wrote to, where the files themselves are not; None: `data/raw`.
+        prepared: a folder `save` wrote to, for the tables whose files are not below `data/raw`.
     """
 
     def __init__(
@@ -59,10 +60,14 @@ class Joins:
             ConfigError: a column that the file lacks.
             DataError: the file cannot be read, or rows repeat their keys.
         """
-        if self.prepared is not None:
-            files = [self.prepared / f"join-{k}.parquet" for k in range(len(self.specs))]
-            return dict(zip(self.specs, map(pd.read_parquet, files), strict=True))
-        return {name: self._kept(name, spec) for name, spec in self.specs.items()}
+        found = {}
+        for k, (name, spec) in enumerate(self.specs.items()):
+            here = all(path.is_file() for path in self._paths(spec))
+            if self.prepared is None or here:
+                found[name] = self._kept(name, spec)
+            else:
+                found[name] = pd.read_parquet(self.prepared / f"join-{k}.parquet")
+        return found
 
     @property
     def keys(self) -> list[str]:
@@ -126,7 +131,8 @@ class Joins:
     def _made(self, name: str, spec: JoinSpec) -> pd.DataFrame:
         own = [column.removeprefix(spec.prefix) for column in self.text]
         text, file = [*own, *(self.text & {*spec.on})], ", ".join(spec.file)
-        parts = [read_table(path, as_text=text) for path in self._paths(spec)]
+        names = [*spec.on, *spec.columns]
+        parts = [read_called(path, names, as_text=text) for path in self._paths(spec)]
         table = pd.concat(parts, ignore_index=True)
         for key in ("on", "columns"):
             absent = [column for column in getattr(spec, key) if column not in table.columns]
@@ -165,6 +171,28 @@ class Joins:
                 f"{twice[0]!r}, which is there already.\n"
                 f"  Set joins.{name}.prefix, or take the column out of joins.{name}.columns."
             )
+
+
+def read_called(
+    path: Path, names: Collection[str], *, as_text: Collection[str] = ()
+) -> pd.DataFrame:
+    """Read a table; columns that only spell one of `names` otherwise are called by it.
+
+    The test half of a table may have "id-01" where the train half has "id_01".
+
+    Args:
+        path: the file.
+        names: what columns are to be called.
+        as_text: columns, by these names, that stay as they are spelled.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    header = [name.strip() for name in read_header(path)] if path.is_file() else []
+    absent = [name for name in names if name not in header]
+    called = {found: name for name in absent if (found := find_name(name, header))}
+    text = [name for name in header if called.get(name, name) in as_text]
+    return read_table(path, as_text=text).rename(columns=called)
 
 
 def looked_up(table: pd.DataFrame, frame: pd.DataFrame, on: Sequence[str]) -> pd.DataFrame:

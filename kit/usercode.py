@@ -178,9 +178,18 @@ def reported(path: Path) -> Iterator[None]:
         line = own[-1].lineno if own else getattr(error, "lineno", None)
         code = f"\n    {own[-1].line}" if own and own[-1].line else ""
         where = f"{own[-1].filename if own else path}" + (f":{line}" if line else "")
+        hint = _beside(error, path.parent) or HINT
         raise UserCodeError(
-            f"{where} failed: {type(error).__name__}: {error}{code}\n{HINT}"
+            f"{where} failed: {type(error).__name__}: {error}{code}\n{hint}"
         ) from error
+
+
+def _beside(error: BaseException, folder: Path) -> str:
+    """The way out where a file of the folder is imported as if it were a package; else empty."""
+    name = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+    if not name.isidentifier() or not (folder / f"{name}.py").is_file():
+        return ""
+    return f"  {name}.py lies beside it: write `from . import {name}` or `from .{name} import ...`."
 
 
 def _relative_imports(tree: ast.Module) -> Iterator[str]:

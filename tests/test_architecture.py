@@ -41,7 +41,7 @@ LAYERS = (
     ),
     ("series",),
     ("settings", "coherence"),
-    ("competition", "tables", "parquet", "sampled", "usercode", "portfolio", "spaces"),
+    ("competition", "tables", "parquet", "sampled", "spelling", "usercode", "portfolio", "spaces"),
     ("images",),
     (
         "kinds",

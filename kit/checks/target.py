@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
@@ -77,8 +78,7 @@ def unusable(m: Material) -> Iterator[Evidence]:
 
 def rare_classes(m: Material) -> Iterator[Evidence]:
     """Classes with fewer rows than there are folds."""
-    n_splits, task = m.settings.cv.n_splits, m.settings.task
-    stratified = m.settings.cv.splitter.startswith("stratified")
+    n_splits, task, splitter = m.settings.cv.n_splits, m.settings.task, m.settings.cv.splitter
     if task.type in _CLASSES:
         counts = dict(
             zip(task.classes, np.bincount(m.all_y, minlength=len(task.classes)), strict=True)
@@ -87,33 +87,65 @@ def rare_classes(m: Material) -> Iterator[Evidence]:
         names = task.names(m.columns.target)
         ones = m.all_y.sum(axis=0).astype(int)
         counts = dict(zip(names, np.minimum(ones, len(m.all_y) - ones), strict=True))
-        stratified = False  # combinations of labels that are rare are pooled
     else:
         return
     few = {name: int(count) for name, count in counts.items() if 0 < count < n_splits}
     if not few:
         return
-    severity: Severity | None = None if stratified else "warning"
-    if m.settings.cv.splitter == "stratified_kfold" and len(set(counts) - set(few)) > 1:
-        severity = "info" if stratified else severity
-    rarest = min(few.values())
-    if severity == "info":
-        remedy = "nothing to do: every fold learns from them"
-        remedy += ", and a class of one row is never scored" if rarest == 1 else ""
-    elif rarest == 1:
+    rarest, severity = min(few.values()), cast("Severity | None", "warning")
+    if task.type in _CLASSES:
+        second = sorted(map(int, counts.values()))[-2]
+        severity = _severity(splitter, second, n_splits)
+        remedy = _remedy_of_classes(splitter, rarest, second, n_splits)
+    elif rarest > 1:  # combinations of labels that are rare are pooled, however folds are cut
+        remedy = f"[cv] n_splits = {rarest}; else some fold is scored without it"
+    else:
         remedy = "one row is never both learnt and scored: take it out of the train file, or "
         remedy += "give it the label of another class" if task.classes else "drop the target"
-    else:
-        remedy = f"[cv] n_splits = {rarest}"
-        remedy += ' or splitter = "kfold"' if stratified else ""
-    if not stratified:
-        remedy += "; else some fold is scored without it"
     shown = ", ".join(f"{name!r}: {count}" for name, count in list(few.items())[:5])
     yield Evidence(
         text=f"{len(few)} of {len(counts)} have fewer rows than the {n_splits} folds: {shown}",
         remedy=remedy,
         severity=severity,
     )
+
+
+def _severity(splitter: str, second: int, n_splits: int) -> Severity | None:
+    """None, an error: the splitter refuses such folds."""
+    if splitter == "stratified_kfold" and second >= n_splits:
+        return "info"
+    return None if splitter.startswith("stratified") else "warning"
+
+
+def _remedy_of_classes(splitter: str, rarest: int, second: int, n_splits: int) -> str:
+    """What to do about rare classes: `stratified_kfold` asks for two that are in every fold.
+
+    Args:
+        splitter: of `[cv]`.
+        rarest: rows of the rarest class.
+        second: rows of the second largest class.
+        n_splits: folds.
+    """
+    lone = ", and a class of one row is never scored" if rarest == 1 else ""
+    if second < 2 or (rarest == 1 and splitter not in ("kfold", "stratified_kfold")):
+        return (
+            "one row is never both learnt and scored: take it out of the train file, or give it "
+            "the label of another class"
+        )
+    fewer = f"n_splits = {second}" if second < n_splits else ""
+    if splitter == "stratified_kfold" and not fewer:
+        return f"nothing to do: every fold learns from them{lone}"
+    if splitter == "stratified_kfold":
+        return f"[cv] {fewer}" + (' or splitter = "kfold"' if rarest > 1 else lone)
+    if splitter == "kfold":
+        both = " and ".join(['splitter = "stratified_kfold"', *([fewer] if fewer else [])])
+        return f"[cv] {both}: it spreads their rows over the folds{lone}"
+    if splitter == "stratified_group_kfold":
+        return f'[cv] n_splits = {rarest} or splitter = "group_kfold"'
+    if splitter == "group_kfold":
+        both = f'splitter = "stratified_group_kfold" and n_splits = {rarest}'
+        return f"[cv] {both}; else some fold is scored without it"
+    return f"[cv] n_splits = {rarest} or fewer; else some fold is surely scored without it"
 
 
 def _present(m: Material) -> list[str]:

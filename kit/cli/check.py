@@ -97,10 +97,11 @@ def _proof(
     from kit.cv import check_models
     from kit.errors import KitError
     from kit.permutation import prove
-    from kit.portfolio import SHORT
+    from kit.portfolio import short_list
     from kit.session import Event
 
-    names = list(models or competition.settings.cv.models or SHORT)
+    kinds = competition.settings.columns.kinds.values()
+    names = list(models or competition.settings.cv.models or short_list(kinds))
     check_models(names)
 
     def listen(event: Event) -> None:

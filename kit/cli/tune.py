@@ -124,7 +124,10 @@ def tune(
         search=not apply or trials is not None or seconds is not None or bool(points),
     )
     told = _told(out, _plan_of(asked, budget))
-    _tell(out, competition, search(competition, asked, told), apply=apply, verbose=verbose)
+    outcome = search(competition, asked, told)
+    _tell(out, competition, outcome, apply=apply, verbose=verbose)
+    if outcome.errors and method in ("manual", "grid"):  # every one was asked for
+        raise typer.Exit(max(error.exit_code for error in outcome.errors))
 
 
 def _plan_of(asked: Asked, budget: str | None) -> str:
@@ -200,7 +203,10 @@ def _told(out: Output, plan: str) -> Told:
         what = score_format(trial.score) if trial.score is not None else trial.state
         took = f"({trial.seconds:.1f} s)" if trial.seconds else "already there" * (not trial.why)
         why = " ".join(part for part in (took, trial.why) if part)
-        line(f"trial {trial.number:<4} {trial.name:<20}{what:>10}  {why}")
+        if trial.state == "failed":
+            out.problem(f"trial {trial.number}, {trial.name}, failed: {trial.why}")
+        else:
+            line(f"trial {trial.number:<4} {trial.name:<20}{what:>10}  {why}")
 
     def rescored(name: str, seed: int, score: float) -> None:
         line(f"{name} on the folds of seed {seed}: {score_format(score)}")

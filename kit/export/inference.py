@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from kit.atomic import atomic_path, write_json
 from kit.competition import Competition
+from kit.dataset import text_columns
 from kit.errors import SubmissionError
 from kit.images.attach import Images
 from kit.joins import Joins
@@ -82,7 +83,7 @@ def infer(record: Mapping[str, Any], places: Places) -> list[str]:
         competition = _competition(Path(folder) / record["run"], record, places)
         shape = expected(competition)
         known = json.loads((places.models / ROWS).read_text(encoding="utf-8"))
-        images, joins = _images(competition, places), Joins(competition, prepared=places.models)
+        images, joins = _images(competition, places), _joins(competition, places)
         reader = NewRows(competition, RowFormat.from_json(known), images, joins)
         predictor = load_plan(
             read_plan(places.models),
@@ -116,6 +117,9 @@ def _competition(root: Path, record: Mapping[str, Any], places: Places) -> Compe
         files.test: places.test,
         files.sample_submission: places.sample,
     }
+    for name in (name for spec in competition.settings.joins.values() for name in spec.file):
+        table = _mounted(competition, places) / name
+        found.setdefault(name, table if table.is_file() else None)
     for name, mounted in found.items():
         if name and mounted is not None:
             link = competition.raw / name
@@ -124,14 +128,28 @@ def _competition(root: Path, record: Mapping[str, Any], places: Places) -> Compe
     return competition
 
 
+def _mounted(competition: Competition, places: Places) -> Path:
+    """The folder of the competition's files, by where its test file was found."""
+    depth = len(Path(competition.settings.files.test).parts)
+    return places.test.parents[min(depth, len(places.test.parents)) - 1]
+
+
 def _images(competition: Competition, places: Places) -> Images:
     """The competition's images where its test file was found, and the bundle's backbones."""
-    depth = len(Path(competition.settings.files.test).parts)
-    beside = places.test.parents[min(depth, len(places.test.parents)) - 1]
     file = places.models / BACKBONES
     names = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     weights = {column: places.models / name for column, name in names.items()}
-    return Images(competition, mounted=beside, weights=weights)
+    return Images(competition, mounted=_mounted(competition, places), weights=weights)
+
+
+def _joins(competition: Competition, places: Places) -> Joins:
+    """Joined tables as they are here, where hidden rows may have rows of their own in them.
+
+    Those that are not here are the bundle's. They are read now, so that the pace of rows is theirs.
+    """
+    joins = Joins(competition, text_columns(competition), prepared=places.models)
+    _ = joins.tables
+    return joins
 
 
 def _predicted(

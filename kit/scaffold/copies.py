@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kit.errors import ConfigError
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables
-from kit.scaffold.spelling import find_name, plain
+from kit.spelling import find_name, plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from kit.errors import ConfigError, KitError
 from kit.portfolio import ENCODER
 from kit.scaffold.facts import FLAGS, Inference, Wishes
 from kit.scaffold.files import Found, find_files
-from kit.scaffold.spelling import find_name, number
+from kit.spelling import find_name, number
 from kit.tables import read_chunks, read_header
 
 TEMPLATE = "extraction"

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.errors import ConfigError, DataError, nearest
 from kit.sampled import Counts, Sample, of_the_same_rows, read_columns, read_sample
 from kit.scaffold.facts import Inference, Wishes
-from kit.scaffold.spelling import find_name
+from kit.spelling import find_name, normal
 from kit.tables import TABLE_SUFFIXES, read_header, read_table, table_format
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
     test, why_test = pick("test", _partner(called["test"], train))
     if train is None or test is None:
         raise AssertionError("unreachable: _choose raises for train and test")
+    if sample and not wishes.get("test") and _labels_alone(train, test, sample, tables):
+        test, why_test = sample, f"its ids: {train.name} has labels only, the rest is joined"
     inference.add("files.train", train.relative_to(raw).as_posix(), why_train)
     inference.add("files.test", test.relative_to(raw).as_posix(), why_test)
     if sample is None:
@@ -163,6 +165,15 @@ def _partner(tests: list[Path], train: Path | None) -> list[Path]:
     return [path for path in tests if _stem(path) == wanted] or tests
 
 
+def _labels_alone(train: Path, test: Path, sample: Path, tables: list[Path]) -> bool:
+    """Whether train is ids and labels, while a third table has for train what test has for test."""
+    names, in_test, in_sample = (list(map(normal, read_header(p))) for p in (train, test, sample))
+    if {*names} & {*in_test} != {in_sample[0]} or len(in_test) < 2:
+        return False
+    others = [path for path in tables if path not in (train, test, sample)]
+    return any(list(map(normal, read_header(path))) == in_test for path in others)
+
+
 def read(
     paths: Found,
     inference: Inference,
@@ -186,6 +197,8 @@ def read(
     samples = {"train": read_sample(paths.train, as_text=train, count=True)}
     samples["test"] = read_sample(paths.test, as_text=test)
     found = None if paths.sample is None else read_table(paths.sample, as_text=sample)
+    if paths.test == paths.sample:  # of answers that nobody has given yet
+        samples["test"] = replace(samples["test"], frame=samples["test"].frame.iloc[:, :1])
     for path, frame in (
         (paths.train, samples["train"].frame),
         (paths.test, samples["test"].frame),
@@ -249,9 +262,18 @@ def _choose(raw: Path, role: str, candidates: list[Path], tables: list[Path]) ->
     listed = ", ".join(path.relative_to(raw).as_posix() for path in (best or tables)[:12])
     what = "several files could be" if best else "no file looks like"
     noun = "sample submission" if role == "sample" else f"{role} table"
-    raise ConfigError(
-        f"{raw}: {what} the {noun}. Received: {listed}.\n  Name it with --{role} FILE."
-    )
+    way_out = f"Name it with --{role} FILE."
+    if best and role == "train":
+        way_out += (
+            " Where one has the target and others many rows of each id, name the one and the "
+            "sample submission with --test: kit sums up the others."
+        )
+    if not best and role == "test":
+        way_out += (
+            " Where one file holds both, write the rows without a target into a file of their own "
+            "and both into a folder for --from."
+        )
+    raise ConfigError(f"{raw}: {what} the {noun}. Received: {listed}.\n  {way_out}")
 
 
 def _best(raw: Path, role: str, candidates: list[Path]) -> list[Path]:

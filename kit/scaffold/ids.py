@@ -13,7 +13,7 @@ from kit.sampled import among
 from kit.scaffold.copies import find_order, has_no_id
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.files import Tables
-from kit.scaffold.spelling import find_name, plain
+from kit.spelling import find_name, plain
 from kit.tables import read_header
 
 if TYPE_CHECKING:

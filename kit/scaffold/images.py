@@ -24,7 +24,7 @@ from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables, by_name, tables_in
 from kit.scaffold.ids import Ids
 from kit.scaffold.pixels import NAME, note_cells, note_pixels
-from kit.scaffold.spelling import find_name
+from kit.spelling import find_name
 from kit.tables import read_header
 
 SHORT = ("linear", "image-mlp", "lightgbm-shallow")

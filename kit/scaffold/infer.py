@@ -20,11 +20,11 @@ from kit.scaffold.joins import with_joins
 from kit.scaffold.kinds import Guess, guess_kind, phrases_like
 from kit.scaffold.look import look_at_sample, look_at_target
 from kit.scaffold.roles import drop_columns, find_targets
-from kit.scaffold.spelling import find_name
 from kit.scaffold.suits import find_template
 from kit.scaffold.sums import ask_about_sums
 from kit.scaffold.task import Evidence, asked_score, find_task
 from kit.scaffold.validation import Rows, asked_column, find_validation
+from kit.spelling import find_name
 from kit.tables import read_header
 
 __all__ = ["Inference", "Inferred", "infer"]

@@ -15,10 +15,11 @@ from pathlib import Path
 import pandas as pd
 
 from kit.errors import DataError, counted
-from kit.joins import is_date, looked_up, spelled, summarised
+from kit.joins import is_date, looked_up, read_called, spelled, summarised
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables
-from kit.tables import count_cells, read_header, read_table
+from kit.spelling import find_name, normal
+from kit.tables import count_cells, read_header
 
 _TABLES = 12
 _MOST_CELLS = 100_000_000
@@ -65,7 +66,7 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
         The tables with the columns that are brought.
     """
     train, test = tables.train, tables.test
-    done, rest = dict[str, str](), list[str]()
+    done, rest, theirs = dict[str, str](), list[str](), set[str]()
     for paths in _together(tables.paths.others):
         files = [path.relative_to(raw).as_posix() for path in paths]
         try:
@@ -80,13 +81,20 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
         name = _free(_stem(paths[0], apart=len(paths) == 1), done.values())
         done[side.file] = name
         brought = _note(join, name, files, train, inference)
+        if join.summed or not _ids_alone(tables):  # else they are what test itself says
+            theirs |= {*brought.columns}
         train, test = (
             pd.concat([frame, looked_up(brought, frame, join.on)], axis=1)
             for frame in (train, test)
         )
     _say_what_was_done(done, rest, inference)
-    joined = frozenset({*train.columns} - {*tables.train.columns})
+    joined = frozenset(theirs - {*tables.train.columns})
     return replace(tables, train=train, test=test, joined=joined)
+
+
+def _ids_alone(tables: Tables) -> bool:
+    """Whether train and test share no more than an id: what is known of rows is all joined."""
+    return len({*tables.train.columns} & {*tables.test.columns}) < 2
 
 
 def _note(
@@ -141,10 +149,12 @@ def _stem(path: Path, *, apart: bool = False) -> str:
 
 
 def _alike(one: Path, two: Path) -> bool:
+    """Whether two tables have the same columns, however they are spelled: "id_01" and "id-01"."""
     try:
-        return read_header(one) == read_header(two)
+        names, others = (list(map(normal, read_header(path))) for path in (one, two))
     except DataError:
         return False
+    return names == others and len({*names}) == len(names)
 
 
 def _free(name: str, taken: Collection[str]) -> str:
@@ -164,13 +174,17 @@ class _Join:
 
 def _side(paths: Sequence[Path], file: str, tables: Tables) -> _Side | None:
     """A table as read; None where it has no key of both, or nothing new."""
-    both = set(tables.train.columns) & set(tables.test.columns)
-    shared = [name for name in map(str.strip, read_header(paths[0])) if name in both]
+    both = [name for name in tables.train.columns if name in tables.test.columns]
+    header = [*map(str.strip, read_header(paths[0]))]
+    shared = [name for name in header if name in both]
+    shared = shared or [name for name in both if find_name(name, header)]
     if not shared or sum(map(count_cells, paths)) > _MOST_CELLS:
         return None
     numbers = tables.train.select_dtypes(["number", "bool"]).columns
     text = [name for name in shared if name not in numbers]
-    frame = pd.concat([read_table(path, as_text=text) for path in paths], ignore_index=True)
+    first = read_called(paths[0], shared, as_text=text)
+    more = [read_called(path, first.columns, as_text=text) for path in paths[1:]]
+    frame = pd.concat([first, *more], ignore_index=True)
     known = {*tables.train.columns, *tables.test.columns}
     possible = [c for c in shared if not pd.api.types.is_float_dtype(tables.train[c])][:_KEYS]
     possible = [c for c in possible if frame[c].notna().all() and _share(frame, tables.train, [c])]
@@ -186,7 +200,8 @@ def _join(side: _Side, tables: Tables) -> _Join | None:
     keys = keys or _keys_of_few(side, tables)
     if keys is not None:
         train, test = (_share(side.frame, frame, keys) for frame in (tables.train, tables.test))
-        if test < _KNOWN * train or len(side.new) > _MOST_JOINED:
+        too_many = len(side.new) > _MOST_JOINED and not _ids_alone(tables)
+        if test < _KNOWN * train or too_many:
             return None
         because = f"a row each; {train:.0%} of train and {test:.0%} of test find theirs"
         frame = side.frame[[*keys, *side.new]]

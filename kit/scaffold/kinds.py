@@ -227,6 +227,8 @@ def _list(some: pd.Series, differing: float, counted: str) -> Guess | None:
 
 
 def _text(some: pd.Series, differing: float, counted: str) -> Guess | None:
+    if some.str.fullmatch(_HASH).mean() >= _MOST:
+        return None  # letters between digits are no words
     words = float(some.str.count(_WORD).mean())
     length = float(some.str.len().mean())
     # two-word values are names of people or places when hardly any comes twice
@@ -251,7 +253,7 @@ def _string_id(some: pd.Series, distinct: int, n: int, n_rows: int) -> Guess | N
     if len(skeletons) == 1 and skeletons[0].count("#") == 1:
         because = f"another one in each row, only the number differs: {some.iloc[0]!r}"
         return Guess(kind="id", because=because)
-    if some.str.fullmatch(r"[^\W_]+|[0-9a-fA-F\-]{32,}").all() and some.str.len().mean() >= 6:
+    if some.str.fullmatch(rf"[^\W_]+|{_HASH}").all() and some.str.len().mean() >= 6:
         return Guess(kind="id", because=f"another one in each row, no parts: {some.iloc[0]!r}")
     return None
 

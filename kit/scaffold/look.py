@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.errors import DataError
-from kit.scaffold.spelling import number, ordered
+from kit.spelling import number, ordered
 
 _MISSING = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"}
 _BINARY = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}

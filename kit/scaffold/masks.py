@@ -20,7 +20,7 @@ from kit.images.files import ImageFolder
 from kit.scaffold.facts import Inference, names_a_table
 from kit.scaffold.files import is_sample, is_table, tables_in
 from kit.scaffold.images import endings, pattern_of, typical
-from kit.scaffold.spelling import find_name
+from kit.spelling import find_name
 from kit.tables import read_header, read_table
 
 TEMPLATE = "segmentation"

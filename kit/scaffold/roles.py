@@ -16,7 +16,7 @@ from kit.scaffold.copies import copied_columns
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
 from kit.scaffold.ids import Ids
-from kit.scaffold.spelling import find_name, match_classes, normal
+from kit.spelling import find_name, match_classes, normal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,6 +190,8 @@ def _close(column: str, only: list[str]) -> tuple[str, str]:
     if len(only) == 1:
         return only[0], "the one column that test lacks"
     by_normal = {normal(name): name for name in only}
+    if "target" in by_normal:
+        return by_normal["target"], "the column of train that is called so"
     inside = [
         n
         for key, n in by_normal.items()

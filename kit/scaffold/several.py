@@ -1,12 +1,16 @@
-"""Whether the cells of a target hold several labels, and what stands between them."""
+"""Whether rows have several labels: in a cell of one target, or in several targets of 0 and 1."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from kit.labels import parts
+from kit.scaffold.facts import Inference
 from kit.scaffold.look import TargetLook
-from kit.scaffold.spelling import number
+from kit.spelling import number
 
 _SEPARATORS = (";", "|", ",", " ")
 _COMBINATIONS = 1.5  # per label, from which on names of several words are unlikely
@@ -59,6 +63,19 @@ def several(look: TargetLook) -> Several | None:
             sure=many and (separator != " " or max(map(len, cells)) > 2),
         )
     return None
+
+
+def ask_about_one_of(looks: Sequence[TargetLook], inference: Inference) -> None:
+    """Say so where targets of 0 and 1 are the classes of one: exactly one is 1 in every row."""
+    flags = [look.numbers for look in looks if look.numbers is not None and not look.missing]
+    if len(flags) < len(looks) or not (np.sum(flags, axis=0) == 1).all():
+        return
+    names = ", ".join(look.name for look in looks[:6]) + (", ..." if len(looks) > 6 else "")
+    inference.ask(
+        f"exactly one of {names} is 1 in every row: they are the classes of one target, and kit "
+        "predicts each by itself. If the metric is over classes (log loss, accuracy), write a copy "
+        "of train with one column of their names instead, in a folder for --from"
+    )
 
 
 def _order(label: str) -> tuple[float, str]:

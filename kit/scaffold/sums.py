@@ -8,7 +8,7 @@ from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables
 from kit.scaffold.ids import Ids
 from kit.scaffold.roles import Targets
-from kit.scaffold.spelling import normal
+from kit.spelling import normal
 
 _ROWS = 1.5  # of train per row of test, on average
 _REPEATED = 0.01  # share of the rows of test at most

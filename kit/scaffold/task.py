@@ -14,9 +14,9 @@ from kit.registry import METRICS
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.look import SampleLook, TargetLook
 from kit.scaffold.roles import Targets
-from kit.scaffold.several import Several, several
-from kit.scaffold.spelling import is_boolean, normal, number, respell
+from kit.scaffold.several import Several, ask_about_one_of, several
 from kit.settings import TaskType, Wants
+from kit.spelling import is_boolean, normal, number, respell
 
 _CLASSES_OF_INTEGERS = 20
 _ROWS_PER_CLASS = 10
@@ -56,7 +56,7 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     if wish is not None:
         task, because, sure = _asked_task(wish, evidence, lists), wish.because, True
     elif len(evidence.looks) > 1:
-        task, because, sure = _task_of_many(evidence)
+        task, because, sure = _task_of_many(evidence, inference)
     else:
         task, because, sure = _task_of_one(evidence, lists, inference)
     inference.add("task.type", task, because, sure=sure)
@@ -150,8 +150,9 @@ def _asked_task(wish: Wish, evidence: Evidence, lists: Several | None) -> str:
     return task
 
 
-def _task_of_many(evidence: Evidence) -> tuple[str, str, bool]:
+def _task_of_many(evidence: Evidence, inference: Inference) -> tuple[str, str, bool]:
     if all(look.zero_one for look in evidence.looks):
+        ask_about_one_of(evidence.looks, inference)
         return "multilabel", f"{len(evidence.looks)} targets of 0 and 1", True
     _check_numbers(evidence.looks)
     return "multitarget", f"{len(evidence.looks)} targets, numbers", True

@@ -19,8 +19,8 @@ from kit.scaffold.groups import FEWEST, train_group
 from kit.scaffold.ids import Ids
 from kit.scaffold.kinds import NAMED_ID
 from kit.scaffold.series import find_series, note_series
-from kit.scaffold.spelling import find_name
 from kit.scaffold.timing import MIXED, TimeSplit, column_split
+from kit.spelling import find_name
 
 _FOLDS = 5
 _MORE_FOLDS = 8  # for few rows: each model learns from 7/8 of them
@@ -138,7 +138,10 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
         inference.add("cv.models", list(_QUICK_MODELS), why)
     if group is None:
         _ask_about_new_values(rows, inference)
+    if inference.get("columns.group") is None:
         _ask_about_id_parts(rows, inference)
+    if inference.get("columns.time") is None:
+        _ask_about_later(rows, inference)
 
 
 def _choose(rows: Rows, group: str | None, time: str | None, inference: Inference) -> _Choice:
@@ -330,6 +333,21 @@ def _ask_about_new_values(rows: Rows, inference: Inference) -> None:
             f"no value of {name!r} in test occurs in train ({different} different there): the "
             f"test rows belong to new ones, and so should a fold's: --group {name}"
         )
+
+
+def _ask_about_later(rows: Rows, inference: Inference) -> None:
+    """Numbers that are larger in test than anywhere in train: seconds since some day, perhaps."""
+    asked = {inference.get("columns.group"), *_all_new(rows.tables, rows.own, rows.ids.train)}
+    for name in (name for name, kind in rows.own.items() if kind == "numeric"):
+        train, test = rows.tables.train[name], rows.tables.test[name].dropna()
+        numeric = all(map(pd.api.types.is_numeric_dtype, (train, test)))
+        if not numeric or name in asked or train.isna().any() or test.empty:
+            continue
+        if train.nunique() >= FEWEST and test.min() >= train.max():
+            inference.ask(
+                f"{name!r} is {test.min():g} or more in test and {train.max():g} at most in train: "
+                f"if it tells the time, folds should look ahead as test does: --time {name}"
+            )
 
 
 def _ask_about_id_parts(rows: Rows, inference: Inference) -> None:

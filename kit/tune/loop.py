@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
@@ -17,7 +17,7 @@ from kit.auto.loop import worker_count
 from kit.competition import Competition
 from kit.config import build
 from kit.cores import usable_cores
-from kit.errors import ConfigError, RunError
+from kit.errors import ConfigError, KitError, RunError
 from kit.execution.places import make_workers as workers_of
 from kit.execution.workers import FoldWorkers
 from kit.runs import find_run
@@ -92,6 +92,7 @@ class Outcome:
         honest: the mean over those, by run.
         sealed: where there is none, the scores on the sealed rows, by run. They choose nothing.
         doubt: why there is no such score, or not for all; empty: there is.
+        errors: of the trials that failed in this call.
     """
 
     study: Study
@@ -105,6 +106,7 @@ class Outcome:
     honest: dict[str, float] = field(default_factory=dict)
     sealed: dict[str, float] = field(default_factory=dict)
     doubt: str = ""
+    errors: Sequence[KitError] = ()
 
     @property
     def model(self) -> Searched:
@@ -141,15 +143,17 @@ def tune(
         points = points_of(session, models, asked)
         study = open_study(session, models, asked.study)
         told.opened(session, study, models)
+        errors: Sequence[KitError] = ()
         if asked.search:
-            _search(session, study, models, asked, points, end, told, make_workers)
+            errors = _search(session, study, models, asked, points, end, told, make_workers)
         candidates, baseline = candidates_of(study, models)
         if not candidates:
-            raise _nothing(study, asked)
+            raise errors[-1] if errors else _nothing(study, asked)
         doubt = ""
         if len(study.best) > 1 and asked.search:
             doubt = rescore(session, study, candidates, make_workers, end=end, told=told.rescored)
-        return _judged(session, study, models, candidates, baseline, doubt)
+        outcome = _judged(session, study, models, candidates, baseline, doubt)
+        return replace(outcome, errors=errors)
 
 
 def _nothing(study: Study, asked: Asked) -> RunError:
@@ -175,35 +179,38 @@ def _search(
     end: float | None,
     told: Told,
     make_workers: MakeWorkers,
-) -> None:
+) -> Sequence[KitError]:
+    """Try the points, then what the method finds; returns why trials failed."""
     names = [model.name for model in models]
     for point in points:
         prefix = prefix_of(point.model.name, names)
         values = point.model.nearest(point.spec, prefix)
         which = {MODEL: point.model.name} if len(models) > 1 else {}
         attributes = attributes_of(point.name, point.spec, point.model.name)
-        study.enqueue({**which, **values}, attributes)
+        study.enqueue({**which, **values}, attributes, again=not point.name)
     most = asked.trials
     if most is None and asked.seconds is None and asked.method in ("random", "bayes"):
         most = TRIALS
     sets = len(seeds_of(session.competition)) if folds_follow_seeds(session) else 0
     usual, longest = (share * (asked.seconds or 0.0) if sets else 0.0 for share in _RESCORING)
     workers = make_workers(session.competition)
+    search = Search(
+        session,
+        workers,
+        study,
+        models,
+        asked.method,
+        most=most,
+        end=end,
+        kept=(usual, longest),
+        again=(_CANDIDATES + 1, sets),
+        told=told.ended,
+    )
     try:
-        Search(
-            session,
-            workers,
-            study,
-            models,
-            asked.method,
-            most=most,
-            end=end,
-            kept=(usual, longest),
-            again=(_CANDIDATES + 1, sets),
-            told=told.ended,
-        ).run()
+        search.run()
     finally:
         workers.close()
+    return search.errors
 
 
 def points_of(session: Session, models: Sequence[Searched], asked: Asked) -> list[Point]:

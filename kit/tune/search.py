@@ -113,7 +113,7 @@ class Search:
         self._open: list[_Open] = []
         self._repeats = 0
         self._late = False
-        self._errors: list[KitError] = []
+        self.errors: list[KitError] = []  # of trials that failed in this call
         self._worked = any(trial.state == TrialState.COMPLETE for trial in study.trials)
         self._earlier = EarlierTrials(study, session.competition.runs)
         self._per_fold: dict[str, list[float]] = defaultdict(list)
@@ -338,8 +338,8 @@ class Search:
     def _fail(self, held: Held, name: str, error: KitError) -> None:
         self._finish(held, TrialState.FAIL, error=str(error))
         self._tell(held, name, "failed", None, 0.0, why=str(error))
-        self._errors.append(error)
-        if not self._worked and len(self._errors) >= _FAILED:
+        self.errors.append(error)
+        if not self._worked and len(self.errors) >= _FAILED:
             raise error
 
     def _finish(

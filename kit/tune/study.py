@@ -146,10 +146,20 @@ class Study:
         sign = -1 if self.up else 1
         return sorted(found.values(), key=lambda trial: (sign * (trial.value or 0.0), trial.number))
 
-    def enqueue(self, values: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
-        """Have a configuration tried, unless that was asked for before."""
+    def enqueue(
+        self, values: Mapping[str, Any], attributes: Mapping[str, Any], *, again: bool = False
+    ) -> None:
+        """Have a configuration tried, unless that was asked for before.
+
+        Args:
+            values: what Optuna is told of it.
+            attributes: of the trial; `spec` is the configuration.
+            again: try it again where it failed.
+        """
         with self._lock, quiet(self.path):
             for trial in self.optuna.get_trials(deepcopy=False):
+                if again and trial.state == TrialState.FAIL:
+                    continue
                 if trial.user_attrs.get("spec") == attributes["spec"]:
                     return
             self.optuna.enqueue_trial(dict(values), user_attrs=dict(attributes))

@@ -60,6 +60,33 @@ def test_the_memory_for_a_large_table_is_stated_before_it_starts(
     assert "memory planned at the peak: lightgbm 0." in done.err.partition("trial 0")[0]
 
 
+FRAGILE = """
+from sklearn.linear_model import LogisticRegression
+
+def fragile(C: float = 1.0):
+    return LogisticRegression(C=C)
+"""
+
+
+def test_a_named_point_that_fails_is_an_error_whatever_was_there(
+    small: Small, run_kit: Any
+) -> None:
+    root = small(
+        code={"model.py": FRAGILE},
+        models={"fragile": {"use": "model:fragile", "recipe": "linear"}},
+        tune={"fragile": {"C": {"low": 0.5, "high": 1.9}}},
+    ).root
+    manual = ("tune", "fragile", "--method", "manual", "-q", "-C", root, "--try")
+    alone = run_kit(*manual, "C=-1.0")
+    assert (alone.code, alone.out) == (1, "")
+    assert "model 'fragile-t0', fold 1" in alone.err
+    assert run_kit(*manual, "C=1.5").code == 0
+    again = run_kit(*manual, "C=-1.0")
+    assert again.code == 1, "it is tried again, and what is there is no excuse"
+    assert "trial 2, fragile-t2, failed: " in again.err
+    assert "fragile-t1 is the best" in again.out
+
+
 @pytest.mark.slow
 def test_json_is_one_document_and_apply_writes_the_winner(small: Small, run_kit: Any) -> None:
     competition = small()

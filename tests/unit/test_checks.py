@@ -563,6 +563,35 @@ def test_a_rare_class_among_others_stops_nothing(make_competition: Make) -> None
     assert not found(make_competition, files, "KIT301")
 
 
+@pytest.mark.parametrize(
+    ("splitter", "rows", "remedy"),
+    [
+        ("kfold", [[10], []], 'splitter = "stratified_kfold": it spreads'),
+        ("kfold", [[10, 20], []], 'splitter = "stratified_kfold": it spreads'),
+        ("kfold", [[10], range(20, 23)], '"stratified_kfold" and n_splits = 3: it spreads'),
+        ("stratified_kfold", [[10], range(20, 23)], "[cv] n_splits = 3, and a class of one"),
+        ("group_kfold", [[10, 20], []], '"stratified_group_kfold" and n_splits = 2'),
+        ("stratified_group_kfold", [[10, 20], []], 'n_splits = 2 or splitter = "group_kfold"'),
+        ("time_series", [[10, 20], []], "[cv] n_splits = 2 or fewer"),
+    ],
+)
+def test_the_remedy_for_a_rare_class_fits_the_splitter(
+    make_competition: Make, splitter: str, rows: list[Any], remedy: str
+) -> None:
+    """ "0" is common; "2" is what `rows` lists first, "1" what it lists then or every other row."""
+    files = clean()
+    files.train["y"] = 0 if len(rows[1]) else np.arange(len(files.train)) % 2
+    files.train.loc[[*rows[1]], "y"] = 1
+    files.train.loc[rows[0], "y"] = 2
+    files.both(house=np.arange(N + N_TEST) // 4)
+    files.table("columns", group="house", time="house")
+    files.table("task", type="multiclass", metric="accuracy", classes=["0", "1", "2"])
+    files.table("cv", n_splits=5, splitter=splitter)
+    (finding,) = found(make_competition, files, "KIT025")
+    assert remedy in finding.remedy
+    assert ("kfold" in remedy) == ("kfold" in finding.remedy)
+
+
 def test_a_file_that_is_two_files_is_missed_once(make_competition: Make) -> None:
     files = clean()
     files.table("files", train="absent.csv", test="absent.csv")

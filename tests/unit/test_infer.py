@@ -271,6 +271,15 @@ def test_of_several_columns_that_test_lacks_the_similar_name_is_the_target(tmp_p
     assert found.get("columns.drop") == ["y", "noise"]
 
 
+def test_of_several_columns_that_test_lacks_the_one_called_target_is_it(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0, noise=X)
+    tables["train"]["target"] = X
+    tables["sample_submission"] = {"id": TEST_IDS, "prediction": 0.5}
+    found = run(tmp_path, **tables)
+    assert found.get("columns.target") == "target"
+    assert asks(found, "taken to be 'target', although the sample submission calls")
+
+
 def test_an_ambiguous_target_is_an_error_that_lists_the_columns_and_the_flag(
     tmp_path: Path,
 ) -> None:
@@ -381,6 +390,14 @@ def test_columns_of_zero_and_one_are_multilabel(tmp_path: Path) -> None:
     assert found.get("columns.target") == ["y", "z"]
     assert found.get("task.metric") == "roc_auc"
     assert found.get("submission.wants") == "probability"
+
+
+def test_columns_of_which_one_is_1_in_every_row_are_told_to_be_classes(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0.5, z=1 - ZERO_ONE)
+    tables["sample_submission"]["z"] = 0.5
+    assert asks(run(tmp_path, **tables), "exactly one of y, z is 1 in every row")
+    tables["train"]["z"][0] = 1 - tables["train"]["z"][0]
+    assert not asks(run(tmp_path, **tables), "exactly one")
 
 
 def test_columns_of_numbers_are_multitarget_in_the_order_of_the_sample(tmp_path: Path) -> None:
@@ -500,6 +517,15 @@ def test_numbers_that_are_all_new_in_test_are_proposed_as_groups(tmp_path: Path)
     found = run(tmp_path, **tables)
     assert asks(found, "--group patient")
     assert found.get("cv.splitter") == "stratified_kfold"
+
+
+def test_numbers_that_are_larger_in_test_than_in_train_may_be_a_time(tmp_path: Path) -> None:
+    tables = plain(ZERO_ONE, 0, seconds=86_400 + 37 * np.random.default_rng(0).permutation(N))
+    tables["test"]["seconds"] = 86_400 + 37 * (N + np.arange(20))
+    assert asks(run(tmp_path, **tables), "--time seconds")
+    assert not asks(infer(tmp_path, hints={}, flags={"time": "seconds"}), "--time seconds")
+    tables["test"]["seconds"] = 86_400 + 37 * np.arange(20)
+    assert not asks(run(tmp_path, **tables), "--time")
 
 
 def test_names_that_are_all_new_in_test_are_groups(tmp_path: Path) -> None:
@@ -645,6 +671,10 @@ def test_ids_that_share_a_part_are_a_question(tmp_path: Path) -> None:
     tables = plain(ZERO_ONE, 0)
     tables["train"]["id"] = [f"{i // 2:04d}_{i % 2:02d}" for i in range(N)]
     assert asks(run(tmp_path, **tables), "'0000_00'")
+    tables["train"]["pair_id"] = np.arange(N) // 2
+    found = run(tmp_path, **tables)
+    assert found.get("columns.group") == "pair_id"
+    assert not asks(found, "'0000_00'"), "they are in one fold"
 
 
 def test_a_rare_class_reduces_the_folds(tmp_path: Path) -> None:
@@ -775,7 +805,7 @@ def test_other_names_and_one_folder_down_are_found(tmp_path: Path) -> None:
 def test_several_train_files_are_an_error_that_names_them_and_the_flag(tmp_path: Path) -> None:
     tables = plain(ZERO_ONE, 0)
     tables["train_a"] = tables["train_b"] = tables.pop("train")
-    with pytest.raises(ConfigError, match=r"(?s)train_a.csv, train_b.csv.*--train"):
+    with pytest.raises(ConfigError, match=r"(?s)train_a.csv, train_b.csv.*--train.*--test"):
         run(tmp_path, **tables)
     found = infer(tmp_path, hints={}, flags={"train": "train_b.csv"})
     assert (found.get("files.train"), because(found, "files.train")) == ("train_b.csv", "--train")
@@ -784,7 +814,7 @@ def test_several_train_files_are_an_error_that_names_them_and_the_flag(tmp_path:
 def test_a_missing_test_file_is_an_error_that_names_what_is_there(tmp_path: Path) -> None:
     tables = plain(ZERO_ONE, 0)
     tables["holdout"] = tables.pop("test")
-    with pytest.raises(ConfigError, match=r"(?s)holdout.csv.*--test"):
+    with pytest.raises(ConfigError, match=r"(?s)holdout.csv.*--test.*Where one file holds both"):
         run(tmp_path, **tables)
 
 

@@ -126,6 +126,53 @@ def test_several_rows_of_one_row_are_summed_up(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again, X)
 
 
+def test_labels_in_a_table_of_their_own_get_what_the_others_say(tmp_path: Path) -> None:
+    """Many rows of each id in files called train and test, and the target in a third one."""
+    ids, half = np.arange(60), 30
+    many = pd.DataFrame({"customer": np.repeat(ids, 3), "spent": np.arange(180.0)})
+    sample = pd.DataFrame({"customer": ids[half:], "prediction": 0.5})
+    tables = {
+        "train_data": many[many["customer"] < half],
+        "test_data": many[many["customer"] >= half],
+        "train_labels": pd.DataFrame({"customer": ids[:half], "target": ids[:half] % 2}),
+        "sample_submission": sample,
+    }
+    for name, frame in tables.items():
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    with pytest.raises(ConfigError, match="the sample submission with --test: kit sums up"):
+        infer(tmp_path, hints={}, flags={})
+    flags = {"train": "train_labels.csv", "test": "sample_submission.csv"}
+    found = infer(tmp_path, hints={}, flags=flags)
+    assert found.get("columns.target") == "target"
+    assert found.get("joins.data.file") == ["test_data.csv", "train_data.csv"]
+    assert found.get("joins.data.summarised")
+
+
+def test_labels_beside_features_of_train_and_test(tmp_path: Path) -> None:
+    """Train is ids and labels: what test says of its rows another table says of those of train."""
+    wide = pd.DataFrame(np.add.outer(FRAME["sales"].to_numpy(), np.arange(210)))
+    features = pd.concat([FRAME[["id", "store"]], wide.add_prefix("x")], axis=1)
+    features.insert(2, "when", pd.date_range("2020-01-01", periods=300).strftime("%Y-%m-%d"))
+    labels = FRAME.loc[~TEST, ["id", "sales"]].sample(frac=1, random_state=0)
+    sample = FRAME.loc[TEST, ["id"]].assign(sales=0.5)
+    tables = {"train_features": features[~TEST], "test_features": features[TEST]}
+    tables |= {"train_labels": labels, "sample_submission": sample}
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name, frame in tables.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    spec, root = ProviderSpec(name="local", source=str(folder)), tmp_path / "lab"
+    provider, flags = load_provider("lab", spec, root), {"metric": "mae"}
+    found = create(root, provider, spec, flags=flags, template=None, progress=lambda *_: None)
+    assert found.get("files.train") == "train_labels.csv"
+    assert found.get("files.test") == "sample_submission.csv"
+    assert found.get("columns.time") == "when", "time is told as if the table were one"
+    data = Dataset.read(Competition.load(root))
+    assert data.X.shape[1] == 212
+    np.testing.assert_array_equal(data.X["x3"], FRAME["sales"][data.ids.astype(int)] + 3)
+    np.testing.assert_array_equal(data.X_test["x3"], FRAME["sales"][TEST] + 3)
+
+
 def test_tables_that_are_split_as_train_and_test_are_joined_together(tmp_path: Path) -> None:
     ids = pd.DataFrame({"id": FRAME["id"], "device": FRAME["id"] % 3})
     parts = {"train_identity": ids[~TEST].iloc[::2], "test_identity": ids[TEST].iloc[::2]}
@@ -135,6 +182,28 @@ def test_tables_that_are_split_as_train_and_test_are_joined_together(tmp_path: P
     np.testing.assert_array_equal(data.X["device"][::2], ids[~TEST]["device"][::2])
     assert data.X["device"][1::2].isna().all()
     np.testing.assert_array_equal(data.X_test["device"][::2], ids[TEST]["device"][::2])
+
+
+def test_a_header_may_be_spelled_otherwise_in_one_of_both(tmp_path: Path) -> None:
+    """As of identities: "id_01" beside train, "id-01" beside test."""
+    ids = pd.DataFrame({"id": FRAME["id"], "id_01": FRAME["id"] % 3, "id_02": list("ab") * 150})
+    parts = {"train_identity": ids[~TEST], "test_identity": ids[TEST]}
+    parts["test_identity"] = parts["test_identity"].rename(columns=lambda n: n.replace("_", "-"))
+    one = competition(tmp_path, **parts)
+    assert one.settings.joins["identity"].on == ("id",)
+    columns = one.settings.joins["identity"].columns
+    assert columns in (("id_01", "id_02"), ("id-01", "id-02"))
+    data = Dataset.read(one)
+    for X, rows in ((data.X, ids[~TEST]), (data.X_test, ids[TEST])):
+        np.testing.assert_array_equal(X[columns[0]], rows["id_01"])
+        assert X[columns[1]].astype("str").tolist() == rows["id_02"].tolist()
+
+
+def test_a_key_may_be_spelled_otherwise(tmp_path: Path) -> None:
+    one = competition(tmp_path, stores=STORES.rename(columns={"store": "Store"}))
+    assert one.settings.joins["stores"].on == ("store",)
+    sizes = STORES.set_index("store")["size"]
+    np.testing.assert_array_equal(Dataset.read(one).X["size"], sizes[FRAME[~TEST]["store"]])
 
 
 def test_tables_without_a_key_of_both_or_without_news_are_not_spoken_of(tmp_path: Path) -> None:

@@ -116,6 +116,9 @@ def test_whole_numbers_that_count_up_are_an_id() -> None:
 def test_strings_without_structure_that_never_repeat_are_an_id() -> None:
     hashes = ["".join(RNG.choice(list("0123456789abcdef"), 32)) for _ in range(100)]
     assert kind(hashes) == "id"
+    longer = [f"{one[:20]}{other}" for one, other in zip(hashes, hashes[::-1], strict=True)]
+    assert kind(longer) == "id", "their letters are no words"
+    assert kind([*longer[1:], None]) == "category"
     assert kind([f"row_{i}" for i in range(100)]) == "id"
 
 

@@ -37,6 +37,13 @@ def test_files_may_import_one_another(tmp_path: Path) -> None:
     assert code.resolve("model:four") == 4
 
 
+@pytest.mark.parametrize("line", ["import helper", "from helper import two"])
+def test_a_file_imported_like_a_package_is_told_the_dot(tmp_path: Path, line: str) -> None:
+    code = write(tmp_path, helper="two = 2\n", model=f"{line}\n")
+    with pytest.raises(UserCodeError, match=r"model\.py:1 failed.*\n.*\n.*`from \.helper import"):
+        code.resolve("model:four")
+
+
 def test_two_competitions_with_the_same_file_names_do_not_collide(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a", model="x = 'a'\n"), write(tmp_path / "b", model="x = 'b'\n")
     assert (a.resolve("model:x"), b.resolve("model:x")) == ("a", "b")
