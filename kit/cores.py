@@ -1,4 +1,4 @@
-"""How many processor cores there are for this process; imports nothing heavy."""
+"""How many processor cores there are for this process; imports nothing heavier than numpy."""
 
 from __future__ import annotations
 
