@@ -3,6 +3,7 @@
 | kind | tree | linear | neural |
 |---|---|---|---|
 | numeric | as it is | impute, scale, bend | impute, scale |
+| numeric, names of things | also share and mean | also share and mean | also share and mean |
 | category | categorical | one-hot | categorical (embedded) |
 | category, many levels | also share and mean | mean of the target | also mean |
 | category, more than 50 | share and mean | mean of the target | mean |
@@ -40,9 +41,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from kit.errors import ConfigError, nearest
-from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
+from kit.preprocessing.categories import Counts, KnownLevels
 from kit.preprocessing.generate import generated_linear, generated_tree
 from kit.preprocessing.images import COMPONENTS, image_steps
+from kit.preprocessing.named_numbers import target_means
 from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
 from kit.preprocessing.row_parts import Step, row_parts
@@ -126,7 +128,7 @@ def _tree(
             ("numeric", "passthrough", shape.of("numeric")),
             ("levels", KnownLevels(), shape.plain if levels is None else levels),
             ("shares", Counts(), shape.many),
-            *_means(shape),
+            *target_means(shape),
             *row_parts(shape),
             *_scores(shape),
             *_texts(shape, TextNumbers(seed=shape.seed)),
@@ -144,7 +146,7 @@ def _neural(
         [
             ("numeric", "passthrough", shape.of("numeric")),
             ("levels", KnownLevels(min_count=2), shape.plain),
-            *_means(shape),
+            *target_means(shape),
             *row_parts(shape),
             *words,
             *image_steps(shape.of("image"), components=components, seed=shape.seed),
@@ -183,8 +185,8 @@ def _linear(shape: Shape, more: Sequence[Step] = ()) -> ColumnTransformer:
     expand = _frame(
         [
             ("numeric", "passthrough", shape.of("numeric")),
-            ("levels", KnownLevels(), few if _means(shape) else shape.of("category")),
-            *_means(shape),
+            ("levels", KnownLevels(), few if shape.one_target else shape.of("category")),
+            *target_means(shape),
             *row_parts(shape),
         ]
     )
@@ -224,14 +226,6 @@ def _hushed(X: Any) -> Any:
     if not X.shape[1]:  # nothing differs from row to row; scikit-learn joins no empty tables
         return np.zeros((X.shape[0], 1), dtype=np.float32)
     return X * np.float32(_HUSHED)
-
-
-def _means(shape: Shape) -> list[Step]:
-    """Cross-fitted means of the target; they exist for one target only."""
-    if not shape.one_target:
-        return []
-    classification = shape.task in ("binary", "multiclass")
-    return [("means", CrossFittedTarget(classification, shape.seed), shape.many)]
 
 
 def _texts(shape: Shape, step: Any) -> list[Step]:

@@ -86,7 +86,7 @@ class GeneratedFeatures(TransformerMixin, BaseEstimator):
         pieces: Sequence[str] = PIECES,
         most: int = 60,
         sample_rows: int = 20_000,
-        passive: Sequence[str] = ("means__", "shares__", "text_"),
+        passive: Sequence[str] = ("means__", "shares__", "named__", "text_"),
         seed: int = 0,
     ) -> None:
         self.task = task

@@ -16,8 +16,9 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import QuantileTransformer
 
-from kit.preprocessing.categories import CrossFittedTarget, KnownLevels
+from kit.preprocessing.categories import KnownLevels
 from kit.preprocessing.images import COMPONENTS, image_steps
+from kit.preprocessing.named_numbers import target_means
 from kit.preprocessing.numeric import scaled_numbers
 from kit.preprocessing.row_parts import row_parts
 from kit.preprocessing.shape import SCALE, Shape
@@ -116,12 +117,11 @@ def _apart(column: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _recipe(shape: Shape, numbers: Any) -> Pipeline:
     """Everything as numbers and levels, then the numbers scaled by `numbers`."""
-    means = CrossFittedTarget(shape.task in ("binary", "multiclass"), shape.seed)
     expand = ColumnTransformer(
         [
             ("numeric", "passthrough", shape.of("numeric")),
             ("levels", KnownLevels(min_count=2), shape.plain),
-            *([("means", means, shape.many)] if shape.one_target else []),
+            *target_means(shape),
             *row_parts(shape),
             *[(f"text_{name}", TextNumbers(seed=shape.seed), [name]) for name in shape.of("text")],
             *image_steps(shape.of("image"), components=COMPONENTS, seed=shape.seed),

@@ -198,7 +198,7 @@ def test_a_recipe_that_leaks_is_found(
             return self.fit(X, y).transform(X)
 
     competition = quick(make_competition)
-    monkeypatch.setattr(kit.preprocessing.columns, "CrossFittedTarget", OwnRows)
+    monkeypatch.setattr(kit.preprocessing.named_numbers, "CrossFittedTarget", OwnRows)
     score = scores(competition, "linear")["linear"]
     assert score.beyond
     assert "the model linear or its recipe" in score.culprit
