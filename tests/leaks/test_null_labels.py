@@ -183,7 +183,7 @@ def test_groups_in_two_folds_are_named_and_whole_ones_acquitted(make_competition
 def test_a_recipe_that_leaks_is_found(
     make_competition: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import kit.preprocessing.columns
+    import kit.preprocessing.named_numbers
     from kit.preprocessing.categories import CrossFittedTarget
 
     class OwnRows(CrossFittedTarget):
