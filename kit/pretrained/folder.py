@@ -20,6 +20,10 @@ from kit.portfolio import ENCODER
 FILES = ("config.json", "tokenizer.json", "model.safetensors")
 _POOLING = Path("1_Pooling", "config.json")
 _LENGTH = Path("sentence_bert_config.json")
+_SIZES = (
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+    "max_position_embeddings", "layer_norm_eps", "hidden_dropout_prob",
+)  # fmt: skip
 
 
 def encoder_folder(where: str = "") -> Path:
@@ -73,13 +77,20 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """`config.json`, with ``pooling`` ("mean" or "cls") and ``length`` (tokens at most).
 
     Raises:
-        DataError: it is damaged, or of another architecture than BERT.
+        DataError: it is damaged, incomplete, or of another architecture than BERT.
     """
     settings = _json(folder / "config.json")
     if settings.get("model_type") != "bert" or settings.get("hidden_act") != "gelu":
         raise DataError(
             f"{folder} must be an encoder of the BERT family with gelu (MiniLM, BGE, GTE, E5), "
             f"however it is {settings.get('model_type')!r} with {settings.get('hidden_act')!r}."
+        )
+    missing = [name for name in _SIZES if not isinstance(settings.get(name), int | float)]
+    if missing:
+        raise DataError(
+            f"{folder / 'config.json'} must say {', '.join(_SIZES)} as numbers, however "
+            f"{', '.join(missing)} is not there.\n"
+            "  `SentenceTransformer.save_pretrained` writes all of them."
         )
     pooling = _json(folder / _POOLING) if (folder / _POOLING).is_file() else {}
     settings["pooling"] = "cls" if pooling.get("pooling_mode_cls_token") else "mean"

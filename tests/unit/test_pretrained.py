@@ -295,6 +295,9 @@ def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
     other = write_encoder(tmp_path / "other", model_type="roberta")
     with pytest.raises(DataError, match="BERT family"):
         embed(["x"], where=str(other), cache=None)
+    other = write_encoder(tmp_path / "third", hidden_size=None)
+    with pytest.raises(DataError, match=r"however hidden_size is not there"):
+        embed(["x"], where=str(other), cache=None)
     (other / "config.json").write_text("{")
     with pytest.raises(DataError, match="damaged"):
         embed(["x"], where=str(other), cache=None)
