@@ -48,7 +48,10 @@ def _run() -> None:
     try:
         from kit.cli.app import app
 
-        app(prog_name="kit")
+        try:
+            app(prog_name="kit")
+        finally:
+            sys.stdout.flush()  # what a full disk does not take is told here, not at Python's end
     except SystemExit as error:
         if error.code == _INTERRUPTED:  # what typer makes of Ctrl-C
             _fail(_interruption(error), "KeyboardInterrupt", _INTERRUPTED)

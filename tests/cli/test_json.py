@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import distributions
@@ -201,10 +202,17 @@ def test_wrong_usage_is_a_document_too(run_kit: Any) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-@pytest.mark.parametrize("flags", [(), ("--json",)])
-def test_a_full_disk_behind_stdout_is_one_sentence(flags: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("flags", [(), ("--json",), ("--help",)])
+def test_a_full_disk_behind_stdout_is_one_sentence(flags: tuple[str, ...], unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "kit", "plugins", *flags]
-        found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        found = subprocess.run(
+            [sys.executable, "-m", "kit", "plugins", *flags],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
     assert found.returncode == 1
     assert found.stderr.splitlines()[-1] == "kit: writing the output: No space left on device"
