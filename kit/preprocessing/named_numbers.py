@@ -24,7 +24,8 @@ _CELLS = 4_000_000  # rows x columns that choose: wide tables get fewer rows, an
 _ROWS_PER_VALUE = 2.0  # on average, at least: else there is nothing to learn of a value
 _WINDOW = 10  # values on either side that tell what the scale says
 _SURE = 4.0  # standard errors
-_SHARE = 0.002  # of what varies that the values must explain beyond the scale
+_SHARE = 0.05  # of what varies that the values must explain beyond the scale: of less, means of
+# few rows are noise that models learn from (flights: the number of a flight, .04, cost .5 %)
 _CUT = 0.01  # of a target's values at either end count as the next ones: few rows decide nothing
 
 Array = NDArray[np.float64]

@@ -45,6 +45,14 @@ def test_no_curve_of_a_scale_is_taken_for_names(curve: str) -> None:
     assert not NamedNumbers().fit(pd.DataFrame({"x": x}), y).levels_
 
 
+@pytest.mark.parametrize(("size", "taken"), [(0.17, False), (0.5, True)])
+def test_names_that_explain_little_are_left_alone(size: float, taken: bool) -> None:
+    X, _ = drawn()
+    rng = np.random.default_rng(4)
+    y = size * rng.normal(size=VALUES)[X["shop"]] + rng.normal(size=N)
+    assert bool(NamedNumbers().fit(X[["shop"]], y).levels_) == taken
+
+
 def test_few_labels_are_seldom_taken_for_names() -> None:
     taken = 0
     for seed in range(60):
