@@ -44,7 +44,7 @@ from kit.errors import ConfigError, nearest
 from kit.preprocessing.categories import Counts, KnownLevels
 from kit.preprocessing.generate import generated_linear, generated_tree
 from kit.preprocessing.images import COMPONENTS, image_steps
-from kit.preprocessing.named_numbers import target_means
+from kit.preprocessing.means import target_means
 from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
 from kit.preprocessing.numeric import bent_numbers, scaled_numbers
 from kit.preprocessing.row_parts import Step, row_parts

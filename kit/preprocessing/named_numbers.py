@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from kit.preprocessing.categories import Counts, CrossFittedTarget
-from kit.preprocessing.row_parts import Step
-from kit.preprocessing.shape import MANY_LEVELS, Shape
+from kit.preprocessing.shape import MANY_LEVELS
 
 _ROWS, _FEWEST_ROWS = 100_000, 2_000  # that choose
 _CELLS = 4_000_000  # rows x columns that choose: wide tables get fewer rows, and keep to the time
@@ -29,17 +28,6 @@ _SHARE = 0.05  # of what varies that the values must explain beyond the scale: o
 _CUT = 0.01  # of a target's values at either end count as the next ones: few rows decide nothing
 
 Array = NDArray[np.float64]
-
-
-def target_means(shape: Shape) -> list[Step]:
-    """Steps that make cross-fitted means of the target; they exist for one target only."""
-    if not shape.one_target:
-        return []
-    classification = shape.task in ("binary", "multiclass")
-    return [
-        ("means", CrossFittedTarget(classification, shape.seed), shape.many),
-        ("named", NamedNumbers(classification, shape.seed), shape.of("numeric")),
-    ]
 
 
 class NamedNumbers(TransformerMixin, BaseEstimator):

@@ -18,7 +18,7 @@ from sklearn.preprocessing import QuantileTransformer
 
 from kit.preprocessing.categories import KnownLevels
 from kit.preprocessing.images import COMPONENTS, image_steps
-from kit.preprocessing.named_numbers import target_means
+from kit.preprocessing.means import target_means
 from kit.preprocessing.numeric import scaled_numbers
 from kit.preprocessing.row_parts import row_parts
 from kit.preprocessing.shape import SCALE, Shape

@@ -194,23 +194,23 @@ def _search(
     sets = len(seeds_of(session.competition)) if folds_follow_seeds(session) else 0
     usual, longest = (share * (asked.seconds or 0.0) if sets else 0.0 for share in _RESCORING)
     workers = make_workers(session.competition)
-    search = Search(
-        session,
-        workers,
-        study,
-        models,
-        asked.method,
-        most=most,
-        end=end,
-        kept=(usual, longest),
-        again=(_CANDIDATES + 1, sets),
-        told=told.ended,
-    )
     try:
+        search = Search(
+            session,
+            workers,
+            study,
+            models,
+            asked.method,
+            most=most,
+            end=end,
+            kept=(usual, longest),
+            again=(_CANDIDATES + 1, sets),
+            told=told.ended,
+        )
         search.run()
+        return search.errors
     finally:
         workers.close()
-    return search.errors
 
 
 def points_of(session: Session, models: Sequence[Searched], asked: Asked) -> list[Point]:

@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.metrics import log_loss, roc_auc_score
 
 import kit.execution.fold
-import kit.preprocessing.named_numbers
+import kit.preprocessing.means
 from kit.blend import blend
 from kit.checks import check
 from kit.comparison import compare
@@ -199,7 +199,7 @@ def test_target_encoding_never_holds_a_rows_own_label(
 ) -> None:
     context = load_context(lottery)
     assert own_row_auc(context) < 0.55
-    monkeypatch.setattr(kit.preprocessing.named_numbers, "CrossFittedTarget", OwnRow)
+    monkeypatch.setattr(kit.preprocessing.means, "CrossFittedTarget", OwnRow)
     assert own_row_auc(context) > 0.75
 
 
@@ -211,7 +211,7 @@ def test_target_encoding_of_a_lottery_scores_at_chance(
     assert 0.43 < validated(lottery, model).score < 0.57
     data = load_context(lottery).dataset
     monkeypatch.setattr(AllRows, "everything", (data.X[["seller"]], data.y), raising=False)
-    monkeypatch.setattr(kit.preprocessing.named_numbers, "CrossFittedTarget", AllRows)
+    monkeypatch.setattr(kit.preprocessing.means, "CrossFittedTarget", AllRows)
     changed = Competition.load(lottery.root, ["cv.seed=43"])  # else the run is known
     assert validated(changed, model).score > 0.65
 
@@ -520,7 +520,7 @@ def test_permuted_labels_score_above_chance_when_a_label_leaks(
         def fit(self, X: pd.DataFrame, y: Array) -> CrossFittedTarget:
             return CrossFittedTarget.fit(self, data.X[list(X.columns)], data.y)
 
-    monkeypatch.setattr(kit.preprocessing.named_numbers, "CrossFittedTarget", All)
+    monkeypatch.setattr(kit.preprocessing.means, "CrossFittedTarget", All)
     assert validated(planted, model).score > 0.65
 
 

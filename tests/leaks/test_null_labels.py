@@ -183,7 +183,7 @@ def test_groups_in_two_folds_are_named_and_whole_ones_acquitted(make_competition
 def test_a_recipe_that_leaks_is_found(
     make_competition: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import kit.preprocessing.named_numbers
+    import kit.preprocessing.means
     from kit.preprocessing.categories import CrossFittedTarget
 
     class OwnRows(CrossFittedTarget):
@@ -198,7 +198,7 @@ def test_a_recipe_that_leaks_is_found(
             return self.fit(X, y).transform(X)
 
     competition = quick(make_competition)
-    monkeypatch.setattr(kit.preprocessing.named_numbers, "CrossFittedTarget", OwnRows)
+    monkeypatch.setattr(kit.preprocessing.means, "CrossFittedTarget", OwnRows)
     score = scores(competition, "linear")["linear"]
     assert score.beyond
     assert "the model linear or its recipe" in score.culprit
