@@ -102,7 +102,7 @@ class RefusedError(ProviderError):
 
 
 class Unreached(RefusedError):
-    """The connection was never made: nothing was sent."""
+    """It failed on the way, in connecting or uploading: nothing can have been made of it."""
 
 
 class RefusedVersion(RefusedError):

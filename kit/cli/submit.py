@@ -120,6 +120,7 @@ def waited(competition: Competition, provider: Provider, receipt: Receipt, out: 
 def _waited(competition: Competition, provider: Provider, receipt: Receipt, out: Output) -> Receipt:
     from kit.errors import AuthError, ProviderError
     from kit.submission import refresh
+    from kit.submission.receipts import read_receipts
 
     pause, waited, failures = _POLLS[0], 0.0, 0
     while receipt.status in ("sent", "pending"):
@@ -131,7 +132,7 @@ def _waited(competition: Competition, provider: Provider, receipt: Receipt, out:
         time.sleep(pause)
         waited, pause = waited + pause, min(pause * 1.5, _POLLS[1])
         try:
-            changed = [each for each in refresh(competition, provider) if each.path == receipt.path]
+            refresh(competition, provider)
         except AuthError:
             raise
         except ProviderError:
@@ -140,7 +141,13 @@ def _waited(competition: Competition, provider: Provider, receipt: Receipt, out:
                 raise
             continue
         failures = 0
-        receipt = changed[0] if changed else receipt
+        # read, not taken from `refresh`: `kit ledger` may have brought the answer meanwhile
+        receipts, _ = read_receipts(competition.submissions)
+        found = next((each for each in receipts if each.path == receipt.path), None)
+        if found is None:
+            out.remark(f"kit: {receipt.path} is gone; `kit ledger` shows the score")
+            break
+        receipt = found
     return receipt
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from kit.competition import Competition
 from kit.errors import DiskFull, KitError, ProviderError, SubmissionError
 from kit.providers.base import Attributes, Recognises, Submitted
-from kit.providers.marks import mark_in
+from kit.providers.marks import mark_in, unmarked
 from kit.submission.receipts import Receipt, free_path, read_receipts, write_receipt
 
 _CLOCKS = timedelta(minutes=5)  # how far the server's clock may be behind ours
@@ -276,7 +276,9 @@ def answered(receipt: Receipt, submitted: Submitted) -> Receipt:
     """The receipt with what the server said."""
     notes = receipt.notes
     if submitted.status == "complete" and submitted.public is None:
-        notes = (*notes, f"no score came back: {submitted.message}")
+        said = unmarked(submitted.message)  # our description, and what the server has to add
+        more = said.removeprefix(receipt.message).strip() if receipt.message in said else ""
+        notes = (*notes, f"no score came back{': ' if more else ''}{more}")
     return replace(
         receipt,
         ref=submitted.ref,

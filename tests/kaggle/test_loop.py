@@ -221,7 +221,7 @@ def test_complete_without_a_public_score_ends_the_wait(toy: Server, run_kit: Run
     trained(run_kit)
     done = run_kit("submit", "-C", "toy")
     assert done.code == 0
-    assert "no score came back" in done.out
+    assert "note: no score came back\n" in done.out, "our description is no reason"
 
 
 def test_a_lost_answer_is_found_in_the_list(toy: Server, run_kit: RunKit) -> None:
@@ -334,6 +334,40 @@ def test_looks_at_the_score_become_rarer(toy: Server, run_kit: RunKit, clock: Cl
     assert clock.slept[0] == 5
     assert clock.slept == sorted(clock.slept)
     assert clock.slept[-1] == 60
+
+
+def test_an_answer_that_kit_ledger_brought_meanwhile_ends_the_wait(
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other terminal looks at the ledger while this one waits."""
+    made(run_kit)
+    toy.competitions["toy"].polls = 2
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        assert len(slept) < 9, "waits for what is there"
+        while status() != "complete":
+            assert run_kit("ledger", "-C", "toy").code == 0
+
+    monkeypatch.setattr(kit.cli.submit.time, "sleep", sleep)
+    done = handed_in(run_kit)
+    assert (done.code, len(slept)) == (0, 1), done.err
+    assert "0.71234" in done.out
+
+
+def test_a_receipt_that_is_deleted_ends_the_wait(
+    toy: Server, run_kit: RunKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(run_kit)
+    toy.competitions["toy"].polls = 10**6
+
+    def sleep(seconds: float) -> None:
+        Path("toy/submissions/answer.json").unlink()
+
+    monkeypatch.setattr(kit.cli.submit.time, "sleep", sleep)
+    done = handed_in(run_kit)
+    assert (done.code, "is gone; `kit ledger` shows the score" in done.err) == (0, True), done.err
 
 
 def test_failures_while_waiting_are_waited_out(toy: Server, run_kit: RunKit, clock: Clock) -> None:

@@ -490,6 +490,26 @@ def test_a_proxy_without_a_host_is_named(
     assert (receipts(), toy.submissions) == ([], [])
 
 
+@pytest.mark.parametrize("call", ["PUT", "StartSubmissionUpload"])
+def test_an_upload_that_fails_with_the_connection_leaves_no_receipt(
+    toy: Server, run_kit: RunKit, call: str
+) -> None:
+    """The network goes away while the file is sent, and stays away."""
+    made(run_kit)
+
+    def gone() -> None:
+        toy.fault("ListSubmissions", "status", status=503, times=99)
+
+    toy.fault(call, "status", status=503, times=99, action=gone)
+    done = handed_in(run_kit)
+    assert (done.code, "Nothing was handed in" in done.err) == (3, True), done.err
+    assert "cannot be asked" not in done.err
+    assert (receipts(), toy.submissions) == ([], [])
+    toy.faults.clear()
+    assert again(run_kit).code == 0, "the same command is enough"
+    assert len(toy.submissions) == 1
+
+
 # -- what the limits, other providers and damaged receipts must not hide
 
 

@@ -56,6 +56,7 @@ def hand_in(client: Client, path: Path, message: str, name: str = "") -> Submitt
 
     Raises:
         NothingSent: Ctrl-C during the upload.
+        Unreached: the upload failed, or there was no connection; nothing was handed in.
         RefusedError: Kaggle said no; nothing was handed in.
         ProviderError: it failed before anything was handed in, or it is not known whether it
             arrived; the message says which.
@@ -71,6 +72,10 @@ def hand_in(client: Client, path: Path, message: str, name: str = "") -> Submitt
         token = _upload(client, path, name or path.name)
     except KeyboardInterrupt as stop:  # an upload hands nothing in
         raise NothingSent from stop
+    except AuthError:
+        raise
+    except RefusedError as error:
+        raise Unreached(str(error)) from error
     try:
         answer = client.call(
             "competitions/CreateSubmission",
