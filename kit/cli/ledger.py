@@ -248,13 +248,15 @@ def _show_forecast(told: Forecast, out: Output) -> None:
 
 
 def _final(competition: Competition, book: Ledger, share: float | None) -> Final:
+    from kit.execution.context import shared_digest
     from kit.ledger.final import final_two
     from kit.metrics.base import load_metric
     from kit.usercode import UserCode
 
     task = competition.settings.task
     metric = load_metric(task.metric, task.type, UserCode(competition.root).resolve)
-    return final_two(competition, book, metric.greater_is_better, share)
+    folds = shared_digest(competition)
+    return final_two(competition, book, metric.greater_is_better, share, folds)
 
 
 def _show_final(suggestion: Final, book: Ledger, out: Output) -> None:

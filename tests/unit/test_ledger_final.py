@@ -28,9 +28,11 @@ def where(without_data: Callable[..., Competition]) -> Competition:
 def hand_in(where: Competition, make_run: Callable[..., Run]) -> Callable[..., str]:
     """A submission of a run with these scores and test predictions; its id."""
 
-    def one(number: int, cv: float, public: float, test: Any = None, hour: int = 10) -> str:
+    def one(
+        number: int, cv: float, public: float, test: Any = None, hour: int = 10, **more: str
+    ) -> str:
         values = NOISE[number] if test is None else test
-        facts = {"metric": "rmse", "up": False}
+        facts = {"metric": "rmse", "up": False, **more}
         run = make_run(where.runs, f"m{number}", [cv - 0.01, cv + 0.01], test=values, **facts)
         write_receipt(
             Receipt(
@@ -54,8 +56,35 @@ def hand_in(where: Competition, make_run: Callable[..., Run]) -> Callable[..., s
     return one
 
 
-def suggested(where: Competition, share: float | None = None, **more: Any) -> Final:
-    return final_two(where, ledger(where, **more), False, share)
+def suggested(
+    where: Competition, share: float | None = None, folds: str = "", **more: Any
+) -> Final:
+    return final_two(where, ledger(where, **more), False, share, folds)
+
+
+@pytest.mark.parametrize("folds", ["", "groups"])
+def test_a_cv_score_of_other_folds_is_not_the_best(
+    where: Competition, hand_in: Callable[..., str], folds: str
+) -> None:
+    """Random folds promised much; then groups were kept together."""
+    leaky = [hand_in(n, 0.20 + 0.01 * n, 0.70 + n, digest="random") for n in range(3)]
+    honest = hand_in(4, 0.60, 0.62, digest="groups")
+    second = hand_in(5, 0.61, 0.64, digest="groups")
+    found = suggested(where, folds=folds)
+    assert [choice.name for choice in found.choices] == [honest, second]
+    assert found.choices[0].estimate == pytest.approx(0.623, abs=0.003), "no line of both folds"
+    (note,) = [each for each in found.notes if "other folds" in each]
+    assert note.startswith("3 validated on other folds, not weighed")
+    assert leaky[0] in note
+
+
+def test_the_folds_of_kit_toml_count_before_the_newest(
+    where: Competition, hand_in: Callable[..., str]
+) -> None:
+    usual = hand_in(0, 0.60, 0.62, digest="usual")
+    tried = hand_in(1, 0.20, 0.70, digest="tried")
+    assert [c.name for c in suggested(where, folds="usual").choices] == [usual]
+    assert [c.name for c in suggested(where, folds="gone").choices] == [tried]
 
 
 def test_best_by_cv_and_best_by_both_are_two_where_they_differ(
