@@ -100,6 +100,16 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def flush_below(folder: Path) -> None:
+    """Bring every file below a folder to the disk, before its new name can outlive its content.
+
+    Renaming a folder flushes nothing: after a power cut its files may be there and be empty.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _flush(path)
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, as hex."""
     with path.open("rb") as file:

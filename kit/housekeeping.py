@@ -37,8 +37,9 @@ _DAY = 86_400.0
 _ASIDE = (
     ".*.part", "data/.*", "data/raw/.*.part", "runs/.tmp/*", "runs/.partial/fit-*",
     "runs/.partial/*/.*.part", "runs/.*.part", "submissions/.*.part", "submissions/push/.*.part",
-    "reports/.*.part", "tune/.*.part", ".cache/rerun-*", ".cache/null-labels-*", ".cache/.*",
-    ".cache/*/.*", "exports/.*", "exports/*/.*", ".sample/.*.part", ".local/.*.part",
+    "reports/.*.part", "predictions/.*.part", "tune/.*.part", ".cache/rerun-*",
+    ".cache/null-labels-*", ".cache/.*", ".cache/*/.*", "exports/.*", "exports/*/.*",
+    ".sample/.*.part", ".local/.*.part",
 )  # fmt: skip
 
 

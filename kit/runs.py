@@ -31,7 +31,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.atomic import disk_errors, parse_json, sha256, token
+from kit.atomic import disk_errors, flush_below, parse_json, sha256, token
 from kit.errors import RunError, nearest
 
 if TYPE_CHECKING:
@@ -327,6 +327,7 @@ def publish(
                 (aside / "code" / name).write_bytes(content)
             if models is not None and models.is_dir():
                 shutil.move(models, aside / "models")
+            flush_below(aside)  # the finished folds go when the run is there
             final = _rename(aside, folder / run_id)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)

@@ -31,9 +31,13 @@ class Stopped:
 
 
 def growth(folds: Folds) -> float:
-    """All rows as a multiple of those that a fold trains on, on average."""
-    parts = [len(folds.train(k)) for k in range(folds.n_splits)]
-    return len(folds.train(folds.n_splits)) / max(1.0, float(np.mean(parts)))
+    """All rows, sealed ones too, as a multiple of those that a fold trains on, on average.
+
+    Where folds go forward it is the last fold: the early ones say little of a fit on all rows.
+    """
+    counted = range(folds.n_splits - 1 if folds.forward else 0, folds.n_splits)
+    parts = [len(folds.train(k)) for k in counted]
+    return len(folds.fold) / max(1.0, float(np.mean(parts)))
 
 
 def fit_all(

@@ -95,7 +95,8 @@ def infer(record: Mapping[str, Any], places: Places) -> list[str]:
         ids, values = _predicted(reader, predictor, places.test, shape)
         done = time.perf_counter()
         run = Run(places.models / record["run"], {"id": record["run"], **record})
-        _write(written(*_ordered(values, ids, shape), competition, run, shape), places, competition)
+        table = written(*_ordered(values, ids, shape), competition, run, shape, rows_of_sample=True)
+        _write(table, places, competition)
         notes = [*reader.notes.sentences(), *images.notes]
         if places.report is not None:
             seconds = {"load": loaded - started, "predict": done - loaded}

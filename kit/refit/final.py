@@ -32,7 +32,7 @@ from kit.execution.fold import data_shape, family_of, save_fitted
 from kit.execution.memory import estimate, refuse_too_large, stated
 from kit.execution.pseudo import with_pseudo_labels
 from kit.execution.task import build_model
-from kit.folds import inner_rows
+from kit.folds import Folds, inner_rows
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem
 from kit.preprocessing.columns import recipe
@@ -177,7 +177,7 @@ class _Fits:
             with ordered_sums():
                 steps, rows, inner = self._prepared(member, family_of(unfitted), seed + number)
             with ordered_sums(), _reported(member.spec.use, context.code):
-                found = stopped_at(run, growth(context.folds))
+                found = stopped_at(run, context.folds)
                 model = fit_all(unfitted, rows, problem, found, inner, self.folder)
                 if not member.spec.pseudo_labels:
                     return steps, model
@@ -215,10 +215,15 @@ class _Fits:
         return steps, rows, inner_rows(folds.fold[learned], folds.n_splits, times)
 
 
-def stopped_at(run: Run, more_rows: float) -> Stopped:
-    """Where a run's folds stopped; nothing is known of them where the clock cut one."""
+def stopped_at(run: Run, folds: Folds) -> Stopped:
+    """Where a run's folds stopped; nothing is known of them where the clock cut one.
+
+    Where folds go forward only the last one counts, as for the run's own fit on all rows: the early
+    ones have learned from few.
+    """
     found = () if run.record.get("cut") else run.record.get("best_iterations") or ()
-    return Stopped(tuple(int(n) for n in found if n), more_rows)
+    told = found[-1:] if folds.forward else found
+    return Stopped(tuple(int(n) for n in told if n), growth(folds))
 
 
 def _check_memory(context: FoldContext, members: list[Single], tell: Tell) -> None:

@@ -16,12 +16,13 @@ from kit.blending.level import Level
 from kit.blending.weighted import Greedy
 from kit.competition import Competition
 from kit.cv import cross_validate
-from kit.execution.all_rows import growth
+from kit.execution.all_rows import Stopped, growth
 from kit.execution.context import load_context
 from kit.export.bundle import _write_models
 from kit.export.exportable import exportable
 from kit.folds import SEALED, Folds
 from kit.metrics.base import load_metric
+from kit.refit.final import stopped_at
 from kit.refit.members import resolve
 from kit.refit.saved import Scale, load_plan, load_predictor
 from kit.runs import ALL_FOLDS, ALL_ROWS, LAST_FOLD, Run
@@ -159,9 +160,21 @@ def test_growth_is_all_rows_to_those_of_a_fold() -> None:
     ids, fold = pd.Series(map(str, range(12))), np.repeat([0, 1, 2], 4).astype(np.int8)
     assert growth(Folds(ids, fold)) == pytest.approx(1.5)
     forward = Folds(ids, np.repeat([-1, 0, 1], 4).astype(np.int8), forward=True)
-    assert growth(forward) == pytest.approx(12 / 6)
+    assert growth(forward) == pytest.approx(12 / 8)  # of the last fold
     sealed = np.where(np.arange(12) == 11, SEALED, fold).astype(np.int8)
     assert list(Folds(ids, sealed).train(3)) == list(range(11))
+    assert growth(Folds(ids, sealed)) == pytest.approx(12 / np.mean([7, 7, 8]))  # `kit fit` has it
+
+
+def test_kit_fit_stops_where_the_last_of_forward_folds_did() -> None:
+    ids = pd.Series(map(str, range(12)))
+    forward = Folds(ids, np.repeat([-1, 0, 1], 4).astype(np.int8), forward=True)
+    run = Run(Path("runs/a"), {"best_iterations": [20, 200]})
+    assert stopped_at(run, forward) == Stopped((200,), 12 / 8)
+    unknown = Run(Path("runs/a"), {"best_iterations": [20, None]})
+    assert stopped_at(unknown, forward).found == ()
+    mixed = Folds(ids, np.repeat([0, 1], 6).astype(np.int8))
+    assert stopped_at(run, mixed) == Stopped((20, 200), 2.0)
 
 
 def test_later_folds_count_more_where_folds_go_forward(make: Callable[..., Competition]) -> None:

@@ -66,7 +66,8 @@ def test_what_a_killed_process_left_is_found_wherever_kit_puts_such_things(
     expected = [
         f"../.{root.name}.new-{dead}", f".cache/.key.{dead}", f".cache/null-labels-{dead}",
         f".cache/rerun-{dead}", f"data/.raw.new-{dead}", f"exports/.run.{dead}.part",
-        f"exports/run/.proof-{dead}-x", f"runs/.partial/fit-{dead}", f"runs/.tmp/{dead}",
+        f"exports/run/.proof-{dead}-x", f"predictions/.new.csv.{dead}.part",
+        f"runs/.partial/fit-{dead}", f"runs/.tmp/{dead}",
         f"submissions/.a.csv.{dead}.part",
     ]  # fmt: skip
     for name in expected:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kit import runs
 from kit.errors import DiskFull, RunError
 from kit.runs import SCHEMA, Run, find_run, list_runs, prediction_columns, publish
 
@@ -107,6 +108,41 @@ def test_a_full_disk_publishes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         published(tmp_path)
     assert list_runs(tmp_path) == ([], [])
     assert list((tmp_path / ".tmp").iterdir()) == []
+
+
+def test_a_run_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: set[int] = set()
+    fsync = os.fsync
+
+    def noted(file: int) -> None:
+        flushed.add(os.fstat(file).st_ino)
+        fsync(file)
+
+    def renamed(aside: Path, final: Path) -> Path:
+        files = [path for path in aside.rglob("*") if path.is_file()]
+        assert len(files) == 8
+        assert {path.name for path in files if path.stat().st_ino not in flushed} == set()
+        return rename(aside, final)
+
+    rename = runs._rename
+    models = tmp_path / "models"
+    (models / "fold-0").mkdir(parents=True)
+    (models / "fold-0" / "model.txt").write_text("tree")
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(runs, "_rename", renamed)
+    oof = pd.DataFrame({"id": ["a"], "fold": [0], "pred": [0.5]})
+    run = publish(
+        tmp_path / "runs",
+        record(),
+        config={"schema": 1},
+        frames={"oof": oof, "test": oof[["id", "pred"]]},
+        code={"kit.toml": b"schema = 1", "features.py": b"# mine"},
+        models=models,
+        curves={"0": {"valid": [1.0]}},
+    )
+    assert (run.path / "models" / "fold-0" / "model.txt").is_file()
 
 
 def test_a_rename_that_fails_leaves_nothing_behind(
