@@ -42,7 +42,10 @@ def embed_first(
         return list(entries), []
     if _embedded(missing, time.monotonic() + _SHARE * budget.left):
         return list(entries), []
-    reason = "its vectors of the images take too much of the time"
+    reason = (
+        "its vectors of the images take too much of the time "
+        '(backbone = "pixels" under [images.NAME] in kit.toml needs none)'
+    )
     late = [(entry, reason) for entry in entries if entry.use not in _FROM_PIXELS]
     return [entry for entry in entries if entry.use in _FROM_PIXELS], late
 

@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kit.competition import Competition
 from kit.errors import ConfigError, DataError
@@ -138,9 +139,9 @@ class Images:
         for name, spec in self.specs.items():
             if spec.pixels:
                 store, gone = self._pixels(frame, name, spec)
-                frame = frame.drop(columns=gone)
+                frame, positions = frame.drop(columns=gone), np.arange(store.n)
             elif name in frame.columns:
-                store = self._files(frame[name], name, spec, part, beside)
+                store, positions = self._files(frame[name], name, spec, part, beside)
             else:
                 continue  # dropped, or features.py took it out
             if store.faults and told:
@@ -148,7 +149,7 @@ class Images:
                     f"images of {name!r} in {part}: {described(store)}; "
                     "neutral images stand for them"
                 )
-            images = ImageArray(store, np.arange(store.n), self.backbones[name])
+            images = ImageArray(store, positions, self.backbones[name])
             frame = frame.assign(**{name: pd.Series(images, index=frame.index)})
         return frame
 
@@ -184,7 +185,8 @@ class Images:
 
     def _files(
         self, values: pd.Series, name: str, spec: ImageSpec, part: Part, beside: Path | None
-    ) -> Store:
+    ) -> tuple[Store, NDArray[np.int64]]:
+        """A store, and where in it the image of each row is."""
         names, folder = self._names(values, spec, part), self.folder
         digests = self.digests if self.mounted is None else folder.digests_of(names, {})
         if beside is not None and self.mounted is None:
@@ -192,10 +194,12 @@ class Images:
                 beside, names
             )
             digests = folder.digests_of(names, digests)
-        return store_files(
-            self.cache, folder, names, digests,
+        different, positions = _once(names, folder)
+        store = store_files(
+            self.cache, folder, different, digests,
             size=spec.size, channels=spec.channels, what=name,
         )  # fmt: skip
+        return store, positions
 
     def _names(self, values: pd.Series, spec: ImageSpec, part: Part) -> list[str]:
         pattern = spec.train if part == "train" else spec.test
@@ -214,6 +218,20 @@ class Images:
                 f"{size * size * spec.channels}"
             )
         return store_pixels(self.cache, frame[columns].to_numpy(), **form), columns
+
+
+def _once(names: list[str], folder: ImageFolder) -> tuple[list[str], NDArray[np.int64]]:
+    """Each file once, and which of them every row means; rows without a file stay apart."""
+    different: list[str] = []
+    known: dict[str, int] = {}
+    positions = np.empty(len(names), dtype=np.int64)
+    for row, name in enumerate(names):
+        positions[row] = known.get(name, len(different))
+        if positions[row] == len(different):
+            different.append(name)
+            if name in folder.files:  # those that are missing are counted by rows
+                known[name] = int(positions[row])
+    return different, positions
 
 
 def pixel_columns(names: list[str], pattern: str) -> list[str]:

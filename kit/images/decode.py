@@ -28,7 +28,8 @@ def decode(
     Args:
         content: a file in any format that Pillow reads.
         size: pixels per side; None: ``(height, width, channels)``, the sides as they are.
-        channels: 1 for gray, 3 for colours; transparency is laid on black.
+        channels: 1 for gray, 3 for colours; transparency is laid on black, or on white where
+            nothing could be seen on black.
         upright: whether a camera's note on how it was held (EXIF) is followed; a mask belongs to
             the picture as it is stored.
 
@@ -66,19 +67,42 @@ def _pixels(image: Any, size: int | None, channels: int) -> NDArray[np.uint8]:
     from PIL import Image
 
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):  # 16 bits and more: by their range
-        values = np.asarray(image, dtype=np.float64)
-        low, high = values.min(), values.max()
-        if high > 255 or low < 0:
-            values = (values - low) * (255 / max(high - low, 1e-9))
-        image = Image.fromarray(values.round().astype(np.uint8))
+        image = Image.fromarray(_eight_bits(np.asarray(image, dtype=np.float64), image.mode == "F"))
     if image.mode in ("P", "PA", "LA", "RGBA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(ground, image)
+        image = _laid_down(image)
     image = image.convert("RGB" if channels == 3 else "L")
     if size is not None and image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, channels)
+
+
+def _eight_bits(values: NDArray[np.float64], fractions: bool) -> NDArray[np.uint8]:
+    """Shades of 0 to 255: as they are; `fractions` from 0 to 1 times 255; others by their range."""
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+    if high > 255 or low < 0:
+        values = (values - low) * (255 / max(high - low, 1e-9))
+    elif fractions and high <= 1:
+        values = values * 255
+    return values.round().astype(np.uint8)
+
+
+def _laid_down(image: Any) -> Any:
+    """An image with transparency, on black; one drawn in black on white."""
+    from PIL import Image
+
+    def on(shade: int) -> Any:
+        return Image.alpha_composite(Image.new("RGBA", image.size, (shade,) * 3 + (255,)), image)
+
+    def empty(laid: Any) -> bool:
+        return all(low == high for low, high in laid.getextrema())
+
+    black = on(0)
+    if empty(black) and not empty(white := on(255)):
+        return white
+    return black
 
 
 def neutral(size: int, channels: int) -> NDArray[np.uint8]:

@@ -116,12 +116,12 @@ class ImageFolder:
         for value in map(str.strip, values):
             before, after = (_path(part.replace("{}", value)) for part in (head, tail))
             name = before + star + after if value else ""
-            fits = self._by_last.get(name.rpartition("/")[2], ()) if star and value else ()
+            fits = self.by_last.get(name.rpartition("/")[2], ()) if star and value else ()
             found.append(next((n for n in fits if _between(n, before, after)), _normal(name)))
         return found
 
     @cached_property
-    def _by_last(self) -> dict[str, list[str]]:
+    def by_last(self) -> dict[str, list[str]]:
         """Names by what stands behind the last slash."""
         names: dict[str, list[str]] = {}
         for name in sorted(self.files):

@@ -40,7 +40,7 @@ BLOCK = 256
 MOST_FAULTS = 0.05
 """Larger a share of images that cannot be had is an error."""
 
-_VERSION = "2"  # of the decoding; another one makes other pixels
+_VERSION = "3"  # of the decoding; another one makes other pixels
 _SPARE = 200 << 20  # bytes that are left free on the disk
 
 Block = tuple[NDArray[np.uint8], list[str]]

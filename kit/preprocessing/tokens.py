@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 
 import pandas as pd
@@ -19,7 +20,17 @@ LONGEST = 100_000
 """Characters of a text that are read; `kit check` counts longer ones."""
 
 _SENTENCE, _LOOKED = 8.0, 2000  # words of what is written to be read; texts that are looked at
+MARKS = "".join(map(chr, filter(lambda c: unicodedata.category(chr(c))[0] == "M", range(0x1B00))))
+"""Vowels and accents that are written onto a letter (Hindi, Tamil, Thai); `\\w` leaves them out."""
+ALONE = (
+    "\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff"
+)
+"""Ranges of letters that are words by themselves where nothing is left blank between words:
+hiragana, Chinese characters, Thai, Lao, Burmese, Khmer."""
+
 _WORD = re.compile(r"\w+")
+_OTHER = re.compile(f"[{MARKS}{ALONE}]")
+_OTHER_WORD = re.compile(rf"[{ALONE}][{MARKS}]*|(?:[^\W{ALONE}]|[{MARKS}])+")
 _ITEM_WORDS = 5  # longer items are sentences: their words say enough
 
 
@@ -45,13 +56,19 @@ def texts_lead(table: pd.DataFrame, kinds: Mapping[str, str]) -> bool:
 def _length(column: pd.Series) -> float:
     """Words per text, in the mean of some."""
     known = column.dropna().astype("str")
-    return float(spread(known, _LOOKED).str.count(r"\S+").mean()) if len(known) else 0.0
+    word = rf"[{ALONE}]|[^\s{ALONE}]+"
+    return float(spread(known, _LOOKED).str.count(word).mean()) if len(known) else 0.0
 
 
 def words(text: str) -> list[str]:
-    """Words in order; items of several words follow, joined by underscores."""
-    found = _WORD.findall(text)
-    parts = [_WORD.findall(item) for item in items(text)]
+    """Words in order; items of several words follow, joined by underscores.
+
+    Of scripts without blanks between words each letter is one, see `ALONE`.
+    """
+    # one pattern for all scripts would be slower where it makes no difference
+    word = _OTHER_WORD if _OTHER.search(text) else _WORD
+    found = word.findall(text)
+    parts = [word.findall(item) for item in items(text)]
     return found + ["_".join(part) for part in parts if 1 < len(part) <= _ITEM_WORDS]
 
 

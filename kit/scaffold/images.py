@@ -10,7 +10,7 @@ import csv
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -129,9 +129,11 @@ def _labels(names: Sequence[str]) -> dict[str, str]:
     paths = {name: PurePosixPath(name) for name in names}
     by_folder = {name: path.parent.name for name, path in paths.items() if len(path.parts) > 2}
     by_name = {n: m[1] for n, path in paths.items() if (m := _BY_NAME.match(path.stem))}
-    for labels in (by_folder, by_name):
+    for labels, fewest in ((by_folder, 1), (by_name, 2)):
         counts = Counter(labels.values())
-        if len(labels) == len(names) and len(counts) > 1 and min(counts.values()) > 1:
+        # some class may have one image; where most have, the folders are no classes
+        several = 1 < len(counts) <= len(names) / 2 and min(counts.values()) >= fewest
+        if len(labels) == len(names) and several:
             return labels
     return {}
 
@@ -272,25 +274,30 @@ def pattern_of(
     best = max(shares, key=lambda p: (shares[p], p == "{}", part in p.lower()))
     if shares[best] >= _MOST:
         return best, shares[best]
-    for scattered in _scattered(shares):
+    for scattered in _scattered(folder, some, {after for _, after in around}):
         share = sum(name in folder.files for name in folder.named(scattered, some))
         shares[scattered] = share / max(1, len(some))
-    best = max(shares, key=lambda p: (shares[p], len(p)))  # the narrowest of several
+    # the narrowest of several
+    best = max(shares, key=lambda p: (shares[p], part in p.lower(), len(p)))
     return best, shares[best]
 
 
-def _scattered(shares: Mapping[str, float]) -> list[str]:
+def _scattered(folder: ImageFolder, values: Sequence[str], suffixes: Iterable[str]) -> list[str]:
     """Patterns of several folders, in each of which some of the values name images."""
-    folders: dict[str, list[str]] = defaultdict(list)
-    for pattern in sorted(shares, key=lambda p: -shares[p]):
-        before, _, after = pattern.partition("{}")
-        if shares[pattern] > 0 and before:
-            folders[after].append(before)
-    heads = (
-        (os.path.commonprefix(found[:n]).rstrip("/"), after)  # noqa: RUF071  of letters
-        for after, found in folders.items()
-        for n in range(2, len(found) + 1)
-    )
+    heads = []
+    for after in sorted(suffixes):
+        found: Counter[str] = Counter()
+        for value in values:
+            name = f"{value}{after}"
+            same = folder.by_last.get(name.rpartition("/")[2], ())
+            found.update(n.removesuffix(name) for n in same if n.endswith(f"/{name}"))
+        bases = sorted(found, key=lambda base: (-found[base], base))
+        for top in ("", *dict.fromkeys(base.partition("/")[0] for base in bases)):
+            some = [base for base in bases if base.startswith(top)]
+            heads += [
+                (os.path.commonprefix(some[:n]).rstrip("/"), after)  # noqa: RUF071  of letters
+                for n in range(2, len(some) + 1)
+            ]
     return [f"{head}*/{{}}{after}" for head, after in dict.fromkeys(heads)]
 
 

@@ -26,7 +26,7 @@ import pandas as pd
 
 from kit.images.files import SUFFIXES
 from kit.moments import as_datetimes, datetime_format, is_day_first, spread
-from kit.preprocessing.tokens import items
+from kit.preprocessing.tokens import ALONE, MARKS, items
 from kit.quantities import SIZES, stands_for_missing, written
 from kit.sampled import Counts
 from kit.settings import Kind
@@ -41,7 +41,7 @@ _SAME_UNIT = 0.99  # share of the units that are the same one: "64GB" beside "1T
 _REPEATED = 5  # rows per value from which on a value itself can be learnt
 NAMED_ID = re.compile(r"(^|[_ ])(?i:id)$|[a-z]I[dD]$")
 _DATE_NAME = re.compile(r"date|day|time|yyyymmdd|(^|_)dt($|_)", re.IGNORECASE)
-_WORD = r"[^\W\d_]{2,}"
+_WORD = rf"[{ALONE}]{{2}}|(?:[^\W\d_{ALONE}]|[{MARKS}]){{2,}}"
 _LETTERS = r"[A-Z]{2,64}|[a-z]{2,64}"
 _ALPHABET = 20  # letters at most: names drawn at random use them all
 _HASH = r"[0-9a-f]{8,}|[0-9A-F]{8,}|(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"

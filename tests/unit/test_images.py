@@ -30,7 +30,7 @@ from kit.images.backbones import AS_THEY_ARE, Backbone, find_backbone, small
 from kit.images.column import ImageArray
 from kit.images.decode import Fault, decode
 from kit.images.embeddings import Stopped, embedded, embedding, embedding_path
-from kit.images.files import ImageFolder
+from kit.images.files import ImageFile, ImageFolder
 from kit.images.store import BLOCK, Store, described, store_files, store_pixels
 from kit.images.torch_weights import read_torch_weights
 from kit.scaffold.images import endings, pattern_of
@@ -113,6 +113,26 @@ def test_sixteen_bits_are_brought_to_eight_by_their_range() -> None:
     assert (pixels.min(), pixels.max()) == (0, 255)
 
 
+def test_shades_from_0_to_1_are_not_rounded_away() -> None:
+    values = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    values[0, 1] = np.nan
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "TIFF")
+    pixels = decode(buffer.getvalue(), 8, 1)[:, :, 0]
+    assert (pixels[0, 1], pixels[4, 0], pixels[7, 7]) == (0, round(32 / 63 * 255), 255)
+
+
+def test_images_in_very_many_folders_are_found() -> None:
+    folder, ids = ImageFolder(Path("nowhere")), [f"{k:04x}" for k in range(0, 65536, 13)]
+    for part, names in (("train", ids), ("test", ids)):  # other images of the same names
+        for name in names:
+            path = f"{part}/{name[0]}/{name[1:3]}/{name}.jpg"
+            folder.files[path] = ImageFile(Path(path), "", 1, 1)
+    for part in ("train", "test"):
+        pattern, share = pattern_of(folder, pd.Series(ids), endings(folder), part)
+        assert (pattern, share) == (f"{part}*/{{}}.jpg", 1.0)
+
+
 def test_images_of_one_column_may_lie_in_several_folders(tmp_path: Path) -> None:
     for k in range(8):
         path = tmp_path / f"part_{k % 2 + 1}" / f"{k}.png"
@@ -129,6 +149,14 @@ def test_images_of_one_column_may_lie_in_several_folders(tmp_path: Path) -> None
         "",
         "part_*/../test/3.png",
     ]
+
+
+def test_what_is_drawn_in_black_on_nothing_is_laid_on_white() -> None:
+    drawn = np.zeros((8, 8, 4), np.uint8)
+    drawn[2:4, 2:4, 3] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(drawn).save(buffer, "PNG")
+    assert np.array_equal(decode(buffer.getvalue(), 8, 1)[:, :, 0], 255 - drawn[:, :, 3])
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -347,6 +375,16 @@ def test_paths_become_images(make_competition: Made) -> None:
     assert data.X["f"].array.pixels().shape == (60, 8, 8, 3)
     assert data.X_test["f"].array.store.n == 20
     assert data.notes == ()
+
+
+def test_an_image_of_several_rows_is_kept_once(make_competition: Made) -> None:
+    names = [f"{k // 2}.png" for k in range(80)]
+    data = Dataset.read(with_files(make_competition, names))
+    images = data.X["f"].array
+    shown = images.pixels()[:, 0, 0, 0]
+    assert images.store.n == 30
+    assert np.array_equal(shown[::2], shown[1::2])
+    assert len(np.unique(shown)) == 30
 
 
 def test_a_pattern_and_an_id_name_images(make_competition: Made) -> None:

@@ -18,6 +18,7 @@ from kit.errors import ConfigError, DataError
 from kit.images.attach import Images
 from kit.providers.local import LocalProvider
 from kit.scaffold.facts import Inference
+from kit.scaffold.images import make_tables
 from kit.scaffold.write import create
 from kit.settings import ProviderSpec
 
@@ -100,6 +101,20 @@ def test_classes_by_folder_or_by_name(name: str, tmp_path: Path, source: Path) -
     assert any("kit wrote train.csv" in question for question in inference.questions)
     test = pd.read_csv(competition.raw / "test.csv")
     assert test.iloc[8].tolist() == [9, "test/9.png"]
+
+
+def test_a_class_may_have_one_image(tmp_path: Path, source: Path) -> None:
+    for k in range(31):
+        path = source / "train" / ("rare" if k == 30 else f"class_{k % 3}") / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(k))
+    (source / "test").mkdir()
+    for k in range(1, 13):
+        (source / "test" / f"{k}.png").write_bytes(picture(k))
+    sample = pd.DataFrame({"id": range(1, 13), "label": "class_0"})
+    sample.to_csv(source / "sample_submission.csv", index=False)
+    make_tables(source)
+    assert pd.read_csv(source / "train.csv")["label"].nunique() == 4
 
 
 @pytest.mark.parametrize("name", ["train.csv", "labels.csv"])

@@ -20,7 +20,8 @@ from kit.preprocessing.pairs import TextPairs
 from kit.preprocessing.score import TextScore
 from kit.preprocessing.style import TextStyle
 from kit.preprocessing.text import TextNumbers, TextSparse
-from kit.preprocessing.tokens import LONGEST, documents, items, words
+from kit.preprocessing.tokens import LONGEST, documents, items, texts_lead, words
+from kit.scaffold.kinds import guess_kind
 from kit.scaffold.suits import find_template
 
 
@@ -37,11 +38,22 @@ def texts(*values: str | None, name: str = "t") -> pd.DataFrame:
         ("red wine | salt", ["red", "wine", "salt", "red_wine"]),
         ("[not a list", ["not", "a", "list"]),
         ("[" * 10_000, []),
+        ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
+        ("红酒, abc", ["红", "酒", "abc"]),
+        ("ดีที่", ["ดี", "ที่"]),
         ("", []),
     ],
 )
 def test_words_are_cut_out_and_items_of_a_list_count_too(text: str, found: list[str]) -> None:
     assert words(text) == found
+
+
+@pytest.mark.parametrize("word", ["好", "पुस्तक "])
+def test_sentences_of_other_scripts_are_texts(word: str) -> None:
+    other = "这是没有空格的标题" if word == "好" else "मेरी हिन्दी में "
+    column = pd.Series([f"{other}{word * (k % 5)}{k}" for k in range(200)], dtype="str")
+    assert guess_kind(column).kind == "text"
+    assert texts_lead(pd.DataFrame({"t": column + column}), {"t": "text", "n": "numeric"})
 
 
 def test_a_list_is_read_and_anything_else_is_not() -> None:
@@ -257,3 +269,21 @@ def test_the_template_is_that_of_what_the_features_are(
 ) -> None:
     train = pd.DataFrame({name: pd.Series([text] * 9) for name, text in columns.items()})
     assert find_template(train.assign(n=0, id="x"), kinds) == template
+
+
+@pytest.mark.parametrize("ratios", [False, True])
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_label_that_no_training_row_has_does_not_end_a_linear_model(
+    ratios: bool, value: int
+) -> None:
+    X = np.abs(np.random.default_rng(0).normal(size=(60, 3)))
+    y = np.column_stack([np.arange(60) % 2, np.full(60, value)])
+    found = Linear(ratios=ratios).fit(X, y, problem=Problem(task="multilabel", n_outputs=2))
+    assert np.all(np.abs(found.predict(X)[:, 1] - value) < 0.02)
+
+
+def test_ratios_bear_a_class_that_no_training_row_has() -> None:
+    X = np.abs(np.random.default_rng(0).normal(size=(60, 3)))
+    model = Linear(ratios=True)
+    model.fit(X, np.repeat([0, 1, 3], 20), problem=Problem(task="multiclass", n_outputs=4))
+    assert model.predict(X)[:, 2].max() < 0.02

@@ -71,7 +71,9 @@ class FineTune(ImageNetwork):
             x = keras.layers.Resizing(size, size)(x)
         if images.shape[-1] == 1:
             x = keras.layers.Concatenate()([x, x, x])
-        return keras.layers.Dropout(self.dropout)(network(x))
+        # without the backbone's name: each column of images has one, and names must differ
+        body = keras.Model(network.inputs[0], network.outputs[0])
+        return keras.layers.Dropout(self.dropout)(body(x))
 
 
 def _normalises(layer: Any) -> bool:
