@@ -197,7 +197,7 @@ class Images:
         different, positions = _once(names, folder)
         store = store_files(
             self.cache, folder, different, digests,
-            size=spec.size, channels=spec.channels, what=name,
+            size=spec.size, channels=spec.channels, what=name, n_rows=len(names),
         )  # fmt: skip
         return store, positions
 

@@ -107,20 +107,22 @@ def store_files(
     size: int,
     channels: int,
     what: str,
+    n_rows: int = 0,
 ) -> Store:
     """The store of the named files; those that cannot be had are neutral images.
 
     Args:
         cache: takes the store.
         folder: where the files are.
-        names: one per row; empty: there is none.
+        names: of the images in their order; empty: there is none.
         digests: of the content of every file.
         size: pixels per side.
         channels: 1 or 3.
         what: the column, for messages.
+        n_rows: of the table, where several rows mean one image.
 
     Raises:
-        DataError: more than `MOST_FAULTS` of the images cannot be had.
+        DataError: more images than `MOST_FAULTS` of the rows cannot be had.
         DiskFull: the pixels do not fit.
     """
 
@@ -142,7 +144,7 @@ def store_files(
 
     content = hashlib.sha256("\n".join(digests.get(name, _absent(name)) for name in names).encode())
     store = _made(cache, content.hexdigest(), blocks, names, size, channels)
-    _refuse_many(store, what)
+    _refuse_many(store, what, max(n_rows, store.n))
     return store
 
 
@@ -290,11 +292,11 @@ def _check_space(cache: Path, needed: int) -> None:
         )
 
 
-def _refuse_many(store: Store, what: str) -> None:
+def _refuse_many(store: Store, what: str, n_rows: int) -> None:
     lost = sum(count for count, _ in store.faults.values())
-    if lost > MOST_FAULTS * store.n:
+    if lost > MOST_FAULTS * n_rows:
         raise DataError(
-            f"column {what!r}: {lost} of {counted(store.n, 'image', 'images')} cannot be had: "
+            f"column {what!r}: {lost} of {counted(n_rows, 'image', 'images')} cannot be had: "
             f"{described(store)}.\n"
             "  Are the files below data/raw, and do `train` and `test` under "
             f"[images.{what}] in kit.toml say where?"

@@ -387,6 +387,12 @@ def test_an_image_of_several_rows_is_kept_once(make_competition: Made) -> None:
     assert len(np.unique(shown[::2])) > 15  # of 30; some begin with the same shade
 
 
+def test_missing_images_are_counted_among_rows_not_files(make_competition: Made) -> None:
+    names = ["7.png"] * 58 + ["gone.png"] * 2 + ["8.png"] * 20
+    data = Dataset.read(with_files(make_competition, names))
+    assert "'gone.png'" in data.notes[0]
+
+
 def test_a_pattern_and_an_id_name_images(make_competition: Made) -> None:
     train = pd.DataFrame({"id": [str(k) for k in range(60)], "a": range(60)})
     train["y"] = np.arange(60) % 2
