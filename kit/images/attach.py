@@ -222,16 +222,11 @@ class Images:
 
 def _once(names: list[str], folder: ImageFolder) -> tuple[list[str], NDArray[np.int64]]:
     """Each file once, and which of them every row means; rows without a file stay apart."""
-    different: list[str] = []
-    known: dict[str, int] = {}
-    positions = np.empty(len(names), dtype=np.int64)
-    for row, name in enumerate(names):
-        positions[row] = known.get(name, len(different))
-        if positions[row] == len(different):
-            different.append(name)
-            if name in folder.files:  # those that are missing are counted by rows
-                known[name] = int(positions[row])
-    return different, positions
+    # those that are missing are counted by rows
+    keys = [name if name in folder.files else row for row, name in enumerate(names)]
+    positions, _ = pd.factorize(pd.Series(keys, dtype=object))
+    first = np.unique(positions, return_index=True)[1]
+    return [names[row] for row in first], positions
 
 
 def pixel_columns(names: list[str], pattern: str) -> list[str]:

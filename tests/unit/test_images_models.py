@@ -278,8 +278,10 @@ def test_vectors_come_before_the_first_model(tmp_path: Path) -> None:
 def test_vectors_that_do_not_fit_leave_the_networks_on_pixels(tmp_path: Path) -> None:
     chosen, left, path = auto_first(tmp_path, 0)
     assert chosen == ["cnn"]
-    (reason,) = [reason for _, reason in left]
-    assert reason.startswith("its vectors of the images take too much of the time")
+    assert [reason for _, reason in left] == [
+        "its vectors of the images take too much of the time "
+        '(backbone = "pixels" under [images.NAME] in kit.toml needs none)'
+    ]
     assert not path.exists()
 
 
