@@ -63,7 +63,8 @@ def ledger(
     provider = load_provider(competition.slug, competition.settings.provider, competition.root)
     with out.notes(provider):
         listed, contest, server = _listed(competition, provider, out, offline=offline)
-        book = read_ledger(competition, listed, contest)
+        folds = candidate.folds if candidate is not None else _shared(competition) if final else ""
+        book = read_ledger(competition, listed, contest, folds)
         document: dict[str, Any] = {**asdict(book), "server": server}
         for problem in book.problems:
             out.remark(f"kit: {problem}")
@@ -90,7 +91,7 @@ def before_submit(competition: Competition, run: Run, out: Output) -> None:
 
     try:
         listed, contest, _ = recall(competition)
-        told = forecast(run, competition, read_ledger(competition, listed, contest))
+        told = forecast(run, competition, read_ledger(competition, listed, contest, run.folds))
     except KitError as error:  # a forecast keeps nobody from handing in
         out.remark(f"no forecast: {str(error).splitlines()[0]}")
         return
@@ -152,6 +153,8 @@ def _limits(provider: Provider, out: Output) -> Limits | None:
 
 
 def _show_book(book: Ledger, out: Output, *, verbose: bool, asked: bool) -> None:
+    from kit.errors import counted
+
     if not book.rows:
         out.say("Nothing was submitted yet.")
         out.next("kit submit -m 'what is new'")
@@ -162,11 +165,14 @@ def _show_book(book: Ledger, out: Output, *, verbose: bool, asked: bool) -> None
     if not any(row[9] for row in rows):
         headers, rows = _without(headers, 9), [_without(row, 9) for row in rows]
     out.table(headers, rows, title=book.metric)
-    if book.line is None:
-        out.say(f"\n{book.why}")
-        return
-    out.say(f"\n{_equation(book.line)}")
-    _doubt(book.line.doubts, out.say)
+    out.say(f"\n{book.why if book.line is None else _equation(book.line)}")
+    if book.line is not None:
+        _doubt(book.line.doubts, out.say)
+    if other := sum(not book.counts(row.folds) for row in book.scored):
+        out.say(
+            f"{counted(other, 'submission', 'submissions')} validated on other folds "
+            f"{'is' if other == 1 else 'are'} not on the line: such CV scores cannot be compared."
+        )
 
 
 def _cells(row: Row, *, verbose: bool, asked: bool) -> list[Cell]:
@@ -248,15 +254,19 @@ def _show_forecast(told: Forecast, out: Output) -> None:
 
 
 def _final(competition: Competition, book: Ledger, share: float | None) -> Final:
-    from kit.execution.context import shared_digest
     from kit.ledger.final import final_two
     from kit.metrics.base import load_metric
     from kit.usercode import UserCode
 
     task = competition.settings.task
     metric = load_metric(task.metric, task.type, UserCode(competition.root).resolve)
-    folds = shared_digest(competition)
-    return final_two(competition, book, metric.greater_is_better, share, folds)
+    return final_two(competition, book, metric.greater_is_better, share)
+
+
+def _shared(competition: Competition) -> str:
+    from kit.execution.context import shared_digest
+
+    return shared_digest(competition)
 
 
 def _show_final(suggestion: Final, book: Ledger, out: Output) -> None:

@@ -1,7 +1,8 @@
 """The ledger: every submission, what cross-validation promised and what the leaderboard said.
 
 With three scored submissions or more, a least-squares line ``public = a + b * cv`` says how far the
-two agree; a large residual marks a run whose validation does not carry over.
+two agree; a large residual marks a run whose validation does not carry over. It is fitted to
+submissions that were validated on the same folds: CV scores of others say nothing of these.
 
 Standard library only: `kit ledger` must not wait for numpy.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kit.competition import Competition
@@ -19,6 +20,7 @@ from kit.ledger.line import Line, fit_line
 from kit.ledger.merging import Entry, merge, moment
 from kit.providers.base import Contest, Submitted
 from kit.providers.marks import unmarked
+from kit.runs import list_runs
 from kit.submission.receipts import Receipt, read_receipts
 
 
@@ -30,9 +32,10 @@ class Row:
         when: UTC, ISO 8601.
         name: the run's id, or the file's name where there is no run.
         cv: the score runs are ranked by; `mean` and `std` over the folds.
+        folds: digest of the folds; "" where it is not known.
         message: the description, without kit's mark.
         gap: public minus cv.
-        residual: public minus what the line expects; None without a line.
+        residual: public minus what the line expects; None without a line, or where it is not on it.
         source: "kit" for one that was handed in here; "elsewhere" for one that only the server
             knows; "receipt" for one that only the receipt tells of.
         by: the team mate who handed it in; "" where it was this account, or nobody knows.
@@ -54,6 +57,7 @@ class Row:
     public: float | None
     private: float | None
     gap: float | None
+    folds: str = ""
     residual: float | None = None
     source: str = "kit"
     by: str = ""
@@ -68,15 +72,28 @@ class Ledger:
     """All rows, newest first.
 
     Attributes:
-        line: None where there are too few scored submissions; `why` says what is missing.
+        folds: digest of the folds that count; "" where none is known.
+        line: fitted to scored submissions of these folds; None where they are too few, and `why`
+            says what is missing.
         problems: receipts that cannot be used, a sentence each.
     """
 
     rows: tuple[Row, ...]
     metric: str
+    folds: str
     line: Line | None
     why: str
     problems: tuple[str, ...]
+
+    def counts(self, folds: str) -> bool:
+        """Whether a CV score of these folds can be compared; "" has the benefit of the doubt."""
+        return folds in ("", self.folds)
+
+    @property
+    def scored(self) -> tuple[Row, ...]:
+        """The rows with a CV and a public score by the competition's metric."""
+        pairs = [row for row in self.rows if row.cv is not None and row.public is not None]
+        return tuple(row for row in pairs if row.metric == self.metric)
 
     def best_public(self, greater_is_better: bool) -> Row | None:
         """The row with the best public score, whoever handed it in; None where none is scored."""
@@ -90,6 +107,7 @@ def ledger(
     competition: Competition,
     listed: Sequence[Submitted] = (),
     contest: Contest | None = None,
+    folds: str = "",
 ) -> Ledger:
     """Join the receipts of a competition with what the server lists; nothing is asked of it here.
 
@@ -97,33 +115,54 @@ def ledger(
         competition: whose receipts are read.
         listed: what `Provider.submissions` told; empty: the receipts alone.
         contest: what is known of account and deadline.
+        folds: digest of the folds that count; where no scored submission is of those, the folds of
+            the newest one do.
     """
     receipts, problems = read_receipts(competition.submissions)
     entries = merge(receipts, listed, competition.settings.provider.name)
     contest = contest or Contest()
     account = contest.account or _account(entries)
-    rows = [_row(entry, account, contest.deadline) for entry in entries]
-    metric = competition.settings.task.metric
-    points = {
-        number: (row.cv, row.public)
-        for number, row in enumerate(rows)
-        if row.cv is not None and row.public is not None and row.metric == metric
-    }
-    line, why = fit_line(
-        [cv for cv, _ in points.values()],
-        [lb for _, lb in points.values()],
-        noise=_noise(entries),
-    )
-    if line is not None:
-        for number, (cv, public) in points.items():
-            rows[number] = replace(rows[number], residual=public - line.at(cv))
-    return Ledger(
+    known = _folds_of_runs(competition, receipts)
+    rows = [_row(entry, account, contest.deadline, known) for entry in entries]
+    book = Ledger(
         rows=tuple(rows),
-        metric=metric,
-        line=line,
-        why=why,
+        metric=competition.settings.task.metric,
+        folds="",
+        line=None,
+        why="",
         problems=tuple(problems),
     )
+    return _with_line(book, entries, folds)
+
+
+def _with_line(book: Ledger, entries: Sequence[Entry], folds: str) -> Ledger:
+    """The ledger with the line through the submissions of the folds that count."""
+    found = [row.folds for row in book.scored]
+    counting = folds if folds and folds in found else next(filter(None, found), folds)
+    book = replace(book, folds=counting)
+    points = [row for row in book.scored if book.counts(row.folds)]
+    pairs = zip(entries, book.rows, strict=True)
+    line, why = fit_line(
+        [float(row.cv or 0.0) for row in points],
+        [float(row.public or 0.0) for row in points],
+        noise=_noise([entry for entry, row in pairs if book.counts(row.folds)]),
+    )
+    if line is None:
+        return replace(book, why=why)
+    rows = [
+        replace(row, residual=float(row.public or 0.0) - line.at(float(row.cv or 0.0)))
+        if row in points
+        else row
+        for row in book.rows
+    ]
+    return replace(book, rows=tuple(rows), line=line, why=why)
+
+
+def _folds_of_runs(competition: Competition, receipts: Sequence[Receipt]) -> dict[str, str]:
+    """Digest of the folds by run, where receipts of an earlier kit do not have it."""
+    if all(receipt.folds or receipt.run is None for receipt in receipts):
+        return {}
+    return {run.id: run.folds for run in list_runs(competition.runs)[0]}
 
 
 def _account(entries: Sequence[Entry]) -> str:
@@ -167,7 +206,7 @@ def _noise(entries: Sequence[Entry]) -> float | None:
     return math.sqrt(rest / ((len(rows) - 1) * (k - 1)) / k)
 
 
-def _row(entry: Entry, account: str, deadline: str) -> Row:
+def _row(entry: Entry, account: str, deadline: str, folds: Mapping[str, str]) -> Row:
     receipt, listed = entry.receipt, entry.listed
     if receipt is None:
         row = _elsewhere(listed) if listed is not None else None
@@ -175,6 +214,7 @@ def _row(entry: Entry, account: str, deadline: str) -> Row:
             raise AssertionError("unreachable: an entry has a receipt or is listed")
     else:
         row = _of_receipt(receipt, listed)
+        row = replace(row, folds=receipt.folds or folds.get(receipt.run or "", ""))
     by = listed.submitted_by if listed is not None else ""
     handed_in = entry.when
     late = bool(deadline) and handed_in > moment(deadline)

@@ -76,7 +76,6 @@ def final_two(
     book: Ledger,
     greater_is_better: bool,
     share: float | None = None,
-    folds: str = "",
 ) -> Final:
     """Suggest two final submissions.
 
@@ -85,19 +84,17 @@ def final_two(
         book: the ledger.
         greater_is_better: the direction of the metric.
         share: of the test rows that are public; None: `GUESSED_SHARE`, and said to be a guess.
-        folds: digest of the folds that count; where no submission is of those, the folds of the
-            newest one do.
     """
     known = Predictions(competition)
     sign = 1 if greater_is_better else -1
-    rows, notes = _candidates(book, sign)
-    rows, other = _of_folds(rows, known, folds)
+    candidates, notes = _candidates(book, sign)
+    other = [row for row in candidates if not book.counts(row.folds)]
+    rows = [row for row in candidates if book.counts(row.folds)]
     if other:
         notes.append(
             f"{len(other)} validated on other folds, not weighed: their CV scores cannot be "
             f"compared; the best of them on the board is {_best_public(other, sign)}"
         )
-        book = replace(book, line=None)  # it was fitted to CV scores of all folds
     cv_rows, test_rows = _counts(rows, known)
     public_rows = round(test_rows * (GUESSED_SHARE if share is None else share))
     weight = public_rows / (public_rows + cv_rows) if cv_rows and public_rows else 0.5
@@ -167,20 +164,6 @@ def _candidates(book: Ledger, sign: int) -> tuple[list[Row], list[str]]:
 def _best_public(rows: Sequence[Row], sign: int) -> str:
     best = max(rows, key=lambda row: sign * float(row.public or 0.0))
     return f"{best.name} (public {best.public:.5f})"
-
-
-def _of_folds(rows: Sequence[Row], known: Predictions, folds: str) -> tuple[list[Row], list[Row]]:
-    """The rows, newest first, that were validated on the folds that count, and those on others.
-
-    A run that is gone does not tell its folds; the benefit of the doubt is its own.
-    """
-    found = [run.folds if (run := known.run(row)) is not None else "" for row in rows]
-    counting = folds if folds in found else next(filter(None, found), "")
-    pairs = list(zip(rows, found, strict=True))
-    return (
-        [row for row, own in pairs if own in ("", counting)],
-        [row for row, own in pairs if own not in ("", counting)],
-    )
 
 
 def _counts(rows: Sequence[Row], known: Predictions) -> tuple[int, int]:

@@ -2,9 +2,10 @@
 
 Method, by what is known so far:
 
-* a CV-LB line (three scored submissions or more with different CV scores): the prediction interval
-  of simple linear regression with Student's t, see `kit.ledger.line.Line.spread_at`;
-* no line yet: the run is compared by cross-validation with the one of the best public score. The
+* a CV-LB line (three scored submissions or more with different CV scores, of the run's folds): the
+  prediction interval of simple linear regression with Student's t, see `line.Line.spread_at`;
+* no line yet: the run is compared by cross-validation with the one of the best public score, among
+  those of its own folds where there are any. The
   prediction is that score plus the difference of the CV scores; the spread is the standard error of
   that difference, paired by fold where both were validated on the same folds (`kit.comparison`),
   else from both runs' own folds. It knows nothing of the luck of the public rows;
@@ -106,13 +107,9 @@ def _prediction(
 ) -> tuple[str, Prediction | None]:
     if run.record["metric"]["name"] != book.metric:
         return "none", None
-    if book.line is not None:
+    if book.line is not None and book.counts(run.folds):
         return "line", predict(book.line, run.score)
-    scored = [
-        row
-        for row in book.rows
-        if row.cv is not None and row.public is not None and row.metric == book.metric
-    ]
+    scored = [row for row in book.scored if row.folds == run.folds] or list(book.scored)
     if not scored:
         return "none", None
     sign = 1 if up else -1

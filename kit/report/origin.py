@@ -25,11 +25,16 @@ _TONES = {"error": "bad", "warning": "warn", "info": "info"}
 _ROWS = 30
 
 
-def read_ledger(competition: Competition) -> Ledger | None:
-    """What was handed in, from what is known here; nothing is asked of a server."""
+def read_ledger(competition: Competition, folds: str) -> Ledger | None:
+    """What was handed in, from what is known here; nothing is asked of a server.
+
+    Args:
+        competition: whose submissions they are.
+        folds: digest of the folds that count, see `kit.ledger.ledger`.
+    """
     try:
         listed, contest, _ = recall(competition)
-        return ledger(competition, listed, contest)
+        return ledger(competition, listed, contest, folds)
     except KitError:
         return None
 
@@ -83,11 +88,8 @@ def ledger_card(book: Ledger | None, run: Run | None = None) -> Html:
 
 
 def _line_card(book: Ledger, run: Run | None) -> Html:
-    points = [
-        (row.cv, row.public, row.name, row.run)
-        for row in book.rows
-        if row.cv is not None and row.public is not None and row.metric == book.metric
-    ]
+    counted = [row for row in book.scored if book.counts(row.folds)]
+    points = [(float(r.cv or 0.0), float(r.public or 0.0), r.name, r.run) for r in counted]
     if len(points) < 2:
         return Html("")
     xs, ys = [p[0] for p in points], [p[1] for p in points]

@@ -63,7 +63,7 @@ def run_page(
     tell("reading data and predictions")
     material = gather(competition, run, *read_dataset(competition))
     truth, dataset = material.truth, material.dataset
-    book = read_ledger(competition)
+    book = read_ledger(competition, run.folds)
     band = _band(material)
     tell("permutation importance")
     found, why = _importance(material, refit=refit)
@@ -120,7 +120,7 @@ def competition_page(
     same = comparable(best, runs)
     tell("reading data and predictions")
     material = gather(competition, best, *read_dataset(competition))
-    book = read_ledger(competition)
+    book = read_ledger(competition, best.folds)
     band = _band(material)
     tell("kit check")
     report, blind = findings(competition)

@@ -33,6 +33,7 @@ class Receipt:
         provider: the provider's name.
         run, run_hash: the run it was built from, None for a file given by path.
         cv: ``{"value", "oof", "mean", "std", "folds"}`` of that run, leaderboard units.
+        folds: digest of the folds it was validated on; "" of a file, and of earlier kits.
         metric, greater_is_better: what the scores are.
         kernel: "user/slug, version 3" where that was handed in, and `file` is what it wrote for the
             public test rows; "" for a file.
@@ -54,6 +55,7 @@ class Receipt:
     run: str | None = None
     run_hash: str | None = None
     cv: dict[str, Any] | None = None
+    folds: str = ""
     metric: str = ""
     greater_is_better: bool = True
     kernel: str = ""

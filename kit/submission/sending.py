@@ -172,6 +172,7 @@ def _of_run(run: Run) -> dict[str, Any]:
             **{name: _finite(score.get(name)) for name in ("value", "oof", "mean", "std")},
             "folds": [_finite(value) for value in score.get("folds") or ()],
         },
+        "folds": run.folds,
         "metric": str(run.record["metric"]["name"]),
         "greater_is_better": bool(run.record["metric"]["greater_is_better"]),
     }

@@ -71,9 +71,9 @@ def where(without_data: Callable[..., Competition]) -> Competition:
 def hand_in(where: Competition, server: Server, make_run: Callable[..., Run]) -> Any:
     """A run with a receipt, listed by the server."""
 
-    def one(number: int, cv: float, public: float, **facts: Any) -> Run:
+    def one(number: int, cv: float, public: float, digest: str = "folds", **facts: Any) -> Run:
         folds = [cv - 0.1, cv, cv + 0.1]
-        run = make_run(where.runs, f"m{number}", folds, test=NOISE[number])
+        run = make_run(where.runs, f"m{number}", folds, test=NOISE[number], digest=digest)
         created = f"2026-11-23T10:00:{number:02d}Z"
         write_receipt(
             Receipt(
@@ -218,6 +218,20 @@ def test_ledger_warns_of_a_line_that_cannot_be_trusted(
     shown = run_kit("ledger", "-C", where.root)
     assert "(6 submissions, r = 1.00" in shown.out
     assert "trusted" not in shown.out
+
+
+def test_ledger_says_which_submissions_are_not_on_the_line(
+    run_kit: Any, where: Competition, server: Server, hand_in: Any
+) -> None:
+    other = hand_in(0, 0.90, 0.60, digest="random")
+    for number in range(1, 4):
+        hand_in(number, 0.70 + 0.01 * number, 0.75 + 0.012 * number)
+    shown = run_kit("ledger", "-C", where.root)
+    assert "(3 submissions, r = 1.00" in shown.out
+    assert "\n1 submission validated on other folds is not on the line" in shown.out
+    assert row(shown.out, other.id).split()[-1] != "+0.00000", "it has no residual"
+    final = run_kit("ledger", "--final", "-C", where.root)
+    assert "1 validated on other folds, not weighed" in final.err + final.out
 
 
 def test_text_of_the_server_cannot_move_the_cursor_or_break_the_table(

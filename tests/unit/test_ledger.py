@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from kit.competition import Competition
 from kit.ledger import fit_line, ledger
-from kit.submission.receipts import Receipt, write_receipt
+from kit.runs import Run
+from kit.submission.receipts import Receipt, read_receipts, write_receipt
 
 
 @pytest.fixture
@@ -19,8 +21,10 @@ def where(without_data: Callable[..., Competition]) -> Competition:
     return without_data("rmse")
 
 
-def handed_in(where: Competition, number: int, cv: float | None, public: float | None) -> None:
-    facts: dict[str, Any] = {"status": "pending" if public is None else "complete"}
+def handed_in(
+    where: Competition, number: int, cv: float | None, public: float | None, folds: str = ""
+) -> None:
+    facts: dict[str, Any] = {"status": "pending" if public is None else "complete", "folds": folds}
     if cv is not None:
         facts["run"] = f"run-{number}"
         facts["cv"] = {"value": cv, "oof": cv, "mean": cv + 0.01, "std": 0.02, "folds": [cv]}
@@ -73,6 +77,33 @@ def test_line_is_the_least_squares_line_with_residuals(where: Competition) -> No
     assert found.rows[0].residual is None
     assert [row.residual for row in found.rows[1:]] == pytest.approx(residuals[::-1].tolist())
     assert found.why == ""
+
+
+def test_line_is_through_the_scores_of_the_same_folds(where: Competition) -> None:
+    for number in range(4):  # the folds leaked: .2 to .5 was promised
+        handed_in(where, number, 0.2 + 0.1 * number, 0.9 - 0.1 * number, "random")
+    for number in range(4, 8):
+        handed_in(where, number, 0.1 * number, 0.1 * number + 0.05, "groups")
+    handed_in(where, 8, 0.9, 0.95)  # a file with a CV score, of an earlier kit
+    found = ledger(where)
+    assert found.folds == "groups", "those of the newest submission"
+    assert found.line is not None
+    assert found.line.n == 5
+    assert (found.line.slope, found.line.intercept) == pytest.approx((1.0, 0.05))
+    assert [row.residual is None for row in found.rows] == [False] * 5 + [True] * 4
+    asked = ledger(where, folds="random")
+    assert asked.line is not None
+    assert asked.line.n == 5, "the folds that were asked for, and the one that does not say"
+
+
+def test_a_receipt_of_an_earlier_kit_has_the_folds_of_its_run(
+    where: Competition, make_run: Callable[..., Run]
+) -> None:
+    run = make_run(where.runs, "old", [0.5, 0.6], metric="rmse", up=False, digest="usual")
+    handed_in(where, 1, 0.55, 0.6)
+    receipt = read_receipts(where.submissions)[0][0]
+    write_receipt(replace(receipt, run=run.id))
+    assert [row.folds for row in ledger(where).rows] == ["usual"]
 
 
 @pytest.mark.parametrize(

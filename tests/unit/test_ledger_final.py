@@ -59,7 +59,7 @@ def hand_in(where: Competition, make_run: Callable[..., Run]) -> Callable[..., s
 def suggested(
     where: Competition, share: float | None = None, folds: str = "", **more: Any
 ) -> Final:
-    return final_two(where, ledger(where, **more), False, share, folds)
+    return final_two(where, ledger(where, folds=folds, **more), False, share)
 
 
 @pytest.mark.parametrize("folds", ["", "groups"])

@@ -314,6 +314,25 @@ def test_line_is_used_from_three_on_and_the_interval_holds_the_prediction(
 
 
 @pytest.mark.usefixtures("lined")
+def test_a_line_of_other_folds_foretells_nothing(
+    where: Competition, hand_in: Callable[..., Run]
+) -> None:
+    """Random folds promised .70 to .75; a run whose groups stay together is none of these."""
+    before = ledger(where).line
+    hand_in(6, [0.50, 0.60, 0.70], 0.72, digest="groups")
+    grouped = hand_in(7, [0.51, 0.61, 0.71], None, digest="groups")
+    book = ledger(where, folds=grouped.folds)
+    assert book.line is None
+    assert "there are 1" in book.why
+    found = forecast(grouped, where, book)
+    assert found.basis == "folds"
+    assert found.public == pytest.approx(0.73), "the submission of the same folds, and the gain"
+    of_first = ledger(where, folds="folds")
+    assert of_first.line == before, "and the line of the others has no point of it"
+    assert forecast(grouped, where, of_first).basis == "folds"
+
+
+@pytest.mark.usefixtures("lined")
 @pytest.mark.parametrize(
     ("cv", "left", "starts"),
     [
