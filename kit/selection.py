@@ -1,4 +1,4 @@
-"""Which run to hand in when none is named. Standard library only."""
+"""Which run to hand in when none is named. Standard library, but where a run leads a blend."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from kit.comparison import compare
 from kit.errors import RunError
 from kit.runs import Run
 
+_CHANCE = 0.05  # that one of all runs leads the blend so far although none is better
+
 
 def best_run(runs: Sequence[Run], folds: str = "") -> tuple[Run, str]:
     """The run to hand in, and why, in one sentence.
@@ -15,8 +17,7 @@ def best_run(runs: Sequence[Run], folds: str = "") -> tuple[Run, str]:
     Only runs that can be compared with the newest one (same data, folds and metric) take part;
     where there are some, only those of the folds with the digest `folds`, which kit.toml makes. The
     best score wins (see `standing`); but the newest blend is taken where the best single run is not
-    clearly better (by more than two standard errors of the paired fold differences): that run's
-    lead is the luck of having been picked as the best of many.
+    clearly better: its lead may be the luck of having been picked as the best of many.
 
     A run of kind "fit" has no score of its own and never takes part: it is handed in by name.
 
@@ -45,11 +46,26 @@ def best_run(runs: Sequence[Run], folds: str = "") -> tuple[Run, str]:
     if best.kind == "blend" or not blends:
         return best, why
     blend = blends[-1]
-    summary = compare(blend, best).summary
-    lead, error = summary.get("mean_difference", 0.0), summary.get("standard_error", 0.0)
-    if abs(lead) > 2 * error:
+    if _clearly_better(best, blend, sum(run.kind != "blend" for run in same)):
         return best, f"{why}; the blend is behind it"
     return blend, f"the newest blend; {best.id} scores better only within the noise of the folds"
+
+
+def _clearly_better(best: Run, blend: Run, n: int) -> bool:
+    """Whether the lead of the best of `n` runs over a blend is more than luck.
+
+    Student's t of the paired fold differences, one-sided, at a level that `n` comparisons share
+    (Bonferroni's inequality; Dunn, "Multiple comparisons among means", 1961).
+    """
+    from scipy.special import stdtr
+
+    compared = compare(blend, best)
+    lead = abs(compared.summary.get("mean_difference", 0.0))
+    error = compared.summary.get("standard_error", 0.0)
+    if error == 0.0:
+        return lead > 0.0
+    pairs = sum(None not in pair for pair in compared.folds)
+    return bool(stdtr(pairs - 1, -lead / error) <= _CHANCE / n)
 
 
 def standing(run: Run) -> float:

@@ -69,6 +69,17 @@ def test_a_run_that_is_clearly_better_than_the_blend_is_taken() -> None:
     assert "the blend is behind it" in why
 
 
+def test_the_best_of_many_runs_must_lead_by_more_than_the_best_of_few() -> None:
+    """A blend, and runs that are as good as it: one of fifty leads by two standard errors."""
+    blend = run("blend", [0.70, 0.80, 0.75, 0.72, 0.78, 0.74], kind="blend")
+    lucky = run("lucky", [0.72, 0.80, 0.76, 0.74, 0.785, 0.75])
+    others = [run(f"other-{k}", [0.70, 0.79, 0.75, 0.72, 0.78, 0.74]) for k in range(49)]
+    assert best_run([lucky, blend])[0].id == "lucky"
+    chosen, why = best_run([lucky, *others, blend])
+    assert chosen.id == "blend"
+    assert "lucky scores better only within the noise" in why
+
+
 def test_a_blend_that_scores_best_is_taken() -> None:
     runs = [run("blend", [0.9, 0.9], kind="blend"), run("single", [0.8, 0.8])]
     assert best_run(runs)[0].id == "blend"
