@@ -40,6 +40,7 @@ from kit.models.boosters import (
 from kit.models.lockstep import boost
 from kit.models.stopping import CrossStopping, OwnStopping
 
+_FEW_BINS, _PER_BIN = 32, 8  # rows: a round costs as many scores as there are bins and leaves
 _GPU_MEMORY = 0.95  # of what is free, as CatBoost's default
 _LOSSES = {
     "binary": "Logloss",
@@ -69,7 +70,7 @@ class CatBoost(Model):
         one_hot_max_size: up to so many levels are one-hot.
         leaf_estimation_iterations: steps per leaf value.
         max_ctr_complexity: so many categories at most are combined in one statistic.
-        border_count: bins per column.
+        border_count: bins per column at most; of few rows one per eight, at least 32.
         task_type: "GPU": trees are grown on an NVIDIA GPU. They predict on the processor.
 
     Source:
@@ -203,7 +204,7 @@ class CatBoost(Model):
             until = share(problems[0].deadline, len(columns) - done)
             threads = max(1, problems[0].threads // len(models))
             params = [
-                self._native(problem, useful_threads(table.size, threads))
+                self._native(problem, len(table), useful_threads(table.size, threads))
                 for problem, (table, _) in zip(problems, data, strict=True)
             ]
             watch = None if done or self.on_gpu else problems[0].watch
@@ -223,9 +224,10 @@ class CatBoost(Model):
             for model, found in zip(models, zip(*rounds, strict=True), strict=True):
                 model.best_iteration_ = int(np.mean(found))
 
-    def _native(self, problem: Problem, threads: int) -> dict[str, Any]:
+    def _native(self, problem: Problem, n_rows: int, threads: int) -> dict[str, Any]:
         """CatBoost's parameter table."""
         params = self.get_params()
+        params["border_count"] = min(self.border_count, max(_FEW_BINS, n_rows // _PER_BIN))
         params["iterations"] = params.pop("n_estimators")
         del params["patience"]
         if problem.task == "multiclass":

@@ -41,3 +41,14 @@ def test_a_small_table_gets_one_thread(name: str) -> None:
 def test_threads_are_not_made_up() -> None:
     assert useful_threads(10**6, 4) == 4
     assert useful_threads(10**6, 1) == useful_threads(10**4, 4) == 1
+
+
+@pytest.mark.parametrize(("rows", "given", "bins"), [(300, 254, 37), (100, 254, 32), (300, 9, 9)])
+def test_catboost_cuts_columns_of_few_rows_into_few_bins(rows: int, given: int, bins: int) -> None:
+    values = np.random.default_rng(0).normal(size=(rows, 2))
+    X = pd.DataFrame(values, columns=["a", "b"])
+    model = MODELS.load("catboost")(n_estimators=2, border_count=given)
+    (booster,) = model.fit(X, values[:, 0], problem=PROBLEM).boosters_
+    assert booster.get_param("border_count") == bins
+    assert max(map(len, booster.get_borders().values())) <= bins
+    assert model.get_params()["border_count"] == given

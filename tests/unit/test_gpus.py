@@ -94,10 +94,10 @@ def test_processes_that_share_a_gpu_share_its_memory(
     assert [shared(k, 2).get(SHARE) for k in range(2)] == [None, None]
     assert [float(shared(k, 3)[SHARE]) for k in range(3)] == [0.5] * 3
     problem = Problem(task="regression", n_outputs=1, threads=1)
-    assert "gpu_ram_part" not in CatBoost()._native(problem, 1)
-    assert CatBoost(task_type="GPU")._native(problem, 1)["gpu_ram_part"] == 0.95
+    assert "gpu_ram_part" not in CatBoost()._native(problem, 5000, 1)
+    assert CatBoost(task_type="GPU")._native(problem, 5000, 1)["gpu_ram_part"] == 0.95
     monkeypatch.setenv(SHARE, shared(2, 3)[SHARE])
-    assert CatBoost(task_type="GPU")._native(problem, 1)["gpu_ram_part"] == 0.475
+    assert CatBoost(task_type="GPU")._native(problem, 5000, 1)["gpu_ram_part"] == 0.475
 
 
 NOTE = """import os
