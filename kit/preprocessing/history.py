@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.errors import DataError
+from kit.spelling import plain
 from kit.steps import infer_step, step_numbers
 
 Floats = NDArray[np.float64]
@@ -84,12 +85,13 @@ class History:
         return series * self.n_steps + step
 
     def _spelled(self, X: pd.DataFrame) -> NDArray[Any]:
-        """The series of every row as one string."""
+        """The series of every row as one string; a number that has gaps elsewhere is 1.0 there."""
         if not self._ids:
             return np.full(len(X), "", dtype=object)
         parts = X[self._ids].astype("object")
         codes, groups = pd.factorize(pd.MultiIndex.from_frame(parts))
-        names = np.array(["\x1f".join(map(str, group)) for group in groups], dtype=object)
+        levels = [plain(groups.get_level_values(k).to_series()) for k in range(len(self._ids))]
+        names = np.array(["\x1f".join(map(str, row)) for row in zip(*levels, strict=True)], object)
         return names[codes] if len(names) else np.full(len(X), "", dtype=object)
 
 

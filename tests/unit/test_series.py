@@ -136,6 +136,20 @@ def test_equal_series_and_times_are_averaged_and_counted() -> None:
     assert grid[series[0], step[0]] == pytest.approx(train["y"].iloc[0] + 1)
 
 
+def test_a_number_is_the_same_series_where_another_row_has_none() -> None:
+    train, test = parts(rows())
+    codes = {level: number for number, level in enumerate(train["shop"].cat.categories, start=1)}
+    train, test = (
+        part.assign(shop=part["shop"].map(codes).astype("int64")) for part in (train, test)
+    )
+    asked = test.drop(columns="y")
+    expected = fitted(SPEC, train).transform(asked)[feature_names(SPEC)]
+    gap = pd.concat([asked, asked.iloc[:1].assign(shop=np.nan)])
+    assert gap["shop"].dtype == "float64"
+    found = fitted(SPEC, train).transform(gap)[feature_names(SPEC)].iloc[:-1]
+    pd.testing.assert_frame_equal(found, expected)
+
+
 def test_an_unseen_series_has_no_past() -> None:
     train, test = parts(rows())
     test = test.assign(shop=pd.Categorical(["z"] * len(test)))
