@@ -368,13 +368,13 @@ def _publish(
 
 def _scores(context: FoldContext, stack: Stack, blended: Blend) -> dict[str, Any]:
     """What a blend scored, and what it is made of."""
-    metric, rows = context.metric, context.folds.sealed
+    metric, folds = context.metric, context.folds
     decision, chosen = blended.nested.decision, blended.chosen
     parents = [run.id for run in stack.runs]
     held: dict[str, Any] = {}
     if blended.sealed is not None:
-        truth = context.dataset.truth[rows]
-        held["holdout"] = holdout_record(metric, decision, truth, blended.sealed)
+        truth = context.dataset.truth
+        held["holdout"] = holdout_record(metric, decision, folds, truth, blended.sealed)
     return {
         "score": {**score_record(blended.nested, metric), "plain": blended.plain},
         **held,

@@ -221,7 +221,8 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
     if len(rows := folds.sealed):
         sealed = unlink(np.mean([link(r.sealed) for r in _latest(folds, results)], axis=0))
         frames["holdout"] = _frame(data.ids[rows], sealed, names)
-        holdout = {"holdout": holdout_record(metric, fitted.decision, data.truth[rows], sealed)}
+        held = holdout_record(metric, fitted.decision, folds, data.truth, sealed)
+        holdout = {"holdout": held}
     cut = sorted(result.fold for result in results if result.cut)
     record = {
         "hash": _hash_of_cut(plan.hash, test) if cut else plan.hash,

@@ -31,7 +31,9 @@ _FORMAT = "kit.folds/1"
 
 SEALED = -2
 """In place of a fold: a row of the sealed holdout, which nothing learns from or is chosen by."""
-_MOST_HELD_OUT = 1 / 3  # of the rows of a fold that looks ahead
+NEAR_SEALED = -3
+"""In place of a fold: a row too near a sealed one in time, or of its group. No fold's model learns
+from it and no fold is scored on it; `kit fit` learns from it as from the sealed rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +42,11 @@ class Folds:
 
     Attributes:
         ids: training ids as strings, in dataset order; anything array-like is taken.
-        fold: fold of the row, -1: never validated, -2 (`SEALED`): of the sealed holdout. ``(n,)``
-            int8, read-only.
+        fold: fold of the row, -1: never validated, -2 (`SEALED`): of the sealed holdout, -3
+            (`NEAR_SEALED`): too near to that. ``(n,)`` int8, read-only.
         forward: fold k trains on rows with a lower fold number only (time order); otherwise on
             all rows that are not of fold k. Rows of fold -1 are training rows either way, sealed
-            ones never.
+            ones and those near them never.
         purged: rows that fold k must not train on although they are in another fold: those too
             near in time, or of a group that it validates. ``(n, n_splits)`` bool; None: no row.
 
@@ -65,8 +67,10 @@ class Folds:
                 f"folds: one whole number per id is expected; {len(ids)} ids, but folds are "
                 f"{fold.dtype} of shape {fold.shape}"
             )
-        if len(fold) and not SEALED <= fold.min() <= fold.max() < MAX_FOLDS:
-            raise DataError(f"folds must be {SEALED}..{MAX_FOLDS - 1}: {fold.min()}..{fold.max()}")
+        if len(fold) and not NEAR_SEALED <= fold.min() <= fold.max() < MAX_FOLDS:
+            raise DataError(
+                f"folds must be {NEAR_SEALED}..{MAX_FOLDS - 1}: {fold.min()}..{fold.max()}"
+            )
         if ids.isna().any():
             raise DataError(f"folds: ids must not be missing; {int(ids.isna().sum())} are")
         if ids.duplicated().any():
@@ -105,8 +109,11 @@ class Folds:
         return state.hexdigest()[:16]
 
     def train(self, k: int) -> NDArray[np.int64]:
-        """Positions of the rows that fold `k` trains on; of a fold after the last one: all."""
-        kept = (self.fold < k if self.forward else self.fold != k) & (self.fold != SEALED)
+        """Positions of the rows that fold `k` trains on.
+
+        Of a fold after the last one: all rows but the sealed ones and those near them.
+        """
+        kept = (self.fold < k if self.forward else self.fold != k) & (self.fold > SEALED)
         if self.purged is not None and k < self.n_splits:
             kept &= ~self.purged[:, k]
         return np.flatnonzero(kept)
@@ -134,6 +141,11 @@ class Folds:
     def sealed(self) -> NDArray[np.int64]:
         """Positions of the sealed rows; empty without `cv.holdout`."""
         return np.flatnonzero(self.fold == SEALED)
+
+    @property
+    def near_sealed(self) -> NDArray[np.int64]:
+        """Positions of the rows that are left out of all folds for being too near the sealed."""
+        return np.flatnonzero(self.fold == NEAR_SEALED)
 
     def reindex(self, ids: Sequence[Any] | NDArray[Any] | pd.Series[Any]) -> Folds:
         """The same folds in the row order of `ids`.
@@ -204,36 +216,6 @@ class Folds:
                 "  Ask for the original file, or make new folds."
             )
         return folds
-
-
-def inner_rows(
-    fold: FoldArray, current: int, times: NDArray[Any] | None = None
-) -> NDArray[np.bool_]:
-    """Which training rows to stop on: those of the nearest other fold.
-
-    Where folds look ahead and that fold is more than a third of the rows, the newest fifth instead:
-    what is left would be too little past to learn from.
-
-    Args:
-        fold: fold per training row.
-        current: the fold that is validated.
-        times: of the training rows, where they have one.
-    """
-    others = np.unique(fold[fold >= 0])
-    if len(others):
-        later = others[others > current]
-        inner = fold == (later[0] if len(later) else others[-1])
-        forward = times is not None and not len(later) and (fold < 0).any()
-        if not inner.all() and not (forward and inner.mean() > _MOST_HELD_OUT):
-            return inner
-    n_last = max(1, len(fold) // 5)  # one block only: its last fifth
-    if times is not None:
-        newest: NDArray[np.bool_] = times >= np.sort(times)[-n_last]
-        if not newest.all():
-            return newest
-    last = np.zeros(len(fold), dtype=bool)
-    last[-n_last:] = True
-    return last
 
 
 def text_ids(ids: Any) -> pd.Series[Any]:

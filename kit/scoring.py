@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.decision import Decision, Fitted
+from kit.folds import Folds
 from kit.metrics.base import Metric, UndefinedMetric
 
 
@@ -40,18 +41,21 @@ def score_record(fitted: Fitted, metric: Metric) -> dict[str, Any]:
 
 
 def holdout_record(
-    metric: Metric, decision: Decision, y: NDArray[Any], pred: NDArray[Any]
+    metric: Metric, decision: Decision, folds: Folds, y: NDArray[Any], pred: NDArray[Any]
 ) -> dict[str, Any]:
-    """The `holdout` table of a run: how many rows are sealed, and the score on them.
+    """The `holdout` table of a run: how many rows are sealed or near that, and the sealed score.
 
     Args:
         metric: what is scored.
         decision: how labels are made, chosen without these rows.
-        y: their truth.
-        pred: their predictions. ``(n, k)``
+        folds: say which rows are sealed.
+        y: truth of all training rows.
+        pred: predictions of the sealed ones. ``(n_sealed, k)``
     """
+    y, near = y[folds.sealed], len(folds.near_sealed)
+    found: dict[str, Any] = {"rows": len(y), **({"near": near} if near else {})}
     try:
         score = metric.score(y, decision.apply(pred) if metric.needs == "label" else pred)
     except UndefinedMetric:  # of one class only, perhaps
-        return {"rows": len(y), "score": None}
-    return {"rows": len(y), "score": score}
+        score = None
+    return {**found, "score": score}

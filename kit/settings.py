@@ -178,8 +178,8 @@ class CVSpec:
     together (models that cannot, and folds in time order, use "inner"); "fold" uses the scored
     fold itself, which is optimistic and marked `*` wherever the score is shown.
     `holdout` is the share of the rows that is sealed: no fold, threshold or blend ever sees them,
-    and each run shows its score on them once; 0: none. `weighted`: where `columns.weight` is set,
-    models are fitted with it.
+    or rows nearer to them than folds allow, and each run shows its score on them once; 0: none.
+    `weighted`: where `columns.weight` is set, models are fitted with it.
     """
 
     splitter: str = "kfold"

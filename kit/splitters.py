@@ -26,10 +26,10 @@ from sklearn.model_selection import (
 )
 
 from kit.errors import ConfigError, DataError, counted
-from kit.folds import SEALED, FoldArray, Folds, Purged
+from kit.folds import NEAR_SEALED, SEALED, FoldArray, Folds, Purged
 from kit.registry import SPLITTERS
 from kit.settings import MAX_FOLDS, CVSpec, TaskType
-from kit.time_splitters import enough, group_codes, stamps_of, time_windows
+from kit.time_splitters import enough, group_codes, near, stamps_of, time_windows
 
 Array = NDArray[Any]
 Splitter = Callable[
@@ -79,8 +79,7 @@ def make_folds(
     if isinstance(time, pd.Series):
         stamps = time.reset_index(drop=True)
     codes = None if groups is None else np.asarray(groups)
-    sealed = _sealed(splitter, target, codes, stamps, spec)
-    fold, purged = _cut(splitter, target, codes, stamps, spec, ~sealed)
+    fold, purged = _with_holdout(splitter, target, codes, stamps, spec)
     folds = _folds(splitter, np.asarray(ids), fold, purged)
     for k in range(folds.n_splits):
         if len(folds.train(k)) == 0:
@@ -98,6 +97,33 @@ def _folds(splitter: Splitter, ids: Array, fold: FoldArray, purged: Purged | Non
     return Folds(pd.Series(ids), fold, forward=forward, purged=purged)
 
 
+def _with_holdout(
+    splitter: Splitter,
+    y: Array,
+    groups: Array | None,
+    time: pd.Series[Any] | None,
+    spec: CVSpec,
+) -> tuple[FoldArray, Purged | None]:
+    """Seal the holdout, leave out what is too near to it, cut the folds of the other rows."""
+    if not spec.holdout:
+        return _cut(splitter, y, groups, time, spec, np.ones(len(y), dtype=bool))
+    sealed, beside = _sealed(splitter, y, groups, time, spec)
+    rows = ~(sealed | beside)
+    if not rows.any():
+        raise DataError(
+            f"cv.holdout = {spec.holdout:g} leaves no row for the folds: {int(sealed.sum())} rows "
+            f"would be sealed, and the other {int(beside.sum())} are too near to them (cv.gap = "
+            f"{spec.gap!r}) or of their groups.\n  Use a shorter cv.gap or a smaller cv.holdout."
+        )
+    try:
+        fold, purged = _cut(splitter, y, groups, time, spec, rows)
+    except (ConfigError, DataError) as error:
+        left = f"{int(rows.sum())} of {len(y)} rows for the folds"
+        raise type(error)(f"cv.holdout = {spec.holdout:g} leaves {left}: {error}") from None
+    fold[sealed], fold[beside] = SEALED, NEAR_SEALED
+    return fold, purged
+
+
 def _cut(
     splitter: Splitter,
     y: Array,
@@ -106,11 +132,11 @@ def _cut(
     spec: CVSpec,
     rows: NDArray[np.bool_],
 ) -> tuple[FoldArray, Purged | None]:
-    """Folds, and what they must not train on, of some of the rows; the others are sealed."""
+    """Folds, and what they must not train on, of some of the rows; the others get -1."""
     part = None if time is None else time[rows].reset_index(drop=True)
     given = splitter(y[rows], None if groups is None else groups[rows], part, spec)
     found, avoided = _checked(given, int(rows.sum()), spec)
-    fold = np.full(len(y), SEALED, dtype=np.int8)
+    fold = np.full(len(y), -1, dtype=np.int8)
     fold[rows] = found
     if avoided is None:
         return fold, None
@@ -125,29 +151,32 @@ def _sealed(
     groups: Array | None,
     time: pd.Series[Any] | None,
     spec: CVSpec,
-) -> NDArray[np.bool_]:
-    """The rows of the sealed holdout: the last of 1 / `spec.holdout` folds of the same splitter.
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The sealed holdout, the last of 1 / `spec.holdout` folds of the same splitter; what is near.
 
     So whole groups and blocks of time are sealed, the latest rows where folds go forward, and
     every class in its share. Of `time_windows` it is that share of the rows: a window may be longer
     and there is not room for many. `spec.seed` and `spec.n_splits` have no part in it: whoever
     tries other folds keeps the same rows sealed.
 
+    Near are the rows that this last fold must not train on: within `spec.gap`, or of its groups.
+
     Raises:
         ConfigError, DataError: the rows cannot be cut into so many folds.
     """
-    everything = np.ones(len(y), dtype=bool)
-    if not spec.holdout:
-        return ~everything
     if splitter is time_windows:
-        return _latest(stamps_of(time, spec), spec.holdout)
+        stamps = stamps_of(time, spec)
+        sealed = _latest(stamps, spec.holdout)
+        fold = np.where(sealed, 0, -1).astype(np.int8)
+        return sealed, near(stamps, fold, replace(spec, n_splits=1))[:, 0]
     seal = replace(spec, n_splits=round(1 / spec.holdout), seed=0)
     try:
-        fold, _ = _cut(splitter, y, groups, time, seal, everything)
+        fold, purged = _cut(splitter, y, groups, time, seal, np.ones(len(y), dtype=bool))
     except (ConfigError, DataError) as error:
         text = f"cv.holdout = {spec.holdout:g} (one of {seal.n_splits} folds): {error}"
         raise type(error)(text) from None
-    return np.asarray(fold == fold.max())
+    sealed = np.asarray(fold == fold.max())
+    return sealed, np.zeros_like(sealed) if purged is None else purged[:, -1] & ~sealed
 
 
 def _latest(stamps: Array, share: float) -> NDArray[np.bool_]:
@@ -188,7 +217,7 @@ def _fold_numbers(given: Any, n: int, spec: CVSpec) -> FoldArray:
 def _every_class(folds: Folds, y: Array, spec: CVSpec) -> None:
     """Every fold's training rows hold every class; a model cannot learn one it does not see."""
     size = int(y.max()) + 1
-    total = np.bincount(y[folds.fold != SEALED], minlength=size)
+    total = np.bincount(y[folds.train(folds.n_splits)], minlength=size)
     for k in range(folds.n_splits):
         train = np.bincount(y[folds.train(k)], minlength=size)
         absent = np.flatnonzero((train == 0) & (total > 0))

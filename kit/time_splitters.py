@@ -51,7 +51,7 @@ def time_series(y: Array, groups: Array | None, time: pd.Series[Any] | None, spe
             f"{spec.n_splits} folds of about equal size.\n  Use fewer folds (cv.n_splits)."
         )
     fold = (np.searchsorted(starts, stamps, side="right") - 1).astype(np.int8)
-    return fold, _near(stamps, fold, spec)
+    return fold, near(stamps, fold, spec)
 
 
 @_forward
@@ -65,7 +65,7 @@ def time_windows(
     """
     stamps = stamps_of(time, spec)
     fold = _windows(stamps, spec)
-    return fold, _near(stamps, fold, spec)
+    return fold, near(stamps, fold, spec)
 
 
 @_forward
@@ -82,7 +82,7 @@ def group_time(y: Array, groups: Array | None, time: pd.Series[Any] | None, spec
     rng = np.random.default_rng(spec.seed)
     share = (rng.permutation(n_groups) % spec.n_splits)[codes]
     fold = np.where(window == share, window, -1).astype(np.int8)
-    purged = _near(stamps, window, spec)
+    purged = near(stamps, window, spec)
     for k in range(spec.n_splits):
         if not (fold == k).any():
             raise DataError(
@@ -102,7 +102,7 @@ def time_blocks(y: Array, groups: Array | None, time: pd.Series[Any] | None, spe
     n_blocks = int(codes.max()) + 1
     enough(n_blocks, spec, f"blocks of cv.block = {spec.block!r}")
     fold = np.array(list(_rounds(n_blocks, spec)), dtype=np.int8)[codes]
-    return fold, _near(stamps, fold, spec)
+    return fold, near(stamps, fold, spec)
 
 
 def _rounds(n_blocks: int, spec: CVSpec) -> Iterator[int]:
@@ -141,7 +141,7 @@ def _windows(stamps: Array, spec: CVSpec) -> FoldArray:
     return fold
 
 
-def _near(stamps: Array, fold: FoldArray, spec: CVSpec) -> Purged:
+def near(stamps: Array, fold: FoldArray, spec: CVSpec) -> Purged:
     """Rows no further than `cv.gap` from a row that the fold validates. ``(n, n_splits)``."""
     purged = np.zeros((len(stamps), spec.n_splits), dtype=bool)
     if not spec.gap:

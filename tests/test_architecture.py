@@ -53,6 +53,7 @@ LAYERS = (
         "target",
         "dataset",
         "folds",
+        "inner",
         "runs",
     ),
     (

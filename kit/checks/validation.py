@@ -15,7 +15,7 @@ from kit.checks.target import rare_classes
 from kit.dataset import read_time
 from kit.errors import DataError
 from kit.execution.context import FOLDS_NAME
-from kit.folds import Folds
+from kit.folds import NEAR_SEALED, Folds
 from kit.kinds import some
 
 
@@ -33,7 +33,8 @@ def split_groups(m: Material) -> Iterator[Evidence]:
     if name is None:
         return
     groups = m.train[name].astype("str")
-    used = m.folds.fold != -1  # the sealed rows count as one fold more
+    # the sealed rows count as one fold more; what nothing learns from or is scored on cuts no group
+    used = ~np.isin(m.folds.fold, (-1, NEAR_SEALED))
     per_group = pd.Series(m.folds.fold)[used].groupby(groups[used].to_numpy()).nunique()
     split = per_group.index[per_group > 1]
     if len(split) == 0:

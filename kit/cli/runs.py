@@ -186,7 +186,9 @@ def _facts(run: Run) -> list[list[Cell]]:
         facts.append(["plain score", f"{score_format(score['plain'])} (weights saw these rows)"])
     if held := record.get("holdout"):
         sealed = score_format(held["score"], run.score)
-        facts.append(["sealed rows", f"{sealed} ({held['rows']} rows that nothing was chosen by)"])
+        near = f"; {held['near']} too near them to be in a fold" if held.get("near") else ""
+        told = f"{held['rows']} rows that nothing was chosen by{near}"
+        facts.append(["sealed rows", f"{sealed} ({told})"])
     decision = record.get("decision", {})
     if decision.get("kind", "none") != "none":
         values = ", ".join(f"{value:.4g}" for value in decision["values"])

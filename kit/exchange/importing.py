@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 _SUM = 1e-3  # a row of class probabilities may miss 1 by this much: written with few digits
 _TOLERANCE = 1e-5
-_UNSCORED = "of rows that no fold validates here (sealed by cv.holdout, or trained on only)"
+_UNSCORED = "of rows that no fold validates here (sealed, near those, or trained on only)"
 _NAME = 60  # characters of a model's name: it becomes part of a folder's
 
 
@@ -213,7 +213,8 @@ def _rows(
 ) -> NDArray[np.int64]:
     """For each of our rows the row of the file; every id once, and none too many.
 
-    `known` are rows of the data that are never validated, too: sealed, or before the first window.
+    `known` are rows of the data that are never validated, too: sealed, near those, or before the
+    first window.
     """
     twice = found[found.duplicated()].unique()
     index = pd.Index(found)

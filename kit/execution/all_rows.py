@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 
 from kit.execution.fitting import fit_rows, fit_stopping, half
 from kit.folds import Folds
+from kit.inner import InnerSplit
 from kit.models.base import FoldRows, Model, Problem
 
 FOLDER = "all-rows"
@@ -45,7 +45,7 @@ def fit_all(
     rows: FoldRows,
     problem: Problem,
     stopped: Stopped,
-    inner: NDArray[np.bool_],
+    inner: InnerSplit,
     folder: Path | None = None,
 ) -> Model:
     """Fit on all rows; a model that stops early goes on to where fits on a part of them stopped.
@@ -58,7 +58,8 @@ def fit_all(
         rows: as its recipe prepared them; none is validated.
         problem: what is learned.
         stopped: where the fits that were validated stopped.
-        inner: which rows to stop on, see `kit.folds.inner_rows`; pseudo-labels beyond them never.
+        inner: which rows to stop on, and which to learn from meanwhile; pseudo-labels beyond them
+            are learned from.
         folder: on whose disk parts of a table on the disk are put.
     """
     X, y, weight = rows.X, rows.y, None if rows.weight is None else rows.weight.train
@@ -66,12 +67,13 @@ def fit_all(
         return fit_rows(unfitted, X, y, problem, weight)
     can_be_told = unfitted.refit_parameter is not None
     if not (stopped.found and can_be_told):
-        inner = np.append(inner, np.zeros(len(y) - len(inner), dtype=bool))
+        inner = inner.longer(len(y))
         share = half(problem) if can_be_told else problem
         first = fit_stopping(unfitted, X, y, share, inner, weight, folder)
         if not (can_be_told and first.best_iteration_):
             return first
-        stopped = Stopped((int(first.best_iteration_),), len(inner) / max(1, int((~inner).sum())))
+        grown = len(y) / max(1, int(inner.learned.sum()))
+        stopped = Stopped((int(first.best_iteration_),), grown)
     steps = stopping_point(unfitted, stopped)
     told = clone(unfitted).set_params(**{str(unfitted.refit_parameter): steps})
     fitted = fit_rows(told, X, y, problem, weight)

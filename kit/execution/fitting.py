@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from kit.errors import ConfigError
+from kit.inner import InnerSplit
 from kit.mapped import is_on_disk, rows_on_disk
 from kit.models.base import FoldRows, Model, Problem, RowWeights
 
@@ -23,7 +24,7 @@ any number, for the rows that were held out are the newest ones."""
 def fit_fold(
     unfitted: Model,
     rows: FoldRows,
-    inner: NDArray[np.bool_],
+    inner: InnerSplit,
     problem: Problem,
     early_stopping: str,
     folder: Path | None = None,
@@ -32,13 +33,13 @@ def fit_fold(
     """Fit one fold, with early stopping where the model knows it.
 
     "inner" stops on the training rows that belong to the next fold: they keep groups, blocks of
-    time and classes together exactly as validation does. A model that can be told where to stop
-    is then fitted once more on all training rows.
+    time and classes together exactly as validation does; rows too near to them are left out. A
+    model that can be told where to stop is then fitted once more on all training rows.
 
     Args:
         unfitted: the model.
         rows: the fold.
-        inner: which training rows to stop on.
+        inner: which training rows to stop on, and which to learn from meanwhile.
         problem: what is learned.
         early_stopping: "inner" or "fold", see `CVSpec`.
         folder: on whose disk parts of a table on the disk are put.
@@ -78,15 +79,16 @@ def fit_stopping(
     X: Any,
     y: NDArray[Any],
     problem: Problem,
-    inner: NDArray[np.bool_],
+    inner: InnerSplit,
     weight: NDArray[np.float64] | None = None,
     folder: Path | None = None,
 ) -> Model:
-    """Fit on some rows, stop where the others, `inner`, are predicted best."""
-    rest, valid = ~inner, (chosen(X, inner, folder), y[inner])
-    given = None if weight is None else row_weights(weight[rest], weight[inner])
-    kept = chosen(X, rest, folder)
-    return clone(unfitted).fit(kept, y[rest], problem=problem, valid=valid, **_counting(given))
+    """Fit on some rows, stop where others are predicted best."""
+    learned, stops = inner
+    valid = (chosen(X, stops, folder), y[stops])
+    given = None if weight is None else row_weights(weight[learned], weight[stops])
+    kept = chosen(X, learned, folder)
+    return clone(unfitted).fit(kept, y[learned], problem=problem, valid=valid, **_counting(given))
 
 
 def row_weights(

@@ -91,9 +91,18 @@ class Fold:
         return self.steps.transform(self.context.dataset.X_test) if known is None else known
 
     def with_pseudo_labels(self, rows: FoldRows, model: Model) -> FoldRows:
-        """Training rows and the test rows that `model`, fitted on them, is sure of."""
-        spec, task = self.task.spec, self.context.dataset.task
-        return with_pseudo_labels(rows, self.test_rows(), model, task, spec.pseudo_labels)
+        """Training rows and the test rows that `model`, fitted on them, is sure of.
+
+        Of a series they have the past that this fold knows: that of the test rows holds the labels
+        of validated and sealed rows, and the model would learn from it.
+        """
+        spec, data = self.task.spec, self.context.dataset
+        if data.series is None:
+            X_test = self.test_rows()
+        else:
+            past = with_history(self.steps, self._rows(self.read), self.link(data.y)[self.read])
+            X_test = past.transform(data.X_test)
+        return with_pseudo_labels(rows, X_test, model, data.task, spec.pseudo_labels)
 
     def predict(self, model: Model, fit_seconds: float, *, test: bool = True) -> FoldResult:
         """Predict the validated rows, if asked the others, too; refuse what breaks the contract."""

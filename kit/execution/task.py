@@ -13,9 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kit.blas import ordered_sums
 from kit.config import convert
 from kit.errors import KitError, ModelError, UserCodeError
@@ -26,7 +23,7 @@ from kit.execution.fold import Fold, save_fitted
 from kit.execution.pruning import Rivals, watch_of
 from kit.execution.pseudo import check_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
-from kit.folds import inner_rows
+from kit.inner import InnerSplit, inner_split
 from kit.models.base import FoldRows, Model, Problem, make_model, reseeded
 from kit.registry import MODELS
 from kit.settings import ModelSpec
@@ -130,17 +127,15 @@ def _validated(fold: Fold, unfitted: Model, problem: Problem) -> tuple[Model, Fo
             unfitted, rows, inner, half(problem), task.early_stopping, task.results, series
         )
         rows = fold.with_pseudo_labels(rows, first)
-        # they are never among the rows that tell where to stop
-        inner = np.append(inner, np.zeros(len(rows.y) - len(inner), dtype=bool))
+        inner = inner.longer(len(rows.y))
     model = fit_fold(unfitted, rows, inner, problem, task.early_stopping, task.results, series)
     seconds = time.perf_counter() - started
     return model, fold.predict(model, seconds, test=not context.folds.forward)
 
 
-def _to_stop_on(fold: Fold) -> NDArray[np.bool_]:
-    time_, folds = fold.context.dataset.time, fold.context.folds
-    times = None if time_ is None else time_[fold.train]
-    return inner_rows(folds.fold[fold.train], fold.number, times)
+def _to_stop_on(fold: Fold) -> InnerSplit:
+    data, folds = fold.context.dataset, fold.context.folds
+    return inner_split(folds, fold.number, fold.train, data.time, data.groups)
 
 
 def _on_all_rows(

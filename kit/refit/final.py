@@ -32,7 +32,8 @@ from kit.execution.fold import data_shape, family_of, save_fitted
 from kit.execution.memory import estimate, refuse_too_large, stated
 from kit.execution.pseudo import with_pseudo_labels
 from kit.execution.task import build_model
-from kit.folds import Folds, inner_rows
+from kit.folds import Folds
+from kit.inner import InnerSplit, inner_split
 from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem
 from kit.preprocessing.columns import recipe
@@ -191,9 +192,7 @@ class _Fits:
                 f"model {run.model!r} failed on all rows: {type(error).__name__}: {error}"
             ) from error
 
-    def _prepared(
-        self, member: Single, family: str, seed: int
-    ) -> tuple[Any, FoldRows, NDArray[np.bool_]]:
+    def _prepared(self, member: Single, family: str, seed: int) -> tuple[Any, FoldRows, InnerSplit]:
         """A recipe fitted on all rows, the rows as it makes them, and which of them to stop on.
 
         Rows that count nothing are left out as in the folds: at most they are a past of others.
@@ -210,9 +209,8 @@ class _Fits:
         X = X if learned[read].all() else chosen(X, learned[read], self.folder)
         counts = row_weights(None if weight is None else weight[learned])
         rows = FoldRows(X=X, y=y[learned], X_valid=X[:0], y_valid=y[:0], weight=counts)
-        folds, times = self.context.folds, data.time
-        times = None if times is None else times[learned]
-        return steps, rows, inner_rows(folds.fold[learned], folds.n_splits, times)
+        folds, at = self.context.folds, np.flatnonzero(learned)
+        return steps, rows, inner_split(folds, folds.n_splits, at, data.time, data.groups)
 
 
 def stopped_at(run: Run, folds: Folds) -> Stopped:

@@ -139,6 +139,8 @@ def holdout_card(material: Material) -> Html:
         ("cross-validated", digits(run.score)),
         ("sealed rows", f"{rows:,}"),
     ]
+    if held.get("near"):
+        told.append(("in no fold", f"{int(held['near']):,} too near the sealed rows"))
     ends = None if material.truth is None else chance(material.truth, run.score, rows)
     if ends is not None:
         told.append(("by chance", f"{digits(ends[0])} to {digits(ends[1])}, 95 of 100 times"))

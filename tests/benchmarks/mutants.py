@@ -43,7 +43,8 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
          "tests/unit/test_balanced.py", "tests/unit/test_rle.py"),
     ),
     "splitters": (
-        ("kit/splitters.py", "kit/time_splitters.py", "kit/folds.py"),
+        ("kit/splitters.py", "kit/time_splitters.py", "kit/folds.py",
+         "kit/inner.py"),
         ("tests/unit/test_splitters.py", "tests/unit/test_time_splitters.py",
          "tests/contract/test_splitters.py", "tests/leaks/test_holdout.py",
          "tests/unit/test_inner_rows.py", "tests/unit/test_all_rows.py"),

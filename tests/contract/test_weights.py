@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from kit.errors import ConfigError
 from kit.execution.fitting import check_weights, fit_fold, row_weights
 from kit.execution.pseudo import stacked
+from kit.inner import InnerSplit
 from kit.models.adapter import SklearnModel
 from kit.models.base import FoldRows, Model, Problem, RowWeights
 from kit.models.checking import prepared
@@ -75,7 +76,8 @@ def told(name: str, fit: Fit, params: dict[str, Any] | None = None) -> float:
 
 
 def alone(rows: FoldRows, problem: Problem, model: Model) -> Model:
-    return fit_fold(model, rows, np.arange(len(rows.y)) % 2 == 0, problem, "fold")
+    stops = np.arange(len(rows.y)) % 2 == 0
+    return fit_fold(model, rows, InnerSplit(~stops, stops), problem, "fold")
 
 
 def side_by_side(rows: FoldRows, problem: Problem, model: Model) -> Model:

@@ -16,8 +16,12 @@ from kit.checks import check
 from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.errors import ConfigError, DataError
+from kit.execution import task as tasks
 from kit.execution.context import load_context
 from kit.folds import SEALED, Folds
+from kit.inner import InnerSplit
+from kit.refit import final
+from kit.refit.final import refit
 from kit.report import report_competition, report_run
 from kit.rerun import rerun
 from kit.runs import Run
@@ -86,6 +90,64 @@ def test_sealed_rows_are_in_no_fold(splitter: str) -> None:
         assert time[folds.sealed].min() > time[folds.fold != SEALED].max()
 
 
+def panel(splitter: str, gap: str, n_splits: int = 2) -> tuple[Folds, Any, Any]:
+    """Folds of 12 groups on 60 days, a fifth sealed; the rows' days and groups."""
+    day, group = np.tile(np.arange(60), 12), np.repeat(np.arange(12), 60)
+    spec = CVSpec(
+        splitter=splitter, n_splits=n_splits, block="6", horizon="8", holdout=0.2, gap=gap
+    )
+    folds = make_folds(
+        ids=range(720),
+        y=(day + group) % 2,
+        task="binary",
+        spec=spec,
+        groups=group,
+        time=pd.Series(day),
+    )
+    return folds, day, group
+
+
+@pytest.mark.parametrize("gap", ["", "2"])
+@pytest.mark.parametrize("splitter", ["time_series", "time_windows", "time_blocks", "group_time"])
+def test_nothing_within_the_gap_of_sealed_rows_or_of_their_groups_is_learned_from(
+    splitter: str, gap: str
+) -> None:
+    folds, day, group = panel(splitter, gap)
+    kept = float(gap or 0)
+    sealed, near = day[folds.sealed], folds.near_sealed
+    assert (len(near) > 0) == (gap != "" or splitter == "group_time")
+    for k in range(folds.n_splits + 1):
+        for rows in (folds.train(k), folds.valid(k)):
+            assert np.abs(day[rows][:, None] - sealed).min(initial=99) > kept
+            assert set(near).isdisjoint(rows)
+            if splitter == "group_time":
+                assert not set(group[rows]) & set(group[folds.sealed])
+    nearest = np.abs(day[folds.train(folds.n_splits)][:, None] - sealed).min()
+    assert nearest == kept + 1  # no more is given away than that
+
+
+def test_a_gap_that_leaves_nothing_beside_the_sealed_rows_is_refused() -> None:
+    with pytest.raises(DataError, match=r"holdout = 0.2 leaves no row .* too near .*gap = '55'"):
+        panel("time_blocks", gap="55")
+    with pytest.raises(DataError, match=r"holdout = 0.2 leaves 500 of 720 rows .* there is room"):
+        panel("group_time", gap="2", n_splits=9)
+
+
+def test_rows_near_the_sealed_ones_survive_the_file(tmp_path: Any) -> None:
+    folds, _, _ = panel("group_time", gap="2")
+    folds.save(tmp_path / "folds.parquet")
+    loaded = Folds.load(tmp_path / "folds.parquet")
+    assert loaded.digest == folds.digest
+    np.testing.assert_array_equal(loaded.near_sealed, folds.near_sealed)
+
+
+def test_files_of_folds_without_such_rows_are_what_they_were() -> None:
+    old = Folds(pd.Series(["a", "b", "c", "d"]), np.array([0, 1, -1, SEALED]))
+    assert old.digest == "fc7477dfad936acb"  # of kit before there were rows near the sealed ones
+    purged = np.array([[0, 1], [0, 0], [1, 0], [0, 0]], dtype=bool)
+    assert Folds(old.ids, old.fold, forward=True, purged=purged).digest == "8aff5251644b20b6"
+
+
 @pytest.mark.parametrize("n_splits", [1, 2])
 def test_of_windows_a_share_of_the_rows_is_sealed_whatever_a_window_is_long(n_splits: int) -> None:
     days = pd.Series(pd.date_range("2024-01-01", periods=100).repeat(3))
@@ -146,15 +208,20 @@ def test_labels_of_sealed_rows_reach_no_prediction_weight_or_threshold(
         assert a.record["holdout"]["score"] > b.record["holdout"]["score"]
 
 
-def shops(make: Make, name: str, shift: float = 0.0) -> Competition:
-    """Noise per shop and day; `shift` is added to the targets of the last window before test."""
+def shops(
+    make: Make, name: str, shift: float = 0.0, *, first: int = 12, last: int = 5, gap: str = ""
+) -> Competition:
+    """Noise per shop and day; `shift` is added to the targets `first` to `last` days from the end.
+
+    The last five days are test, the seven before them sealed.
+    """
     rng = np.random.default_rng(0)
     days = pd.date_range("2024-01-01", periods=70)
     frame = pd.DataFrame([(d, s) for s in ("a", "b", "c", "d") for d in days])
     frame.columns = pd.Index(["day", "shop"])
     frame["y"] = rng.normal(size=len(frame))
-    last = (frame["day"] >= days[-12]) & (frame["day"] < days[-5])
-    frame.loc[last, "y"] += shift
+    shifted = (frame["day"] >= days[-first]) & (frame["day"] < days[-last])
+    frame.loc[shifted, "y"] += shift
     late = frame["day"] >= days[-5]
     frame.insert(0, "id", np.arange(len(frame)))
     frame["day"] = frame["day"].dt.strftime("%Y-%m-%d")
@@ -164,7 +231,7 @@ def shops(make: Make, name: str, shift: float = 0.0) -> Competition:
         columns={"kinds": {"shop": "category", "day": "datetime"}, "time": "day"},
         task={"type": "regression", "metric": "rmse", "classes": []},
         submission={"wants": "value"},
-        cv={"splitter": "time_windows", "horizon": "5D", "n_splits": 2, "holdout": 0.1},
+        cv={"splitter": "time_windows", "horizon": "5D", "n_splits": 2, "holdout": 0.1, "gap": gap},
         series={"id": ["shop"], "step": "1D", "horizon": 5, "lags": [5, 7], "windows": [3],
                 "seasons": [7]},
         models={"lightgbm": {"params": {"n_estimators": 20}}},
@@ -183,6 +250,45 @@ def test_the_past_of_sealed_rows_of_a_series_holds_none_of_their_labels(
         assert a.score == b.score
         np.testing.assert_array_equal(a.holdout()["pred"], b.holdout()["pred"])
         assert b.record["holdout"]["score"] > a.record["holdout"]["score"] + 5  # an error
+
+
+@pytest.fixture
+def near_labels(make_competition: Make) -> Callable[[str], list[Any]]:
+    """What a model predicts for the sealed rows, before and after other labels near to them."""
+
+    def predicted(model: str) -> list[Any]:
+        found = []
+        for name, shift in (("near", 0.0), ("near-changed", 9.0)):
+            made = shops(make_competition, name, shift, first=15, last=12, gap="3D")
+            assert len(load_context(made).folds.near_sealed) == 4 * 3
+            (run,) = validated(made, model)
+            assert run.record["holdout"]["near"] == 4 * 3
+            found.append(run.holdout()["pred"].to_numpy())
+        return found
+
+    return predicted
+
+
+@pytest.mark.parametrize("model", ["naive", "lightgbm"])
+def test_labels_within_the_gap_reach_no_prediction_of_a_sealed_row(
+    near_labels: Callable[[str], list[Any]], model: str
+) -> None:
+    np.testing.assert_array_equal(*near_labels(model))
+
+
+@pytest.mark.parametrize("model", ["naive", "lightgbm"])
+def test_a_training_row_within_the_gap_would_be_seen(
+    near_labels: Callable[[str], list[Any]], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: what is near the sealed rows is learned from, and the same comparison notices."""
+    honest = Folds.train
+
+    def train(self: Folds, k: int) -> Any:
+        return np.sort(np.concatenate([honest(self, k), self.near_sealed]))
+
+    monkeypatch.setattr(Folds, "train", train)
+    before, after = near_labels(model)
+    assert not np.array_equal(before, after)
 
 
 def test_a_training_row_that_is_sealed_would_be_seen(
@@ -214,6 +320,17 @@ def test_every_run_shows_its_sealed_score(make_competition: Make, run_kit: Any) 
     assert "sealed rows" in shown
     assert f"({len(load_context(competition).folds.sealed)} rows" in shown
     assert f"{run.record['holdout']['score']:.2f}" in shown
+
+
+def test_rows_near_the_sealed_ones_are_counted_where_the_sealed_score_is_shown(
+    make_competition: Make, run_kit: Any
+) -> None:
+    competition = shops(make_competition, "shown", gap="3D")
+    (run,) = validated(competition, "naive")
+    assert "(28 rows that nothing was chosen by; 12 too near them to be in a fold)" in " ".join(
+        run_kit("show", "last", "-C", competition.root).out.split()
+    )
+    assert "|12 too near the sealed rows|" in page(competition, run)
 
 
 def page(competition: Competition, run: Run | None = None) -> str:
@@ -272,6 +389,51 @@ def test_a_group_that_is_sealed_in_part_is_found(make_competition: Make) -> None
     by_file = Competition.load(honest.root, ['cv.splitter="file"'])
     (found,) = [f for f in check(by_file).findings if f.code == "KIT302"]
     assert found.evidence.startswith("1 of 60 groups")
+
+
+def test_rows_of_a_sealed_group_that_are_in_no_fold_do_not_cut_it(make_competition: Make) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": range(720), "a": rng.normal(size=720), "day": [*range(60)] * 12})
+    frame["house"] = np.repeat(np.arange(12), 60)
+    competition = make_competition(
+        frame.assign(y=rng.integers(0, 2, 720)),
+        frame.assign(day=frame["day"] + 60),
+        columns={"group": "house", "time": "day"},
+        cv={"splitter": "group_time", "horizon": "8", "n_splits": 2, "holdout": 0.2},
+    )
+    folds = load_context(competition).folds
+    both = set(frame["house"][folds.sealed]) & set(frame["house"][folds.near_sealed])
+    assert both
+    assert "KIT302" not in {finding.code for finding in check(competition).findings}
+
+
+def test_fits_stop_on_rows_that_are_apart_from_those_they_learn_from(
+    make_competition: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[InnerSplit] = []
+
+    def spied(original: Any, place: int) -> Any:
+        def spy(*arguments: Any, **options: Any) -> Any:
+            seen.append(arguments[place])
+            return original(*arguments, **options)
+
+        return spy
+
+    monkeypatch.setattr(tasks, "fit_fold", spied(tasks.fit_fold, 2))
+    monkeypatch.setattr(final, "fit_all", spied(final.fit_all, 4))
+    competition = shops(make_competition, "apart", gap="3D")
+    (run,) = validated(competition, "naive")
+    refit(competition, run, seeds=1)
+    context = load_context(competition)
+    folds, time = context.folds, context.dataset.time
+    assert time is not None
+    assert len(seen) == folds.n_splits + 1
+    for k, split in enumerate(seen):
+        rows = folds.train(k) if k < folds.n_splits else np.arange(len(folds.fold))
+        assert len(split.stops) == len(rows)
+        apart = time[rows[split.stops]].min() - time[rows[split.learned]].max()
+        assert apart > np.timedelta64(3, "D")
+    np.testing.assert_array_equal(np.flatnonzero(seen[-1].stops), folds.sealed)
 
 
 def test_new_writes_the_holdout(run_kit: Any, tmp_path: Any) -> None:

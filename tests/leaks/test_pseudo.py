@@ -217,3 +217,66 @@ def test_sparse_tables_are_stacked() -> None:
     made = with_pseudo_labels(heavy, 2 * X[:2], Sure(), "binary", 0.9)
     assert made.weight is not None
     assert made.weight.train.tolist() == [0.5, 0.5, 2, 1, 1]  # as much as a usual row
+
+
+def turned_shops(make: Make, name: str, turned: str) -> Competition:
+    """Four shops over 70 days, the last five test; labels of some days are turned round."""
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2024-01-01", periods=70)
+    frame = pd.DataFrame([(d, s) for s in "abcd" for d in days])
+    frame.columns = pd.Index(["day", "shop"])
+    frame["x"] = rng.normal(size=len(frame))
+    frame["y"] = (frame["x"] + 0.3 * rng.normal(size=len(frame)) > 0).astype(int)
+    late = frame["day"] >= days[-5]
+    first = {"": 0, "sealed": 12, "validated and sealed": 17}[turned]
+    rows = (frame["day"] >= days[-first]) & ~late if first else late & ~late
+    frame.loc[rows, "y"] = 1 - frame.loc[rows, "y"]
+    frame.insert(0, "id", np.arange(len(frame)))
+    frame["day"] = frame["day"].dt.strftime("%Y-%m-%d")
+    return make(
+        frame[~late],
+        frame[late].drop(columns="y"),
+        columns={"kinds": {"shop": "category", "day": "datetime"}, "time": "day"},
+        task={"metric": "log_loss"},
+        cv={"splitter": "time_windows", "horizon": "5D", "n_splits": 2, "holdout": 0.1},
+        series={"id": ["shop"], "step": "1D", "horizon": 5, "lags": [5, 7], "windows": [3]},
+        models={
+            "lightgbm": {
+                "pseudo_labels": 0.6,
+                "params": {"n_estimators": 20, "learning_rate": 0.3, "patience": 20},
+            }
+        },
+        name=name,
+    )
+
+
+@pytest.mark.parametrize("turned", ["sealed", "validated and sealed"])
+def test_of_a_series_test_rows_bring_no_labels_of_scored_rows_along(
+    make_competition: Make, turned: str
+) -> None:
+    """Their lags, for predictions, are values of the sealed and the last validated rows."""
+    before, after = (
+        validated(turned_shops(make_competition, f"s{len(which)}", which), "lightgbm")
+        for which in ("", turned)
+    )
+    np.testing.assert_array_equal(before.oof()["pred"], after.oof()["pred"])
+    assert not np.array_equal(before.test()["pred"], after.test()["pred"])
+    if turned == "sealed":
+        np.testing.assert_array_equal(before.holdout()["pred"], after.holdout()["pred"])
+
+
+def test_lags_of_scored_rows_among_the_pseudo_labels_would_be_seen(
+    make_competition: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: pseudo-labelled rows have the past that test rows have."""
+
+    def leaking(self: kit.execution.fold.Fold, rows: FoldRows, model: Model) -> FoldRows:
+        data, threshold = self.context.dataset, self.task.spec.pseudo_labels
+        return with_pseudo_labels(rows, self.test_rows(), model, data.task, threshold)
+
+    monkeypatch.setattr(kit.execution.fold.Fold, "with_pseudo_labels", leaking)
+    before, after = (
+        validated(turned_shops(make_competition, f"s{len(which)}", which), "lightgbm")
+        for which in ("", "sealed")
+    )
+    assert not np.array_equal(before.oof()["pred"], after.oof()["pred"])

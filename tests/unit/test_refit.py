@@ -18,6 +18,7 @@ from kit.competition import Competition
 from kit.cv import cross_validate
 from kit.errors import ConfigError, DataError, KitError, RunError
 from kit.execution.all_rows import Stopped, fit_all, stopping_point
+from kit.inner import InnerSplit
 from kit.models.base import FoldRows, Problem
 from kit.models.lightgbm import LightGBM
 from kit.refit.final import refit
@@ -123,7 +124,7 @@ def test_a_model_cut_by_the_clock_is_told_anew_where_to_stop() -> None:
     fold = (np.arange(300) % 3).astype(np.int8)
     problem = Problem(task="binary", n_outputs=1)
     rows = FoldRows(X=X, y=y, X_valid=X[:0], y_valid=y[:0])
-    fitted = fit_all(model, rows, problem, Stopped((), 1.5), fold == 2)
+    fitted = fit_all(model, rows, problem, Stopped((), 1.5), InnerSplit(fold != 2, fold == 2))
     assert fitted.best_iteration_ is not None
     assert 1 <= fitted.best_iteration_ < 150
 
