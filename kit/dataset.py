@@ -30,7 +30,7 @@ from kit.moments import datetime_format
 from kit.series import SeriesSpec
 from kit.settings import Columns, Kind, TaskType
 from kit.tables import read_header, read_table
-from kit.target import encode_target
+from kit.target import encode_target, told_of, with_target
 from kit.usercode import UserCode
 
 AS_TEXT: tuple[Kind, ...] = ("category", "text", "code", "datetime", "image", "id")
@@ -58,6 +58,7 @@ class Dataset:
         cache: folder of what can be made again; None: nothing is kept.
         on_disk: whether the features lie in files (see `kit.large`).
         notes: what was wrong with the data and was survived, a sentence each.
+        rows: where the training rows stand in the train file; None: they are all of its rows.
 
     Shape:
         `y` is ``(n_train,)`` int64 class codes for binary and multiclass, ``(n_train,)`` float64
@@ -82,6 +83,7 @@ class Dataset:
     cache: Path | None = None
     on_disk: bool = False
     notes: tuple[str, ...] = ()
+    rows: NDArray[np.int64] | None = None
 
     @property
     def truth(self) -> NDArray[Any]:
@@ -97,9 +99,11 @@ class Dataset:
     def read(cls, competition: Competition) -> Dataset:
         """Read, check and type the files of a competition.
 
+        Rows without a target are left out; where rows have no ids, the others keep their numbers.
+
         Raises:
             DataError: the files contradict `kit.toml`: a missing column, repeated or missing ids,
-                a missing target, an unknown label, a target with one value.
+                no target at all or some of several, an unknown label, a target with one value.
             ConfigError: `kit.toml` names a column that no file has.
             UserCodeError: `features.py` failed.
         """
@@ -111,14 +115,15 @@ class Dataset:
             _check_names(competition, *names)
             data = data_digest(competition, images)
             table = read_stored(competition, data, text_columns(competition))
-            train, test = table.train, table.test
+            train, test, n_rows = table.train, table.test, table.n_rows
         else:
             train, test = read_raw(competition)  # says first what is missing
-            names = [list(train.columns), list(test.columns)]
+            names, n_rows = [list(train.columns), list(test.columns)], len(train)
             data = data_digest(competition, images)
             _check_names(competition, *names)
-        ids = _ids(train, columns.id, files.train)
-        test_ids = _test_ids(competition, test)
+            train = with_target(train, columns.target, task)
+        ids, rows = _ids(train, columns.id, files.train), train.index.to_numpy()
+        train, test_ids = train.reset_index(drop=True), _test_ids(competition, test)
         y = encode_target(train, columns.target, task.type, task.classes, ids, task.separator)
         if on_disk:
             X, X_test, kinds = table.X, table.X_test, table.kinds
@@ -126,10 +131,7 @@ class Dataset:
             ids, test_ids = (mapped.on_disk(each, competition.cache) for each in (ids, test_ids))
         else:
             X, X_test = read_features(competition, train, test, data)
-            X, X_test = images.attach(X, "train"), images.attach(X_test, "test")
-            _check_kinds(competition, [*names[0], *names[1], *X.columns])
-            kinds = assign_kinds(X, columns.kinds)
-            X, X_test = typed(X, X_test, kinds)
+            X, X_test, kinds = _typed(competition, names, X, X_test, images)
         _check_series(competition, kinds)
         return cls(
             X=X,
@@ -137,7 +139,7 @@ class Dataset:
             y=y,
             ids=ids,
             test_ids=test_ids,
-            groups=_role(train, columns.group),
+            groups=None if columns.group is None else train[columns.group].to_numpy(),
             time=read_time(train, columns.time),
             kinds=kinds,
             task=task.type,
@@ -152,7 +154,8 @@ class Dataset:
             encoder=competition.encoder,
             cache=competition.cache,
             on_disk=on_disk,
-            notes=tuple(images.notes),
+            notes=(*told_of(n_rows - len(rows), n_rows, columns.target), *images.notes),
+            rows=None if len(rows) == n_rows else rows,
         )
 
 
@@ -186,6 +189,20 @@ def text_columns(competition: Competition) -> set[str]:
     if competition.settings.task.type not in ("regression", "multitarget"):
         text |= set(columns.target)
     return text
+
+
+def _typed(
+    competition: Competition,
+    names: Sequence[Sequence[str]],
+    X: pd.DataFrame,
+    X_test: pd.DataFrame,
+    images: Images,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Kind]]:
+    """Features of a table in memory as their kinds want them, and these."""
+    X, X_test = images.attach(X, "train"), images.attach(X_test, "test")
+    _check_kinds(competition, [*names[0], *names[1], *X.columns])
+    kinds = assign_kinds(X, competition.settings.columns.kinds)
+    return *typed(X, X_test, kinds), kinds
 
 
 def _names(competition: Competition, *files: str) -> list[list[str]]:
@@ -260,8 +277,10 @@ def _check_kinds(competition: Competition, known: Sequence[str]) -> None:
 
 
 def _ids(frame: pd.DataFrame, name: str, file: str) -> NDArray[np.str_]:
+    """Ids as strings ``(n,)``; without an id column the index: numbers of rows in the file."""
     if not name:
-        return np.arange(len(frame)).astype(f"U{len(str(max(1, len(frame)) - 1))}")
+        numbers = frame.index.to_numpy()
+        return numbers.astype(f"U{len(str(max(0, *numbers[-1:])))}")
     values = frame[name]
     if values.isna().any():
         n_rows = counted(int(values.isna().sum()), "row", "rows")
@@ -307,10 +326,6 @@ def _test_ids(competition: Competition, test: pd.DataFrame) -> NDArray[np.str_]:
             f"{sample.name}, however that has {len(ids)} rows (id {settings.submission.id!r})"
         )
     return _ids(ids, settings.submission.id, sample.name)
-
-
-def _role(train: pd.DataFrame, name: str | None) -> NDArray[Any] | None:
-    return None if name is None else train[name].to_numpy()
 
 
 def read_weight(train: pd.DataFrame, columns: Columns) -> NDArray[np.float64] | None:

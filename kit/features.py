@@ -48,7 +48,7 @@ def read_features(
     if function is not None:
         seen = seen_columns(competition, train.columns)
         pair = tuple(frame[[c for c in seen if c in frame.columns]] for frame in (train, test))
-        path = competition.cache / f"features-{data}-{code.digest('features')}"
+        path = competition.cache / f"features-{data}-{len(train)}-{code.digest('features')}"
         train, test = _cached(
             path, lambda: [apply_features(function, competition, f) for f in pair]
         )

@@ -35,15 +35,16 @@ from kit.joins import Joins
 from kit.kinds import assign_kinds
 from kit.mapped import joined, levels_of
 from kit.packed import PackedColumn
-from kit.sampled import LARGE_CELLS
+from kit.sampled import LARGE_CELLS, together
 from kit.settings import Kind
 from kit.tables import count_cells, read_chunks, read_header
+from kit.target import labelled, no_target
 from kit.usercode import UserCode
 
 PIECE = 250_000
 """Rows in memory at a time while files are read."""
 
-_VERSION = "3"  # of the layout, and of how values are read
+_VERSION = "4"  # of the layout, and of how values are read
 _CELL = 6  # bytes a cell takes on the disk at most, about, while a store is made
 _SPARE = 200 << 20  # bytes that are left free on the disk
 
@@ -53,7 +54,9 @@ class Stored:
     """A competition's files.
 
     Attributes:
-        train, test: the columns that are no features, as they are spelled, all rows.
+        train, test: the columns that are no features, as they are spelled; of train all rows that
+            have a target, under their numbers in the file.
+        n_rows: of the train file, with those that have none.
         X, X_test: the features, typed, on the disk.
         kinds: kind per feature.
         formats: format of each column of dates, as it is written; None: it is no text.
@@ -65,6 +68,7 @@ class Stored:
     X_test: pd.DataFrame
     kinds: dict[str, Kind]
     formats: dict[str, str | None]
+    n_rows: int
 
 
 def lies_on_disk(competition: Competition) -> bool:
@@ -130,6 +134,7 @@ class _Store:
         self.seen: list[str] = []
         self.columns: dict[str, PackedColumn] = {}
         self.rows: dict[str, int] = {}
+        self.n_rows = 0  # of the train file
 
     def fill(self) -> None:
         """Read both files, write everything."""
@@ -140,21 +145,34 @@ class _Store:
             {"name": name, "kind": each.kind, "form": each.finish(), "format": each.format}
             for name, each in self.columns.items()
         ]
-        facts = json.dumps({"rows": self.rows, "columns": columns})
+        facts = json.dumps({"rows": self.rows, "columns": columns, "n_rows": self.n_rows})
         (self.folder / "facts.json").write_text(facts, encoding="utf-8")
 
     def _read(self, part: str, path: Path) -> None:
         roles = _roles(self.competition, read_header(path))
-        kept = []
+        kept, done = [], 0
         for piece in read_chunks(path, PIECE, as_text=self.text):
+            piece.index = pd.RangeIndex(done, done + len(piece))  # numbers of rows are ids
+            done += len(piece)
+            piece = self._with_target(piece) if part == "train" else piece
+            if piece.empty:
+                continue
             kept.append(piece[roles])
             features = self._features(self.joins.join(piece))
             for name, column in self.columns.items():
                 column.add(part, features[name])
-        self.rows[part] = sum(map(len, kept))
-        if not self.rows[part]:
+        if not done:
             raise DataError(f"{path} has a header but no rows")
-        pd.concat(kept).to_parquet(self.folder / f"{part}.parquet", compression="zstd")
+        if not kept:
+            raise no_target(self.competition.settings.columns.target)
+        self.rows[part] = sum(map(len, kept))
+        self.n_rows = done if part == "train" else self.n_rows
+        together(kept).to_parquet(self.folder / f"{part}.parquet", compression="zstd")
+
+    def _with_target(self, piece: pd.DataFrame) -> pd.DataFrame:
+        settings = self.competition.settings
+        known = labelled(piece, settings.columns.target, settings.task)
+        return piece if known.all() else piece[known]
 
     def _features(self, piece: pd.DataFrame) -> pd.DataFrame:
         """The features of a piece; those of the first piece of train say which there are."""
@@ -199,7 +217,12 @@ def _opened(folder: Path) -> Stored | None:
             each["name"]: each["format"] for _, each in columns if each["kind"] == "datetime"
         }
         return Stored(
-            **tables, X=frames["train"], X_test=frames["test"], kinds=kinds, formats=formats
+            **tables,
+            X=frames["train"],
+            X_test=frames["test"],
+            kinds=kinds,
+            formats=formats,
+            n_rows=facts["n_rows"],
         )
     return None
 

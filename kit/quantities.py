@@ -34,18 +34,24 @@ _SIGNS = ("?", "??", "-", "--", "---", "—", "–", ".", "..", "*", "NaN", "NaT
 _MARKS = frozenset({*_SIGNS, *(cased(word) for word in _WORDS for cased in _CASES)})
 
 
-def as_numbers(values: pd.Series) -> pd.Series:
+def as_numbers(values: pd.Series, *, clocks: bool = True) -> pd.Series:
     """The numbers of a column of strings, missing where there is none.
 
     Units and currencies are not converted, but for thousands and millions written as "k" and "M";
     a time of day or a duration becomes hours.
+
+    Args:
+        values: as they are spelled; blanks around them do not matter.
+        clocks: whether times of day and durations are numbers.
     """
     plain = pd.to_numeric(values, errors="coerce")
     rest = np.flatnonzero(plain.isna().to_numpy() & values.notna().to_numpy())
     if not len(rest):
         return plain
     numbers = plain.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    numbers[rest] = written(values.iloc[rest])["number"].to_numpy()
+    found = written(values.iloc[rest])
+    other = found["unit"].isin([":", "::"]) & (not clocks)
+    numbers[rest] = found["number"].mask(other).to_numpy()
     return pd.Series(numbers, index=values.index, name=values.name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,10 +109,24 @@ def read_columns(
     Raises:
         DataError: see `kit.tables.read_table`.
     """
+    text = names if as_text is None else as_text
+    return together(list(read_chunks(path, _PIECE, as_text=text, columns=names)))
+
+
+def together(pieces: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Pieces of a table one below the other.
+
+    A column that is numbers in some and words in others ("999", "1,050") is words: pandas reads the
+    whole so, and only words can be stored.
+    """
     import pandas as pd
 
-    text = names if as_text is None else as_text
-    return pd.concat(list(read_chunks(path, _PIECE, as_text=text, columns=names)))
+    frame = pd.concat(list(pieces))
+    for name in frame.columns:
+        types = {pd.api.types.is_numeric_dtype(piece[name]) for piece in pieces}
+        if len(types) > 1:
+            frame[name] = frame[name].astype("str").where(frame[name].notna())
+    return frame
 
 
 def of_the_same_rows(sample: pd.DataFrame, key: str, test: Sample, ids: pd.Series) -> pd.DataFrame:

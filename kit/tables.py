@@ -1,5 +1,7 @@
 """Read one table from disk, whatever it is wrapped in: CSV, TSV, JSON records, parquet, zip, gz.
 
+Where commas do not split a CSV file and semicolons or tabs clearly do, these are taken.
+
 Owns: file formats, encodings, and names of columns (blanks around them are cut off). Values are not
 interpreted beyond what pandas does; columns named in `as_text` stay exactly as they are spelled.
 """
@@ -19,17 +21,12 @@ from typing import TYPE_CHECKING, Any
 from kit import parquet
 from kit.atomic import parse_json
 from kit.errors import DataError
+from kit.separators import HEAD, MISSING, Form, find_form
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
-
-# What `pandas.read_csv` takes as missing by default (its documentation lists them).
-_MISSING = (
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
-    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
-)  # fmt: skip
 
 _LOST = "\ufffd"  # stands for bytes that are no letter
 _DAMAGED = 0.1  # share of the letters beyond ASCII that may be lost before it is another encoding
@@ -82,7 +79,8 @@ def read_table(
 
     Raises:
         DataError: the file is missing, empty, truncated, not readable, separated by something
-            else than its name says, or two columns have the same name once blanks are cut off.
+            else than its name says and not clearly so, or two columns have the same name once
+            blanks are cut off.
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist. `kit data` brings the files.")
@@ -213,8 +211,8 @@ def _header(path: Path, encoding: str) -> list[str]:
     others = [mark for mark in ",;\t" if len(names) == 1 and mark in names[0]]
     if others:
         raise DataError(
-            f"{path} looks separated by {others[0]!r}, however {_separator(path)!r} is expected.\n"
-            "  Save it with commas as .csv, or with tabs as .tsv."
+            f"{path} looks separated by {others[0]!r}, however not all of its first rows have as "
+            "many cells as its header.\n  Save it with commas as .csv, or with tabs as .tsv."
         )
     return names
 
@@ -224,7 +222,7 @@ def _as_text(header: Collection[str], text: Collection[str]) -> dict[str, Any]:
     if not text:
         return {}
     # "NA" or "None" is a legal label or id: there only the empty cell is missing
-    missing = {name: [""] if name in text else list(_MISSING) for name in header}
+    missing = {name: [""] if name in text else list(MISSING) for name in header}
     return {"dtype": dict.fromkeys(text, "str"), "na_values": missing, "keep_default_na": False}
 
 
@@ -236,6 +234,23 @@ def file_encoding(path: Path) -> str:
     """
     with _readable(path):
         return _encoding(path)
+
+
+def file_form(path: Path) -> Form:
+    """What separates the cells of a file, and how its decimals are written.
+
+    Raises:
+        DataError: as for `read_table`.
+    """
+    if table_format(path) not in (".csv", ".tsv", None):
+        return Form()
+    with _readable(path):
+        head = _bytes(path, HEAD)
+    marked = (encoding for mark, encoding in _MARKS.items() if head.startswith(mark))
+    text = head.decode(next(marked, "utf-8-sig"), "replace")
+    if len(head) == HEAD:  # the last line may be torn
+        text = text[: text.rfind("\n") + 1] or text
+    return find_form(text, "\t" if table_format(path) == ".tsv" else ",")
 
 
 def _encoding(path: Path) -> str:
@@ -285,7 +300,9 @@ def _csv(path: Path, encoding: str, **options: Any) -> Any:
     import pandas as pd
 
     # without index_col pandas makes the first column the index where rows are wider than the header
-    options = {"sep": _separator(path), "low_memory": False, "index_col": False, **options}
+    form = file_form(path)
+    parsed = {"sep": form.separator, "decimal": form.decimal}
+    options = {**parsed, "low_memory": False, "index_col": False, **options}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
@@ -294,10 +311,6 @@ def _csv(path: Path, encoding: str, **options: Any) -> Any:
             )
         except pd.errors.ParserWarning as warning:
             raise DataError(f"{path}: the rows have more cells than the header") from warning
-
-
-def _separator(path: Path) -> str:
-    return "\t" if table_format(path) == ".tsv" else ","
 
 
 def _read_json(path: Path, as_text: Collection[str], nrows: int | None) -> pd.DataFrame:
@@ -338,15 +351,18 @@ def _opened(path: Path) -> Any:
     return io.BytesIO(_bytes(path)) if path.suffix.lower() == ".zip" else path
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, size: int = -1) -> bytes:
+    """The first bytes of what a file holds, or all of them."""
     if path.suffix.lower() == ".gz":
         import gzip
 
-        return gzip.decompress(path.read_bytes())
+        with gzip.open(path) as file:
+            return file.read(size)
     if path.suffix.lower() != ".zip":
-        return path.read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(_member(path))
+        with path.open("rb") as plain:
+            return plain.read(size)
+    with zipfile.ZipFile(path) as archive, archive.open(_member(path)) as member:
+        return member.read(size)
 
 
 def _member(path: Path) -> zipfile.ZipInfo:

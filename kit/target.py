@@ -12,7 +12,71 @@ from numpy.typing import NDArray
 from kit.errors import DataError, counted
 from kit.kinds import some
 from kit.labels import flags_of
-from kit.settings import TaskType
+from kit.quantities import as_numbers
+from kit.sampled import among
+from kit.separators import MISSING
+from kit.settings import TaskSpec, TaskType
+
+
+def labelled(train: pd.DataFrame, target: Sequence[str], task: TaskSpec) -> NDArray[np.bool_]:
+    """Which rows have a target: all but those of which every target is missing.
+
+    Cells of several labels may be empty: such a row has none of them.
+
+    Args:
+        train: rows of the train file.
+        target: its columns that are predicted.
+        task: the `[task]` table.
+
+    Shape:
+        ``(n_train,)``
+    """
+    if task.separator:
+        return np.ones(len(train), dtype=bool)
+    gone = [missing_cells(train[name], task.classes) for name in target]
+    return ~np.asarray(np.logical_and.reduce(gone), dtype=bool)
+
+
+def with_target(train: pd.DataFrame, target: Sequence[str], task: TaskSpec) -> pd.DataFrame:
+    """The rows that have a target (see `labelled`); the index says where they stand in the file.
+
+    Raises:
+        DataError: there is none.
+    """
+    known = labelled(train, target, task)
+    if not known.any():
+        raise no_target(target)
+    return train if known.all() else train[known]
+
+
+def no_target(target: Sequence[str]) -> DataError:
+    """The error where no training row can be learned from."""
+    names = ", ".join(map(repr, target))
+    return DataError(
+        f"no training row has a target: {names} is missing in all of them.\n"
+        "  Name another target: [columns] target in kit.toml."
+    )
+
+
+def told_of(left_out: int, n_rows: int, target: Sequence[str]) -> list[str]:
+    """The note on the rows without a target, where there are any, of all rows of the file."""
+    names = ", ".join(map(repr, target))
+    told = f"{left_out} of {n_rows} training rows have no target ({names})"
+    return [f"{told} and are left out"] if left_out else []
+
+
+def missing_cells(column: pd.Series, classes: Sequence[str] = ()) -> NDArray[np.bool_]:
+    """Cells of a target that say nothing: empty, or blank.
+
+    Where all classes are numbers, or the target is one, also "NA" and what else pandas takes as
+    missing; beside words it may be a label. ``(n,)``
+    """
+    gone: NDArray[np.bool_] = column.isna().to_numpy()
+    if pd.api.types.is_numeric_dtype(column):
+        return gone
+    numbers = pd.to_numeric(pd.Series(classes, dtype="str"), errors="coerce").notna().all()
+    words = [word for word in MISSING if numbers and word not in classes] or [""]
+    return gone | among(column.astype("str").str.strip(), pd.Series(words, dtype="str"))
 
 
 def encode_target(
@@ -28,19 +92,21 @@ def encode_target(
     With a `separator` the cells of the one column hold several labels, or none.
 
     Raises:
-        DataError: missing values, labels that `task.classes` does not list, one value only.
+        DataError: a target is missing in some row, labels that `task.classes` does not list, one
+            value only.
     """
     frame = train[list(target)]
     if separator:
         return _flags(frame[target[0]], classes, separator)
-    missing = frame.isna().any(axis=1).to_numpy()
+    gone = {name: missing_cells(frame[name], classes) for name in target}
+    missing = np.asarray(np.logical_or.reduce([*gone.values()]), dtype=bool)
     if missing.any():
         n_rows = counted(int(missing.sum()), "row", "rows")
-        names = ", ".join(map(repr, target))
+        names = ", ".join(repr(name) for name in target if gone[name].any())
         raise DataError(
-            f"the target must be known in every training row, however {names} is missing "
+            f"a training row must have all targets or none, however {names} is missing "
             f"in {n_rows}, first ids: {some(ids[missing])}.\n"
-            "  Remove these rows from the train file, or name another target in kit.toml."
+            "  Remove these rows from the train file, or name other targets in kit.toml."
         )
     if task in ("binary", "multiclass"):
         return _class_codes(frame[target[0]], classes)
@@ -97,7 +163,8 @@ def _as_numbers(frame: pd.DataFrame, task: TaskType) -> NDArray[np.float64]:
         column = frame[name]
         if not pd.api.types.is_numeric_dtype(column):
             spelled = column.astype("str").str.strip()
-            column = spelled.str.lower().map(words).fillna(pd.to_numeric(spelled, errors="coerce"))
+            amounts = as_numbers(spelled, clocks=False)  # nobody hands in a time of day as 14.5
+            column = spelled.str.lower().map(words).fillna(amounts)
         result[:, index] = column.to_numpy(dtype=float)
         if np.isnan(result[:, index]).any():
             bad = frame[name][np.isnan(result[:, index])].unique()

@@ -41,7 +41,17 @@ LAYERS = (
     ),
     ("series",),
     ("settings", "coherence"),
-    ("competition", "tables", "parquet", "sampled", "spelling", "usercode", "portfolio", "spaces"),
+    (
+        "competition",
+        "separators",
+        "tables",
+        "parquet",
+        "sampled",
+        "spelling",
+        "usercode",
+        "portfolio",
+        "spaces",
+    ),
     ("images",),
     (
         "kinds",

@@ -52,7 +52,8 @@ def shared(m: Material) -> Iterator[Evidence]:
     both = m.all_ids[among(m.all_ids, m.all_test_ids)]
     if both.empty:
         return
-    numbering = _first(m.all_ids) is not None and _first(m.all_ids) == _first(m.all_test_ids)
+    first = _first(pd.concat([m.all_ids, m.unlabelled]))
+    numbering = first is not None and first == _first(m.all_test_ids)
     yield Evidence(
         text=f"{len(both)} of {len(m.all_ids)} ids of train are in test too, first: {some(both)}"
         + (" (both files just number their rows)" if numbering else ""),

@@ -31,7 +31,7 @@ from kit.metrics.base import load_metric
 from kit.sampled import Sample, of_the_same_rows, read_columns, read_sample
 from kit.settings import Kind
 from kit.tables import read_table
-from kit.target import encode_target
+from kit.target import encode_target, labelled, missing_cells
 
 Part = Literal["tables", "sample", "features", "target", "folds", "null"]
 
@@ -43,8 +43,9 @@ class Material:
         problems: the error that kept a part from being gathered.
         sampled: where only some rows were looked at.
         train, test: the files as read, if "tables" could be had; `sample` likewise. Of large files
-            these are some rows.
-        positions: of the rows of train in the file; None: all rows.
+            these are some rows. Rows of train without a target are in none of the tables.
+        unlabelled: the ids of these.
+        positions: of the rows of train in `roles`; None: all rows.
         roles, test_ids: ids, target, group, time, weight of all rows; `train` and `test` where
             these are all rows.
         raw_X, raw_X_test: feature columns before their kinds are applied, if "features".
@@ -84,6 +85,8 @@ class Material:
         self.memory: dict[str, Any] = {}
         self.threads = competition.settings.execution.threads or usable_cores()
         self._drawn_test: Sample | None = None
+        self.unlabelled = pd.Series(dtype="str")
+        self._numbers: NDArray[np.int64] | None = None  # of the rows of `roles` in the file
         self.all_y: NDArray[Any] = np.empty(0)
         self._made: set[Part] = {"null"} if null else set()
         steps: tuple[tuple[Part, Callable[[], bool]], ...] = (
@@ -120,10 +123,10 @@ class Material:
     @cached_property
     def row_ids(self) -> pd.Series:
         """Ids of the training rows as text, row numbers where there is no id column."""
-        ids = self._ids(self.train, self.columns.id)
-        if self.positions is None or self.columns.id in self.train.columns:
-            return ids
-        return pd.Series(self.positions.astype(str), dtype="str")
+        if self.columns.id in self.train.columns:
+            return self._ids(self.train, self.columns.id)
+        ids = self.all_ids
+        return ids if self.positions is None else ids.iloc[self.positions].reset_index(drop=True)
 
     @cached_property
     def test_row_ids(self) -> pd.Series:
@@ -133,7 +136,9 @@ class Material:
     @cached_property
     def all_ids(self) -> pd.Series:
         """As `row_ids`, of all rows of a large file."""
-        return self._ids(self.roles, self.columns.id)
+        if self._numbers is None or self.columns.id in self.roles.columns:
+            return self._ids(self.roles, self.columns.id)
+        return pd.Series(self._numbers.astype(str), dtype="str")
 
     @cached_property
     def all_test_ids(self) -> pd.Series:
@@ -187,7 +192,26 @@ class Material:
         if drawn[1].positions is not None and self.test_id in self.test.columns:
             self.test_ids = read_columns(self.competition.raw / names[1], [self.test_id])
             self._drawn_test = drawn[1]
+        self._leave_out()
         return True
+
+    def _leave_out(self) -> None:
+        """Take the rows without a target out of the tables, as training does."""
+        target = self.columns.target
+        if not set(target) <= set(self.roles.columns):
+            return
+        known = labelled(self.roles, target, self.settings.task)
+        if known.all() or not known.any():
+            return
+        self.unlabelled = self._ids(self.roles.reset_index(drop=True), self.columns.id)[~known]
+        self._numbers = np.flatnonzero(known)
+        self.roles = self.roles[known].reset_index(drop=True)
+        if self.positions is None:
+            self.train = self.roles
+            return
+        drawn = known[self.positions]
+        self.train = self.train[drawn].reset_index(drop=True)
+        self.positions = np.searchsorted(self._numbers, self.positions[drawn])
 
     def _read_sample(self) -> bool:
         if not self.settings.files.sample_submission:
@@ -226,7 +250,8 @@ class Material:
         target, task = self.columns.target, self.settings.task
         if not self.has(["tables"]) or not set(target) <= set(self.train.columns):
             return False
-        there = self.roles[list(target)].notna().all(axis=1).to_numpy()
+        gone = [missing_cells(self.roles[name], task.classes) for name in target]
+        there = ~np.asarray(np.logical_or.reduce(gone), dtype=bool)
         known = np.flatnonzero(there | bool(task.separator))  # an empty cell has no label
         if len(known) == 0:
             return False

@@ -10,14 +10,25 @@ import numpy as np
 from kit.checks.finding import Evidence, Severity
 from kit.checks.material import Material
 from kit.kinds import some
+from kit.target import missing_cells
 
 _CLASSES = ("binary", "multiclass")
 
 
 def missing(m: Material) -> Iterator[Evidence]:
-    """Training rows without a target."""
+    """Training rows without a target, which are left out, or without some of several."""
+    target, left_out = m.columns.target, len(m.unlabelled)
+    if left_out:
+        yield Evidence(
+            text=f"{', '.join(map(repr, target))} is missing in {left_out} of "
+            f"{left_out + len(m.roles)} rows, first ids: {some(m.unlabelled)}; "
+            "nothing is trained on these rows",
+            remedy="nothing to do if they have no target; else name another [columns] target",
+            columns=target,
+            severity="warning",
+        )
     for name in [] if m.settings.task.separator else _present(m):
-        empty = m.roles[name].isna().to_numpy()
+        empty = missing_cells(m.roles[name], m.settings.task.classes)
         if empty.any():
             yield Evidence(
                 text=f"{name!r} is missing in {empty.sum()} of {len(empty)} rows, first ids: "

@@ -11,6 +11,7 @@ import pandas as pd
 from kit.competition import Competition
 from kit.errors import SubmissionError
 from kit.export.proof import TOLERANCE
+from kit.providers.grading import read_cells
 from kit.submission.checking import validate
 
 
@@ -45,7 +46,7 @@ def check_output(found: Path, proof: Path, competition: Competition) -> None:
 def _cells(file: Path) -> pd.DataFrame:
     if file.suffix == ".parquet":
         return pd.read_parquet(file).astype("str")
-    return pd.read_csv(file, dtype="str", keep_default_na=False)
+    return read_cells(file)
 
 
 def _differing(ours: pd.Series, theirs: pd.Series) -> int:

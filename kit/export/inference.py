@@ -213,7 +213,7 @@ def _pace(
 def _write(table: pd.DataFrame, places: Places, competition: Competition) -> None:
     """Write and check; a file under the final name is one that passed."""
     checked = competition.root / "submission.csv"
-    table.to_csv(checked, index=False, lineterminator="\n")
+    expected(competition).write(table, checked)
     validate(checked, competition)
     with atomic_path(places.out) as temporary:
         if places.out.suffix == ".parquet":

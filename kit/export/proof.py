@@ -31,6 +31,7 @@ from kit.export.inference import PREDICTIONS, REPORT
 from kit.runs import Run, prediction_columns
 from kit.submission.building import written
 from kit.submission.shape import expected
+from kit.tables import read_header, read_table
 
 TOLERANCE = 1e-5
 """Largest difference allowed, as a share of the largest prediction: single precision, with room."""
@@ -319,7 +320,7 @@ def _labels_that_differ(competition: Competition, run: Run, file: Path) -> int:
 
 
 def _text(file: Path) -> pd.DataFrame:
-    return pd.read_csv(file, dtype="str", keep_default_na=False)
+    return read_table(file, as_text=[name.strip() for name in read_header(file)]).fillna("")
 
 
 def _keep(file: Path, folder: Path) -> None:

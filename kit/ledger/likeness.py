@@ -14,6 +14,7 @@ from kit.atomic import sha256
 from kit.errors import KitError
 from kit.ledger.book import Row
 from kit.runs import Run, list_runs
+from kit.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,15 +104,12 @@ def _indexed(run: Run) -> pd.DataFrame | None:
 
 def _submitted(path: Path, competition: Competition) -> pd.DataFrame | None:
     """The numbers of a submission file by id; None for labels, and for what is no such file."""
-    import pandas as pd
-
     submission = competition.settings.submission
     key = submission.id
     try:
-        frame = pd.read_csv(path, dtype={key: "str"})
-        frame.columns = [str(name).strip() for name in frame.columns]
+        frame = read_table(path, as_text=[key])
         frame.index = frame.pop(key).str.strip() if key else frame.index.astype("str")
         frame = frame.drop(columns=[*submission.copied]).astype("float64")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KitError, OSError, ValueError, KeyError, TypeError):
         return None
     return frame if frame.index.is_unique else None

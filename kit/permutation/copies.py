@@ -21,7 +21,7 @@ from kit.competition import CONFIG_NAME, Competition
 from kit.execution.context import FOLDS_NAME, load_context
 from kit.folds import Folds
 from kit.permutation.chance import shuffled
-from kit.tables import read_header, read_table, table_format
+from kit.tables import file_form, read_header, read_table, table_format
 
 MOST_ROWS = 3_000
 """Rows of train, and of test, that the proof uses. The standard error of an AUC is 0.01 then."""
@@ -51,9 +51,13 @@ class Source:
 
     @cached_property
     def frames(self) -> dict[str, pd.DataFrame]:
-        """The files with every value as it is spelled."""
+        """The files with every value as it is spelled; of train the rows that have a target."""
         raw = self.competition.raw
-        return {name: _as_spelled(raw / name) for name in {self.train, self.test}}
+        frames = {name: _as_spelled(raw / name) for name in {self.train, self.test}}
+        rows = self.context.dataset.rows
+        if rows is not None:
+            frames[self.train] = frames[self.train].iloc[rows].reset_index(drop=True)
+        return frames
 
     @contextmanager
     def permuted(
@@ -83,15 +87,16 @@ class Source:
             (root / path.name).unlink()
             shutil.copy(path, root)
         own = [self.train, *([self.test] if self.cut_test else [])]
-        _link(self.competition.raw, raw, [self.competition.raw / name for name in own], deep=True)
+        ours = {name: self.competition.raw / name for name in own}
+        _link(self.competition.raw, raw, [*ours.values()], deep=True)
         if self.cut_test:
-            _write_table(self.frames[self.test].head(MOST_ROWS), raw / self.test)
+            _write_table(self.frames[self.test].head(MOST_ROWS), raw / self.test, ours[self.test])
         groups = None if self.groups is None or not grouped else self.groups[self.rows]
         order = self.rows[shuffled(len(self.rows), groups, np.random.default_rng(seed))]
         train = self.frames[self.train].iloc[self.rows].reset_index(drop=True)
         for name in self.competition.settings.columns.target:
             train[name] = self.frames[self.train][name].iloc[order].to_numpy()
-        _write_table(train, raw / self.train)
+        _write_table(train, raw / self.train, ours[self.train])
         if self.competition.settings.cv.splitter == "file":
             folds = self.context.folds
             numbered = not self.competition.settings.columns.id  # ids are the numbers of rows
@@ -142,8 +147,8 @@ def _as_spelled(path: Path) -> pd.DataFrame:
     return read_table(path, as_text=text)
 
 
-def _write_table(frame: pd.DataFrame, path: Path) -> None:
-    """A table in the format of its name."""
+def _write_table(frame: pd.DataFrame, path: Path, like: Path) -> None:
+    """A table in the format of its name, with the separator of another one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = table_format(path)
     if kind == ".parquet":
@@ -151,4 +156,4 @@ def _write_table(frame: pd.DataFrame, path: Path) -> None:
     elif kind in (".json", ".jsonl"):
         frame.to_json(path, orient="records", lines=kind == ".jsonl")
     else:
-        frame.to_csv(path, index=False, sep="\t" if kind == ".tsv" else ",")
+        frame.to_csv(path, index=False, sep=file_form(like).separator)

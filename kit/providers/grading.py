@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import ConfigError, DataError, ProviderError, SubmissionError, counted
 from kit.settings import SubmissionSpec, TaskSpec
-from kit.tables import read_table
+from kit.tables import file_form, read_header, read_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,14 +49,16 @@ class Grade:
 
 
 def read_cells(path: Path) -> pd.DataFrame:
-    """A CSV file with every cell as text, blanks cut off, column names too."""
+    """A CSV file with every cell as text, blanks cut off, names too, decimals with points."""
     import pandas as pd
-
-    from kit.tables import read_header
 
     names = [name.strip() for name in read_header(path)]
     frame = read_table(path, as_text=names)
-    return pd.DataFrame({n: frame[n].fillna("").astype("str").str.strip() for n in frame.columns})
+    cells = {n: frame[n].fillna("").astype("str").str.strip() for n in frame.columns}
+    if file_form(path).decimal == ",":
+        cells = {n: c.str.replace(r"^([+-]?\d+),(\d+)$", r"\1.\2", regex=True)
+                 for n, c in cells.items()}  # fmt: skip
+    return pd.DataFrame(cells)
 
 
 def grade(submission: pd.DataFrame, solution: pd.DataFrame, rules: Rules) -> Grade:
@@ -327,10 +330,14 @@ def numbers(
     import numpy as np
     import pandas as pd
 
+    from kit.quantities import as_numbers
+
     values = np.empty((len(frame), len(columns)))
     for index, name in enumerate(columns):
         cells = frame[name].replace({"True": "1", "False": "0"})
-        values[:, index] = pd.to_numeric(cells, errors="coerce")
+        # answers may be spelled as in train: "$1,050"
+        read = as_numbers if error is ProviderError else partial(pd.to_numeric, errors="coerce")
+        values[:, index] = read(cells)
         bad = frame[name][~np.isfinite(values[:, index])]
         if len(bad):
             raise error(f"column {name!r} is no number in {len(bad)} rows, first: {bad.iloc[0]!r}")

@@ -78,6 +78,8 @@ def refit(
     if not 1 <= seeds <= MAX_SEEDS:
         raise ConfigError(f"--seeds must be between 1 and {MAX_SEEDS}. Received: {seeds}")
     context = load_context(competition)
+    for note in context.dataset.notes:
+        tell(f"note: {note}")
     metric = context.metric
     if run.record["metric"]["name"] != metric.name:
         raise RunError(

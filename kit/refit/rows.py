@@ -22,6 +22,7 @@ from kit.large import lies_on_disk, read_stored
 from kit.moments import datetime_format
 from kit.settings import Kind
 from kit.tables import read_chunks, read_header
+from kit.target import with_target
 from kit.usercode import UserCode
 
 
@@ -248,9 +249,11 @@ _Typing = tuple[dict[str, Kind], dict[str, tuple[str, ...]], dict[str, str | Non
 def _of_frames(competition: Competition, data: str, images: Images) -> _Typing:
     """How the columns of a table in memory are typed."""
     train, test = read_raw(competition)
+    settings = competition.settings
+    train = with_target(train, settings.columns.target, settings.task).reset_index(drop=True)
     X, X_test = read_features(competition, train, test, data)
     pixels = images.pixel_names(X)
-    kinds = assign_kinds(X.drop(columns=pixels), competition.settings.columns.kinds)
+    kinds = assign_kinds(X.drop(columns=pixels), settings.columns.kinds)
     kinds |= dict.fromkeys(images.specs, "image")
     named = {name: kind for name, kind in kinds.items() if kind == "category"}
     known, _ = typed(X[[*named]], X_test[[*named]], named)

@@ -19,7 +19,9 @@ from kit.spelling import find_name, normal
 from kit.tables import TABLE_SUFFIXES, read_header, read_table, table_format
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 _SAMPLE = re.compile(
     r"sample.*(sub|entry|solution)|(sub|entry).*(sample|example|format|template)"
@@ -69,6 +71,10 @@ class Tables:
     def whole(self, names: Collection[str]) -> pd.DataFrame:
         """Columns of train, all rows."""
         return read_columns(self.paths.train, names) if self.sampled else self.train[[*names]]
+
+    def cut(self, kept: NDArray[np.bool_], n_train: int) -> Tables:
+        """The same with these rows of `train` only, of a file that has `n_train` such rows."""
+        return replace(self, train=self.train[kept].reset_index(drop=True), n_train=n_train)
 
 
 def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:

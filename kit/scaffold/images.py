@@ -25,7 +25,7 @@ from kit.scaffold.files import Tables, by_name, tables_in
 from kit.scaffold.ids import Ids
 from kit.scaffold.pixels import NAME, note_cells, note_pixels
 from kit.spelling import find_name
-from kit.tables import read_header
+from kit.tables import read_header, read_table
 
 SHORT = ("linear", "image-mlp", "lightgbm-shallow")
 """What `kit cv` validates where a pretrained network makes vectors of the images ..."""
@@ -71,7 +71,7 @@ def make_tables(raw: Path) -> list[str]:
         return _write_both(raw, labels, names["test"], sample, header)
     if sample is None or not folder.files:
         return []
-    ids = pd.read_csv(sample, dtype="str", usecols=[header[0]])[header[0]]
+    ids = read_table(sample, as_text=[header[0].strip()])[header[0].strip()]
     if pattern_of(folder, ids, endings(folder), "test")[1] < _MOST:
         return []
     _write(raw / "test.csv", [header[0].strip()], ([one] for one in ids))
@@ -109,7 +109,7 @@ def _id(name: str, with_suffix: bool) -> str:
 
 
 def _ids_have_suffix(sample: Path, key: str) -> bool:
-    first = pd.read_csv(sample, dtype="str", nrows=5)[key].str.lower()
+    first = read_table(sample, as_text=[key.strip()], nrows=5)[key.strip()].str.lower()
     return bool(first.str.endswith(SUFFIXES).all())
 
 

@@ -23,9 +23,10 @@ from kit.scaffold.roles import drop_columns, find_targets
 from kit.scaffold.suits import find_template
 from kit.scaffold.sums import ask_about_sums
 from kit.scaffold.task import Evidence, asked_score, find_task
+from kit.scaffold.unlabelled import with_target
 from kit.scaffold.validation import Rows, asked_column, find_validation
 from kit.spelling import find_name
-from kit.tables import read_header
+from kit.tables import file_form, read_header
 
 __all__ = ["Inference", "Inferred", "infer"]
 
@@ -61,10 +62,11 @@ def infer(
     kinds = note_images(raw, tables, ids, kinds, inference)
     inference.template = find_template(tables.train, kinds)
     labels = tables.whole(targets.names)  # a rare class may not be among some rows
+    decimals = [_decimal(path) for path in (tables.paths.train, tables.paths.sample)]
     evidence = Evidence(
         targets=targets,
-        looks=[look_at_target(labels, name) for name in targets.names],
-        sample=look_at_sample(tables.sample, targets.columns),
+        looks=[look_at_target(labels, name, decimals[0]) for name in targets.names],
+        sample=look_at_sample(tables.sample, targets.columns, decimals[1]),
         score=asked_score(wishes),
     )
     task = find_task(evidence, wishes, inference)
@@ -80,6 +82,8 @@ def infer(
         classes = [targets.classes[column] for column in targets.columns]
         inference.add("submission.classes", classes, "the class of each column")
     counts = evidence.looks[0].counts if task in ("binary", "multiclass") else ()
+    if inference.get("task.separator") is None:
+        tables = with_target(tables, evidence.looks)
     rows = Rows(tables=tables, ids=ids, task=task, class_counts=counts, kinds=kinds,
                 targets=targets.names)  # fmt: skip
     find_validation(rows, wishes, inference)
@@ -89,6 +93,10 @@ def infer(
         if key not in FLAGS.values():
             inference.settle(key, value, "--set")
     return inference
+
+
+def _decimal(path: Path | None) -> str:
+    return "." if path is None else file_form(path).decimal
 
 
 def _read(raw: Path, wishes: Wishes, inference: Inference) -> Tables:

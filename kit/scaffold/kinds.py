@@ -165,9 +165,9 @@ def _string(text: pd.Series, counts: Counts, name: str) -> Guess:
     format_ = datetime_format(text)
     if format_ is not None:
         return _date(format_, some)
-    measured = _measured(some, distinct == counts.rows)
-    if measured is not None:
-        return measured
+    found = measured(some, distinct == counts.rows)
+    if found is not None:
+        return found
     counted = f"{distinct} different in {known} values"
     guess = (
         _list(some, distinct / known, counted)
@@ -182,8 +182,13 @@ def _string(text: pd.Series, counts: Counts, name: str) -> Guess:
     return Guess(kind="category", because=counted + mixed)
 
 
-def _measured(some: pd.Series, all_differ: bool) -> Guess | None:
-    """Numbers of one unit, or as they come with marks for missing ones, however many of these."""
+def measured(some: pd.Series, all_differ: bool) -> Guess | None:
+    """Numbers of one unit, or as they come with marks for missing ones, however many of these.
+
+    Args:
+        some: values without blanks around them, none missing. ``(n,)``
+        all_differ: whether no value repeats, in all rows.
+    """
     marks = stands_for_missing(some)
     told = some[~marks]
     found = written(told)

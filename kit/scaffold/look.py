@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.errors import DataError
+from kit.quantities import as_numbers
+from kit.scaffold.kinds import measured
 from kit.spelling import number, ordered
 
 _MISSING = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"}
@@ -28,15 +31,22 @@ class TargetLook:
         name: its name.
         labels: the different values as spelled, without blanks around them, in class order.
         counts: rows per label.
-        numbers: the values as numbers, None where some label is no number.
-        missing: rows without a value.
+        numbers: the known values as numbers, None where some label is no number.
+        known: which rows have a value. ``(n_train,)``
+        spelled: whether the numbers are written with a currency, commas or a unit.
     """
 
     name: str
     labels: tuple[str, ...]
     counts: tuple[int, ...]
     numbers: NDArray[np.float64] | None
-    missing: int
+    known: NDArray[np.bool_]
+    spelled: bool = False
+
+    @property
+    def missing(self) -> int:
+        """Rows without a value."""
+        return int((~self.known).sum())
 
     @property
     def whole(self) -> bool:
@@ -80,15 +90,25 @@ class SampleLook:
         return len(self.values) == 1
 
 
-def look_at_target(train: pd.DataFrame, name: str) -> TargetLook:
+def look_at_target(train: pd.DataFrame, name: str, decimal: str = ".") -> TargetLook:
     """Read one target.
+
+    Args:
+        train: as it is spelled.
+        name: of the target.
+        decimal: what stands in front of decimals.
 
     Raises:
         DataError: it has no value, or the same one everywhere.
     """
     values = train[name].astype("str").str.strip().where(train[name].notna(), "")
     counts = values.value_counts(sort=False).drop(index="", errors="ignore")
-    words = counts.index[~_is_number(counts.index)]
+    read = partial(_numbers, decimal=decimal)
+    spelled = _amounts(counts.index, decimal)
+    if spelled:
+        read = partial(as_numbers, clocks=False)
+    labelled = pd.Series(counts.index)
+    words = counts.index[~np.isfinite(read(labelled).to_numpy(dtype=np.float64))]
     if len(words) < len(counts) and set(words) <= _MISSING:
         counts = counts.drop(index=words)  # "NA" among numbers is a missing one, else a label
         words = words[:0]
@@ -98,22 +118,46 @@ def look_at_target(train: pd.DataFrame, name: str) -> TargetLook:
             f"the target {name!r} has {found}; there is nothing to learn.\n"
             "  Name another target with --target."
         )
-    known = values[~values.isin({"", *_MISSING})] if not len(words) else values[values != ""]
+    known = known_cells(values, words=bool(len(words)))
     labels = ordered(map(str, counts.index))
     return TargetLook(
         name=name,
         labels=labels,
         counts=tuple(int(count) for count in counts.reindex(list(labels))),
-        numbers=None if len(words) else known.to_numpy(dtype=np.float64),
-        missing=len(values) - len(known),
+        numbers=None if len(words) else read(values[known]).to_numpy(dtype=np.float64),
+        known=known,
+        spelled=spelled,
     )
 
 
-def _is_number(labels: pd.Index) -> NDArray[np.bool_]:
-    return np.isfinite(pd.to_numeric(pd.Series(labels), errors="coerce").to_numpy(dtype=np.float64))
+def known_cells(values: pd.Series, *, words: bool) -> NDArray[np.bool_]:
+    """Which cells of a target say something. ``(n,)``.
+
+    Args:
+        values: as they are spelled.
+        words: whether labels are words: then "NA" may be one.
+    """
+    cells = values.astype("str").str.strip().where(values.notna(), "")
+    return ~cells.isin({"", *(() if words else _MISSING)}).to_numpy(dtype=bool)
 
 
-def look_at_sample(sample: pd.DataFrame | None, columns: Sequence[str]) -> SampleLook:
+def _numbers(labels: pd.Series, decimal: str) -> pd.Series:
+    plain = labels.str.replace(decimal, ".", regex=False)
+    return pd.to_numeric(plain, errors="coerce").astype(float)
+
+
+def _amounts(labels: pd.Index, decimal: str) -> bool:
+    """Whether labels are numbers, but for missing ones, and only when units and commas are cut."""
+    told = pd.Series(labels[~labels.isin([*_MISSING])], dtype="str")
+    if decimal != "." or np.isfinite(_numbers(told, decimal)).all():
+        return False  # "1,234 kg" would be a thousand where commas are decimals
+    numbers = as_numbers(told, clocks=False)
+    return bool(np.isfinite(numbers).all()) and measured(told, all_differ=False) is not None
+
+
+def look_at_sample(
+    sample: pd.DataFrame | None, columns: Sequence[str], decimal: str = "."
+) -> SampleLook:
     """Read the prediction columns of the sample submission, all as one."""
     if sample is None:
         return SampleLook(kind="none")
@@ -123,13 +167,13 @@ def look_at_sample(sample: pd.DataFrame | None, columns: Sequence[str]) -> Sampl
     values = tuple(str(value) for value in distinct if value != "")
     if not values:
         return SampleLook(kind="none")
-    numbers = [number(value) for value in values]
+    numbers = [number(value.replace(decimal, ".")) for value in values]
     some = values[:1000]
     if any(value is None for value in numbers):
         return SampleLook(kind="words", values=some)
     if any(value != int(value or 0) for value in numbers):
         return SampleLook(kind="fractions", values=some)
-    return SampleLook(kind="whole", values=some, dotted=all("." in value for value in values))
+    return SampleLook(kind="whole", values=some, dotted=all(decimal in value for value in values))
 
 
 def _skew(y: NDArray[np.float64]) -> float:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kit.errors import ConfigError
 from kit.labels import parts
-from kit.scaffold.facts import Inference
+from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.look import TargetLook
 from kit.spelling import number
 
@@ -39,7 +40,7 @@ def several(look: TargetLook) -> Several | None:
 
     Labels in lists are fewer than the lists, and some list is another one with a label more.
     """
-    if look.numbers is not None:
+    if look.numbers is not None and not look.spelled:
         return None
     for separator in _SEPARATORS:
         cells = [parts(label, separator) for label in look.labels]
@@ -76,6 +77,21 @@ def ask_about_one_of(looks: Sequence[TargetLook], inference: Inference) -> None:
         "predicts each by itself. If the metric is over classes (log loss, accuracy), write a copy "
         "of train with one column of their names instead, in a folder for --from"
     )
+
+
+def cells_wanted(wishes: Wishes) -> tuple[str, str, bool]:
+    """What a submission of cells with several labels wants, why, and whether that is sure.
+
+    Raises:
+        ConfigError: probabilities were asked for.
+    """
+    wish = wishes.get("submission")
+    if wish is not None and wish.value != "label":
+        raise ConfigError(
+            f"{wish.flag} {wish.value}: a cell holds several labels here, no probabilities.\n"
+            "  Use --submission label, or --task multiclass."
+        )
+    return "label", "a cell of labels per row", True
 
 
 def _order(label: str) -> tuple[float, str]:

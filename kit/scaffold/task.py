@@ -14,7 +14,8 @@ from kit.registry import METRICS
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.look import SampleLook, TargetLook
 from kit.scaffold.roles import Targets
-from kit.scaffold.several import Several, ask_about_one_of, several
+from kit.scaffold.several import Several, ask_about_one_of, cells_wanted, several
+from kit.scaffold.unlabelled import ask_about_missing
 from kit.settings import TaskType, Wants
 from kit.spelling import is_boolean, normal, number, respell
 
@@ -60,13 +61,8 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     else:
         task, because, sure = _task_of_one(evidence, lists, inference)
     inference.add("task.type", task, because, sure=sure)
-    in_cells = lists is not None and task == "multilabel"
-    for look in [] if in_cells else evidence.looks:  # an empty cell has no label
-        if look.missing:
-            inference.ask(
-                f"the target {look.name!r} is missing in {counted(look.missing, 'row', 'rows')} of "
-                "train: remove them from the file, or name another target with --target"
-            )
+    if lists is None or task != "multilabel":  # there an empty cell has no label
+        ask_about_missing(evidence.looks, inference)
     classes: tuple[str, ...] = ()
     order = ""
     if task in _CLASSIFICATION:
@@ -74,7 +70,7 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     if lists is not None and task == "multilabel":
         classes, order = lists.labels, "the labels in the cells"
         inference.add("task.separator", lists.separator, "between the labels of a cell")
-        wants, why, certain = _cells_wanted(wishes)
+        wants, why, certain = cells_wanted(wishes)
     else:
         wants, why, certain = _wants(task, classes, evidence, wishes, inference)
     _note_metric(task, wants, classes, evidence, inference)
@@ -90,16 +86,6 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     ):
         _note_labels(classes, evidence.sample, inference)
     return task
-
-
-def _cells_wanted(wishes: Wishes) -> tuple[str, str, bool]:
-    wish = wishes.get("submission")
-    if wish is not None and wish.value != "label":
-        raise ConfigError(
-            f"{wish.flag} {wish.value}: a cell holds several labels here, no probabilities.\n"
-            "  Use --submission label, or --task multiclass."
-        )
-    return "label", "a cell of labels per row", True
 
 
 def asked_score(wishes: Wishes) -> Score | None:
@@ -170,6 +156,7 @@ def _task_of_one(
     if tasks and "regression" in tasks and look.numbers is not None:
         return "regression", f"the metric {evidence.score.name} scores numbers", True  # type: ignore[union-attr]
     asked = "multilabel" in tasks and "multiclass" not in tasks
+    lists = None if look.spelled and not asked else lists  # "1,050" is a number
     if lists is not None and (lists.sure or asked):
         inference.ask(
             f"cells of {look.name!r} hold several labels, such as {lists.example!r}, and each "
@@ -178,8 +165,11 @@ def _task_of_one(
         return "multilabel", f"several labels in a cell: {lists.example!r}", asked
     if found == 2:
         return "binary", f"{look.name!r} takes two values", True
-    if look.numbers is None:
-        _refuse_stray(look)
+    few = found <= min(_CLASSES_OF_INTEGERS, 0.5 * sum(look.counts))
+    named = look.spelled and (few or bool(tasks))  # "5 kg" and "10 kg" may be names
+    if look.numbers is None or named:
+        if not named:
+            _refuse_stray(look)
         if found > 0.5 * sum(look.counts):
             raise ConfigError(
                 f"the target {look.name!r} holds {found} different texts in {sum(look.counts)} "
@@ -193,7 +183,14 @@ def _task_of_one(
                 "combination is read as a class of its own. To predict label by label: "
                 "--task multilabel"
             )
-        return "multiclass", f"{look.name!r} takes {found} values, not numbers", True
+        if named:
+            inference.ask(
+                f"{look.name!r} takes {found} values such as {look.labels[0]!r}, read as classes; "
+                "if they are amounts, say --task regression"
+            )
+        return "multiclass", f"{look.name!r} takes {found} values, not numbers", not named
+    if look.spelled:
+        return "regression", f"{look.name!r} holds numbers such as {look.labels[0]!r}", True
     if not look.whole:
         return "regression", f"{look.name!r} holds numbers with decimals", True
     if tasks:
@@ -257,7 +254,9 @@ def _wants(
             raise ConfigError(f"{wish.flag} {wish.value} and the task {task} do not fit together")
         return str(wish.value), wish.because, True
     if task in ("regression", "multitarget"):
-        return "value", "a number per row", True
+        plain = not any(look.spelled for look in evidence.looks) or sample.kind != "words"
+        note = "" if plain else f", without units and commas; the sample holds {sample.values[0]!r}"
+        return "value", f"a number per row{note}", plain
     if evidence.targets.classes:
         return "probability", "one column per class", True
     needs = score.needs if score else ""

@@ -47,7 +47,7 @@ def build(run: Run, competition: Competition, decision: Decides | None = None) -
     table = written(values, ids, competition, run, shape, decision, rows_of_sample=True)
     path = competition.submissions / f"{run.id}.csv"
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        shape.write(table, temporary)
     return path
 
 

@@ -30,7 +30,7 @@ def validate(path: Path, competition: Competition) -> list[str]:
         SubmissionError: the file would be rejected; says all reasons (at most five).
     """
     shape = expected(competition)
-    names, table = _read(path)
+    names, table = _read(path, shape.form.separator)
     problems = _header_problems(names, shape)
     if problems:
         _reject(path, problems)
@@ -51,7 +51,7 @@ def _reject(path: Path, problems: Sequence[str]) -> None:
     raise SubmissionError("\n".join([*lines, f"  {_WAY_OUT}"]))
 
 
-def _read(path: Path) -> tuple[list[str], pd.DataFrame]:
+def _read(path: Path, separator: str) -> tuple[list[str], pd.DataFrame]:
     """The header as spelled, and every cell as text."""
     import pandas as pd
 
@@ -59,7 +59,12 @@ def _read(path: Path) -> tuple[list[str], pd.DataFrame]:
         raise SubmissionError(f"there is no file {path}. `kit submit --dry-run` builds one.")
     try:
         cells = pd.read_csv(
-            path, header=None, dtype="str", keep_default_na=False, encoding="utf-8-sig"
+            path,
+            header=None,
+            dtype="str",
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            sep=separator,
         ).fillna("")
     except pd.errors.EmptyDataError:
         cells = pd.DataFrame()
@@ -140,7 +145,7 @@ def _cell_problems(
         if submission.top > 1:
             return _list_problems(table[columns], ids, labels, submission.top)
         return _label_problems(table[columns], ids, labels)
-    values, problems = _numbers(table[columns], ids)
+    values, problems = _numbers(table[columns], ids, shape.form.decimal)
     if submission.wants == "probability":
         outside = (values < -1e-9) | (values > 1 + 1e-9)
         if outside.any():
@@ -212,7 +217,9 @@ def _list_problems(
     ]
 
 
-def _numbers(cells: pd.DataFrame, ids: pd.Series) -> tuple[NDArray[np.float64], list[str]]:
+def _numbers(
+    cells: pd.DataFrame, ids: pd.Series, decimal: str
+) -> tuple[NDArray[np.float64], list[str]]:
     """The cells as numbers (n, k), nan where they are none, and what is wrong with them."""
     import numpy as np
     import pandas as pd
@@ -221,7 +228,8 @@ def _numbers(cells: pd.DataFrame, ids: pd.Series) -> tuple[NDArray[np.float64], 
     empty = np.zeros(cells.shape, dtype=bool)
     for position in range(cells.shape[1]):
         column = cells.iloc[:, position].str.strip()
-        values[:, position] = pd.to_numeric(column, errors="coerce")
+        plain = column.str.replace(decimal, ".", regex=False)
+        values[:, position] = pd.to_numeric(plain, errors="coerce")
         empty[:, position] = column.str.lower().isin(_NOT_A_NUMBER)
     values[empty] = np.nan
     text = np.isnan(values) & ~empty

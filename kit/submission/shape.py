@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from kit.competition import Competition
 from kit.errors import ConfigError, DataError
-from kit.tables import read_header, read_table
+from kit.separators import Form
+from kit.tables import file_form, read_header, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,7 @@ class Shape:
         ids: ids exactly as spelled, in order; numbers of rows where the file has none; None where
             no file tells.
         copied: cells that repeat those of test, by position in `header`.
+        form: what stands between cells and in front of decimals.
         flags: how no and yes are spelled in a multilabel submission.
         source: the file that prescribes all this, None for `kit.toml`.
     """
@@ -42,11 +44,17 @@ class Shape:
     flags: tuple[str, str] = ("0", "1")
     source: Path | None = None
     copied: Mapping[int, pd.Series] = field(default_factory=dict)
+    form: Form = field(default_factory=Form)
 
     @property
     def id(self) -> str:
         """Name of the id column as spelled; empty where there is none."""
         return self.header[self.key] if self.key >= 0 else ""
+
+    def write(self, table: pd.DataFrame, path: Path) -> None:
+        """Write a table of this form."""
+        sep, decimal = self.form.separator, self.form.decimal
+        table.to_csv(path, sep=sep, decimal=decimal, index=False, lineterminator="\n")
 
     def ids_of(self, table: pd.DataFrame) -> pd.Series:
         """The ids of a file of this form as spelled; rows without ids are numbered."""
@@ -95,6 +103,7 @@ def expected(competition: Competition) -> Shape:
         flags=_flags(table[list(columns)]),
         source=sample,
         copied={k: table[names[k]].fillna("") for k in copied},
+        form=file_form(sample),
     )
 
 

@@ -393,7 +393,7 @@ PLANTED: dict[str, tuple[Callable[[Files], None], str, str]] = {
     "KIT012": (ids_in_both, "warning", "100 of 240 ids"),
     "KIT013": (other_sample, "error", "5 ids of sample_submission.csv are not in test.csv"),
     "KIT014": (short_sample, "warning", "20 ids of test.csv are not in sample_submission.csv"),
-    "KIT021": (target_missing, "error", "3 of 240 rows, first ids: '1001', '1002', '1003'"),
+    "KIT021": (target_missing, "warning", "3 of 240 rows, first ids: '1001', '1002', '1003'"),
     "KIT022": (target_constant, "error", "'1' in all 240 rows"),
     "KIT023": (third_label, "error", "'7' in 2 rows"),
     "KIT024": (target_of_words, "error", "'high', 'low'"),

@@ -77,7 +77,7 @@ def test_several_targets_are_a_matrix_and_its_names_the_outputs(read: Read) -> N
 @pytest.mark.parametrize(
     ("frame", "task", "message"),
     [
-        (train(y=[0, 1, None, 1]), {}, r"however 'y' is missing in 1 row, first ids: 'c'"),
+        (train(y=[None] * 4), {}, r"no training row has a target: 'y' is missing in all"),
         (train(y=["0", "1", "2", "1"]), {}, r"does not list: '2'"),
         (train(y=[1, 1, 1, 1]), {}, r"one class only \('1'\)"),
         (

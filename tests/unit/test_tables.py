@@ -141,12 +141,12 @@ def test_columns_without_a_name_do_not_repeat(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "mark"),
     [
-        ("a.csv", "id;n;target\n1;0,5;1\n", "';'"),
-        ("a.csv", "id\tn\n1\t0,5\n", r"'\\t'"),
-        ("a.tsv", "id,n\n1,2\n", "','"),
+        ("a.csv", "id;n;target\n1;0,5;1\n2;0,5\n", "';'"),
+        ("a.csv", "id\tn\n1\t0,5\n2\n", r"'\\t'"),
+        ("a.tsv", "id,n\n1,2\n3\n", "','"),
     ],
 )
-def test_another_separator_is_named(
+def test_another_separator_that_fits_some_rows_is_named(
     tmp_path: Path, name: str, text: str, mark: str, read: Callable[[Path], object]
 ) -> None:
     (tmp_path / name).write_text(text)
