@@ -242,7 +242,8 @@ def summarised(
             parts += [numbers[each].rename(f"{name}_{each}") for each in _STATISTICS]
         else:
             parts += _of_words(table, on, name, shares)
-    made = pd.concat(parts, axis=1).add_prefix(prefix)
+    # copied: of hundreds of parts pandas warns, when the keys become columns
+    made = pd.concat(parts, axis=1).add_prefix(prefix).copy()
     return made.reset_index()
 
 

@@ -13,6 +13,7 @@ import pytest
 from kit.competition import Competition
 from kit.dataset import Dataset
 from kit.errors import ConfigError
+from kit.moments import datetime_format
 from kit.providers.local import LocalProvider
 from kit.quantities import written
 from kit.scaffold.infer import Inference, infer
@@ -198,6 +199,18 @@ def test_names_of_images_that_are_not_there_are_names(tmp_path: Path) -> None:
 def test_a_column_of_marks_for_missing_ones_is_read(mark: str) -> None:
     assert guess_kind(pd.Series([mark] * 20, dtype="str")).kind == "category"
     assert written(pd.Series([], dtype="str")).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("dates", "format_"),
+    [
+        (["04SEP12:00:00:00", "30JAN09:13:05:00", "12FEB10:00:00:00"], "%d%b%y:%H:%M:%S"),
+        (["04SEP2012", "30JAN2009", "12FEB2010"], "%d%b%Y"),
+        (["04SEQ2012", "30JAM2009", "12FEB2010"], None),
+    ],
+)
+def test_dates_as_sas_writes_them(dates: list[str], format_: str | None) -> None:
+    assert datetime_format(pd.Series(dates * 20, dtype="str")) == format_
 
 
 def test_json_records_with_a_field_that_is_never_known(tmp_path: Path) -> None:
