@@ -31,7 +31,10 @@ from kit.tables import read_header, read_table
 _STATISTICS = ("mean", "std", "min", "max")
 _FEW_LEVELS = 8  # of a column of words: their shares are columns
 _MOST_LEVELS = 100  # above it the most frequent value says nothing either
-_VERSION = 2  # of what summaries hold
+_MOST_NAMES = 1000  # levels of a column of which the most frequent ones have shares ...
+_MOST_SHARES = 60  # ... so many of them
+_MOST_MADE = 150  # columns made of a table, above which there are no such shares
+_VERSION = 3  # of what summaries hold
 
 
 class Joins:
@@ -232,14 +235,27 @@ def summarised(
     table = table.assign(**{name: _days(table[name]) for name in columns if is_date(table[name])})
     groups = table.groupby([*on], sort=True, observed=True)
     parts = [groups.size().rename("rows")]
+    shares = _shares(table, columns)
     for name in columns:
         if pd.api.types.is_numeric_dtype(table[name]):
             numbers = groups[name].agg([*_STATISTICS]).astype("float32")
             parts += [numbers[each].rename(f"{name}_{each}") for each in _STATISTICS]
         else:
-            parts += _of_words(table, on, name)
-    made = pd.concat(parts, axis=1).add_prefix(prefix)
+            parts += _of_words(table, on, name, shares)
+    # copied: of hundreds of parts pandas warns, when the keys become columns
+    made = pd.concat(parts, axis=1).add_prefix(prefix).copy()
     return made.reset_index()
+
+
+def _shares(table: pd.DataFrame, columns: Sequence[str]) -> int:
+    """Of how many levels a column of more than a few shows the shares; 0: there is no room."""
+    numbers = [name for name in columns if pd.api.types.is_numeric_dtype(table[name])]
+    levels = [table[name].nunique() for name in columns if name not in numbers]
+    few = [n for n in levels if n <= _FEW_LEVELS]
+    wide = [n for n in levels if _FEW_LEVELS < n <= _MOST_NAMES]
+    made = 1 + len(_STATISTICS) * len(numbers) + sum(few) + 2 * len(levels)
+    each = min(_MOST_SHARES, (_MOST_MADE - made) // len(wide)) if wide else 0
+    return each if each >= _FEW_LEVELS else 0
 
 
 def is_date(column: pd.Series) -> bool:
@@ -253,18 +269,37 @@ def _days(column: pd.Series) -> pd.Series:
     return (as_moments(column) - pd.Timestamp(0)).dt.total_seconds() / 86_400
 
 
-def _of_words(table: pd.DataFrame, on: Sequence[str], name: str) -> Iterator[pd.Series]:
-    """What the words of a key have in common."""
+def _of_words(
+    table: pd.DataFrame, on: Sequence[str], name: str, shares: int
+) -> Iterator[pd.Series]:
+    """What the words of a key have in common.
+
+    Args:
+        table: several rows per key.
+        on: the key columns.
+        name: the column of words.
+        shares: of so many levels, where there are more than a few.
+    """
     words = table[name].astype("str").where(table[name].notna())
-    groups = words.groupby([table[key] for key in on], sort=True)
-    yield groups.nunique().rename(f"{name}_values")
+    keys = [table[key] for key in on]
+    yield words.groupby(keys, sort=True).nunique().rename(f"{name}_values")
     levels = sorted(words.dropna().unique())
     if len(levels) <= _FEW_LEVELS:
         for level in levels:
-            shares = (words == level).astype("float32")
-            yield shares.groupby([table[key] for key in on]).mean().rename(f"{name}_{level}")
-    if 1 < len(levels) <= _MOST_LEVELS:
-        counts = words.groupby([*(table[key] for key in on), words]).size().rename("n")
+            flags = (words == level).astype("float32")
+            yield flags.groupby(keys).mean().rename(f"{name}_{level}")
+    if not 1 < len(levels) <= _MOST_NAMES:
+        return
+    counts = words.groupby([*keys, words]).size().rename("n")
+    if len(levels) <= _MOST_LEVELS:
         order = counts.reset_index(level=-1).sort_values("n", ascending=False, kind="stable")
         first = order[~order.index.duplicated()]
         yield first[name].rename(f"{name}_most")
+    if shares and len(levels) > _FEW_LEVELS:
+        sizes = table.groupby([*on], sort=True, observed=True).size()
+        frequent = words.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        for level in sorted(frequent.index[:shares]):
+            if level in ("values", "most"):  # these names are taken
+                continue
+            found = counts.xs(level, level=-1).reindex(sizes.index, fill_value=0)
+            yield (found / sizes).astype("float32").rename(f"{name}_{level}")

@@ -26,6 +26,7 @@ _MONTHS = (
     "%Y/%m",
     "%Y-%m",
 )  # no day, no time
+_OF_SAS = ("%d%b%y:%H:%M:%S", "%d%b%Y:%H:%M:%S", "%d%b%Y")  # 04SEP12:00:00:00
 _TIMES = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p")
 _DAY_FIRST = ("%d/%m/", "%d-%m-%Y", "%d.%m.")
 _UTC = ("UTC", "GMT")  # what all are turned into anyway; no format has it
@@ -66,7 +67,7 @@ def _formats(few: pd.Series) -> list[str]:
         return ["%Y%m%d"]
     if few.str.fullmatch(r"\d{14}Z").mean() >= _MOST:
         return ["%Y%m%d%H%M%SZ"]
-    return [*(date + time for date in _DATES for time in _TIMES), *_MONTHS]
+    return [*(date + time for date in _DATES for time in _TIMES), *_OF_SAS, *_MONTHS]
 
 
 def _told(values: pd.Series) -> pd.Series:

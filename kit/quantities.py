@@ -72,7 +72,7 @@ def written(values: pd.Series) -> pd.DataFrame:
     number = pd.to_numeric(found["number"].str.replace(",", ""), errors="coerce").astype(float)
     pieces = {name: found[name].fillna("") for name in ("minus", "before", "sign", "apart")}
     after = found["after"].fillna("")
-    size = after.where(pieces["apart"] == "", "").map(SIZES).fillna(1.0)
+    size = after.where(pieces["apart"] == "", "").map(SIZES).astype(float).fillna(1.0)
     negative = pieces["minus"].isin(["-", "−", "("]) | (pieces["sign"] != "")
     bracketed = (pieces["minus"] == "(") != text.str.endswith(")")
     number = (number * size).where(~negative, -number * size).mask(bracketed)

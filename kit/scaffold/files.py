@@ -29,6 +29,10 @@ _SAMPLE = re.compile(
 )
 _TRAIN = re.compile(r"^train|(^|[_\-. ])train(ing)?([_\-. ]|$)")
 _TEST = re.compile(r"^test|(^|[_\-. ])test(ing)?([_\-. ]|$)")
+ANSWERS = "answers_per_id.csv"
+"""An id and its answer in each row: `kit.scaffold.made` makes it of several rows for an id."""
+
+_ALIKE = 0.6  # share of the columns of either that train and test have in common
 _CANONICAL = {
     "train": ("train", "training"),
     "test": ("test", "testing"),
@@ -99,8 +103,10 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
         return chosen, "by its name" if chosen in called[role] else "its columns are those of train"
 
     sample, why_sample = pick("sample", called["sample"])
-    train, why_train = pick("train", _by_columns(called, tables, sample))
-    test, why_test = pick("test", _partner(called["test"], train))
+    made = [path for path in tables if path.name == ANSWERS]
+    train, why_train = pick("train", made or _by_columns(called, tables, sample))
+    tests = _partner(called["test"], train) or _like_train(tables, train, sample)
+    test, why_test = pick("test", tests)
     if train is None or test is None:
         raise AssertionError("unreachable: _choose raises for train and test")
     if sample and not wishes.get("test") and _labels_alone(train, test, sample, tables):
@@ -130,6 +136,7 @@ def by_name(tables: Collection[Path]) -> dict[str, list[Path]]:
     {'sample': [], 'train': [PosixPath('Train.csv')], 'test': []}
     """
     found: dict[str, list[Path]] = {"sample": [path for path in tables if is_sample(path)]}
+    found["sample"] = found["sample"] or [p for p in tables if "submission" in _stem(p)]
     rest = [path for path in tables if path not in found["sample"]]
     for role, plain in (("train", _TRAIN), ("test", _TEST)):
         found[role] = [path for path in rest if plain.search(_stem(path))]
@@ -159,20 +166,48 @@ def _by_columns(
     for wanted in (header[1:], header[:1]):
         having = [p for p in candidates if any(find_name(w, read_header(p)) for w in wanted)]
         if having:
-            return having
-    return called["train"]
+            break
+    having = having or called["train"]
+    if len(having) < 2 or not called["test"]:
+        return having
+    # what test has as well, under whatever name, is not to be predicted
+    in_test = {name.strip() for path in called["test"] for name in read_header(path)}
+    own = [p for p in having if not all(find_name(name, in_test) for name in read_header(p))]
+    return own or having
 
 
 def _partner(tests: list[Path], train: Path | None) -> list[Path]:
     """Of several tests the one called as train is: "test_transaction" for "train_transaction"."""
     if train is None or len(tests) < 2:
         return tests
-    wanted = _stem(train).replace("train", "test")
-    return [path for path in tests if _stem(path) == wanted] or tests
+    wanted = _without_part(train)
+    return [path for path in tests if _without_part(path) == wanted] or tests
+
+
+def _without_part(path: Path) -> str:
+    return re.sub(r"(train|test)(ing)?", "", _stem(path))
+
+
+def _like_train(tables: list[Path], train: Path | None, sample: Path | None) -> list[Path]:
+    """Tables that may be test by their columns: those of train, but for what is to be predicted."""
+    if train is None:
+        return []
+    names = read_header(train)
+    answers = [] if sample is None else read_header(sample)[1:]
+    found = []
+    for path in (path for path in tables if path not in (train, sample)):
+        header = read_header(path)
+        known = [name for name in header if find_name(name, names)]
+        asked = any(find_name(name, header) for name in answers)
+        if 2 <= len(known) < len(names) and len(known) >= _ALIKE * max(map(len, (header, names))):
+            found += [] if asked else [path]
+    return found
 
 
 def _labels_alone(train: Path, test: Path, sample: Path, tables: list[Path]) -> bool:
     """Whether train is ids and labels, while a third table has for train what test has for test."""
+    if train.name == ANSWERS:
+        return True
     names, in_test, in_sample = (list(map(normal, read_header(p))) for p in (train, test, sample))
     if {*names} & {*in_test} != {in_sample[0]} or len(in_test) < 2:
         return False

@@ -23,6 +23,7 @@ from kit.images.files import SUFFIXES, ImageFolder
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables, by_name, tables_in
 from kit.scaffold.ids import Ids
+from kit.scaffold.kinds import guess_kind
 from kit.scaffold.pixels import NAME, note_cells, note_pixels
 from kit.spelling import find_name
 from kit.tables import read_header, read_table
@@ -170,9 +171,7 @@ def note_images(
     named = [name for name, kind in kinds.items() if kind == "image"]
     folder = ImageFolder(raw)
     if not folder.files:
-        for name in named:
-            inference.ask(f"{name!r} names images, however there are none below data/raw")
-        return kinds
+        return {**kinds, **{name: _by_its_words(tables, name, inference) for name in named}}
     for name in named:
         _note(name, _place(folder, tables, name, name), folder, inference)
     if named:
@@ -194,6 +193,16 @@ def note_images(
     _note(NAME, place, folder, inference)
     _finish(inference)
     return {**kinds, NAME: "image"}
+
+
+def _by_its_words(tables: Tables, name: str, inference: Inference) -> str:
+    """The kind of a column that names images (addresses, say) where there are none."""
+    counts = tables.counts.get(name)
+    guess = guess_kind(tables.train[name], name, rows=tables.n_train, counts=counts, images=False)
+    because = f"names of images that are not below data/raw; {guess.because}"
+    inference.settle(f"columns.kinds.{name}", guess.kind, because)
+    inference.ask(f"{name!r} names images, however there are none below data/raw: {guess.kind}")
+    return guess.kind
 
 
 def _note(name: str, place: _Place, folder: ImageFolder, inference: Inference) -> None:

@@ -7,6 +7,7 @@ says of those that it leaves alone.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -17,11 +18,12 @@ import pandas as pd
 from kit.errors import DataError, counted
 from kit.joins import is_date, looked_up, read_called, spelled, summarised
 from kit.scaffold.facts import Inference
-from kit.scaffold.files import Tables
+from kit.scaffold.files import ANSWERS, Tables
 from kit.spelling import find_name, normal
 from kit.tables import count_cells, read_header
 
 _TABLES = 12
+_CROWD = 100  # tables in a folder above which none of them is looked at
 _MOST_CELLS = 100_000_000
 _MOST_KEYS = 3
 _KEYS = 8
@@ -67,7 +69,9 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
     """
     train, test = tables.train, tables.test
     done, rest, theirs = dict[str, str](), list[str](), set[str]()
-    for paths in _together(tables.paths.others):
+    others, crowds = _but_crowds(tables.paths.others, raw)
+    rest += crowds
+    for paths in _together(others, tables):
         files = [path.relative_to(raw).as_posix() for path in paths]
         try:
             side = _side(paths, ", ".join(files), tables) if len(done) < _TABLES else None
@@ -90,6 +94,14 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
     _say_what_was_done(done, rest, inference)
     joined = frozenset(theirs - {*tables.train.columns})
     return replace(tables, train=train, test=test, joined=joined)
+
+
+def _but_crowds(paths: Sequence[Path], raw: Path) -> tuple[list[Path], list[str]]:
+    """The tables that may be joined, and folders of so many that each is of a row by itself."""
+    counts = Counter(path.parent for path in paths)
+    crowds = {folder: n for folder, n in counts.items() if n > _CROWD}
+    named = [f"{folder.relative_to(raw).as_posix()} ({n} tables)" for folder, n in crowds.items()]
+    return [path for path in paths if path.parent not in crowds], named
 
 
 def _ids_alone(tables: Tables) -> bool:
@@ -129,15 +141,24 @@ def _tables(done: Mapping[str, str]) -> str:
     return _some([f"[joins.{name}]" for name in done.values()])
 
 
-def _together(paths: Sequence[Path]) -> list[list[Path]]:
-    """Tables one by one, but what is split as train and test are: "train_identity" and its test."""
+def _together(paths: Sequence[Path], tables: Tables) -> list[list[Path]]:
+    """Tables one by one, but what is split as train and test are: "train_identity" and its test.
+
+    Where answers were taken out of the train half, it has them as well.
+    """
+    made = tables.paths.train.name == ANSWERS
+    answers = {*map(normal, tables.train.columns)} - {*map(normal, tables.test.columns)}
     found = dict[tuple[Path, str], list[Path]]()
     for path in paths:
         found.setdefault((path.parent, _stem(path)), []).append(path)
     return [
         part
         for group in found.values()
-        for part in ([group] if len(group) == 2 and _alike(*group) else [[p] for p in group])
+        for part in (
+            [group]
+            if len(group) == 2 and _alike(group[0], group[1], answers if made else ())
+            else [[p] for p in group]
+        )
     ]
 
 
@@ -148,10 +169,19 @@ def _stem(path: Path, *, apart: bool = False) -> str:
     return "_".join(kept) or "table"
 
 
-def _alike(one: Path, two: Path) -> bool:
-    """Whether two tables have the same columns, however they are spelled: "id_01" and "id-01"."""
+def _alike(one: Path, two: Path, but: Collection[str] = ()) -> bool:
+    """Whether two tables have the same columns, however they are spelled: "id_01" and "id-01".
+
+    Args:
+        one: a table.
+        two: another one.
+        but: names, without case and marks, that do not count.
+    """
     try:
-        names, others = (list(map(normal, read_header(path))) for path in (one, two))
+        names, others = (
+            [name for name in map(normal, read_header(path)) if name not in but]
+            for path in (one, two)
+        )
     except DataError:
         return False
     return names == others and len({*names}) == len(names)

@@ -58,7 +58,12 @@ class Guess:
 
 
 def guess_kind(
-    values: pd.Series, name: str = "", *, rows: int = 0, counts: Counts | None = None
+    values: pd.Series,
+    name: str = "",
+    *,
+    rows: int = 0,
+    counts: Counts | None = None,
+    images: bool = True,
 ) -> Guess:
     """Judge one column.
 
@@ -67,6 +72,7 @@ def guess_kind(
         name: its name, which may hint at a date or an id.
         rows: of the file, where `values` are some of them.
         counts: what was counted over all of them, of strings.
+        images: whether there may be images; else names of such are names like any others.
     """
     rows = max(rows, len(values))
     types = pd.api.types
@@ -81,7 +87,7 @@ def guess_kind(
     if text.empty:
         return Guess(kind="numeric", because="no value at all", sure=False)
     counts = counts or Counts(rows=rows, known=len(text), distinct=int(text.nunique()))
-    return _string(text, counts, name)
+    return _string(text, counts, name, images)
 
 
 def phrases_like(train: pd.DataFrame, guesses: Mapping[str, Guess]) -> dict[str, Guess]:
@@ -146,10 +152,10 @@ def _counter(values: pd.Series, name: str, rows: int) -> str:
     return ""
 
 
-def _string(text: pd.Series, counts: Counts, name: str) -> Guess:
+def _string(text: pd.Series, counts: Counts, name: str, images: bool) -> Guess:
     distinct, known = counts.distinct, counts.known
     some = spread(text, ROWS)
-    if some.str.lower().str.endswith(SUFFIXES).mean() >= _MOST:
+    if images and some.str.lower().str.endswith(SUFFIXES).mean() >= _MOST:
         return Guess(kind="image", because=f"names of images such as {some.iloc[0]!r}")
     if set(some.str.lower().unique()[:3]) <= {"true", "false"}:
         return Guess(kind="category", because="true or false")

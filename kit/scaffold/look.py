@@ -5,6 +5,7 @@ Owns: reading both as labels or numbers. Decides nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 from kit.errors import DataError
 from kit.quantities import as_numbers
 from kit.scaffold.kinds import measured
-from kit.spelling import number, ordered
+from kit.spelling import normal, number, ordered
 
 _MISSING = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"}
+_PROBABILITY = re.compile(r"prob(?!l)")  # no "problem"
 _BINARY = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
 
 
@@ -78,11 +80,13 @@ class SampleLook:
             "whole" for whole numbers, "none" without a value.
         values: the different values as spelled (at most 1000).
         dotted: whether whole numbers are spelled as decimals ("0.0").
+        says_probability: whether the one column is called so ("Probability", "prob").
     """
 
     kind: Literal["none", "words", "fractions", "whole"]
     values: tuple[str, ...] = ()
     dotted: bool = False
+    says_probability: bool = False
 
     @property
     def constant(self) -> bool:
@@ -173,7 +177,12 @@ def look_at_sample(
         return SampleLook(kind="words", values=some)
     if any(value != int(value or 0) for value in numbers):
         return SampleLook(kind="fractions", values=some)
-    return SampleLook(kind="whole", values=some, dotted=all(decimal in value for value in values))
+    return SampleLook(
+        kind="whole",
+        values=some,
+        dotted=all(decimal in value for value in values),
+        says_probability=len(columns) == 1 and bool(_PROBABILITY.search(normal(columns[0]))),
+    )
 
 
 def _skew(y: NDArray[np.float64]) -> float:

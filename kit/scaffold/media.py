@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from kit.images.files import SUFFIXES
+from kit.tables import TABLE_SUFFIXES
 
 _SOUND = (".wav", ".aif", ".aiff", ".mp3", ".ogg", ".flac", ".m4a", ".au")
 _FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
@@ -31,6 +32,8 @@ _WAYS = {
     "records of tensors": (_RECORDS, "Save what is in them as images (.png) or a table"),
     "arrays": (_ARRAYS, "Save what is in them as images (.png) or a table"),
 }
+_BESIDE = (".zip", ".gz", ".md", ".pdf", ".html", ".py", ".ipynb")
+_PACKED = (".7z", ".rar", ".bz2", ".xz", ".tar", ".tgz")
 _FEWEST = 10  # files; fewer are no data set
 
 
@@ -44,13 +47,38 @@ def unread(raw: Path) -> str:
     kinds = {kind: sum(counts[s] for s in suffixes) for kind, (suffixes, _) in _WAYS.items()}
     kind = max(kinds, key=lambda each: kinds[each])
     if kinds[kind] < _FEWEST or kinds[kind] <= images:
-        return ""
+        return _others(raw, counts)
     suffixes, way = _WAYS[kind]
     shown = max(suffixes, key=lambda suffix: counts[suffix])
     return (
         f"{kinds[kind]} files are {kind} ({shown}), which kit does not read.\n  {way}, in copies "
         "of the files with a train table, a test table and the sample submission, and name that "
         "folder with --from"
+    )
+
+
+def _others(raw: Path, counts: Counter[str]) -> str:
+    """Files of a kind that nobody here looks at, and tables too deep to be looked at."""
+    known = {*SUFFIXES, *TABLE_SUFFIXES, *_BESIDE}.union(*(ways for ways, _ in _WAYS.values()))
+    found = {
+        suffix: n
+        for suffix, n in counts.items()
+        if suffix not in known and n >= (1 if suffix in _PACKED else _FEWEST)
+    }
+    named = [f"{n} files ({suffix})" for suffix, n in sorted(found.items())]
+    deep = sum(
+        suffix in TABLE_SUFFIXES
+        for base, _, names in os.walk(raw)
+        if len(Path(base).relative_to(raw).parts) > 1
+        for suffix in map(_suffix, names)
+    )
+    named += [f"{deep} tables more than one folder down"] if deep else []
+    if not named:
+        return ""
+    unpack = "Unpack what kit cannot (it reads .zip and .gz). " if {*_PACKED} & {*found} else ""
+    return (
+        f"not used: {', '.join(named)}.\n  {unpack}What helps in them, make columns of it in "
+        "copies of train and test, and name their folder with --from"
     )
 
 

@@ -7,6 +7,8 @@ targets are the business of `kit.scaffold.task`.
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 _SIMILAR = 0.6  # difflib's own cutoff for "close"
 _MANY_CLASSES = 2000
+_EXPECTED = 20  # values of a column that test should have, going by train's share
+_SPREAD = re.compile(
+    r"variance|(^|_)(var|std|sd|se|stderr)$|(standard|std)_?(error|dev)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ def find_targets(tables: Tables, ids: Ids, wishes: Wishes, inference: Inference)
         ConfigError: the files leave several readings; lists the columns that only train has.
     """
     only = [c for c in tables.train.columns if c not in tables.test.columns and c != ids.train]
+    only = only or _empty_in_test(tables)  # a column for the answers, left blank
     copied = copied_columns(tables, ids.sample, ids.test)
     columns = () if tables.sample is None else _after_id(tables.sample, ids.sample, copied)
     asked = wishes.get("target")
@@ -69,13 +76,31 @@ def drop_columns(
     absent = [c for c in tables.train.columns if c not in tables.test.columns and c not in roles]
     because = "test lacks them: a model cannot use them" if absent else "test has the same columns"
     known = {*tables.train.columns, ids.test, *targets.names}
+    empty = [c for c in _empty_in_test(tables) if c not in roles]
     extra = [c for c in tables.test.columns if c not in known]
     if extra:
         shown = ", ".join(repr(name) for name in extra[:5])
         because += f"; not used either: {shown}, which train lacks"
-    inference.add("columns.drop", absent, because)
-    hidden = {*targets.names, ids.train, ids.test, *absent}
+    if empty:
+        because += f"; of {', '.join(map(repr, empty[:5]))} test has no value at all"
+    inference.add("columns.drop", [*absent, *empty], because)
+    hidden = {*targets.names, ids.train, ids.test, *absent, *empty}
     return [c for c in tables.train.columns if c not in hidden and c in tables.test.columns]
+
+
+def _empty_in_test(tables: Tables) -> list[str]:
+    """Columns with values in train and none in test, where chance leaves some in test as well.
+
+    What train has there, and where, may tell the target; of a test row nothing is known.
+    """
+    test = tables.test
+    return [
+        name
+        for name in map(str, tables.train.columns)
+        if name in test
+        and test[name].isna().all()
+        and tables.train[name].notna().mean() * len(test) >= _EXPECTED
+    ]
 
 
 def _after_id(sample: pd.DataFrame, sample_id: str, copied: Sequence[str]) -> tuple[str, ...]:
@@ -175,28 +200,34 @@ def _class_columns(
         pairs = match_classes(columns, map(str, values))
         if pairs is not None and len(pairs) == len(values):
             return name, pairs
-        spelled = [column.strip() for column in columns]
-        if len(values) > 1 and set(map(str, values)) < set(spelled):  # some are not in train
-            known = set(map(str, values))
-            return name, {
-                c: label if label in known else ""
-                for c, label in zip(columns, spelled, strict=True)
-            }
+        known = set(map(str, values))
+        for start in (0, _common_start(columns)):
+            spelled = [column.strip()[start:] for column in columns]
+            if len(values) > 1 and known < set(spelled):  # some are not in train
+                return name, {
+                    c: label if label in known else ""
+                    for c, label in zip(columns, spelled, strict=True)
+                }
     return None
+
+
+def _common_start(columns: Sequence[str]) -> int:
+    """Letters up to the last mark that all names begin with: 6 of "class_1" and "class_15"."""
+    start: str = os.path.commonprefix([column.strip() for column in columns])  # noqa: RUF071  of letters
+    return len(re.sub(r"[^\W_]*$", "", start))
 
 
 def _close(column: str, only: list[str]) -> tuple[str, str]:
     """The train-only column that a sample column of another name means."""
+    # how sure the target is stands beside it, and is not asked for
+    only = [name for name in only if not _SPREAD.search(name)] or only
     if len(only) == 1:
         return only[0], "the one column that test lacks"
     by_normal = {normal(name): name for name in only}
     if "target" in by_normal:
         return by_normal["target"], "the column of train that is called so"
-    inside = [
-        n
-        for key, n in by_normal.items()
-        if key and (key in normal(column) or normal(column) in key)
-    ]
+    asked = re.sub(r"^pred(icted|iction)?", "", normal(column)) or normal(column)
+    inside = [n for key, n in by_normal.items() if key and (key in normal(column) or asked in key)]
     close = difflib.get_close_matches(normal(column), by_normal, n=1, cutoff=_SIMILAR)
     if len(inside) == 1 or (close and not inside):
         name = inside[0] if len(inside) == 1 else by_normal[close[0]]

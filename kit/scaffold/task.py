@@ -5,23 +5,30 @@ Owns: task type, class labels and their spelling in the submission, the default 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import numpy as np
+
 from kit.errors import ConfigError, counted, nearest
 from kit.registry import METRICS
+from kit.scaffold.answers import labels_in_a_cell, note_labels, wants_by_look
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.look import SampleLook, TargetLook
 from kit.scaffold.roles import Targets
 from kit.scaffold.several import Several, ask_about_one_of, cells_wanted, several
 from kit.scaffold.unlabelled import ask_about_missing
 from kit.settings import TaskType, Wants
-from kit.spelling import is_boolean, normal, number, respell
+from kit.spelling import is_boolean, normal, number
 
 _CLASSES_OF_INTEGERS = 20
 _ROWS_PER_CLASS = 10
 _STRAY = 0.05  # of the rows at most are words among numbers
+_GRADES = re.compile(
+    r"grade|score|quality|rating|relevance|severity|speed|level|stage|diagnosis|response"
+)
 _CLASSIFICATION = ("binary", "multiclass")
 
 
@@ -77,14 +84,15 @@ def find_task(evidence: Evidence, wishes: Wishes, inference: Inference) -> str:
     if classes:
         inference.add("task.classes", list(classes), order)
     inference.add("submission.wants", wants, why, sure=certain)
-    if top := _top(task, classes, evidence.sample):
+    top = labels_in_a_cell(classes, evidence.sample) if task == "multiclass" else 0
+    if top:
         inference.add(
             "submission.top", top, f"so many labels in a cell: {evidence.sample.values[0]!r}"
         )
     elif (
         wants == "label" and task in _CLASSIFICATION and "submission.labels" not in wishes.overrides
     ):
-        _note_labels(classes, evidence.sample, inference)
+        note_labels(classes, evidence.sample, inference)
     return task
 
 
@@ -165,6 +173,8 @@ def _task_of_one(
         return "multilabel", f"several labels in a cell: {lists.example!r}", asked
     if found == 2:
         return "binary", f"{look.name!r} takes two values", True
+    if look.whole and labels_in_a_cell(look.labels, evidence.sample):
+        return "multiclass", "the sample submission holds lists of its values", True
     few = found <= min(_CLASSES_OF_INTEGERS, 0.5 * sum(look.counts))
     named = look.spelled and (few or bool(tasks))  # "5 kg" and "10 kg" may be names
     if look.numbers is None or named:
@@ -260,7 +270,7 @@ def _wants(
     if evidence.targets.classes:
         return "probability", "one column per class", True
     needs = score.needs if score else ""
-    if _top(task, classes, sample):
+    if task == "multiclass" and labels_in_a_cell(classes, sample):
         return "label", "the sample submission holds lists of labels", True
     if needs in ("proba", "rank") and task == "multiclass":
         inference.ask(
@@ -271,76 +281,7 @@ def _wants(
         return "probability", f"the metric {score.name if score else ''} needs it", True
     if needs == "label":
         return "label", f"the metric {score.name if score else ''} needs it", True
-    return _wants_by_look(task, classes, sample, inference)
-
-
-def _wants_by_look(
-    task: str, classes: tuple[str, ...], sample: SampleLook, inference: Inference
-) -> tuple[str, str, bool]:
-    value = sample.values[0] if sample.values else ""
-    if sample.kind == "words":
-        return "label", f"the sample submission holds labels, such as {value!r}", True
-    if sample.kind == "none":
-        inference.ask("whether labels or probabilities are wanted: --submission label|probability")
-        return "label", "the files do not say", False
-    if task == "multiclass":
-        if sample.kind == "fractions":
-            inference.ask(
-                f"the sample submission holds {value!r} for {len(classes)} classes; if the target "
-                "is an amount, say --task regression"
-            )
-        return "label", "one column for all classes", sample.kind == "whole"
-    if sample.kind == "fractions":
-        return "probability", f"the sample submission holds numbers such as {value}", True
-    dotted = sample.dotted and not all("." in label for label in classes)
-    if sample.constant and (dotted or task == "multilabel"):
-        inference.ask(
-            f"the sample submission says {value} everywhere, taken for a probability; "
-            "if labels are wanted: --submission label"
-        )
-        return "probability", f"the sample submission says {value} everywhere", False
-    if sample.constant:
-        inference.ask(
-            f"the sample submission says {value} everywhere, which may be a label or a probability;"
-            " labels are assumed. Else: --submission probability, or --metric roc_auc"
-        )
-        return "label", f"the sample submission says {value} everywhere", False
-    return "label", "the sample submission holds whole numbers", True
-
-
-def _top(task: str, classes: tuple[str, ...], sample: SampleLook) -> int:
-    """How many labels a cell of the sample submission holds, with blanks between; 0: one."""
-    if task != "multiclass" or any(" " in label for label in classes):
-        return 0
-    lists = [value.split() for value in sample.values]
-    longest = max(map(len, lists), default=0)
-    return longest if longest > 1 and all(set(each) <= set(classes) for each in lists) else 0
-
-
-def _note_labels(classes: tuple[str, ...], sample: SampleLook, inference: Inference) -> None:
-    """Note how the submission spells the classes, where it is not as in train."""
-    if sample.kind == "none":
-        return
-    spelled = respell(classes, sample.values)
-    if spelled:
-        because = f"train's classes as the sample submission spells them: {sample.values[0]!r}"
-        inference.add("submission.labels", list(spelled), because)
-    if spelled is not None:
-        return
-    for first in (0, 1):
-        codes = tuple(str(code) for code in range(first, first + len(classes)))
-        if set(sample.values) <= set(codes):
-            inference.add("submission.labels", list(codes), "classes numbered", sure=False)
-            inference.ask(
-                f"the sample submission numbers the classes; assumed: {codes[0]} is {classes[0]!r}"
-                f", {codes[1]} is {classes[1]!r}. Else edit submission.labels in kit.toml"
-            )
-            return
-    strange = [value for value in sample.values if value not in classes][:3]
-    inference.ask(
-        f"the sample submission holds {', '.join(map(repr, strange))}, which train's target never "
-        "takes; is it the right target? --target NAME, or edit submission.labels in kit.toml"
-    )
+    return wants_by_look(task, evidence.looks[0], classes, sample, inference)
 
 
 def _note_metric(
@@ -364,7 +305,7 @@ def _note_metric(
     name, because = _default_metric(task, wants, evidence)
     if task == "multilabel" and classes:
         name, because = "f1_samples", "kit's default for several labels in a cell"
-    top = _top(task, classes, evidence.sample)
+    top = labels_in_a_cell(classes, evidence.sample) if task == "multiclass" else 0
     if top and f"map_at_{top}" in METRICS.table:
         name, because = f"map_at_{top}", f"{top} labels in a cell are scored by their places"
     inference.add("task.metric", name, because, sure=False)
@@ -389,9 +330,18 @@ def _default_metric(task: str, wants: str, evidence: Evidence) -> tuple[str, str
         return "rmse", "kit's default for numbers"
     if task == "multilabel":
         name = "f1_macro" if wants == "label" else "roc_auc"
+    elif wants == "label" and task == "multiclass" and _are_grades(evidence.looks[0]):
+        return "quadratic_kappa", "grades, by their name: what is far off counts more"
     elif wants == "label":
         name = "accuracy"
     else:
         name = "roc_auc" if task == "binary" else "log_loss"
     plural = {"label": "labels", "probability": "probabilities"}[wants]
     return name, f"kit's default for {task} and {plural}"
+
+
+def _are_grades(look: TargetLook) -> bool:
+    """Whether classes are whole numbers in a row that are called as grades are."""
+    if not look.whole or look.numbers is None or not _GRADES.search(normal(look.name)):
+        return False
+    return float(np.ptp(look.numbers)) == len(look.labels) - 1

@@ -25,6 +25,7 @@ from kit.spelling import find_name
 _FOLDS = 5
 _MORE_FOLDS = 8  # for few rows: each model learns from 7/8 of them
 _FEW_ROWS = 10_000
+_FEWEST_TIMES = 3  # of train: two folds are validated on what is later than something
 _SMALL = 100_000
 _QUICK_MODELS = ("lightgbm", "linear")
 _STRATIFIED = ("binary", "multiclass", "multilabel")
@@ -168,6 +169,12 @@ def _choose(rows: Rows, group: str | None, time: str | None, inference: Inferenc
     unseen = new_groups(rows.tables, rows.own, rows.ids.train)
     for name in (name for name, kind in rows.own.items() if kind == "datetime"):
         split = _split_by(rows, name)
+        if split.relation == "after" and split.periods < _FEWEST_TIMES:
+            inference.ask(
+                f"every test row is later than train, by {name!r}; train has {split.periods} times "
+                "only, too few for folds that look ahead: they are random, and may be too kind"
+            )
+            continue
         if split.relation == "after":
             inference.add("columns.time", name, "test starts where train ends")
             return _after(rows, name, split, inference)

@@ -25,6 +25,7 @@ from kit.scaffold.extraction import infer_extraction
 from kit.scaffold.host import PAGES_NAME, fact_lines, pages_text, plain
 from kit.scaffold.images import make_tables
 from kit.scaffold.infer import Inference, infer
+from kit.scaffold.made import make_row_tables
 from kit.scaffold.masks import infer_masks
 from kit.scaffold.media import unread
 from kit.scaffold.render import render
@@ -115,6 +116,8 @@ def _inferred(
     foreign = unread(raw)
     try:
         made = make_tables(raw)
+        asked = {"train", "test", "sample"} & {name for name, value in flags.items() if value}
+        rows = "" if asked else make_row_tables(raw)
         inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)
     except KitError as error:
         if foreign:  # what is missing is not the whole trouble
@@ -122,6 +125,8 @@ def _inferred(
         raise
     if foreign:
         inference.ask(foreign)
+    if rows:
+        inference.ask(rows)
     if flags.get("metric") is None:
         inference.questions.extend(description.questions)
     if made:

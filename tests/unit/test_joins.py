@@ -139,13 +139,11 @@ def test_labels_in_a_table_of_their_own_get_what_the_others_say(tmp_path: Path) 
     }
     for name, frame in tables.items():
         frame.to_csv(tmp_path / f"{name}.csv", index=False)
-    with pytest.raises(ConfigError, match="the sample submission with --test: kit sums up"):
-        infer(tmp_path, hints={}, flags={})
-    flags = {"train": "train_labels.csv", "test": "sample_submission.csv"}
-    found = infer(tmp_path, hints={}, flags=flags)
-    assert found.get("columns.target") == "target"
-    assert found.get("joins.data.file") == ["test_data.csv", "train_data.csv"]
-    assert found.get("joins.data.summarised")
+    for flags in ({}, {"train": "train_labels.csv", "test": "sample_submission.csv"}):
+        found = infer(tmp_path, hints={}, flags=flags)
+        assert found.get("columns.target") == "target"
+        assert found.get("joins.data.file") == ["test_data.csv", "train_data.csv"]
+        assert found.get("joins.data.summarised")
 
 
 def test_labels_beside_features_of_train_and_test(tmp_path: Path) -> None:
@@ -325,3 +323,24 @@ def test_summaries() -> None:
     assert made["w_x"].tolist() == pytest.approx([2 / 3, 0])
     assert made["w_most"][1] == "x"
     assert pd.isna(made["w_most"][2])
+
+
+def test_summaries_have_shares_of_the_frequent_ones_of_many_levels() -> None:
+    levels = [f"d{n:03d}" for n in range(108) for _ in range(108 - n)]
+    table = pd.DataFrame({"k": np.arange(len(levels)) % 9, "w": levels})
+    table.loc[table["k"] == 8, "w"] = None
+    made = summarised(table, ["k"], ["w"], "").set_index("k")
+    shown = [name for name in made.columns if name.startswith("w_d")]
+    assert shown == [f"w_d{n:03d}" for n in range(60)]  # the most frequent 60
+    found = table.assign(hit=table["w"] == "d003").groupby("k")["hit"].mean()
+    assert made["w_d003"].tolist() == pytest.approx(found.tolist())
+    assert made.loc[8, shown].sum() == 0
+    assert "w_most" not in made  # of more than 100 names none is what a key is about
+
+
+def test_many_columns_leave_no_room_for_shares_of_many_levels() -> None:
+    table = pd.DataFrame({"k": np.arange(400) % 40, "w": [f"d{n % 20}" for n in range(400)]})
+    numbers = pd.DataFrame(1.0, index=table.index, columns=[f"x{n}" for n in range(36)])
+    table = pd.concat([table, numbers], axis=1)
+    made = summarised(table, ["k"], [name for name in table if name != "k"], "")
+    assert not [name for name in made.columns if name.startswith("w_d")]

@@ -1,0 +1,324 @@
+"""What `kit new` makes of files as well-known competitions handed them out, in small."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.competition import Competition
+from kit.dataset import Dataset
+from kit.errors import ConfigError
+from kit.moments import datetime_format
+from kit.providers.local import LocalProvider
+from kit.quantities import written
+from kit.scaffold.infer import Inference, infer
+from kit.scaffold.kinds import guess_kind
+from kit.scaffold.write import create
+from kit.settings import ProviderSpec
+
+N, N_TEST = 80, 40
+RNG = np.random.default_rng(0)
+IDS, TEST_IDS = np.arange(1, N + 1), np.arange(101, 101 + N_TEST)
+X, X_TEST = RNG.normal(size=N), RNG.normal(size=N_TEST)
+RARE = (np.arange(N) % 10 == 0).astype(int)
+
+
+def run(raw: Path, flags: dict[str, Any] | None = None, **tables: Any) -> Inference:
+    for name, columns in tables.items():
+        pd.DataFrame(columns).to_csv(raw / f"{name}.csv", index=False)
+    return infer(raw, hints={}, flags=flags or {})
+
+
+def plain(target: Any, sample: Any, **called: str) -> dict[str, Any]:
+    """Ordinary files; `called` are other names of the tables."""
+    tables = {
+        "train": {"id": IDS, "x": X, "y": target},
+        "test": {"id": TEST_IDS, "x": X_TEST},
+        "sample_submission": {"id": TEST_IDS, "y": sample},
+    }
+    return {called.get(name, name): table for name, table in tables.items()}
+
+
+def asks(inference: Inference, word: str) -> bool:
+    return any(word in question for question in inference.questions)
+
+
+def made(tmp_path: Path, raw: Path) -> tuple[Inference, Competition]:
+    spec = ProviderSpec(name="local", source=str(raw))
+    root = tmp_path / "made"
+    provider = LocalProvider("made", spec, root)
+    found = create(root, provider, spec, flags={}, template=None, progress=lambda *_: None)
+    return found, Competition.load(root)
+
+
+# --- what is wanted -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_rare_class_and_one_value_everywhere_mean_probability(tmp_path: Path, value: int) -> None:
+    found = run(tmp_path, **plain(RARE, value))
+    assert found.get("submission.wants") == "probability"
+    assert found.get("task.metric") == "roc_auc"
+    assert asks(found, "--submission label")
+
+
+def test_classes_of_equal_size_and_one_value_everywhere_mean_labels(tmp_path: Path) -> None:
+    assert run(tmp_path, **plain(IDS % 2, 0)).get("submission.wants") == "label"
+
+
+@pytest.mark.parametrize(("name", "wants"), [("Probability", "probability"), ("problem", "label")])
+def test_a_column_called_probability_wants_one(tmp_path: Path, name: str, wants: str) -> None:
+    tables = plain(IDS % 2, 0)
+    tables["sample_submission"] = {"id": TEST_IDS, name: 0}
+    assert run(tmp_path, **tables).get("submission.wants") == wants
+
+
+def test_lists_of_numbers_are_ranked_classes(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain(IDS % 25 + 1000, "1003 1001 1024"))
+    assert found.get("task.type") == "multiclass"
+    assert found.get("submission.top") == 3
+    assert found.get("task.metric") == "map_at_3"
+
+
+def test_a_placeholder_does_not_number_classes_anew(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain(IDS % 4 + 1, 0))
+    assert found.get("task.type") == "multiclass"
+    assert found.get("submission.labels") is None
+    tables = plain(IDS % 4 + 1, np.arange(N_TEST) % 4)
+    assert run(tmp_path, **tables).get("submission.labels") == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "metric"),
+    [
+        ("quality", IDS % 5 + 3, "quadratic_kappa"),
+        ("Cover_Type", IDS % 5 + 3, "accuracy"),
+        ("quality", IDS % 5 * 10, "accuracy"),  # not one after the other
+    ],
+)
+def test_grades_are_scored_by_their_distance(
+    tmp_path: Path, name: str, target: Any, metric: str
+) -> None:
+    tables = plain(target, 0)
+    tables["train"][name] = tables["train"].pop("y")
+    tables["sample_submission"] = {"id": TEST_IDS, name: int(target[0])}
+    assert run(tmp_path, **tables).get("task.metric") == metric
+
+
+# --- which column, which table --------------------------------------------------------------------
+
+
+def test_a_target_left_blank_in_test_is_found(tmp_path: Path) -> None:
+    tables = plain(RARE, 0.5)
+    tables["test"]["y"] = np.nan
+    tables["sample_submission"] = {"id": TEST_IDS, "Probability": 0.5}
+    found = run(tmp_path, **tables)
+    assert found.get("columns.target") == "y"
+    assert found.get("columns.drop") == []
+
+
+def test_a_column_that_is_empty_in_test_is_dropped(tmp_path: Path) -> None:
+    tables = plain(RARE, 0.5)
+    tables["train"]["booked"] = [f"2014-01-{k % 27 + 1:02d}" if k % 3 else None for k in range(N)]
+    tables["train"]["seldom"] = [1.0 if k == 5 else None for k in range(N)]  # none by chance
+    tables["test"] |= {"booked": np.nan, "seldom": np.nan}
+    found = run(tmp_path, **tables)
+    assert found.get("columns.drop") == ["booked"]
+    assert found.get("columns.kinds.booked") is None
+
+
+def test_how_sure_the_target_is_is_no_target(tmp_path: Path) -> None:
+    tables = plain(IDS % 4, 1)
+    tables["train"] |= {"median_relevance": IDS % 4, "relevance_variance": X}
+    del tables["train"]["y"]
+    tables["sample_submission"] = {"id": TEST_IDS, "prediction": 1}
+    assert run(tmp_path, **tables).get("columns.target") == "median_relevance"
+
+
+def test_a_class_that_train_lacks_may_have_a_column_with_the_others_prefix(tmp_path: Path) -> None:
+    tables = plain(np.where(IDS % 2, 15, 16), 0)
+    columns = {f"class_{k}": 0 for k in (15, 16, 199)}
+    tables["sample_submission"] = {"id": TEST_IDS, **columns}
+    found = run(tmp_path, **tables)
+    assert found.get("submission.classes") == ["15", "16", ""]
+    assert asks(found, "no row of train is of the class of 'class_199'")
+
+
+def test_a_predicted_score_is_the_one_score(tmp_path: Path) -> None:
+    tables = plain(IDS % 4, 1)
+    tables["train"] |= {"rater1_domain1": IDS % 3, "domain1_score": IDS % 4}
+    del tables["train"]["y"]
+    tables["sample_submission"] = {"id": TEST_IDS, "predicted_score": 1}
+    assert run(tmp_path, **tables).get("columns.target") == "domain1_score"
+
+
+def test_test_is_found_by_its_columns_where_no_table_is_called_so(tmp_path: Path) -> None:
+    towns = {"x": [1, 2], "town": ["a", "b"]}  # shares a column with train, and little else
+    found = run(tmp_path, **plain(RARE, 0.5, test="unlabelled"), towns=towns)
+    assert found.get("files.test") == "unlabelled.csv"
+
+
+def test_of_several_tables_train_has_what_no_test_table_has(tmp_path: Path) -> None:
+    """Readings of many moments beside facts of things; only the facts of train have the class."""
+    readings = [{"thing": np.repeat(ids, 3), "v": 1.0} for ids in (IDS, TEST_IDS)]
+    found = run(
+        tmp_path,
+        training_set=readings[0],
+        test_set=readings[1],
+        training_set_metadata={"thing": IDS, "x": X, "target": RARE},
+        test_set_metadata={"thing": TEST_IDS, "x": X_TEST},
+        sample_submission={"thing": TEST_IDS, "prediction": 0.5},
+    )
+    assert found.get("files.train") == "training_set_metadata.csv"
+    assert found.get("files.test") == "test_set_metadata.csv"
+    assert found.get("columns.target") == "target"
+
+
+# --- columns --------------------------------------------------------------------------------------
+
+
+def test_names_of_images_that_are_not_there_are_names(tmp_path: Path) -> None:
+    def addresses(ids: Any) -> list[str]:
+        return [f"https://a.example/{k}_{k % 3}.jpg" for k in ids]
+
+    tables = plain(RARE, 0.5)
+    tables["train"]["photo"] = addresses(IDS)
+    tables["test"]["photo"] = addresses(TEST_IDS)
+    found = run(tmp_path, **tables)
+    assert found.get("columns.kinds.photo") not in ("image", None)
+    assert found.template != "image"
+    assert asks(found, "none below data/raw")
+
+
+@pytest.mark.parametrize("mark", ["unknown", "N/A", "-"])
+def test_a_column_of_marks_for_missing_ones_is_read(mark: str) -> None:
+    assert guess_kind(pd.Series([mark] * 20, dtype="str")).kind == "category"
+    assert written(pd.Series([], dtype="str")).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("dates", "format_"),
+    [
+        (["04SEP12:00:00:00", "30JAN09:13:05:00", "12FEB10:00:00:00"], "%d%b%y:%H:%M:%S"),
+        (["04SEP2012", "30JAN2009", "12FEB2010"], "%d%b%Y"),
+        (["04SEQ2012", "30JAM2009", "12FEB2010"], None),
+    ],
+)
+def test_dates_as_sas_writes_them(dates: list[str], format_: str | None) -> None:
+    assert datetime_format(pd.Series(dates * 20, dtype="str")) == format_
+
+
+def test_json_records_with_a_field_that_is_never_known(tmp_path: Path) -> None:
+    for name, ids in (("train", IDS), ("test", TEST_IDS)):
+        rows = [{"id": f"t{k}", "giver": "N/A", "votes": int(k) % 7} for k in ids]
+        if name == "train":
+            rows = [{**row, "got": bool(k % 2)} for k, row in enumerate(rows)]
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    found = run(tmp_path, sample_submission={"id": [f"t{k}" for k in TEST_IDS], "got": 0})
+    assert found.get("columns.target") == "got"
+
+
+def test_two_times_in_train_are_too_few_to_look_ahead(tmp_path: Path) -> None:
+    tables = plain(X, 0.5)
+    tables["train"]["day"] = np.where(IDS % 2, "2017-03-27", "2017-03-28")
+    tables["test"]["day"] = "2017-04-15"
+    found = run(tmp_path, **tables)
+    assert (found.get("cv.splitter"), found.get("columns.time")) == ("kfold", None)
+    assert asks(found, "too few for folds that look ahead")
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def test_several_rows_for_each_id_are_summed_up(tmp_path: Path) -> None:
+    """Items of visits to a shop: a class per visit, a row per item."""
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    visits, test_visits = np.repeat(IDS, 3), np.repeat(TEST_IDS, 3)
+    tables = {
+        "train": {"Type": visits % 3, "Visit": visits, "x": RNG.normal(size=3 * N)},
+        "test": {"Visit": test_visits, "x": RNG.normal(size=3 * N_TEST)},
+        "sample_submission": {"Visit": TEST_IDS, **{f"Type_{k}": 0 for k in range(3)}},
+    }
+    for name, columns in tables.items():
+        pd.DataFrame(columns).to_csv(raw / f"{name}.csv", index=False)
+    found, competition = made(tmp_path, raw)
+    assert asks(found, "kit wrote answers_per_id.csv")
+    data = Dataset.read(competition)
+    assert (len(data.X), len(data.X_test)) == (N, N_TEST)
+    assert len(data.X.columns) == 5  # how many, and mean, deviation, least and most of x
+    assert not [name for name in data.X.columns if "Type" in name]
+
+
+def test_an_answer_that_differs_within_an_id_is_a_row_of_its_own(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    visits, test_visits = np.repeat(IDS, 3), np.repeat(TEST_IDS, 3)
+    tables = {
+        "train": {"Type": np.arange(3 * N) % 3, "Visit": visits, "x": 1.5},
+        "test": {"Visit": test_visits, "x": 1.5},
+        "sample_submission": {"Visit": TEST_IDS, **{f"Type_{k}": 0 for k in range(3)}},
+    }
+    for name, columns in tables.items():
+        pd.DataFrame(columns).to_csv(raw / f"{name}.csv", index=False)
+    found, _ = made(tmp_path, raw)
+    assert found.get("files.train") == "train.csv"
+
+
+def test_one_file_of_all_rows_is_cut(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    hidden = np.arange(N) % 4 == 1
+    shots = pd.DataFrame({"x": X, "made": np.where(hidden, np.nan, IDS % 2), "shot": IDS})
+    shots.to_csv(raw / "data.csv", index=False)
+    sample = pd.DataFrame({"shot": IDS[hidden], "made": 0.5})
+    sample.to_csv(raw / "sample_submission.csv", index=False)
+    found, competition = made(tmp_path, raw)
+    assert asks(found, "data.csv holds both")
+    data = Dataset.read(competition)
+    assert (len(data.X), len(data.X_test)) == ((~hidden).sum(), hidden.sum())
+    assert found.get("columns.id") == "shot"
+    assert found.get("task.type") == "binary"
+
+
+# --- files beside ---------------------------------------------------------------------------------
+
+
+def test_files_that_nobody_looks_at_are_said(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    for k in range(12):
+        folder = raw / "train" / str(k)
+        folder.mkdir(parents=True)
+        (folder / "geometry.xyz").write_text("atom 0 0 0")
+    pd.DataFrame({"v": [1]}).to_parquet(raw / "train" / "1" / "book.parquet")
+    for name, columns in plain(RARE, 0.5).items():
+        pd.DataFrame(columns).to_csv(raw / f"{name}.csv", index=False)
+    found, _ = made(tmp_path, raw)
+    assert asks(found, "12 files (.xyz), 1 tables more than one folder down")
+
+
+def test_archives_that_kit_cannot_unpack_are_said(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "train.csv.7z").write_bytes(b"7z")
+    with pytest.raises(ConfigError, match=r"(?s)holds no table.*1 files \(\.7z\)"):
+        made(tmp_path, raw)
+
+
+def test_any_submission_is_an_example_where_none_is_called_so(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain(RARE, 0.5, sample_submission="all_zeros_submission"))
+    assert found.get("files.sample_submission") == "all_zeros_submission.csv"
+
+
+def test_a_folder_of_a_table_per_row_is_not_read(tmp_path: Path) -> None:
+    crowd = tmp_path / "sentiment"
+    crowd.mkdir()
+    for k in range(101):
+        (crowd / f"{k}.json").write_text("no table")
+    found = run(tmp_path, **plain(RARE, 0.5))
+    assert asks(found, "Not used: sentiment (101 tables)")
