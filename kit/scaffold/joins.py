@@ -25,6 +25,7 @@ from kit.tables import count_cells, read_header
 _TABLES = 12
 _CROWD = 100  # tables in a folder above which none of them is looked at
 _MOST_CELLS = 100_000_000
+_PARTS = ("train", "training", "test", "testing")
 _MOST_KEYS = 3
 _KEYS = 8
 _FOUND = 0.5  # share of the rows of train that a key has to find
@@ -163,9 +164,9 @@ def _together(paths: Sequence[Path], tables: Tables) -> list[list[Path]]:
 
 
 def _stem(path: Path, *, apart: bool = False) -> str:
-    """The name of a table as a name of TOML; unless `apart` without the words train and test."""
+    """The name of a table as a name of TOML; unless `apart` without words for train and test."""
     words = re.split(r"\W+|_", path.name.partition(".")[0])
-    kept = [word for word in words if word and (apart or word.lower() not in ("train", "test"))]
+    kept = [word for word in words if word and (apart or word.lower() not in _PARTS)]
     return "_".join(kept) or "table"
 
 

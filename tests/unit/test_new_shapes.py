@@ -177,6 +177,7 @@ def test_of_several_tables_train_has_what_no_test_table_has(tmp_path: Path) -> N
     assert found.get("files.train") == "training_set_metadata.csv"
     assert found.get("files.test") == "test_set_metadata.csv"
     assert found.get("columns.target") == "target"
+    assert found.get("joins.set.file") == ["test_set.csv", "training_set.csv"]
 
 
 # --- columns --------------------------------------------------------------------------------------
