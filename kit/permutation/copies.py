@@ -151,4 +151,6 @@ def _write_table(frame: pd.DataFrame, path: Path) -> None:
     elif kind in (".json", ".jsonl"):
         frame.to_json(path, orient="records", lines=kind == ".jsonl")
     else:
-        frame.to_csv(path, index=False, sep="\t" if kind == ".tsv" else ",")
+        # texts may hold "\r" alone, which is quoted only where the ends of lines have it, too
+        separator = "\t" if kind == ".tsv" else ","
+        frame.to_csv(path, index=False, sep=separator, lineterminator="\r\n")
