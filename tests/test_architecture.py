@@ -30,6 +30,7 @@ LAYERS = (
         "blas",
         "cores",
         "duration",
+        "decimals",
         "moments",
         "quantities",
         "steps",

@@ -116,7 +116,7 @@ def _show_medals(ours: Place, contest: Contest, out: Output) -> None:
         return
     rows: list[list[Cell]] = []
     for medal in ours.medals:
-        gap = "" if medal.behind is None else f"{score_format(medal.behind)} away"
+        gap = "" if medal.behind is None else f"{score_format(medal.behind, like=medal.score)} away"
         rows.append(
             [
                 medal.medal,

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kit.cli.transfers import TransferLines, transfer_bars
+from kit.decimals import score_text
 
 if TYPE_CHECKING:
     from kit.session import Event
@@ -234,11 +235,7 @@ def _told(event: Event) -> str:
 
 def score_format(score: float | None, like: float | None = None) -> str:
     """A score with as many digits as are worth reading; those of `like` where it is given."""
-    if score is None:
-        return ""
-    size = abs(score if like is None else like)
-    decimals = 5 - sum(size >= limit for limit in (10, 100, 1000))
-    return f"{score:.{decimals}f}"
+    return "" if score is None else score_text(score, like)
 
 
 def spread_format(mean: float | None, std: float | None) -> str:

@@ -43,6 +43,10 @@ BACKBONES = "backbones.json"
 REPORT, PREDICTIONS = "report.json", "predictions.npy"
 _PACE_ROWS, _PACE_SECONDS = 200_000, 60.0
 """At most so much is predicted to learn how long a row takes."""
+_PACE_SHARE, _PACE_GROWTH = 3, 10
+"""It is known from a file that takes so many times as long; each is so much longer at most."""
+_FEW_ROWS, _FEW_SHARE = 1000, 5
+"""Of so few rows the time may have nothing to do with them: the search may take so much of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +104,8 @@ def infer(record: Mapping[str, Any], places: Places) -> list[str]:
         notes = [*reader.notes.sentences(), *images.notes]
         if places.report is not None:
             seconds = {"load": loaded - started, "predict": done - loaded}
-            again = NewRows(competition, reader.format, _images(competition, places), joins)
+            fresh = _images(competition, places, each=True)
+            again = NewRows(competition, reader.format, fresh, joins)
             seconds |= _pace(again, predictor, places.test, len(ids), done - loaded)
             _report(places.report, ids, values, {"seconds": seconds, "notes": notes})
     return notes
@@ -135,12 +140,13 @@ def _mounted(competition: Competition, places: Places) -> Path:
     return places.test.parents[min(depth, len(places.test.parents)) - 1]
 
 
-def _images(competition: Competition, places: Places) -> Images:
+def _images(competition: Competition, places: Places, *, each: bool = False) -> Images:
     """The competition's images where its test file was found, and the bundle's backbones."""
     file = places.models / BACKBONES
     names = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     weights = {column: places.models / name for column, name in names.items()}
-    return Images(competition, mounted=_mounted(competition, places), weights=weights)
+    mounted = _mounted(competition, places)
+    return Images(competition, mounted=mounted, weights=weights, each=each)
 
 
 def _joins(competition: Competition, places: Places) -> Joins:
@@ -188,26 +194,48 @@ def _ordered(
 def _pace(
     reader: NewRows, predictor: Predictor, test: Path, rows: int, seconds: float
 ) -> dict[str, float]:
-    """Seconds per further row, from a file of the same rows many times over.
+    """Seconds per further row, from files of the same rows many times over.
 
-    A small test file tells little: most of its time passes however few rows there are.
+    A small test file tells little: most of its time passes however few rows there are. So files
+    become longer until their rows take most of the time, or no more time may be spent.
     """
-    times = int(min(20, _PACE_ROWS / rows, _PACE_SECONDS / max(seconds, 1e-3)))
-    if times < 2:
-        return {"per_row": seconds / rows, "pace": 0.0}
     started = time.perf_counter()
+    table = read_table(test, as_text=reader.text)
+    texts = [str(name) for name in table if reader.kinds.get(str(name)) == "text"]
+    times, took = 1, seconds
+    left = max(_PACE_SECONDS, _FEW_SHARE * seconds if rows <= _FEW_ROWS else 0.0)
     with tempfile.TemporaryDirectory(prefix="kit-") as folder:
         longer = Path(folder) / "rows.csv"
-        pd.concat([read_table(test, as_text=reader.text)] * times).to_csv(longer, index=False)
-        before = time.perf_counter()
-        for _, X in reader.read(longer, CHUNK):
-            predictor.predict(X)
-        took = time.perf_counter() - before
-    per_row = max(took - seconds, 0.0) / (rows * (times - 1))
-    return {
-        "per_row": max(per_row, took / (rows * times) / 20),
-        "pace": time.perf_counter() - started,
-    }
+        while took < _PACE_SHARE * seconds:
+            of_rows = max(took - seconds, took / _PACE_GROWTH, 1e-3)
+            if times == 1 and rows > _FEW_ROWS:
+                of_rows = took
+            most = min(_PACE_GROWTH, _PACE_ROWS / (rows * times))
+            growth = int(min(most, (left - seconds) / of_rows))
+            if growth < 2:
+                break
+            times *= growth
+            # texts may hold "\r" alone, which is quoted only where the ends of lines have it, too
+            _repeated(table, times, texts).to_csv(longer, index=False, lineterminator="\r\n")
+            before = time.perf_counter()
+            for _, X in reader.read(longer, CHUNK):
+                predictor.predict(X)
+            took = time.perf_counter() - before
+            left -= took
+    per_row = seconds / rows
+    if times > 1:
+        per_row = max(took - seconds, 0.0) / (rows * (times - 1))
+        per_row = max(per_row, took / (rows * times) / 20)
+    return {"per_row": per_row, "pace": time.perf_counter() - started}
+
+
+def _repeated(table: pd.DataFrame, times: int, texts: Sequence[str]) -> pd.DataFrame:
+    """The same rows many times over; texts differ by a number: vectors of equal ones are kept."""
+    longer = pd.concat([table] * times, ignore_index=True)
+    for name in texts:
+        number = " " + pd.Series(np.arange(len(longer)) // len(table)).astype("str")
+        longer[name] = longer[name].astype("str").where(longer[name].notna()) + number
+    return longer
 
 
 def _write(table: pd.DataFrame, places: Places, competition: Competition) -> None:
@@ -217,9 +245,19 @@ def _write(table: pd.DataFrame, places: Places, competition: Competition) -> Non
     validate(checked, competition)
     with atomic_path(places.out) as temporary:
         if places.out.suffix == ".parquet":
-            table.to_parquet(temporary, index=False)
+            table.apply(_as_number).to_parquet(temporary, index=False)
         else:
             temporary.write_bytes(checked.read_bytes())
+
+
+def _as_number(column: pd.Series) -> pd.Series:
+    """Ids and labels as numbers where a CSV file of them is read as such; "007" stays a text.
+
+    Parquet has types, and numbers spelled out are not the ids of a solution that holds numbers.
+    """
+    numbers = pd.to_numeric(column, errors="coerce")
+    same = (numbers.astype("str").to_numpy() == column.astype("str").to_numpy()).all()
+    return numbers if same else column
 
 
 def _report(

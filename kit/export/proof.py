@@ -28,15 +28,20 @@ from kit.competition import Competition
 from kit.errors import RunError
 from kit.export.bundle import Bundle
 from kit.export.inference import PREDICTIONS, REPORT
+from kit.providers.manifest import files_below
 from kit.runs import Run, prediction_columns
 from kit.submission.building import written
 from kit.submission.shape import expected
 from kit.tables import read_header, read_table
 
 TOLERANCE = 1e-5
-"""Largest difference allowed, as a share of the largest prediction: single precision, with room."""
+"""Largest difference allowed, as a share of the largest prediction: single precision, with room.
+
+Several targets have scales of their own, so that each is measured by its own largest prediction.
+"""
 
 _KEPT = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "LD_LIBRARY_PATH")
+_TINY = np.finfo(np.float64).tiny
 _SHOWN = 15  # lines of a failed script
 
 
@@ -46,8 +51,9 @@ class Proof:
 
     Attributes:
         rows: test rows predicted.
-        difference: largest absolute difference from the run's own test predictions.
-        allowed: the largest one allowed.
+        difference: largest absolute difference from the run's own test predictions; of several
+            targets that of the one that is off most for its scale.
+        allowed: the largest one allowed there.
         labels: cells of the submission file that differ.
         network: how the network was off.
         seconds: of the whole script, for the public test rows.
@@ -158,11 +164,10 @@ def _lay_out(competition: Competition, bundle: Bundle, workspace: Path, *, wheel
         ignore=shutil.ignore_patterns("dataset-metadata.json", *([] if wheels else ["*.whl"])),
     )
     data = inputs / "competitions" / bundle.names.competition
-    for path in sorted(competition.raw.rglob("*")):
-        if path.is_file():
-            target = data / path.relative_to(competition.raw)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _linked(str(path.resolve()), str(target))
+    for path in files_below(competition.raw):
+        target = data / path.relative_to(competition.raw)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _linked(str(path.resolve()), str(target))
     for name in ("home", "tmp", "working"):
         (workspace / name).mkdir()
     return workspace / "working"
@@ -285,18 +290,28 @@ def _compared(run: Run, ids: list[str], values: NDArray[np.float64]) -> tuple[fl
             f"the bundle predicts {values.shape[0]} rows, {run.id} {wanted.shape[0]}: they are not "
             "the same rows. Run `kit cv` again."
         )
-    each = np.abs(values - wanted[rows])
-    difference, allowed = float(each.max()), TOLERANCE * float(np.abs(wanted).max())
+    each = np.abs(values - wanted[rows])  # (n, k)
+    limits = TOLERANCE * _scales(wanted, run.record["task"])  # (k,)
+    with np.errstate(over="ignore"):
+        column = int((each.max(axis=0) / np.maximum(limits, _TINY)).argmax())
+    difference, allowed = float(each[:, column].max()), float(limits[column])
     if not difference <= allowed:
-        worst = int(each.max(axis=1).argmax())
+        worst = int(each[:, column].argmax())
+        where = f" of {run.record['outputs'][column]!r}" if len(limits) > 1 else ""
         raise RunError(
-            f"the bundle predicts something else than {run.id}: the largest difference is "
+            f"the bundle predicts something else than {run.id}: the largest difference{where} is "
             f"{difference:.3g}, {allowed:.3g} is allowed ({TOLERANCE:g} of the largest "
-            f"prediction); {int((each > allowed).any(axis=1).sum())} of {len(each)} rows "
+            f"prediction); {int((~(each <= limits)).any(axis=1).sum())} of {len(each)} rows "
             f"differ, most of all id {ids[worst]!r}.\n  Does features.py or model.py depend on the "
             "machine, the time or the environment? Were models changed? `kit fit` again."
         )
     return difference, allowed
+
+
+def _scales(wanted: NDArray[np.float64], task: str) -> NDArray[np.float64]:
+    """The largest prediction ``(k,)``: of each target by itself, of probabilities of all."""
+    largest = np.abs(wanted).max(axis=0)
+    return largest if task == "multitarget" else np.full_like(largest, largest.max())
 
 
 def _labels_that_differ(competition: Competition, run: Run, file: Path) -> int:

@@ -61,6 +61,8 @@ class Images:
         mounted: a folder that stands for `data/raw` where images are predicted elsewhere; of its
             files only those are read that are asked for.
         weights: the backbones' weights there, by column.
+        each: an image that several rows mean is decoded for each of them, to learn how long so
+            many different ones would take.
 
     Attributes:
         notes: what was wrong with images that neutral ones stand for.
@@ -69,6 +71,7 @@ class Images:
     competition: Competition
     mounted: Path | None = None
     weights: Mapping[str, Path] = field(default_factory=dict)
+    each: bool = False
     notes: list[str] = field(default_factory=list)
 
     @cached_property
@@ -194,7 +197,7 @@ class Images:
                 beside, names
             )
             digests = folder.digests_of(names, digests)
-        different, positions = _once(names, folder)
+        different, positions = (names, np.arange(len(names))) if self.each else _once(names, folder)
         store = store_files(
             self.cache, folder, different, digests,
             size=spec.size, channels=spec.channels, what=name, n_rows=len(names),

@@ -156,4 +156,6 @@ def _write_table(frame: pd.DataFrame, path: Path, like: Path) -> None:
     elif kind in (".json", ".jsonl"):
         frame.to_json(path, orient="records", lines=kind == ".jsonl")
     else:
-        frame.to_csv(path, index=False, sep=file_form(like).separator)
+        # texts may hold "\r" alone, which is quoted only where the ends of lines have it, too
+        separator = file_form(like).separator
+        frame.to_csv(path, index=False, sep=separator, lineterminator="\r\n")

@@ -13,7 +13,10 @@ from string import Template
 from typing import Any
 
 _VOID = frozenset({"br", "hr", "meta", "rect", "line", "circle", "path", "polyline", "img"})
-_INVISIBLE = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(8234, 8239)))
+_CONTROLS = (*range(9), 11, 12, *range(14, 32), *range(127, 160))
+_DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_HALVES = range(0xD800, 0xE000)  # of characters: no file can hold one alone
+_INVISIBLE = dict.fromkeys((*_CONTROLS, *_DIRECTIONS)) | dict.fromkeys(_HALVES, "\ufffd")
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -133,5 +136,5 @@ def page(title: str, *body: Content) -> str:
 
 
 def _shown(text: str) -> str:
-    """Without control characters and marks that turn the direction of text."""
+    """Without control characters, halves of others, and marks that turn the direction of text."""
     return text.translate(_INVISIBLE)

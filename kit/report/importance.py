@@ -46,7 +46,8 @@ class Importance:
     Attributes:
         names: of the columns, the most important first.
         losses: mean over folds and repetitions, in units of the metric, positive: worse without.
-        errors: their standard errors over folds and repetitions; nan for one alone.
+        errors: their standard errors: over folds; of one fold over repetitions, which is what the
+            shuffling alone makes them differ; nan for one repetition.
         folds: how many folds were looked at, of how many.
         rows: validated rows of these that were predicted.
         left_out: columns that were not looked at.
@@ -126,7 +127,7 @@ def _of_folders(
 ) -> Importance:
     names = [str(name) for name in dataset.X.columns][:COLUMNS]
     started, rng = time.monotonic(), np.random.default_rng(0)
-    found: list[NDArray[np.float64]] = []
+    found: list[NDArray[np.float64]] = []  # per fold (repetitions, columns)
     rows, seen = 0, 0
     for folder in folders:
         if found and time.monotonic() - started > SECONDS:
@@ -137,13 +138,15 @@ def _of_folders(
         fitted = load_fitted(folder, run, competition)
         losses = _of_fold(fitted, dataset.X.iloc[truth.rows[at]], truth, at, names, rng, started)
         if losses:
-            found += losses
+            found.append(np.stack(losses))
             rows, seen = rows + len(at), seen + 1
     if not found:
         raise RunError("the metric has no value on the rows of any one fold")
-    table = np.stack(found)
+    table = np.stack([losses.mean(axis=0) for losses in found])
     mean = table.mean(axis=0)
-    error = table.std(axis=0, ddof=1) / np.sqrt(len(table)) if len(table) > 1 else mean * np.nan
+    # repetitions on the same rows with the same model are no further evidence
+    draws = table if len(table) > 1 else found[0]
+    error = draws.std(axis=0, ddof=1) / np.sqrt(len(draws)) if len(draws) > 1 else mean * np.nan
     order = np.argsort(-mean, kind="stable")
     return Importance(
         names=tuple(names[k] for k in order),
@@ -189,4 +192,6 @@ def _of_fold(
 
 def _shuffled(X: Any, name: str, rng: np.random.Generator) -> Any:
     order = rng.permutation(len(X))
-    return X.assign(**{name: X[name].array.take(order)})
+    shuffled = X.copy(deep=False)  # `assign` takes no column called "self"
+    shuffled[name] = X[name].array.take(order)
+    return shuffled

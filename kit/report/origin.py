@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shlex
 from collections.abc import Sequence
@@ -158,6 +159,10 @@ def _base(run: Run) -> str:
 
 
 def _toml(value: Any) -> str:
-    import json
-
+    """A value as `--set` reads it: TOML, whose tables are not spelled as those of JSON."""
+    if isinstance(value, dict):
+        inside = (f"{json.dumps(k, ensure_ascii=False)} = {_toml(v)}" for k, v in value.items())
+        return f"{{{', '.join(inside)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value, ensure_ascii=False)

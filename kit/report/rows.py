@@ -137,9 +137,11 @@ def importance_card(found: Importance | None, why: Content, metric: str) -> Html
         rows.append((tag("span", name, title=name), float(loss), shown))
     folds = f"{found.folds[0]} of {found.folds[1]} folds"
     again = ", the first fold fitted again" if found.refitted else ""
+    over = "over the folds" if found.folds[0] > 1 else "of the shuffling alone"
     note = (
         f"How much {metric} gets worse when the column is shuffled in rows its model has not seen: "
-        f"{found.rows:,} rows of {folds}{again}. Columns that say the same share their worth."
+        f"{found.rows:,} rows of {folds}{again}. ±: standard error {over}. Columns that say the "
+        "same share their worth."
     )
     more = len(rows) - 24
     note += f" {more} more are worth less." if more > 0 else ""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kit.curves import Verdict, step_of, verdict
+from kit.decimals import score_text
 from kit.errors import RunError
 from kit.ledger.book import Ledger
 from kit.report.html import Content, Html, card, facts, muted, tag
@@ -26,10 +27,7 @@ TONES = {
 
 def digits(score: float | None, like: float | None = None) -> str:
     """A score with as many digits as are worth reading."""
-    if score is None:
-        return "–"
-    size = abs(score if like is None else like)
-    return f"{score:.{5 - sum(size >= limit for limit in (10, 100, 1000))}f}"
+    return "–" if score is None else score_text(score, like)
 
 
 def badge(text: str, tone: str) -> Html:

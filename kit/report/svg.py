@@ -19,6 +19,7 @@ Array = NDArray[Any]
 Range = tuple[float, float]
 
 WIDTH, HEIGHT = 380.0, 240.0
+_FIGURES = 7  # of a number on an axis: there is room for no more
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -32,28 +33,34 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def number(value: float) -> str:
-    """A number with the digits that are worth reading."""
+def number(value: float, figures: int | None = None) -> str:
+    """A number with the digits that are worth reading, or with so many."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else "–"
     if 1e4 <= abs(value) < 1e9:
         return f"{value:,.0f}"
     if abs(value) >= 1e9 or abs(value) < 1e-3:
-        mantissa, _, exponent = f"{value:.1e}".partition("e")
-        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-    return f"{value:.4g}"
+        mantissa, _, exponent = f"{value:.{(figures or 2) - 1}e}".partition("e")
+        if "." in mantissa:
+            mantissa = mantissa.rstrip("0").rstrip(".")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:.{figures or 4}g}"
 
 
-def tick(value: float) -> str:
-    """A round number as short as an axis wants it.
+def tick(value: float, step: float = 0.0) -> str:
+    """A round number as short as an axis wants it, and told from one that is a step away.
 
-    >>> tick(12_500.0), tick(2e6)
-    ('12.5k', '2M')
+    >>> tick(12_500.0), tick(2e6), tick(0.88515, 0.00005)
+    ('12.5k', '2M', '0.88515')
     """
+    figures = None
+    if step and value:
+        places = math.floor(math.log10(abs(value))) - math.floor(math.log10(step))
+        figures = min(max(places + 2, 2), _FIGURES)  # a step of 2.5 has a digit more
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if 10 * size <= abs(value) < 1e4 * size or (unit == "M" and size <= abs(value) < 1e9):
-            return f"{value / size:.4g}{unit}"
-    return number(value)
+            return f"{value / size:.{figures or 4}g}{unit}"
+    return number(value, figures)
 
 
 def spread(values: Array | Sequence[float], margin: float = 0.05) -> Range:
@@ -172,12 +179,13 @@ class Plot:
         self.marks.append(tag(name, tag("title", title) if title else (), **attributes))
 
     def _axes(self) -> Iterable[Html]:
-        for value in ticks(*self.x, self.x_ticks):
+        places = ticks(*self.x, self.x_ticks)
+        for value in places:
             if self.x_whole and value != round(value):
                 continue
             x = f"{self.at_x(value):.1f}"
             yield tag("line", x1=x, x2=x, y1=self._top, y2=self._bottom, class_="grid-line")
-            shown = tick(value)
+            shown = tick(value, _step(places))
             near = self.at_x(value) + 3.8 * len(shown) > WIDTH  # the last one must not be cut off
             yield tag(
                 "text", shown, x=f"{WIDTH - 1:g}" if near else x, y=self._bottom + 17,
@@ -192,13 +200,17 @@ class Plot:
                     "line", y1=f"{at:.1f}", y2=f"{at:.1f}", x1=self.left, x2=WIDTH - 12,
                     class_="grid-line",
                 )  # fmt: skip
-            shown = tick(value) if names is None else names[int(value)]
+            shown = tick(value, _step(places)) if names is None else names[int(value)]
             yield tag("text", shown, x=self.left - 6, y=f"{at + 4:.1f}", text_anchor="end")
         if self.x_label:
             middle = (self.left + WIDTH - 12) / 2
             yield tag("text", self.x_label, x=middle, y=self.height - 4, text_anchor="middle")
         if self.y_label:
             yield tag("text", self.y_label, x=6, y=11, text_anchor="start")
+
+
+def _step(places: Sequence[float]) -> float:
+    return places[1] - places[0] if len(places) > 1 else 0.0
 
 
 def legend(*entries: tuple[str, Content]) -> Html:

@@ -120,10 +120,11 @@ def _over_prediction(y: Array, pred: Array) -> Html:
 
 
 def _shares(y: Array, pred: Array) -> Array:
-    """Share of the variance that is explained, per column."""
+    """Share of the variance that is explained, per column; nan where there is none."""
     total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
     rest = ((y - pred) ** 2).sum(axis=0)
-    return np.asarray(1 - rest / np.maximum(total, 1e-300))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.ptp(y, axis=0) > 0, 1 - rest / total, np.nan)
 
 
 def _per_target(truth: Truth, y: Array) -> Html:
@@ -133,7 +134,7 @@ def _per_target(truth: Truth, y: Array) -> Html:
     rows: list[Sequence[Content]] = [
         [truth.names[k], number(float(y[:, k].mean())), number(float(truth.pred[:, k].mean())),
          number(float(np.sqrt((off[:, k] ** 2).mean()))), number(float(np.abs(off[:, k]).mean())),
-         f"{r2[k]:.3f}"]
+         number(float(r2[k]))]
         for k in order
     ]  # fmt: skip
     headers = ["target", "mean true", "mean predicted", "RMSE", "MAE", "R²"]

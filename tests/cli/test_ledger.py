@@ -382,6 +382,15 @@ def test_board_shows_top_and_around_rank_and_medals(
     assert lines[16] == "The private board decides; this is the public one."
 
 
+def test_a_short_way_to_a_medal_has_the_decimals_of_its_score(
+    run_kit: Any, where: Competition, server: Server
+) -> None:
+    server.board, server.event = board(1200, 61), Contest(category="Featured")
+    shown = run_kit("leaderboard", "-C", where.root)
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert "silver rank 60 0.94000 0.00100 away" in lines
+
+
 def test_board_of_practice_says_that_there_are_no_medals(
     run_kit: Any, where: Competition, server: Server
 ) -> None:

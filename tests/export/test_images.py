@@ -20,6 +20,8 @@ from kit.errors import RunError
 from kit.export.inference import BACKBONES
 from kit.export.proof import Proof
 from kit.export.ready import Exported
+from kit.images.attach import Images
+from kit.images.column import ImageArray
 from kit.keras import load_keras
 from kit.runs import Run
 
@@ -77,6 +79,17 @@ def test_images_beside_a_table_are_predicted_as_here(
     assert "pillow" in made.proof.packages
     assert not (made.bundle.dataset / "models" / BACKBONES).exists()  # "pixels" has no weights
     assert not [*made.bundle.dataset.rglob("*.png"), *made.bundle.dataset.rglob("*.zip")]
+
+
+def test_for_its_pace_an_image_is_decoded_for_each_row(pictures: Make) -> None:
+    competition = pictures()
+    rows = pd.DataFrame({"shot": [*range(N, N + N_TEST)] * 3})
+    for each, stored in ((False, N_TEST), (True, 3 * N_TEST)):
+        images = Images(competition, mounted=competition.raw, each=each)
+        shots = images.attach(rows, "test")["shot"].array
+        assert isinstance(shots, ImageArray)
+        assert (shots.store.n, len(shots)) == (stored, 3 * N_TEST)
+        np.testing.assert_array_equal(shots.pixels()[:N_TEST], shots.pixels()[-N_TEST:])
 
 
 @pytest.mark.slow

@@ -350,3 +350,10 @@ def test_every_template_is_at_chance(tmp_path: Path, template: str, name: str) -
     create(tmp_path / name, provider, spec, flags={}, template=template, progress=lambda *_: None)
     found = scores(Competition.load(tmp_path / name), "lightgbm-shallow", "linear")
     assert not any(score.beyond for score in found.values())
+
+
+def test_texts_with_odd_ends_of_lines_stay_in_their_rows(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": ["1", "2", "3"], "t": ["a\rb", "c\r\nd", 'e"\n,\tf']})
+    for name in ("train.csv", "train.tsv"):
+        copies._write_table(frame, tmp_path / name)
+        pd.testing.assert_frame_equal(copies._as_spelled(tmp_path / name), frame)

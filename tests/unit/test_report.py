@@ -160,7 +160,7 @@ def test_notes_and_findings_stay_text() -> None:
         when="2026-01-01T00:00:00Z", name=ATTRIBUTE, run=None, status="complete", message=HOSTILE,
         metric="rmse", cv=1.0, mean=1.0, std=0.1, public=1.1, private=None, gap=0.1,
     )  # fmt: skip
-    book = Ledger(rows=(row, row), metric="rmse", line=None, why=HOSTILE, problems=())
+    book = Ledger(rows=(row, row), metric="rmse", folds="", line=None, why=HOSTILE, problems=())
     found = Finding(
         code="KIT101", severity="error", title=HOSTILE, evidence=ATTRIBUTE, remedy=HOSTILE
     )

@@ -44,7 +44,7 @@ def handed(run: Run, public: float | None) -> Ledger:
         metric="roc_auc", cv=run.score, mean=run.score, std=0.1, public=public, private=None,
         gap=None,
     )  # fmt: skip
-    return Ledger(rows=(row,), metric="roc_auc", line=None, why="", problems=())
+    return Ledger(rows=(row,), metric="roc_auc", folds="", line=None, why="", problems=())
 
 
 @pytest.fixture
