@@ -43,9 +43,9 @@ BACKBONES = "backbones.json"
 REPORT, PREDICTIONS = "report.json", "predictions.npy"
 _PACE_ROWS, _PACE_SECONDS = 200_000, 60.0
 """At most so much is predicted to learn how long a row takes."""
-_PACE_SHARE, _PACE_GROWTH = 3, 10
+_PACE_SHARE, _PACE_GROWTH = 2, 20
 """It is known from a file that takes so many times as long; each is so much longer at most."""
-_FEW_ROWS, _FEW_SHARE = 1000, 5
+_FEW_ROWS, _FEW_SHARE = 1000, 3
 """Of so few rows the time may have nothing to do with them: the search may take so much of it."""
 
 
@@ -197,7 +197,7 @@ def _pace(
     """Seconds per further row, from files of the same rows many times over.
 
     A small test file tells little: most of its time passes however few rows there are. So files
-    become longer until their rows take most of the time, or no more time may be spent.
+    become longer until their rows take half of the time, or no more time may be spent.
     """
     started = time.perf_counter()
     table = read_table(test, as_text=reader.text)
