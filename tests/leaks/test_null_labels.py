@@ -354,6 +354,8 @@ def test_every_template_is_at_chance(tmp_path: Path, template: str, name: str) -
 
 def test_texts_with_odd_ends_of_lines_stay_in_their_rows(tmp_path: Path) -> None:
     frame = pd.DataFrame({"id": ["1", "2", "3"], "t": ["a\rb", "c\r\nd", 'e"\n,\tf']})
-    for name in ("train.csv", "train.tsv"):
-        copies._write_table(frame, tmp_path / name)
+    for name, separator in (("train.csv", ","), ("train.tsv", "\t"), ("of-europe.csv", ";")):
+        (tmp_path / f"like-{name}").write_text(f"id{separator}t\n1{separator}a\n")
+        copies._write_table(frame, tmp_path / name, tmp_path / f"like-{name}")
+        assert (tmp_path / name).read_text().startswith(f"id{separator}t")
         pd.testing.assert_frame_equal(copies._as_spelled(tmp_path / name), frame)
