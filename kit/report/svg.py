@@ -19,7 +19,7 @@ Array = NDArray[Any]
 Range = tuple[float, float]
 
 WIDTH, HEIGHT = 380.0, 240.0
-_FIGURES = 7  # of a number on an axis: there is room for no more
+_USUAL, _FIGURES = 4, 7  # of a number, and on an axis at most: there is room for no more
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -44,22 +44,22 @@ def number(value: float, figures: int | None = None) -> str:
         if "." in mantissa:
             mantissa = mantissa.rstrip("0").rstrip(".")
         return f"{mantissa}e{int(exponent)}"
-    return f"{value:.{figures or 4}g}"
+    return f"{value:.{figures or _USUAL}g}"
 
 
 def tick(value: float, step: float = 0.0) -> str:
     """A round number as short as an axis wants it, and told from one that is a step away.
 
-    >>> tick(12_500.0), tick(2e6), tick(0.88515, 0.00005)
-    ('12.5k', '2M', '0.88515')
+    >>> tick(12_500.0), tick(2e6), tick(0.88515, 0.00005), tick(1500.0, 500.0)
+    ('12.5k', '2M', '0.88515', '1500')
     """
     figures = None
     if step and value:
         places = math.floor(math.log10(abs(value))) - math.floor(math.log10(step))
-        figures = min(max(places + 2, 2), _FIGURES)  # a step of 2.5 has a digit more
+        figures = min(max(places + 2, _USUAL), _FIGURES)  # a step of 2.5 has a digit more
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if 10 * size <= abs(value) < 1e4 * size or (unit == "M" and size <= abs(value) < 1e9):
-            return f"{value / size:.{figures or 4}g}{unit}"
+            return f"{value / size:.{figures or _USUAL}g}{unit}"
     return number(value, figures)
 
 

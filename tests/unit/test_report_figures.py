@@ -57,6 +57,11 @@ def test_numbers_on_an_axis_are_those_of_their_places(ends: tuple[float, float])
     assert len({*drawn}) == len(drawn)
 
 
+def test_rounds_on_an_axis_are_whole_numbers() -> None:
+    assert [tick(value, 500.0) for value in ticks(0, 2000)] == ["0", "500", "1000", "1500", "2000"]
+    assert [tick(value, 10_000.0) for value in (0.0, 10_000.0, 2e4)] == ["0", "10k", "20k"]
+
+
 def test_a_target_without_variance_has_no_explained_share() -> None:
     y = np.random.default_rng(0).normal(size=(60, 3))
     y[:, 1] = 7.0
