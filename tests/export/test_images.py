@@ -105,8 +105,9 @@ def test_an_image_that_is_not_there_on_the_other_side_is_an_error(
 
 
 @pytest.mark.neural
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("model", ["linear", pytest.param("cnn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", ["linear", "cnn"])
 def test_backbones_and_networks_go_along(
     model: str, pictures: Make, kept: Kept, exported: Export, tmp_path: Path
 ) -> None:
