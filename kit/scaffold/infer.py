@@ -19,7 +19,7 @@ from kit.scaffold.images import note_images
 from kit.scaffold.joins import with_joins
 from kit.scaffold.kinds import Guess, guess_kind, phrases_like
 from kit.scaffold.look import look_at_sample, look_at_target
-from kit.scaffold.roles import drop_columns, find_targets
+from kit.scaffold.roles import Targets, drop_columns, find_targets
 from kit.scaffold.suits import find_template
 from kit.scaffold.sums import ask_about_sums
 from kit.scaffold.task import Evidence, asked_score, find_task
@@ -61,26 +61,9 @@ def infer(
     kinds = _note_kinds(tables, ids, features, inference)
     kinds = note_images(raw, tables, ids, kinds, inference)
     inference.template = find_template(tables.train, kinds)
-    labels = tables.whole(targets.names)  # a rare class may not be among some rows
-    decimals = [_decimal(path) for path in (tables.paths.train, tables.paths.sample)]
-    evidence = Evidence(
-        targets=targets,
-        looks=[look_at_target(labels, name, decimals[0]) for name in targets.names],
-        sample=look_at_sample(tables.sample, targets.columns, decimals[1]),
-        score=asked_score(wishes),
-    )
+    evidence = _evidence(tables, targets, wishes)
     task = find_task(evidence, wishes, inference)
-    without = "the sample submission has none: the rows are those of test, in their order"
-    inference.add(
-        "submission.id", ids.sample, "as in the sample submission" if ids.sample else without
-    )
-    inference.add("submission.columns", list(targets.columns), "the columns after the id")
-    if targets.copied:
-        because = "the sample submission repeats test's: they are handed in as it has them"
-        inference.add("submission.copied", list(targets.copied), because)
-    if targets.classes:
-        classes = [targets.classes[column] for column in targets.columns]
-        inference.add("submission.classes", classes, "the class of each column")
+    _note_submission(ids, targets, inference)
     counts = evidence.looks[0].counts if task in ("binary", "multiclass") else ()
     if inference.get("task.separator") is None:
         tables = with_target(tables, evidence.looks)
@@ -93,6 +76,33 @@ def infer(
         if key not in FLAGS.values():
             inference.settle(key, value, "--set")
     return inference
+
+
+def _evidence(tables: Tables, targets: Targets, wishes: Wishes) -> Evidence:
+    """What target and sample submission look like."""
+    labels = tables.whole(targets.names)  # a rare class may not be among some rows
+    decimals = [_decimal(path) for path in (tables.paths.train, tables.paths.sample)]
+    return Evidence(
+        targets=targets,
+        looks=[look_at_target(labels, name, decimals[0]) for name in targets.names],
+        sample=look_at_sample(tables.sample, targets.columns, decimals[1]),
+        score=asked_score(wishes),
+    )
+
+
+def _note_submission(ids: Ids, targets: Targets, inference: Inference) -> None:
+    """Note the columns of the submission."""
+    without = "the sample submission has none: the rows are those of test, in their order"
+    inference.add(
+        "submission.id", ids.sample, "as in the sample submission" if ids.sample else without
+    )
+    inference.add("submission.columns", list(targets.columns), "the columns after the id")
+    if targets.copied:
+        because = "the sample submission repeats test's: they are handed in as it has them"
+        inference.add("submission.copied", list(targets.copied), because)
+    if targets.classes:
+        classes = [targets.classes[column] for column in targets.columns]
+        inference.add("submission.classes", classes, "the class of each column")
 
 
 def _decimal(path: Path | None) -> str:
