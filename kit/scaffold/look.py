@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from kit.errors import DataError
 from kit.quantities import as_numbers
 from kit.scaffold.kinds import measured
+from kit.separators import MISSING
 from kit.spelling import normal, number, ordered
 
-_MISSING = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"}
 _PROBABILITY = re.compile(r"prob(?!l)")  # no "problem"
 _BINARY = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no"}
 
@@ -113,7 +113,7 @@ def look_at_target(train: pd.DataFrame, name: str, decimal: str = ".") -> Target
         read = partial(as_numbers, clocks=False)
     labelled = pd.Series(counts.index)
     words = counts.index[~np.isfinite(read(labelled).to_numpy(dtype=np.float64))]
-    if len(words) < len(counts) and set(words) <= _MISSING:
+    if len(words) < len(counts) and set(words).issubset(MISSING):
         counts = counts.drop(index=words)  # "NA" among numbers is a missing one, else a label
         words = words[:0]
     if len(counts) < 2:
@@ -142,7 +142,7 @@ def known_cells(values: pd.Series, *, words: bool) -> NDArray[np.bool_]:
         words: whether labels are words: then "NA" may be one.
     """
     cells = values.astype("str").str.strip().where(values.notna(), "")
-    return ~cells.isin({"", *(() if words else _MISSING)}).to_numpy(dtype=bool)
+    return ~cells.isin({"", *(() if words else MISSING)}).to_numpy(dtype=bool)
 
 
 def _numbers(labels: pd.Series, decimal: str) -> pd.Series:
@@ -152,7 +152,7 @@ def _numbers(labels: pd.Series, decimal: str) -> pd.Series:
 
 def _amounts(labels: pd.Index, decimal: str) -> bool:
     """Whether labels are numbers, but for missing ones, and only when units and commas are cut."""
-    told = pd.Series(labels[~labels.isin([*_MISSING])], dtype="str")
+    told = pd.Series(labels[~labels.isin([*MISSING])], dtype="str")
     if decimal != "." or np.isfinite(_numbers(told, decimal)).all():
         return False  # "1,234 kg" would be a thousand where commas are decimals
     numbers = as_numbers(told, clocks=False)

@@ -26,9 +26,12 @@ from kit.permutation.copies import Source
 from kit.preprocessing.series import SeriesFeatures
 from kit.refit.rows import RowFormat
 from kit.scaffold.infer import infer
+from kit.scaffold.look import look_at_target
+from kit.separators import MISSING
 from kit.series import SeriesSpec
 from kit.session import open_session
 from kit.tables import read_table
+from kit.target import missing_cells
 
 Make = Callable[..., Competition]
 N, N_TEST = 90, 20
@@ -134,6 +137,15 @@ def test_words_for_missing_among_numbers(make_competition: Make, on_disk: str, w
     for tables in ({}, REGRESSION):
         data = Dataset.read(made(make_competition, on_disk, (train, test), **tables))
         assert len(data.y) == N - len(GONE)
+
+
+@pytest.mark.parametrize("word", MISSING)
+def test_kit_new_takes_the_same_words_for_missing_as_training(word: str) -> None:
+    column = pd.Series(["1.5", word, "2.5", "3"], dtype="str")
+    look = look_at_target(pd.DataFrame({"y": column}), "y", ".")
+    np.testing.assert_array_equal(look.known, ~missing_cells(column))
+    assert look.missing == 1
+    assert look.numbers is not None
 
 
 @both
