@@ -40,9 +40,13 @@ class Boosting:
 
     Boosting from the blend instead of from nothing makes the trees a correction: with few rows they
     have little to say, where plain trees would have to learn the mean of the members first.
+
+    They are the freest of the ways, and beat others by a standard error of five folds when there is
+    nothing to find, so they have to win by more.
     """
 
     name: str = "stack (trees)"
+    noise: float = 2.0
 
     def fits(self, level: Level) -> bool:
         """One column, or classes; and rows enough for leaves of twenty."""

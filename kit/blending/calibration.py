@@ -40,6 +40,7 @@ class Calibration:
     """
 
     name: Kind
+    noise: float = 1.0
 
     def fits(self, level: Level) -> bool:
         """Whether there is anything to calibrate, and enough rows to do it."""

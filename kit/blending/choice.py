@@ -23,9 +23,6 @@ from kit.decision import fit_decision
 
 Array = NDArray[np.float64]
 
-NOISE = 1.0
-"""Standard errors of the paired fold differences by which another way has to win."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chosen:
@@ -81,9 +78,9 @@ def _chosen(ways: list[Nested], block: NDArray[np.int64]) -> Chosen:
     for left in np.unique(block):
         scores = [_fold_scores(way, int(left)) for way in ways]
         rows = block == left
-        honest[rows] = ways[_winner(scores)].predict(rows, int(left))
+        honest[rows] = ways[_winner(ways, scores)].predict(rows, int(left))
     final = [_fold_scores(way) for way in ways]
-    chosen = ways[_winner(final)]
+    chosen = ways[_winner(ways, final)]
     sign = 1.0 if chosen.level.metric.greater_is_better else -1.0
     return Chosen(
         combination=chosen.without(),
@@ -107,13 +104,17 @@ def _fold_scores(way: Nested, *left: int) -> Array:
     return np.asarray(scores[np.unique(seen.fold)])
 
 
-def _winner(scores: list[Array]) -> int:
+def _winner(ways: list[Nested], scores: list[Array]) -> int:
     """The first way, unless others beat it beyond the noise of the folds; then the best of them."""
-    beaten = [index for index, each in enumerate(scores) if index and wins(each - scores[0])]
+    beaten = [
+        index
+        for index, (way, each) in enumerate(zip(ways, scores, strict=True))
+        if isinstance(way, NestedRefinement) and wins(each - scores[0], way.refinement.noise)
+    ]
     return max(beaten, key=lambda index: float(np.nanmean(scores[index])), default=0)
 
 
-def wins(gains: Array, noise: float = NOISE) -> bool:
+def wins(gains: Array, noise: float) -> bool:
     """Whether the mean of paired differences is above `noise` of its standard errors."""
     gains = gains[~np.isnan(gains)]
     if len(gains) < 2:

@@ -33,6 +33,7 @@ class Pool:
     """
 
     name: str = "stack (linear)"
+    noise: float = 1.0
     penalty: float = _PENALTY
 
     def fits(self, level: Level) -> bool:

@@ -32,6 +32,7 @@ class Scaling:
     """
 
     name: str = "scaled"
+    noise: float = 1.0
 
     def fits(self, level: Level) -> bool:
         """Whether the metric is one of relative errors (`mape`, `rmspe`, `smape`)."""

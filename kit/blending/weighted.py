@@ -57,6 +57,11 @@ class Refinement(Protocol):
         """As the record shows it."""
         ...
 
+    @property
+    def noise(self) -> float:
+        """Standard errors of the paired fold differences by which it has to win."""
+        ...
+
     def fits(self, level: Level) -> bool:
         """Whether it makes sense for this metric, task and number of rows."""
         ...

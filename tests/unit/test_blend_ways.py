@@ -222,6 +222,7 @@ class Memory:
     """A second level that knows the rows it was fitted on by heart, and guesses elsewhere."""
 
     name = "memory"
+    noise = 1.0
 
     def fits(self, level: Level) -> bool:
         return True
@@ -260,6 +261,7 @@ class Runaway:
     """A temperature without bounds on too few rows."""
 
     name = "runaway"
+    noise = 1.0
 
     def fits(self, level: Level) -> bool:
         return True
@@ -345,16 +347,51 @@ def test_isotonic_steps_rise_and_stay_off_certainty() -> None:
 
 
 def test_noise_does_not_win() -> None:
-    assert not wins(np.array([0.1, -0.1, 0.05, -0.02, 0.01]))
-    assert not wins(np.array([0.1]))
-    assert not wins(np.zeros(5))
-    assert wins(np.array([0.1, 0.12, 0.09, np.nan, 0.11]))
+    assert not wins(np.array([0.1, -0.1, 0.05, -0.02, 0.01]), 1.0)
+    assert not wins(np.array([0.1]), 1.0)
+    assert not wins(np.zeros(5), 1.0)
+    assert wins(np.array([0.1, 0.12, 0.09, np.nan, 0.11]), 1.0)
+    luck = np.array([0.1, -0.05, 0.12, 0.08, -0.02])  # 1.35 standard errors
+    assert wins(luck, 1.0)
+    assert not wins(luck, 2.0)
+
+
+@pytest.mark.parametrize(("noise", "chosen"), [(1.0, "slight"), (2.0, "greedy")])
+def test_a_freer_way_has_to_win_by_more(noise: float, chosen: str) -> None:
+    """Fold by fold it gains what another way may take for a win; trees ask for more than that."""
+    gains = np.array([0.1, -0.05, 0.12, 0.08, -0.02])
+
+    class Slight:
+        name = "slight"
+
+        def __init__(self, noise: float) -> None:
+            self.noise = noise
+
+        def fits(self, level: Level) -> bool:
+            return True
+
+        def refine(self, level: Level, base: Combination) -> Combination:
+            class Moved:
+                weights = base.weights
+
+                def predict(self, members: Array, fold: NDArray[Any] | None = None) -> Array:
+                    assert fold is not None
+                    return base.predict(members, fold) - gains[fold][:, None]
+
+            return Moved()
+
+    level = example("rmse", "regression")
+    level = replace(level, oof=np.repeat(level.y[None, :, None] + 1.0, 2, axis=0))  # off by one
+    assert choose(level, Greedy(), [Slight(noise)]).method == chosen
+    assert Boosting().noise > Pool().noise
 
 
 def test_the_shown_score_is_not_that_of_the_best_of_many() -> None:
     """Twelve refinements that only add noise: some look better, choosing them must not pay."""
 
     class Jitter:
+        noise = 1.0
+
         def __init__(self, seed: int) -> None:
             self.name, self.seed = f"jitter {seed}", seed
 
@@ -513,6 +550,7 @@ class Tick:
     """A refinement that takes the last member, and a second."""
 
     name = "tick"
+    noise = 1.0
 
     def __init__(self, clock: Clock) -> None:
         self.clock, self.fits_made = clock, 0
