@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kit.decimals import score_text
 from kit.runs import Run
 
 _BESIDE = ("model", "seed", "early_stopping", "kit", "task")
@@ -54,11 +55,11 @@ def compare(a: Run, b: Run) -> Comparison:
     folds = list(zip(a.record["score"]["folds"], b.record["score"]["folds"], strict=True))
     gains = [new - old for old, new in folds if old is not None and new is not None]
     up = bool(a.record["metric"]["greater_is_better"])
-    summary, verdict = _verdict(gains, up)
+    summary, verdict = _verdict(gains, up, like=a.score)
     return Comparison(settings=settings, folds=folds, summary=summary, reason="", verdict=verdict)
 
 
-def _verdict(gains: list[float], up: bool) -> tuple[dict[str, float], str]:
+def _verdict(gains: list[float], up: bool, like: float) -> tuple[dict[str, float], str]:
     if len(gains) < 2:
         return {}, "Too few folds to say how sure the difference is."
     mean = statistics.fmean(gains)
@@ -67,8 +68,8 @@ def _verdict(gains: list[float], up: bool) -> tuple[dict[str, float], str]:
     side = "no difference" if mean == 0 else "B is better" if (mean > 0) == up else "A is better"
     sure = "clearly" if abs(mean) > 2 * error and mean else "within the noise of the folds"
     text = (
-        f"{side}: {mean:+.5f} ± {error:.5f} (standard error) per fold, B ahead in {better} of "
-        f"{len(gains)}; {sure}."
+        f"{side}: {score_text(mean, like, signed=True)} ± {score_text(error, like)} (standard "
+        f"error) per fold, B ahead in {better} of {len(gains)}; {sure}."
     )
     return {"mean_difference": mean, "standard_error": error}, text
 

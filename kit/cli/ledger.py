@@ -191,8 +191,8 @@ def _cells(row: Row, *, verbose: bool, asked: bool) -> list[Cell]:
         spread_format(row.mean, row.std),
         score_format(row.public) or row.status,
         score_format(row.private),
-        "" if row.gap is None else f"{row.gap:+.5f}",
-        "" if row.residual is None else f"{row.residual:+.5f}",
+        score_format(row.gap, like=row.cv, signed=True),
+        score_format(row.residual, like=row.cv, signed=True),
         row.message if row.message != row.name else "",
         ", ".join(note for note in notes if note),
         *([row.ref, row.file] if verbose else []),
@@ -204,10 +204,13 @@ def _without(items: list[Any], position: int) -> list[Any]:
 
 
 def _equation(line: Line) -> str:
+    from kit.cli.output import score_format
+
     r = "" if line.r is None else f", r = {line.r:.2f}"
     return (
-        f"public = {line.intercept:.5f} + {line.slope:.3f} x CV   "
-        f"({line.n} submissions{r}, residual sd {line.residual_std:.5f})"
+        f"public = {score_format(line.intercept, like=line.cv_mean)} + {line.slope:.3f} x CV   "
+        f"({line.n} submissions{r}, residual sd "
+        f"{score_format(line.residual_std, like=line.cv_mean)})"
     )
 
 

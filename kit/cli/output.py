@@ -233,9 +233,9 @@ def _told(event: Event) -> str:
     return ""
 
 
-def score_format(score: float | None, like: float | None = None) -> str:
+def score_format(score: float | None, like: float | None = None, *, signed: bool = False) -> str:
     """A score with as many digits as are worth reading; those of `like` where it is given."""
-    return "" if score is None else score_text(score, like)
+    return "" if score is None else score_text(score, like, signed=signed)
 
 
 def spread_format(mean: float | None, std: float | None) -> str:

@@ -295,8 +295,10 @@ def diff(
 
 
 def _signed(pair: tuple[float | None, float | None]) -> str:
+    from kit.cli.output import score_format
+
     old, new = pair
-    return "" if old is None or new is None else f"{new - old:+.5f}"
+    return "" if old is None or new is None else score_format(new - old, like=old, signed=True)
 
 
 def _plain(value: Any) -> str:

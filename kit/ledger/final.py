@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kit.competition import Competition
+from kit.decimals import score_text
 from kit.errors import KitError
 from kit.ledger.book import Ledger, Row
 from kit.ledger.likeness import COPY, Predictions, likeness
@@ -163,7 +164,7 @@ def _candidates(book: Ledger, sign: int) -> tuple[list[Row], list[str]]:
 
 def _best_public(rows: Sequence[Row], sign: int) -> str:
     best = max(rows, key=lambda row: sign * float(row.public or 0.0))
-    return f"{best.name} (public {best.public:.5f})"
+    return f"{best.name} (public {score_text(float(best.public or 0.0))})"
 
 
 def _counts(rows: Sequence[Row], known: Predictions) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from kit.comparison import compare
 from kit.competition import Competition
+from kit.decimals import score_text
 from kit.ledger.book import Ledger, Row
 from kit.ledger.likeness import COPY, Predictions, likeness
 from kit.ledger.line import Prediction, predict
@@ -152,7 +153,7 @@ def _told(run: Run, book: Ledger) -> str:
     """The sentence where there is nothing to advise, or an empty string."""
     before = next((row for row in book.rows if row.run == run.id and row.status != "error"), None)
     if before is not None:
-        score = before.status if before.public is None else f"public {before.public:.5f}"
+        score = before.status if before.public is None else f"public {score_text(before.public)}"
         return f"It was handed in before ({score})."
     name = run.record["metric"]["name"]
     if name != book.metric:

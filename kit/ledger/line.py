@@ -9,6 +9,9 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+
+from kit.decimals import score_text
 
 MINIMUM = 3  # two points always lie on a line
 _FEW = 6  # below it the 95 % interval of a prediction is more than 2.8 residual sd to either side
@@ -122,13 +125,14 @@ def fit_line(
 def _doubts(line: Line, cv: Sequence[float], noise: float | None) -> list[str]:
     """What speaks against the line: few points, little spread, a slope that may be none."""
     doubts = []
+    digits = partial(score_text, like=line.cv_mean)
     if line.n < _FEW:
         doubts.append(f"only {line.n} points")
     spread = statistics.stdev(cv)
     if noise is not None and spread < noise:
         doubts.append(
-            f"the CV scores lie closer together (sd {spread:.5f}) than chance alone puts them "
-            f"({noise:.5f})"
+            f"the CV scores lie closer together (sd {digits(spread)}) than chance alone puts "
+            f"them ({digits(noise)})"
         )
     error = line.residual_std / math.sqrt(line.cv_squares) if line.cv_squares else math.inf
     if line.slope <= 0:

@@ -167,9 +167,10 @@ def runs_card(runs: Sequence[Run], reports: Sequence[str] = ()) -> Html:
 
 
 def strip_card(runs: Sequence[Run]) -> Html:
-    """Score and folds of the best runs as a picture."""
-    shown = list(runs[:20])
-    folds = [[v for v in run.record["score"]["folds"] if v is not None] for run in shown]
+    """Score and folds of the best runs as a picture; runs far off it are named below instead."""
+    best = list(runs[:20])
+    shown = _within_sight(best)
+    folds = [_folds(run) for run in shown]
     values = [v for each in folds for v in each] + [run.score for run in shown]
     plot = Plot(
         x=spread(values), y=(len(shown) - 0.4, -0.6), height=60.0 + 19 * len(shown), left=112,
@@ -183,7 +184,25 @@ def strip_card(runs: Sequence[Run]) -> Html:
             plot.dot(value, k, "quiet", number(value), 2.2)
         plot.dot(run.score, k, "c0", f"{run.id}: {digits(run.score)}", 5)
     keys = legend(("c0", "score the run is ranked by"), ("quiet", "its folds"))
-    return card("Scores and folds", plot.draw(), keys)
+    off = [f"{run.model} ({digits(run.score)})" for run in best if run not in shown]
+    note = f"Too far off to be shown: {', '.join(off)}." if off else None
+    return card("Scores and folds", plot.draw(), keys, note=note)
+
+
+def _folds(run: Run) -> list[float]:
+    return [v for v in run.record["score"]["folds"] if v is not None]
+
+
+def _within_sight(runs: list[Run]) -> list[Run]:
+    """Runs that leave the better half at least a tenth of the axis."""
+    half = runs[: max(2, (len(runs) + 1) // 2)]
+    values = [v for run in half for v in (*_folds(run), run.score)]
+    low, high = min(values), max(values)
+    far = 10 * (high - low)
+    return [
+        run for run in runs
+        if not far or all(high - far <= v <= low + far for v in (*_folds(run), run.score))
+    ]  # fmt: skip
 
 
 def history_card(runs: Sequence[Run]) -> Html:

@@ -78,7 +78,7 @@ def ledger_card(book: Ledger | None, run: Run | None = None) -> Html:
             row.when[:10], digits(row.cv) if row.cv is not None else "",
             digits(row.public) if row.public is not None else row.status,
             digits(row.private) if row.private is not None else "",
-            "" if row.gap is None else f"{row.gap:+.5f}", row.name, row.message,
+            "" if row.gap is None else digits(row.gap, row.cv, signed=True), row.name, row.message,
         ]
         for row in rows[:_ROWS]
     ]  # fmt: skip
@@ -110,7 +110,8 @@ def _line_card(book: Ledger, run: Run | None) -> Html:
     else:
         doubts = "; ".join(book.line.doubts)
         trust = f" Not to be trusted yet: {doubts}." if doubts else ""
-        note = f"public = {book.line.intercept:.5f} + {book.line.slope:.3f} × CV.{trust}"
+        start = digits(book.line.intercept, book.line.cv_mean)
+        note = f"public = {start} + {book.line.slope:.3f} × CV.{trust}"
     keys = [("c0", "a submission"), *([("c4", "this run")] if run else [])]
     return card("CV and leaderboard", plot.draw(), legend(*keys), note=note)
 

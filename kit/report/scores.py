@@ -25,9 +25,9 @@ TONES = {
 }  # fmt: skip
 
 
-def digits(score: float | None, like: float | None = None) -> str:
+def digits(score: float | None, like: float | None = None, *, signed: bool = False) -> str:
     """A score with as many digits as are worth reading."""
-    return "–" if score is None else score_text(score, like)
+    return "–" if score is None else score_text(score, like, signed=signed)
 
 
 def badge(text: str, tone: str) -> Html:

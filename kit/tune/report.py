@@ -15,6 +15,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from kit.atomic import write_text
+from kit.decimals import score_text
 from kit.errors import counted
 from kit.tune.loop import Outcome
 from kit.tune.points import MODEL
@@ -198,18 +199,22 @@ def verdict(outcome: Outcome) -> str:
     """What the search gained, by the folds it was made on and by others."""
     winner, plain = outcome.winner, outcome.baseline
     if plain is None:
-        return f"{winner.name} is the best: {winner.score:.5f}"
+        return f"{winner.name} is the best: {score_text(winner.score)}"
     if winner is plain:
         return f"nothing is better than {plain.name} as it is"
     sign = 1 if outcome.study.up else -1
-    gain = sign * (winner.score - plain.score)
-    text = f"{winner.name} gains {gain:+.5f} over {plain.name} as it is, on the folds of the search"
+
+    def told(gain: float) -> str:
+        return score_text(sign * gain, like=plain.score, signed=True)
+
+    gain = told(winner.score - plain.score)
+    text = f"{winner.name} gains {gain} over {plain.name} as it is, on the folds of the search"
     if winner.run in outcome.honest and plain.run in outcome.honest:
-        other = sign * (outcome.honest[winner.run] - outcome.honest[plain.run])
-        text += f", {other:+.5f} on other folds: believe the second at most"
+        other = told(outcome.honest[winner.run] - outcome.honest[plain.run])
+        text += f", {other} on other folds: believe the second at most"
     elif winner.run in outcome.sealed and plain.run in outcome.sealed:
-        other = sign * (outcome.sealed[winner.run] - outcome.sealed[plain.run])
-        text += f", {other:+.5f} on the sealed rows, which chose nothing"
+        other = told(outcome.sealed[winner.run] - outcome.sealed[plain.run])
+        text += f", {other} on the sealed rows, which chose nothing"
     return text
 
 

@@ -159,6 +159,29 @@ def test_ledger_offline_asks_nothing_and_uses_the_list_seen_last(
     )
 
 
+def test_gaps_have_the_decimals_of_their_scores(
+    run_kit: Any, where: Competition, hand_in: Any
+) -> None:
+    tiny, large = hand_in(1, 0.0003, 0.0005), hand_in(2, 123456.78, 123450.12)
+    shown = run_kit("ledger", "-C", where.root)
+    assert "0.0005000 +0.0002000 try 1" in row(shown.out, tiny.id)
+    assert "123450.12 -6.66 try 2" in row(shown.out, large.id)
+
+
+def test_differences_of_runs_have_the_decimals_of_their_scores(
+    run_kit: Any, where: Competition, make_run: Callable[..., Run]
+) -> None:
+    make_run(where.runs, "a", [0.0003, 0.0004, 0.0005])
+    make_run(where.runs, "b", [0.000305, 0.000405, 0.000507])
+    shown = run_kit("diff", "a", "b", "-C", where.root)
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert "fold 1 0.0003000 0.0003050 +0.0000050" in lines
+    assert any("+0.0000057 ± 0.0000007 (standard error)" in line for line in lines)
+    make_run(where.runs, "c", [123456.0, 123457.0, 123458.0])
+    make_run(where.runs, "d", [123450.5, 123451.0, 123459.0])
+    assert "-5.50" in row(run_kit("diff", "c", "d", "-C", where.root).out, "fold 1")
+
+
 def test_ledger_goes_on_where_only_the_event_is_not_known(
     run_kit: Any, where: Competition, server: Server, hand_in: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from kit.report import report_competition, report_run, scores
 from kit.report.html import page, tag
 from kit.report.importance import importance
 from kit.report.material import Truth, gather, read_dataset
+from kit.report.members import strip_card
 from kit.report.noise import noise_band
 from kit.report.origin import findings_card, ledger_card
 from kit.report.svg import Plot, number, tick, ticks
@@ -375,6 +376,25 @@ def test_competition_report_links_the_reports_that_are_there(
     assert f'href="{other.id}.html"' not in text
     assert 'href="index.html"' in report_run(competition, other).read_text()
     assert "Correlation of the out-of-fold predictions" in text
+
+
+def test_a_run_far_off_leaves_the_others_their_axis(
+    tmp_path: Path, make_run: Callable[..., Run]
+) -> None:
+    """A broken model of 300 flattened scores between 1.1 and 1.3 to one dot; now it is named."""
+    runs = [
+        make_run(tmp_path, f"m{k}", [1.1 + k / 50, 1.2 + k / 50], metric="rmse", up=False)
+        for k in range(3)
+    ]
+    lost = make_run(tmp_path, "lost", [1.2, 300.0], metric="rmse", up=False)
+    alone, beside = strip_card(runs), strip_card([*runs, lost])
+    assert "Too far off to be shown: lost (150.600)." in beside
+    assert "lost (" not in alone
+    assert alone.split("</svg>")[0] == beside.split("</svg>")[0]
+    near = make_run(tmp_path, "near", [1.5, 2.0], metric="rmse", up=False)
+    assert "Too far" not in strip_card([*runs, near])
+    same = [make_run(tmp_path, f"same{k}", [1.0, 1.0]) for k in range(2)]
+    assert "Too far" not in strip_card(same)
 
 
 def test_axes_have_round_numbers() -> None:
