@@ -194,11 +194,11 @@ def _folds(run: Run) -> list[float]:
 
 
 def _within_sight(runs: list[Run]) -> list[Run]:
-    """Runs that leave the better half at least a tenth of the axis."""
+    """Runs that leave the better half at least a fifth of the axis."""
     half = runs[: max(2, (len(runs) + 1) // 2)]
     values = [v for run in half for v in (*_folds(run), run.score)]
     low, high = min(values), max(values)
-    far = 10 * (high - low)
+    far = 4 * (high - low)
     return [
         run for run in runs
         if not far or all(high - far <= v <= low + far for v in (*_folds(run), run.score))
