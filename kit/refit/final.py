@@ -91,6 +91,11 @@ def refit(
         uses = [single.spec.use]
         for remark in refuse_changed(single.run, competition, context.dataset.digests, uses):
             tell(f"note: {remark}")
+    if run.folds != context.folds.digest:  # all rows are learned from, however they are cut
+        tell(
+            f"note: {run.id} was validated on the folds {run.folds}, however kit.toml makes "
+            f"{context.folds.digest} now: its score, and where its models stopped, are of those."
+        )
     _check_memory(context, list(singles(member)), tell)
     digest = _hash(run, seeds)
     for known in reversed(list_runs(competition.runs)[0]):

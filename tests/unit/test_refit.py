@@ -150,6 +150,18 @@ def test_the_same_fit_is_not_made_twice(toy: Make) -> None:
     assert told == [f"already there: {first.id}"]
 
 
+def test_a_fit_says_that_the_folds_are_others_now(toy: Make) -> None:
+    competition = toy()
+    (run,) = validated(competition, "prior")
+    told: list[str] = []
+    refit(competition, run, tell=told.append)
+    assert not any("folds" in line for line in told)
+    other = Competition.load(competition.root, ["cv.n_splits=4"])
+    refit(other, run, seeds=2, tell=told.append)
+    (note,) = [line for line in told if "folds" in line]
+    assert f"{run.id} was validated on the folds {run.folds}, however kit.toml makes" in note
+
+
 def test_a_blend_is_refitted_from_its_members(toy: Make) -> None:
     competition = toy()
     runs = validated(competition, "lightgbm", "linear", "prior")
