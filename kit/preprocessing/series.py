@@ -301,6 +301,12 @@ def with_history(steps: Any, X: pd.DataFrame, y: NDArray[Any]) -> Any:
     return steps
 
 
+def looked_up(steps: Any) -> SeriesFeatures | LastValues | None:
+    """What looks at the past in a fitted recipe; None where nothing does."""
+    first = steps.steps[0][1] if isinstance(steps, Pipeline) else steps
+    return first if isinstance(first, SeriesFeatures | LastValues) else None
+
+
 def needs_series(what: str) -> ConfigError:
     """The error of a model that looks at the past where there is no `[series]` table."""
     return ConfigError(

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from kit.atomic import atomic_path
 from kit.competition import Competition
-from kit.errors import ConfigError
+from kit.errors import ConfigError, counted
+from kit.preprocessing.series import looked_up
 from kit.refit.members import Mixed, Single, refuse_changed, resolve, singles
 from kit.refit.rows import NewRows
-from kit.refit.saved import load_predictor, transform_of, uses_of
+from kit.refit.saved import Averaged, Mixture, load_predictor, transform_of, uses_of
 from kit.runs import Run, prediction_columns
 from kit.submission.building import written
 from kit.submission.shape import expected
@@ -79,11 +80,13 @@ def predict_file(
     predictor = load_predictor(run, member, competition)
     shape = expected(competition)
     path = out or competition.root / "predictions" / f"{_stem(file)}-{run.short}.csv"
+    horizon = _Horizon(predictor)
     done = 0
     columns: tuple[str, ...] = ()
     with atomic_path(path) as temporary, _writer(temporary, path.suffix) as write:
         for ids, X in reader.read(file, rows):
             values = predictor.predict(X)
+            horizon.look(X)
             table = (
                 _raw(values, ids, run, shape.id or "id")
                 if proba
@@ -95,8 +98,47 @@ def predict_file(
         path=path,
         rows=done,
         columns=columns,
-        notes=(*notes, *reader.notes.sentences(), *reader.images.notes),
+        notes=(*notes, *reader.notes.sentences(), *horizon.sentences(), *reader.images.notes),
     )
+
+
+class _Horizon:
+    """Counts rows of series that lie further ahead than the models were made and validated for.
+
+    Args:
+        predictor: as it is loaded; of several pasts in it the one that reaches furthest counts.
+    """
+
+    def __init__(self, predictor: Any) -> None:
+        pasts = [past for steps in _recipes(predictor) if (past := looked_up(steps)) is not None]
+        self._past = max(pasts, key=lambda past: past.history_.last, default=None)
+        self._beyond, self._furthest = 0, 0
+
+    def look(self, X: pd.DataFrame) -> None:
+        """Count those of a piece of the rows."""
+        if self._past is None:
+            return
+        ahead = self._past.history_.place(X)[1] - (self._past.history_.n_steps - 1)
+        self._beyond += int((ahead > self._past.spec.horizon).sum())
+        self._furthest = max(self._furthest, int(ahead.max(initial=0)))
+
+    def sentences(self) -> list[str]:
+        """One, where there are such rows."""
+        if self._past is None or not self._beyond:
+            return []
+        return [
+            f"{counted(self._beyond, 'row is', 'rows are')} more than series.horizon = "
+            f"{self._past.spec.horizon} steps after the last training row, up to "
+            f"{self._furthest}: their nearest lags are not known, and no fold was so far ahead"
+        ]
+
+
+def _recipes(predictor: Any) -> Iterator[Any]:
+    """The fitted recipes of a predictor."""
+    for part in predictor.parts if isinstance(predictor, Mixture) else ():
+        yield from _recipes(part)
+    if isinstance(predictor, Averaged):
+        yield from (steps for steps, _ in predictor.fitted)
 
 
 @contextmanager

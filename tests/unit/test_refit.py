@@ -457,3 +457,30 @@ def test_kept_models_predict_new_rows_as_they_did_test(
     file, out = competition.raw / "test.csv", tmp_path / "o.csv"
     predict_file(competition, run, file, out, proba=True)
     assert pd.read_csv(out).iloc[:, 1].to_numpy() == pytest.approx(predicted(run), abs=1e-9)
+
+
+@pytest.mark.parametrize("model", ["linear", "seasonal_naive"])
+def test_rows_beyond_the_horizon_are_counted(
+    make_competition: Make, tmp_path: Path, model: str
+) -> None:
+    days = pd.date_range("2024-01-01", periods=50)
+    table = pd.DataFrame({"day": days.astype(str), "y": np.arange(50.0) % 7})
+    table.insert(0, "id", range(50))
+    competition = make_competition(
+        table[:40], table[40:44].drop(columns="y"),
+        columns={"kinds": {"day": "datetime"}, "time": "day"},
+        cv={"splitter": "time_series", "n_splits": 2},
+        series={"horizon": 4, "step": "1D", "lags": [4, 7], "seasons": [7]},
+        models={"linear": {"params": {"strengths": [1.0]}}},
+        task={"type": "regression", "metric": "rmse"},
+        submission={"wants": "value"},
+    )  # fmt: skip
+    (run,) = validated(competition, model, keep=True)
+    near = predict_file(competition, run, competition.raw / "test.csv", tmp_path / "near.csv")
+    assert not any("horizon" in note for note in near.notes)
+    table[42:].drop(columns="y").to_csv(tmp_path / "far.csv", index=False)
+    far = predict_file(competition, run, tmp_path / "far.csv", tmp_path / "o.csv", rows=5)
+    (note,) = [note for note in far.notes if "horizon" in note]
+    assert note.startswith(
+        "6 rows are more than series.horizon = 4 steps after the last training row, up to 10:"
+    )
