@@ -21,6 +21,7 @@ from kit.providers.marks import mark_in, unmarked
 from kit.submission.receipts import Receipt, free_path, read_receipts, write_receipt
 
 _CLOCKS = timedelta(minutes=5)  # how far the server's clock may be behind ours
+_UNDATED = datetime.max.replace(tzinfo=UTC)
 
 
 class Desk(Protocol):
@@ -344,5 +345,12 @@ def _mark(receipt: Receipt) -> str:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    """A time as a receipt or the server spells it; one that cannot be read is later than all.
+
+    So an entry without a date may be what was lost: what cannot be told counts as sent.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return _UNDATED
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

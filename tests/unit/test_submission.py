@@ -597,6 +597,27 @@ def test_an_earlier_submission_of_the_same_file_name_is_not_taken_for_the_lost_o
         submit(where, path, server, message="m")
 
 
+@pytest.mark.parametrize("odd", ["", "yesterday"])
+def test_a_list_with_an_odd_date_is_read_and_counts_as_arrived(
+    odd: str, where: Competition
+) -> None:
+    """What cannot be told counts as sent; an entry with a date goes before one without."""
+    server, path = Server(), where.root / "s.csv"
+    path.write_text("key,y\na,1\nb,2\nc,3\n")
+    server.answer = raising(ProviderError("connection lost"))
+    with pytest.raises(ProviderError):
+        submit(where, path, server, message="m")
+    (known,) = server.received
+    server.received[:] = [replace(known, ref="odd", created=odd), known]
+    receipts, _ = read_receipts(where.submissions)
+    found = claiming.find(receipts[0], server.submissions(), receipts, server)
+    assert found is not None
+    assert found.ref == "r0"
+    server.received.pop()
+    with pytest.raises(SubmissionError, match="did arrive, as 'odd'"):
+        submit(where, path, server, message="m")
+
+
 @pytest.mark.parametrize("error", [AuthError("log in"), QuotaError("tomorrow")])
 def test_refusal_at_the_door_leaves_no_trace(error: ProviderError, where: Competition) -> None:
     server, run = Server(), run_of(where, [[1], [2], [3]])
