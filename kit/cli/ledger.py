@@ -161,7 +161,7 @@ def _show_book(book: Ledger, out: Output, *, verbose: bool, asked: bool) -> None
         return
     headers = ["when", "run", "CV", "mean ± sd", "public", "private", "gap", "residual"]
     headers += ["message", "note", *(["ref", "file"] if verbose else [])]
-    rows = [_cells(row, verbose=verbose, asked=asked) for row in book.rows]
+    rows = [_cells(row, book, verbose=verbose, asked=asked) for row in book.rows]
     if not any(row[9] for row in rows):
         headers, rows = _without(headers, 9), [_without(row, 9) for row in rows]
     out.table(headers, rows, title=book.metric)
@@ -175,7 +175,7 @@ def _show_book(book: Ledger, out: Output, *, verbose: bool, asked: bool) -> None
         )
 
 
-def _cells(row: Row, *, verbose: bool, asked: bool) -> list[Cell]:
+def _cells(row: Row, book: Ledger, *, verbose: bool, asked: bool) -> list[Cell]:
     from kit.cli.output import age, score_format, spread_format
 
     notes = [
@@ -183,6 +183,7 @@ def _cells(row: Row, *, verbose: bool, asked: bool) -> list[Cell]:
         f"by {row.by}" if row.by else "",
         "late" if row.late else "",
         "not on the server's list" if asked and row.source == "receipt" else "",
+        "sent again since" if book.sent_again(row) else "",
     ]
     return [
         age(row.when),

@@ -89,6 +89,13 @@ class Ledger:
         """Whether a CV score of these folds can be compared; "" has the benefit of the doubt."""
         return folds in ("", self.folds)
 
+    def sent_again(self, row: Row) -> bool:
+        """Whether what got no answer was handed in once more, and arrived."""
+        return row.status == "sent" and any(
+            other.ref and other.sha256 == row.sha256 and other.when >= row.when
+            for other in self.rows
+        )
+
     @property
     def scored(self) -> tuple[Row, ...]:
         """The rows with a CV and a public score by the competition's metric."""

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock, Timeout
 
+from kit.cli.ledger import _cells
 from kit.competition import Competition
 from kit.decision import Decision
 from kit.errors import (
@@ -27,6 +28,7 @@ from kit.errors import (
     RunError,
     SubmissionError,
 )
+from kit.ledger import ledger
 from kit.providers.base import Limits, Submitted
 from kit.runs import Run, prediction_columns, publish
 from kit.settings import ProviderSpec
@@ -616,6 +618,25 @@ def test_a_list_with_an_odd_date_is_read_and_counts_as_arrived(
     server.received.pop()
     with pytest.raises(SubmissionError, match="did arrive, as 'odd'"):
         submit(where, path, server, message="m")
+
+
+def test_a_lost_one_that_was_sent_again_is_called_so(where: Competition) -> None:
+    server, run = Server(), run_of(where, [[1], [2], [3]])
+    server.answer = raising(ProviderError("connection lost"))
+    with pytest.raises(ProviderError):
+        submit(where, run, server)
+    server.received.clear()
+    (lost,) = ledger(where).rows
+    assert not ledger(where).sent_again(lost)
+    server.answer = lambda submitted: submitted
+    submit(where, run, server, again=True)
+    book = ledger(where, server.submissions())
+    assert sorted((row.status, book.sent_again(row)) for row in book.rows) == [
+        ("complete", False), ("sent", True)
+    ]  # fmt: skip
+    (note,) = [_cells(row, book, verbose=False, asked=True)[-1] for row in book.rows
+               if row.status == "sent"]  # fmt: skip
+    assert note == "not on the server's list, sent again since"
 
 
 @pytest.mark.parametrize("error", [AuthError("log in"), QuotaError("tomorrow")])
