@@ -6,9 +6,11 @@ for; KIT_EXPORT_INPUT and KIT_EXPORT_WORKING name other folders than Kaggle's.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -159,6 +161,7 @@ def install_wheels(bundle: dict[str, Any], root: Path) -> None:
         say(f"note: {name} {installed(name)}, tried with {bundle['packages'][name]}")
     if files:
         target = tempfile.mkdtemp(prefix="kit-packages-")
+        atexit.register(shutil.rmtree, target, ignore_errors=True)
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps"]
         subprocess.run([*pip, "--target", target, *files], check=True)
         sys.path.insert(0, target)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +132,12 @@ def test_the_script_installs_what_is_missing_or_of_another_version(
     import sys
 
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    at_exit: list[Callable[[], object]] = []
+    monkeypatch.setattr(
+        kernel.atexit, "register", lambda do, *a, **k: at_exit.append(partial(do, *a, **k))
+    )
     path = wheel(tmp_path / "deep", "kit_test_package", "1.5")
     bundle: dict[str, Any] = {
         "packages": {"kit-test-package": "1.5", "numpy": kernel.installed("numpy")},
@@ -142,6 +151,9 @@ def test_the_script_installs_what_is_missing_or_of_another_version(
     bundle = {"packages": {"kit-not-there": "1.0"}, "wheels": {}}
     with pytest.raises(SystemExit, match="this image lacks kit-not-there, and so does the bundle"):
         kernel.install_wheels(bundle, tmp_path)
+    for do in at_exit:
+        do()
+    assert list((tmp_path / "temporary").glob("kit-packages-*")) == []
 
 
 def test_another_python_than_that_of_the_wheels_is_an_error() -> None:
