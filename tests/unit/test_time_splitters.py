@@ -164,3 +164,15 @@ def test_purged_must_have_a_column_per_fold() -> None:
 
     with pytest.raises(ConfigError, match="bool matrix"):
         kit.splitters.check_splitter(wrong)
+
+
+def test_the_holdout_of_group_time_costs_its_window_and_its_groups() -> None:
+    days, groups = panel()
+    made = folds("group_time", days, groups, horizon="5D", holdout=0.1)
+    sealed = np.zeros(len(days), dtype=bool)
+    sealed[made.sealed] = True
+    last = (days > days.max() - pd.Timedelta("5D")).to_numpy()
+    own = np.isin(groups, groups[sealed])
+    assert sealed.tolist() == (last & own).tolist()
+    assert len(np.unique(groups[sealed])) == 1, "a tenth of 12 groups"
+    assert (made.fold < -1).tolist() == (last | own).tolist(), "in no fold"
