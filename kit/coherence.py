@@ -88,7 +88,13 @@ def _check_files(settings: Settings) -> None:
         for part in ("file", "on", "columns"):
             if not getattr(spec, part):
                 raise ConfigError(f"joins.{key}.{part} is empty; name at least one")
-        both = {*spec.on} & {*spec.columns}
+        if spec.file_on and not len(spec.on) == len(spec.file_on) == len({*spec.file_on}):
+            raise ConfigError(
+                f"joins.{key}.file_on must name one column of the file for each of joins.{key}.on "
+                f"{[*spec.on]}, or be left out where the file calls them the same.\n"
+                f"  Received: {[*spec.file_on]}"
+            )
+        both = {*spec.on, *spec.file_on} & {*spec.columns}
         if both:
             raise ConfigError(f"joins.{key}: {min(both)!r} is a key; take it out of columns")
 

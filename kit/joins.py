@@ -91,7 +91,7 @@ class Joins:
         """Hash of the files and of how they are joined; empty without any."""
         if not self.specs:
             return ""
-        told = json.dumps({n: asdict(spec) for n, spec in self.specs.items()}, sort_keys=True)
+        told = json.dumps({n: _told(spec) for n, spec in self.specs.items()}, sort_keys=True)
         files = [sha256(path) for spec in self.specs.values() for path in self._paths(spec)]
         return hashlib.sha256("\n".join([told, *files]).encode()).hexdigest()
 
@@ -119,7 +119,7 @@ class Joins:
         """A table as it is joined; summaries are kept, since they take longer than reading them."""
         if not spec.summarised:
             return self._made(name, spec)
-        facts = [_VERSION, asdict(spec), sorted(self.text), *map(sha256, self._paths(spec))]
+        facts = [_VERSION, _told(spec), sorted(self.text), *map(sha256, self._paths(spec))]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
         path = self.competition.cache / f"join-{key}.parquet"
         with suppress(OSError, ValueError, pa.ArrowException):  # not there, or damaged
@@ -133,17 +133,21 @@ class Joins:
 
     def _made(self, name: str, spec: JoinSpec) -> pd.DataFrame:
         own = [column.removeprefix(spec.prefix) for column in self.text]
-        text, file = [*own, *(self.text & {*spec.on})], ", ".join(spec.file)
-        names = [*spec.on, *spec.columns]
+        keys = zip(spec.on, spec.keys, strict=True)
+        text = [*own, *(theirs for ours, theirs in keys if ours in self.text)]
+        file, names = ", ".join(spec.file), [*spec.keys, *spec.columns]
         parts = [read_called(path, names, as_text=text) for path in self._paths(spec)]
         table = pd.concat(parts, ignore_index=True)
-        for key in ("on", "columns"):
-            absent = [column for column in getattr(spec, key) if column not in table.columns]
+        keyed = "file_on" if spec.file_on else "on"
+        for key, wanted in ((keyed, spec.keys), ("columns", spec.columns)):
+            absent = [column for column in wanted if column not in table.columns]
             if absent:
                 raise ConfigError(
                     f"{self.competition.origin(f'joins.{name}.{key}')}: joins.{name}.{key}: "
                     f"{file} has no {absent[0]!r}. {nearest(absent[0], table.columns)}"
                 )
+        # chosen first: the file may call something else as train calls its key
+        table = table[names].rename(columns=dict(zip(spec.keys, spec.on, strict=True)))
         table = table.dropna(subset=[*spec.on])
         words = [key for key in spec.on if not pd.api.types.is_numeric_dtype(table[key])]
         table = table.assign(**{key: spelled(table[key]) for key in words})  # as they are compared
@@ -152,7 +156,7 @@ class Joins:
         twice = int(table.duplicated([*spec.on]).sum())
         if twice:
             raise DataError(
-                f"joins.{name}: {file} must have one row per {', '.join(spec.on)}, however "
+                f"joins.{name}: {file} must have one row per {', '.join(spec.keys)}, however "
                 f"{counted(twice, 'row repeats', 'rows repeat')} an earlier one's.\n"
                 f"  Name further key columns in joins.{name}.on, or set joins.{name}.summarised."
             )
@@ -174,6 +178,11 @@ class Joins:
                 f"{twice[0]!r}, which is there already.\n"
                 f"  Set joins.{name}.prefix, or take the column out of joins.{name}.columns."
             )
+
+
+def _told(spec: JoinSpec) -> dict[str, object]:
+    """What a digest covers of a join; what came later does not change those without it."""
+    return {key: value for key, value in asdict(spec).items() if key != "file_on" or value}
 
 
 def read_called(

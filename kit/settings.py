@@ -109,15 +109,22 @@ class JoinSpec:
     """A table beside train and test; its rows are found by their keys (`kit.joins`).
 
     `file` is a name below `data/raw`, or several, whose rows follow one another; `on` are the key
-    columns, as train and test have them; `columns` those it brings, each called `prefix` and its
-    own name. With `summarised` several rows may have the same key: their columns are summed up.
+    columns, as train and test have them; `file_on` what the file calls them, in the same order,
+    where it calls them otherwise; `columns` those it brings, each called `prefix` and its own name.
+    With `summarised` several rows may have the same key: their columns are summed up.
     """
 
     file: tuple[str, ...]
     on: tuple[str, ...]
+    file_on: tuple[str, ...] = ()
     columns: tuple[str, ...]
     prefix: str = ""
     summarised: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key columns as the file calls them."""
+        return self.file_on or self.on
 
 
 @dataclass(frozen=True, kw_only=True)

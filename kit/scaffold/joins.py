@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from kit.errors import DataError, counted
 from kit.joins import is_date, looked_up, read_called, spelled, summarised
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import ANSWERS, Tables
+from kit.scaffold.keys import Renamed, find_renamed
 from kit.spelling import find_name, normal
 from kit.tables import count_cells, read_header
 
@@ -44,6 +46,7 @@ class _Side:
         shared: columns that train and test have as well.
         possible: those of them that may be keys.
         new: columns that are in neither.
+        renamed: the key that the file calls otherwise, which `frame` has under its name in train.
     """
 
     file: str
@@ -51,6 +54,7 @@ class _Side:
     shared: Sequence[str]
     possible: Sequence[str]
     new: Sequence[str]
+    renamed: Renamed | None = None
 
 
 def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
@@ -58,7 +62,8 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
 
     A table is joined where its keys tell its rows apart and it knows as much of test as of train;
     or where its rows belong to single rows of train and test, told by a column that repeats in
-    neither: then they are summed up.
+    neither: then they are summed up. Tables that call a key otherwise come after the others, which
+    are joined as if there were none.
 
     Args:
         raw: the folder of the files.
@@ -72,17 +77,29 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
     done, rest, theirs = dict[str, str](), list[str](), set[str]()
     others, crowds = _but_crowds(tables.paths.others, raw)
     rest += crowds
-    for paths in _together(others, tables):
+    renamed_side = partial(_renamed_side, key=str(inference.get("columns.id", "")))
+    waiting, remarks = _together(others, tables), dict[str, str]()
+    turns = [(paths, renamed) for renamed in (False, True) for paths in waiting]
+    for paths, renamed in turns:
         files = [path.relative_to(raw).as_posix() for path in paths]
+        file = ", ".join(files)
+        if file in done:
+            continue
         try:
-            side = _side(paths, ", ".join(files), tables) if len(done) < _TABLES else None
+            side = None
+            if len(done) < _TABLES:
+                find = renamed_side if renamed else _side
+                side = find(paths, file, tables)
         except DataError:
             side = None  # no table of kit's: nothing depends on it
         join = None if side is None else _join(side, tables)
         if side is None or join is None:
-            rest += files if side is None else []
-            inference.questions += [] if side is None else [_remark(side, tables)]
+            if not renamed and side is not None:
+                remarks[file] = _remark(side, tables)
+            elif renamed and file not in remarks:
+                rest += files
             continue
+        remarks.pop(file, None)
         name = _free(_stem(paths[0], apart=len(paths) == 1), done.values())
         done[side.file] = name
         brought = _note(join, name, files, train, inference)
@@ -92,6 +109,7 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
             pd.concat([frame, looked_up(brought, frame, join.on)], axis=1)
             for frame in (train, test)
         )
+    inference.questions += remarks.values()
     _say_what_was_done(done, rest, inference)
     joined = frozenset(theirs - {*tables.train.columns})
     return replace(tables, train=train, test=test, joined=joined)
@@ -117,6 +135,8 @@ def _note(
     brought, prefix = _named(join.frame, name, join.on, train, summed=join.summed)
     inference.add(f"joins.{name}.file", files[0] if len(files) == 1 else [*files], "")
     inference.add(f"joins.{name}.on", [*join.on], join.because)
+    if join.renamed:
+        inference.add(f"joins.{name}.file_on", [join.renamed.name], join.renamed.because)
     inference.add(f"joins.{name}.columns", [*join.columns], "")
     if prefix:
         inference.add(f"joins.{name}.prefix", prefix, "before the names of its columns")
@@ -200,6 +220,7 @@ class _Join:
     columns: Sequence[str]
     frame: pd.DataFrame
     because: str
+    renamed: Renamed | None
     summed: bool = False
 
 
@@ -225,6 +246,21 @@ def _side(paths: Sequence[Path], file: str, tables: Tables) -> _Side | None:
     return _Side(file=file, frame=frame, shared=shared, possible=possible, new=new)
 
 
+def _renamed_side(paths: Sequence[Path], file: str, tables: Tables, *, key: str) -> _Side | None:
+    """A table that calls a key otherwise, with the name that train has for it."""
+    if sum(map(count_cells, paths)) > _MOST_CELLS:
+        return None
+    found = find_renamed(paths, tables, key)
+    if found is None:
+        return None
+    known = {*tables.train.columns, *tables.test.columns}
+    new = [column for column in found.frame.columns if column not in known]
+    if not new or not _share(found.frame, tables.train, [found.key]):
+        return None
+    keys = [found.key]
+    return _Side(file=file, frame=found.frame, shared=keys, possible=keys, new=new, renamed=found)
+
+
 def _join(side: _Side, tables: Tables) -> _Join | None:
     """How a table can be joined without asking; None: it cannot."""
     keys = _keys(side.frame, side.possible, tables, _FOUND)
@@ -236,7 +272,7 @@ def _join(side: _Side, tables: Tables) -> _Join | None:
             return None
         because = f"a row each; {train:.0%} of train and {test:.0%} of test find theirs"
         frame = side.frame[[*keys, *side.new]]
-        return _Join(on=keys, columns=side.new, frame=frame, because=because)
+        return _Join(on=keys, columns=side.new, frame=frame, because=because, renamed=side.renamed)
     for key in side.possible:
         if tables.train[key].duplicated().any() or tables.test[key].duplicated().any():
             continue
@@ -248,7 +284,10 @@ def _join(side: _Side, tables: Tables) -> _Join | None:
         if frame.shape[1] > _MOST_JOINED:
             continue
         because = f"several rows each; {train:.0%} of train and {test:.0%} of test find some"
-        return _Join(on=[key], columns=columns, frame=frame, because=because, summed=True)
+        return _Join(
+            on=[key], columns=columns, frame=frame, because=because, renamed=side.renamed,
+            summed=True,
+        )  # fmt: skip
     return None
 
 

@@ -20,7 +20,7 @@ _WIDTH = 100
 _ALIGNED = 44  # assignments up to this length have their comment beside them, in one column
 _ORDER = (
     "id", "test_id", "target", "group", "time", "drop", "kinds", "type", "metric", "classes",
-    "separator", "file", "on", "columns", "prefix", "summarised",
+    "separator", "file", "on", "file_on", "columns", "prefix", "summarised",
 )  # fmt: skip
 _SECTIONS = {
     "files": "below data/raw",
