@@ -16,6 +16,7 @@ from kit.dataset import Dataset
 from kit.errors import ConfigError
 from kit.joins import Joins
 from kit.providers.base import load_provider
+from kit.refit.rows import NewRows
 from kit.scaffold.facts import Inference
 from kit.scaffold.infer import infer
 from kit.scaffold.write import create
@@ -74,6 +75,12 @@ def test_rows_of_a_user_are_summed_up_though_the_file_calls_them_otherwise(tmp_p
         means = events.groupby("user_id")["secs"].mean().reindex(ids)
         np.testing.assert_allclose(X["sessions_secs_mean"], means, rtol=1e-6)
     assert not [name for name in data.X if "spent" in name]
+    reader = NewRows(one)  # of `kit predict`, whose bundle has the table as it is joined
+    reader.joins.save(tmp_path)
+    (one.raw / "sessions.csv").unlink()
+    joins = Joins(one, prepared=tmp_path)
+    ((_, X),) = NewRows(one, reader.format, joins=joins).read(one.raw / "test.csv", 1000)
+    pd.testing.assert_frame_equal(X, data.X_test)
 
 
 def test_numbers_that_happen_to_be_ids_are_no_key(tmp_path: Path) -> None:
