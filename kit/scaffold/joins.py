@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -77,26 +77,23 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
     done, rest, theirs = dict[str, str](), list[str](), set[str]()
     others, crowds = _but_crowds(tables.paths.others, raw)
     rest += crowds
-    renamed_side = partial(_renamed_side, key=str(inference.get("columns.id", "")))
+    key = str(inference.get("columns.id", ""))
     waiting, remarks = _together(others, tables), dict[str, str]()
-    turns = [(paths, renamed) for renamed in (False, True) for paths in waiting]
-    for paths, renamed in turns:
+    for paths, otherwise in [(paths, turn) for turn in (False, True) for paths in waiting]:
         files = [path.relative_to(raw).as_posix() for path in paths]
         file = ", ".join(files)
         if file in done:
             continue
-        try:
-            side = None
-            if len(done) < _TABLES:
-                find = renamed_side if renamed else _side
-                side = find(paths, file, tables)
-        except DataError:
-            side = None  # no table of kit's: nothing depends on it
+        side = None
+        if len(done) < _TABLES:
+            with suppress(DataError):  # no table of kit's: nothing depends on it
+                side = (_renamed_side(paths, file, tables, key) if otherwise
+                        else _side(paths, file, tables))  # fmt: skip
         join = None if side is None else _join(side, tables)
         if side is None or join is None:
-            if not renamed and side is not None:
+            if side is not None and not otherwise:
                 remarks[file] = _remark(side, tables)
-            elif renamed and file not in remarks:
+            elif otherwise and file not in remarks:
                 rest += files
             continue
         remarks.pop(file, None)
@@ -246,7 +243,7 @@ def _side(paths: Sequence[Path], file: str, tables: Tables) -> _Side | None:
     return _Side(file=file, frame=frame, shared=shared, possible=possible, new=new)
 
 
-def _renamed_side(paths: Sequence[Path], file: str, tables: Tables, *, key: str) -> _Side | None:
+def _renamed_side(paths: Sequence[Path], file: str, tables: Tables, key: str) -> _Side | None:
     """A table that calls a key otherwise, with the name that train has for it."""
     if sum(map(count_cells, paths)) > _MOST_CELLS:
         return None

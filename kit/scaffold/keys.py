@@ -59,14 +59,16 @@ def find_renamed(paths: Sequence[Path], tables: Tables, key: str) -> Renamed | N
     pairs = _pairs(paths, tables, key)
     if not pairs:
         return None
-    words = [name for ours, name in pairs if not _is_numeric(tables.train[ours])]
+    numeric = pd.api.types.is_numeric_dtype
+    words = [name for ours, name in pairs if not numeric(tables.train[ours])]
     first = read_called(paths[0], [], as_text=words)
     more = [read_called(path, first.columns, as_text=words) for path in paths[1:]]
     table = pd.concat([first, *more], ignore_index=True)
+    known = {ours: _known(tables, ours) for ours in dict(pairs)}
     found = dict[tuple[str, str], str]()
     for ours, name in pairs:
         named = _names_match(ours, name, key, paths, tables)
-        because = _evidence(table[name], _known(tables, ours), named=named)
+        because = _evidence(table[name], known[ours], named=named)
         if because:
             found[ours, name] = because
     if len(found) != 1:
@@ -137,7 +139,3 @@ def _evidence(column: pd.Series, known: set[str], *, named: bool) -> str:
         return ""
     what = "the names match" if named else "no plain numbers"
     return f"what the file calls it: {inside:.0%} of its rows are of train or test; {what}"
-
-
-def _is_numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column)
