@@ -129,9 +129,10 @@ def test_kit_toml_is_found_upwards(
         "runs": f"No runs in {competition.runs} yet",
         "portfolio": '"name": "mine"',
         "check": "checks in",
-        "doctor": f"free in {competition.root}\n",
+        # Where the machine is short of space, doctor says so behind the folder, in the same line.
+        "doctor": f"free in {competition.root} ",
     }
-    assert marks[arguments[0]] in below.out
+    assert marks[arguments[0]] in below.out.replace("\n", " ")
 
 
 @pytest.mark.parametrize("command", ["doctor", "plugins", "portfolio"])
