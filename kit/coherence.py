@@ -13,10 +13,10 @@ from pathlib import PureWindowsPath
 from typing import Any
 
 from kit.config import apply_overrides, build
-from kit.errors import ConfigError
+from kit.errors import ConfigError, nearest
 from kit.registry import PROVIDERS
 from kit.series import check_series
-from kit.settings import MAX_FOLDS, ProviderSpec, Settings, TaskSpec
+from kit.settings import MAX_FOLDS, JoinSpec, ProviderSpec, Settings, TaskSpec
 
 
 def read_settings(table: Mapping[str, Any]) -> Settings:
@@ -97,6 +97,21 @@ def _check_files(settings: Settings) -> None:
         both = {*spec.on, *spec.file_on} & {*spec.columns}
         if both:
             raise ConfigError(f"joins.{key}: {min(both)!r} is a key; take it out of columns")
+        _check_via(key, settings.joins)
+
+
+def _check_via(key: str, joins: Mapping[str, JoinSpec]) -> None:
+    """That the tables between a table and train are there, and lead to train."""
+    passed, name = [key], joins[key].via
+    while name:
+        if name not in joins:
+            raise ConfigError(
+                f"joins.{passed[-1]}.via must name another table of [joins]. {nearest(name, joins)}"
+            )
+        if name in passed:
+            circle = " via ".join([*passed, name])
+            raise ConfigError(f"joins.{key}.via leads in a circle, never to train: {circle}")
+        passed, name = [*passed, name], joins[name].via
 
 
 def _check(settings: Settings) -> None:

@@ -3,7 +3,8 @@
 A table with one row per key is looked up. One with several rows per key, `summarised`, is first
 made into one row: how many there are, the mean, spread, smallest and largest of each number (of
 dates as days since 1970), how many different values a column of words has, which is most frequent,
-and the share of each of a few.
+and the share of each of a few. One whose rows belong to those of another table (`via`) brings its
+columns to that table first.
 """
 
 from __future__ import annotations
@@ -57,15 +58,15 @@ class Joins:
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """By name of the join: the keys and the columns they bring, one row per key.
+        """By name of the join to train and test: the keys and what they bring, one row per key.
 
         Raises:
             ConfigError: a column that the file lacks.
             DataError: the file cannot be read, or rows repeat their keys.
         """
         found = {}
-        for k, (name, spec) in enumerate(self.specs.items()):
-            here = all(path.is_file() for path in self._paths(spec))
+        for k, (name, spec) in enumerate(self._below("").items()):
+            here = all(path.is_file() for path in self._paths(name))
             if self.prepared is None or here:
                 found[name] = self._kept(name, spec)
             else:
@@ -75,14 +76,14 @@ class Joins:
     @property
     def keys(self) -> list[str]:
         """Columns that train and test need for it."""
-        return [*dict.fromkeys(key for spec in self.specs.values() for key in spec.on)]
+        return [*dict.fromkeys(key for spec in self._below("").values() for key in spec.on)]
 
     @property
     def names(self) -> list[str]:
         """Columns that are brought."""
         return [
             name
-            for join, spec in self.specs.items()
+            for join, spec in self._below("").items()
             for name in self.tables[join].columns
             if name not in spec.on
         ]
@@ -92,7 +93,7 @@ class Joins:
         if not self.specs:
             return ""
         told = json.dumps({n: _told(spec) for n, spec in self.specs.items()}, sort_keys=True)
-        files = [sha256(path) for spec in self.specs.values() for path in self._paths(spec)]
+        files = [sha256(path) for name in self._below("") for path in self._paths(name)]
         return hashlib.sha256("\n".join([told, *files]).encode()).hexdigest()
 
     def join(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -101,25 +102,46 @@ class Joins:
         Raises:
             ConfigError: the frame lacks a key, or has a column of a name that is brought.
         """
-        for name, spec in self.specs.items():
-            self._check(name, spec, frame)
-            found = looked_up(self.tables[name], frame, spec.on)
-            frame = pd.concat([frame, found], axis=1)
-        return frame
+        return self._brought("", frame)
 
     def save(self, folder: Path) -> None:
         """Write the tables as `prepared` expects them."""
         for k, table in enumerate(self.tables.values()):
             table.to_parquet(folder / f"join-{k}.parquet", compression="zstd")
 
-    def _paths(self, spec: JoinSpec) -> list[Path]:
-        return [self.competition.raw / name for name in spec.file]
+    def _below(self, via: str) -> dict[str, JoinSpec]:
+        """The tables whose rows belong to those of another; of train and test for ""."""
+        return {name: spec for name, spec in self.specs.items() if spec.via == via}
+
+    def _within(self, name: str) -> list[str]:
+        """A table, and those that come through it."""
+        return [name, *(each for inner in self._below(name) for each in self._within(inner))]
+
+    def _prefix(self, name: str) -> str:
+        """What its columns begin with in train and test."""
+        spec = self.specs[name]
+        return (self._prefix(spec.via) if spec.via else "") + spec.prefix
+
+    def _paths(self, name: str) -> list[Path]:
+        """The files of a table, and of those that come through it."""
+        specs = [self.specs[each] for each in self._within(name)]
+        return [self.competition.raw / file for spec in specs for file in spec.file]
+
+    def _brought(self, via: str, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table with what the tables below it bring."""
+        for name, spec in self._below(via).items():
+            self._check_keys(name, spec, frame)
+            table = self._kept(name, spec) if via else self.tables[name]
+            self._check_columns(name, spec, frame, table)
+            frame = pd.concat([frame, looked_up(table, frame, spec.on)], axis=1)
+        return frame
 
     def _kept(self, name: str, spec: JoinSpec) -> pd.DataFrame:
         """A table as it is joined; summaries are kept, since they take longer than reading them."""
         if not spec.summarised:
             return self._made(name, spec)
-        facts = [_VERSION, _told(spec), sorted(self.text), *map(sha256, self._paths(spec))]
+        told = [_told(self.specs[each]) for each in self._within(name)]
+        facts = [_VERSION, *told, sorted(self.text), *map(sha256, self._paths(name))]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
         path = self.competition.cache / f"join-{key}.parquet"
         with suppress(OSError, ValueError, pa.ArrowException):  # not there, or damaged
@@ -132,45 +154,62 @@ class Joins:
         return table
 
     def _made(self, name: str, spec: JoinSpec) -> pd.DataFrame:
-        own = [column.removeprefix(spec.prefix) for column in self.text]
+        table = self._read(name, spec)
+        own = {*table.columns}
+        table = self._brought(name, table)
+        columns = [*spec.columns, *(column for column in table.columns if column not in own)]
+        if spec.summarised:
+            return summarised(table, spec.on, columns, spec.prefix)
+        twice = int(table.duplicated([*spec.on]).sum())
+        if twice:
+            raise DataError(
+                f"joins.{name}: {', '.join(spec.file)} must have one row per "
+                f"{', '.join(spec.keys)}, however "
+                f"{counted(twice, 'row repeats', 'rows repeat')} an earlier one's.\n"
+                f"  Name further key columns in joins.{name}.on, or set joins.{name}.summarised."
+            )
+        renamed = {column: f"{spec.prefix}{column}" for column in columns}
+        return table[[*spec.on, *columns]].rename(columns=renamed)
+
+    def _read(self, name: str, spec: JoinSpec) -> pd.DataFrame:
+        """The rows of a table that have its keys, with the keys of the tables below it."""
+        own = [column.removeprefix(self._prefix(name)) for column in self.text]
         keys = zip(spec.on, spec.keys, strict=True)
         text = [*own, *(theirs for ours, theirs in keys if ours in self.text)]
         file, names = ", ".join(spec.file), [*spec.keys, *spec.columns]
-        parts = [read_called(path, names, as_text=text) for path in self._paths(spec)]
+        further = {key: inner for inner, below in self._below(name).items() for key in below.on}
+        names += [key for key in further if key not in {*names, *spec.on}]
+        paths = [self.competition.raw / each for each in spec.file]
+        parts = [read_called(path, names, as_text=text) for path in paths]
         table = pd.concat(parts, ignore_index=True)
-        keyed = "file_on" if spec.file_on else "on"
-        for key, wanted in ((keyed, spec.keys), ("columns", spec.columns)):
-            absent = [column for column in wanted if column not in table.columns]
-            if absent:
+        keyed = f"{name}.file_on" if spec.file_on else f"{name}.on"
+        wanted = [(keyed, key) for key in spec.keys]
+        wanted += [(f"{name}.columns", column) for column in spec.columns]
+        wanted += [(f"{inner}.on", key) for key, inner in further.items() if key not in spec.on]
+        for key, column in wanted:
+            if column not in table.columns:
                 raise ConfigError(
-                    f"{self.competition.origin(f'joins.{name}.{key}')}: joins.{name}.{key}: "
-                    f"{file} has no {absent[0]!r}. {nearest(absent[0], table.columns)}"
+                    f"{self.competition.origin(f'joins.{key}')}: joins.{key}: "
+                    f"{file} has no {column!r}. {nearest(column, table.columns)}"
                 )
         # chosen first: the file may call something else as train calls its key
         table = table[names].rename(columns=dict(zip(spec.keys, spec.on, strict=True)))
         table = table.dropna(subset=[*spec.on])
         words = [key for key in spec.on if not pd.api.types.is_numeric_dtype(table[key])]
-        table = table.assign(**{key: spelled(table[key]) for key in words})  # as they are compared
-        if spec.summarised:
-            return summarised(table, spec.on, spec.columns, spec.prefix)
-        twice = int(table.duplicated([*spec.on]).sum())
-        if twice:
-            raise DataError(
-                f"joins.{name}: {file} must have one row per {', '.join(spec.keys)}, however "
-                f"{counted(twice, 'row repeats', 'rows repeat')} an earlier one's.\n"
-                f"  Name further key columns in joins.{name}.on, or set joins.{name}.summarised."
-            )
-        renamed = {column: f"{spec.prefix}{column}" for column in spec.columns}
-        return table[[*spec.on, *spec.columns]].rename(columns=renamed)
+        return table.assign(**{key: spelled(table[key]) for key in words})  # as they are compared
 
-    def _check(self, name: str, spec: JoinSpec, frame: pd.DataFrame) -> None:
+    def _check_keys(self, name: str, spec: JoinSpec, frame: pd.DataFrame) -> None:
         absent = [key for key in spec.on if key not in frame.columns]
         if absent:
             raise ConfigError(
                 f"{self.competition.origin(f'joins.{name}.on')}: joins.{name}.on: train and test "
                 f"need the key {absent[0]!r}. {nearest(absent[0], frame.columns)}"
             )
-        brought = [column for column in self.tables[name].columns if column not in spec.on]
+
+    def _check_columns(
+        self, name: str, spec: JoinSpec, frame: pd.DataFrame, table: pd.DataFrame
+    ) -> None:
+        brought = [column for column in table.columns if column not in spec.on]
         twice = [column for column in brought if column in frame.columns]
         if twice:
             raise ConfigError(
@@ -182,7 +221,8 @@ class Joins:
 
 def _told(spec: JoinSpec) -> dict[str, object]:
     """What a digest covers of a join; what came later does not change those without it."""
-    return {key: value for key, value in asdict(spec).items() if key != "file_on" or value}
+    late = ("file_on", "via")
+    return {key: value for key, value in asdict(spec).items() if key not in late or value}
 
 
 def read_called(

@@ -111,12 +111,14 @@ class JoinSpec:
     `file` is a name below `data/raw`, or several, whose rows follow one another; `on` are the key
     columns, as train and test have them; `file_on` what the file calls them, in the same order,
     where it calls them otherwise; `columns` those it brings, each called `prefix` and its own name.
-    With `summarised` several rows may have the same key: their columns are summed up.
+    With `summarised` several rows may have the same key: their columns are summed up. With `via`
+    they belong to rows of the table of that other join, and come to train and test through it.
     """
 
     file: tuple[str, ...]
     on: tuple[str, ...]
     file_on: tuple[str, ...] = ()
+    via: str = ""
     columns: tuple[str, ...]
     prefix: str = ""
     summarised: bool = False

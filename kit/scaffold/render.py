@@ -86,7 +86,11 @@ def _sections(values: Sequence[Inferred]) -> Iterator[tuple[str, str]]:
         if section == "columns.kinds":
             yield from ((name, "where the images are, how they are kept") for name in images)
         if section == "files":
-            yield from ((name, "its columns become columns of train and test") for name in joins)
+            via = {i.key.removesuffix(".via") for i in values if i.key.endswith(".via")}
+            yield from (
+                (name, "" if name in via else "its columns become columns of train and test")
+                for name in joins
+            )
 
 
 def _questions(questions: Sequence[str]) -> str:
