@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -12,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import LinAlgWarning
-from sklearn import config_context
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
-from sklearn.metrics import get_scorer
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+from sklearn.metrics import log_loss
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from kit.blas import ordered_sums
 from kit.config import Within
@@ -146,8 +147,7 @@ class Linear(Model):
         if np.count_nonzero(rows_of_class) == 1:  # a rare label that these rows lack
             return DummyClassifier(strategy="prior").fit(X, y, weight)
         strengths = sorted(self.strengths)
-        middle = strengths[len(strengths) // 3]
-        base = LogisticRegression(C=1 / middle, max_iter=300, tol=1e-3)
+        base = LogisticRegression(C=1 / strengths[_middle(strengths)], max_iter=300, tol=1e-3)
         if not sparse.issparse(X) and X.shape[1] <= 500 and problem.task != "multiclass":
             base.set_params(solver="newton-cholesky")
         # what a part of the search lacks it could not be scored on: rare classes only are learned
@@ -157,28 +157,46 @@ class Linear(Model):
             if not often[codes].all():
                 kept = np.flatnonzero(often[codes])
                 some = X[kept], y[kept], None if weight is None else weight[kept]
-            base.set_params(**self._searched(base, *some, seed=problem.seed))
+            base.set_params(C=1 / self._searched(base, *some, seed=problem.seed))
         return base.fit(X, y, weight)
 
     def _searched(
         self, base: Any, X: Any, y: NDArray[Any], weight: NDArray[Any] | None, *, seed: int
-    ) -> dict[str, float]:
-        """The parameter of the best penalty."""
-        scored, heavy = get_scorer("neg_log_loss"), {}
-        with config_context(enable_metadata_routing=weight is not None):
-            if weight is not None:
-                base = clone(base).set_fit_request(sample_weight=True)
-                scored.set_score_request(sample_weight=True)
-                heavy = {"sample_weight": weight}
-            search = GridSearchCV(
-                base,
-                {"C": [1 / strength for strength in sorted(self.strengths)]},
-                scoring=scored,
-                cv=StratifiedKFold(_PARTS, shuffle=True, random_state=seed),
-                refit=False,
-            )
-            best: dict[str, float] = search.fit(X, y, **heavy).best_params_
-            return best
+    ) -> float:
+        """The best penalty, from the middle one towards what is better until it is no more."""
+        parts = [*StratifiedKFold(_PARTS, shuffle=True, random_state=seed).split(X, y)]
+
+        @cache
+        def loss(place: int) -> float:
+            if not 0 <= place < len(strengths):
+                return np.inf
+            model = clone(base).set_params(C=1 / strengths[place])
+            return float(np.mean([_loss(model, X, y, weight, *part) for part in parts]))
+
+        strengths = sorted(self.strengths)
+        place = _middle(strengths)
+        step = 1 if loss(place + 1) < loss(place) else -1
+        while loss(place + step) < loss(place):
+            place += step
+        return strengths[place]
+
+
+def _middle(strengths: Sequence[float]) -> int:
+    return len(strengths) // 3
+
+
+def _loss(
+    model: Any,
+    X: Any,
+    y: NDArray[Any],
+    weight: NDArray[Any] | None,
+    kept: NDArray[Any],
+    held: NDArray[Any],
+) -> float:
+    """Log loss of some rows after a fit on others."""
+    counts = [None if weight is None else weight[rows] for rows in (kept, held)]
+    chances = model.fit(X[kept], y[kept], counts[0]).predict_proba(X[held])
+    return float(log_loss(y[held], chances, sample_weight=counts[1], labels=model.classes_))
 
 
 def _chance(fitted: Any, X: Any) -> NDArray[np.float64]:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from kit.preprocessing.text import by_words
+from kit.preprocessing.remembered import Remembered
+from kit.preprocessing.terms import TermWeights
 from kit.preprocessing.tokens import documents, words
 
 _NAMES = ("cosine", "words", "within", "pairs", "letters", "lengths", "start", "equal")
@@ -33,7 +34,7 @@ class TextPairs(TransformerMixin, BaseEstimator):
         """Learn how common words are, over all columns together."""
         names = [str(name) for name in X.columns]
         self.pairs_ = list(combinations(names, 2)) if len(names) <= _MOST else []
-        self.vectorizer_ = by_words(min_df=2)
+        self.vectorizer_: TermWeights | None = TermWeights(min_df=2)
         try:
             if self.pairs_:
                 self.vectorizer_.fit([text for name in names for text in documents(X[name])])
@@ -50,7 +51,7 @@ class TextPairs(TransformerMixin, BaseEstimator):
             if self.vectorizer_ is not None:
                 rows = self.vectorizer_.transform(one), self.vectorizer_.transform(two)
                 cosine = np.asarray(rows[0].multiply(rows[1]).sum(axis=1)).ravel()
-            overlaps = [_overlaps(a.lower(), b.lower()) for a, b in zip(one, two, strict=True)]
+            overlaps = _overlaps(one, two)
             made = np.column_stack([cosine, np.reshape(overlaps, (len(X), len(_NAMES) - 1))])
             made[(X[left].isna() | X[right].isna()).to_numpy()] = np.nan
             parts.append(made.astype(np.float32))
@@ -61,7 +62,8 @@ class TextPairs(TransformerMixin, BaseEstimator):
         return [f"{left}_{right}_{what}" for left, right in self.pairs_ for what in _NAMES]
 
 
-def _overlaps(one: str, two: str) -> list[float]:
+def _compared(one: str, two: str) -> list[float]:
+    one, two = one.lower(), two.lower()
     a, b = words(one), words(two)
     common = len({*a} & {*b})
     start = next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
@@ -82,3 +84,6 @@ def _jaccard(a: set[object], b: set[object]) -> float:
 
 def _pieces(text: str) -> set[object]:
     return {text[k : k + 3] for k in range(len(text) - 2)}
+
+
+_overlaps = Remembered(_compared)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from kit.preprocessing.remembered import Remembered
 from kit.preprocessing.tokens import documents, items, words
 
 _LINK = re.compile(r"https?://|www\.", re.IGNORECASE)
@@ -45,7 +46,7 @@ class TextStyle(TransformerMixin, BaseEstimator):
     def _counted(self, X: pd.DataFrame) -> pd.DataFrame:
         parts = []
         for name in self.texts_:
-            counted = np.array([_counts(text) for text in documents(X[name])], dtype=np.float32)
+            counted = np.array(_counted(documents(X[name])), dtype=np.float32)
             counted = counted.reshape(len(X), len(_NAMES))
             counted[X[name].isna().to_numpy()] = np.nan
             columns = [f"{name}_{what}" for what in _NAMES]
@@ -82,3 +83,6 @@ def _counts(text: str) -> list[float]:
         len(items(text)),
         sum(not character.isascii() for character in text) / size,
     ]
+
+
+_counted = Remembered(_counts)

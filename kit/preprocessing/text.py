@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
+from kit.preprocessing.terms import TermWeights
 from kit.preprocessing.tokens import documents, words
 
 _FULL = 10.0  # words per text from which on a column counts in full
@@ -44,7 +44,7 @@ class TextNumbers(TransformerMixin, BaseEstimator):
         """Learn vocabulary, weights and components."""
         self.name_ = str(X.columns[0])
         rare = max(2, min(20, len(X) // 200))
-        self.vectorizer_ = by_words(min_df=rare)
+        self.vectorizer_ = TermWeights(min_df=rare)
         try:
             matrix = self.vectorizer_.fit_transform(documents(X.iloc[:, 0]))
         except ValueError:  # no word is frequent enough
@@ -116,17 +116,10 @@ class TextSparse(TransformerMixin, BaseEstimator):
         texts = documents(X.iloc[:, 0])
         length = sum(len(words(text)) for text in texts) / max(1, sum(map(bool, texts)))
         self.weight_ = np.float32(min(1.0, np.sqrt(length / _FULL)))
-        asked = [
-            by_words(min_df=2, ngram_range=(1, 2 if self.pairs else 1), max_features=self.most)
-        ]
+        asked = [TermWeights(longest=2 if self.pairs else 1, min_df=2, most=self.most)]
         if self.pieces:
             asked.append(
-                _vectorizer(
-                    analyzer="char_wb",
-                    min_df=3,
-                    ngram_range=(2, self.pieces),
-                    max_features=self.most,
-                )
+                TermWeights("pieces", shortest=2, longest=self.pieces, min_df=3, most=self.most)
             )
         self.vectorizers_, made = [], []
         for vectorizer in asked:
@@ -150,12 +143,3 @@ class TextSparse(TransformerMixin, BaseEstimator):
         """The vocabulary."""
         names = [name for each in self.vectorizers_ for name in each.get_feature_names_out()]
         return names or ["no_words"]
-
-
-def by_words(**options: Any) -> TfidfVectorizer:
-    """TF-IDF of `kit.preprocessing.tokens.words`, unfitted."""
-    return _vectorizer(tokenizer=words, token_pattern=None, **options)
-
-
-def _vectorizer(**options: Any) -> TfidfVectorizer:
-    return TfidfVectorizer(sublinear_tf=True, strip_accents="unicode", dtype=np.float32, **options)

@@ -1,0 +1,207 @@
+"""Terms of texts and their TF-IDF. How often a text holds a term is counted once per process.
+
+Counting is what takes the time, and says nothing of other texts: the folds of all models share it.
+Which terms count, and how much, is learned from the training rows as ever.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
+from itertools import chain
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
+
+from kit.preprocessing.remembered import MOST
+from kit.preprocessing.tokens import words
+
+Kind = Literal["words", "pieces"]
+
+_WORDS_KEPT = 200_000  # words of which the pieces are kept
+
+
+class TermWeights(BaseEstimator):
+    """TF-IDF of texts, sublinear, each text of length 1 as a vector.
+
+    The same numbers as scikit-learn's `TfidfVectorizer`, with accents and capitals left out.
+
+    Args:
+        kind: "words" (`kit.preprocessing.tokens.words`) or "pieces" of words, with the blanks
+            around them.
+        shortest: words in a term, or characters in a piece, at least.
+        longest: at most.
+        min_df: texts that a term must occur in.
+        most: terms at most, the most frequent ones; None: all.
+
+    Shape:
+        List of n texts in, CSR float32 ``(n, terms)`` out.
+    """
+
+    def __init__(
+        self,
+        kind: Kind = "words",
+        shortest: int = 1,
+        longest: int = 1,
+        min_df: int = 1,
+        most: int | None = None,
+    ) -> None:
+        self.kind = kind
+        self.shortest = shortest
+        self.longest = longest
+        self.min_df = min_df
+        self.most = most
+
+    def fit(self, texts: Sequence[str]) -> TermWeights:
+        """Choose terms and their weights.
+
+        Raises:
+            ValueError: no term occurs often enough.
+        """
+        self.fit_transform(texts)
+        return self
+
+    def fit_transform(self, texts: Sequence[str]) -> Any:
+        """Choose terms and their weights, and weigh the same texts."""
+        counted = _counts(self.kind, self.shortest, self.longest)
+        matrix, terms = counted.matrix(texts)
+        frequency = np.bincount(matrix.indices, minlength=len(terms))
+        kept = np.flatnonzero(frequency >= self.min_df)
+        if not len(kept):
+            raise ValueError("no term occurs often enough")
+        kept = kept[np.argsort(terms[kept])]
+        if self.most is not None and len(kept) > self.most:
+            sums = np.bincount(matrix.indices, weights=matrix.data, minlength=len(terms))
+            # the first of the alphabet among equals, so the choice is stable
+            kept = kept[np.sort(np.argsort(-sums[kept], kind="stable")[: self.most])]
+        self.terms_ = terms[kept]
+        self.weights_ = TfidfTransformer(sublinear_tf=True)
+        return self.weights_.fit_transform(_columns(matrix, kept))
+
+    def transform(self, texts: Sequence[str]) -> Any:
+        """Weigh texts."""
+        counted = _counts(self.kind, self.shortest, self.longest)
+        return self.weights_.transform(counted.matrix_of(texts, self.terms_))
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
+        """The terms, in the order of the alphabet."""
+        return self.terms_
+
+
+class _Table:
+    """Counts of the terms of texts, row by row, while they are made.
+
+    Args:
+        terms: those that come first, in this order.
+    """
+
+    def __init__(self, terms: Iterable[str] = ()) -> None:
+        self.numbers = defaultdict[str, int](None, {term: k for k, term in enumerate(terms)})
+        self.numbers.default_factory = self.numbers.__len__
+        self.indices, self.counts, self.ends = array("i"), array("i"), array("q", [0])
+
+    def add(self, found: Counter[str]) -> None:
+        """Add a row; a term that is new gets the next number."""
+        self.indices.extend(map(self.numbers.__getitem__, found))
+        self.counts.extend(found.values())
+        self.ends.append(len(self.indices))
+
+    def matrix(self) -> Any:
+        """All rows, CSR float32."""
+        parts = [np.array(each) for each in (self.counts, self.indices, self.ends)]
+        shape = len(self.ends) - 1, len(self.numbers)
+        return sparse.csr_matrix((parts[0].astype(np.float32), *parts[1:]), shape=shape)
+
+    def terms(self) -> NDArray[Any]:
+        """The terms by number."""
+        return np.array([*self.numbers], dtype=object)
+
+
+class _Counts:
+    """Counts of one kind of term; those of up to `MOST` characters of texts are kept.
+
+    Args:
+        analyze: the terms of a text, with repetitions.
+    """
+
+    def __init__(self, analyze: Callable[[str], Iterable[str]]) -> None:
+        self.analyze, self._lock = analyze, Lock()
+        self._table, self._rows, self._characters = _Table(), dict[str, int](), 0
+        self._matrix, self._terms = self._table.matrix(), self._table.terms()
+
+    def matrix(self, texts: Sequence[str]) -> tuple[Any, NDArray[Any]]:
+        """Counts ``(n, terms)`` of texts, and the terms."""
+        with self._lock:
+            if self._keep(texts):
+                return self._matrix[[self._rows[text] for text in texts]], self._terms
+        table = _Table()
+        for text in texts:
+            table.add(Counter(self.analyze(text)))
+        return table.matrix(), table.terms()
+
+    def matrix_of(self, texts: Sequence[str], terms: NDArray[Any]) -> Any:
+        """Counts ``(n, len(terms))`` of these terms."""
+        with self._lock:
+            if self._keep(texts):
+                rows = self._matrix[[self._rows[text] for text in texts]]
+                found = np.array([self._table.numbers.get(term, -1) for term in terms])
+                if (found >= 0).all():
+                    return _columns(rows, found)
+        table = _Table(terms)
+        for text in texts:
+            table.add(Counter(filter(table.numbers.__contains__, self.analyze(text))))
+        return _columns(table.matrix(), np.arange(len(terms)))
+
+    def _keep(self, texts: Sequence[str]) -> bool:
+        """Count what was not counted before; False: it would be too much to keep."""
+        new = [*dict.fromkeys(text for text in texts if text not in self._rows)]
+        characters = sum(map(len, new))
+        if self._characters + characters > MOST:
+            return False
+        for text in new:
+            self._rows[text] = len(self._rows)
+            self._table.add(Counter(self.analyze(text)))
+        if new:
+            self._characters += characters
+            self._matrix, self._terms = self._table.matrix(), self._table.terms()
+        return True
+
+
+def _columns(matrix: Any, which: NDArray[np.int64]) -> Any:
+    """Columns of a CSR matrix, entries in order: else sums depend on what was counted before."""
+    chosen = matrix[:, which]
+    chosen.sort_indices()
+    return chosen
+
+
+@cache
+def _counts(kind: Kind, shortest: int, longest: int) -> _Counts:
+    """What was counted of a kind of term in this process."""
+    if kind == "words":
+        return _Counts(
+            TfidfVectorizer(
+                strip_accents="unicode",
+                tokenizer=words,
+                token_pattern=None,
+                ngram_range=(shortest, longest),
+            ).build_analyzer()
+        )
+    prepared = TfidfVectorizer(strip_accents="unicode").build_preprocessor()
+
+    @lru_cache(_WORDS_KEPT)
+    def pieces(word: str) -> tuple[str, ...]:
+        padded, found = f" {word} ", list[str]()
+        for size in range(shortest, longest + 1):
+            found += [padded[k : k + size] for k in range(max(1, len(padded) - size + 1))]
+            if size >= len(padded):  # longer pieces would be the whole word again
+                break
+        return tuple(found)
+
+    return _Counts(lambda text: chain.from_iterable(map(pieces, prepared(text).split())))
