@@ -17,6 +17,7 @@ import psutil
 from kit.dataset import Dataset
 from kit.errors import ModelError
 from kit.mapped import BLOCK
+from kit.preprocessing.remembered import MOST
 from kit.preprocessing.shape import MOST_LEVELS
 from kit.sampled import LARGE_CELLS
 
@@ -24,6 +25,7 @@ _CGROUP, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _PROCESS = 350e6  # an interpreter with pandas, scikit-learn and LightGBM
 _NETWORKS = 700e6  # TensorFlow on top of it
 _WEIGHTS = 500  # TF-IDF weights of a text of a hundred words
+_LETTERS, _COUNTED = 600, 90  # of such a text; bytes per letter of the terms counted in it and kept
 _SENTENCE = 400  # columns of a sentence's vector
 _LIKENESSES = 1000  # training rows that "kernel_sentences" compares with
 _PIXELS = 1500e6  # a batch of images on its way through a network and back
@@ -104,7 +106,8 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
     cells, sides = float(rows) * wide, n_folds if together else 1
     tests = float(len(data.X_test)) * wide * 8
     outputs = max(1, len(data.outputs))
-    prepared = cells * 8 * 2 + tests
+    letters = min(float(MOST), float(rows + len(data.X_test)) * texts * _LETTERS)
+    prepared = cells * 8 * 2 + tests + letters * _COUNTED
     if use in ("extra_trees", "random_forest"):
         return prepared + cells * 4 + 400 * rows * 0.7 * (72 + 8 * outputs)
     if use == "linear":

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -27,6 +28,7 @@ from kit.models.base import Count, Model, Positive, Problem, Rows, RowWeights, a
 from kit.models.ratios import log_count_ratios, multiplied
 
 _PARTS = 3  # of the rows, one held out at a time, to choose a penalty of classes
+_ENOUGH = 2000  # rows held out that tell penalties apart: after so many no further part is tried
 _CLOSED_FORM = 4000
 """Rows or columns up to which the closed form is quick: it grows with the cube of the fewer."""
 
@@ -164,7 +166,9 @@ class Linear(Model):
         self, base: Any, X: Any, y: NDArray[Any], weight: NDArray[Any] | None, *, seed: int
     ) -> float:
         """The best penalty, from the middle one towards what is better until it is no more."""
-        parts = [*StratifiedKFold(_PARTS, shuffle=True, random_state=seed).split(X, y)]
+        enough = int(np.ceil(_ENOUGH * _PARTS / len(y)))  # parts; one at least
+        split = StratifiedKFold(_PARTS, shuffle=True, random_state=seed).split(X, y)
+        parts = [*islice(split, enough)]
 
         @cache
         def loss(place: int) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 10_000_000
+MOST = 6_000_000
 """Characters of texts of which something is kept, per process and kind of thing."""
 
 

@@ -95,35 +95,6 @@ class TermWeights(BaseEstimator):
         return self.terms_
 
 
-class _Table:
-    """Counts of the terms of texts, row by row, while they are made.
-
-    Args:
-        terms: those that come first, in this order.
-    """
-
-    def __init__(self, terms: Iterable[str] = ()) -> None:
-        self.numbers = defaultdict[str, int](None, {term: k for k, term in enumerate(terms)})
-        self.numbers.default_factory = self.numbers.__len__
-        self.indices, self.counts, self.ends = array("i"), array("i"), array("q", [0])
-
-    def add(self, found: Counter[str]) -> None:
-        """Add a row; a term that is new gets the next number."""
-        self.indices.extend(map(self.numbers.__getitem__, found))
-        self.counts.extend(found.values())
-        self.ends.append(len(self.indices))
-
-    def matrix(self) -> Any:
-        """All rows, CSR float32."""
-        parts = [np.array(each) for each in (self.counts, self.indices, self.ends)]
-        shape = len(self.ends) - 1, len(self.numbers)
-        return sparse.csr_matrix((parts[0].astype(np.float32), *parts[1:]), shape=shape)
-
-    def terms(self) -> NDArray[Any]:
-        """The terms by number."""
-        return np.array([*self.numbers], dtype=object)
-
-
 class _Counts:
     """Counts of one kind of term; those of up to `MOST` characters of texts are kept.
 
@@ -133,31 +104,27 @@ class _Counts:
 
     def __init__(self, analyze: Callable[[str], Iterable[str]]) -> None:
         self.analyze, self._lock = analyze, Lock()
-        self._table, self._rows, self._characters = _Table(), dict[str, int](), 0
-        self._matrix, self._terms = self._table.matrix(), self._table.terms()
+        self._numbers, self._rows, self._characters = _numbered(), dict[str, int](), 0
+        self._matrix = self._count([], self._numbers)
 
     def matrix(self, texts: Sequence[str]) -> tuple[Any, NDArray[Any]]:
         """Counts ``(n, terms)`` of texts, and the terms."""
         with self._lock:
             if self._keep(texts):
-                return self._matrix[[self._rows[text] for text in texts]], self._terms
-        table = _Table()
-        for text in texts:
-            table.add(Counter(self.analyze(text)))
-        return table.matrix(), table.terms()
+                return self._kept(texts), np.array([*self._numbers], dtype=object)
+        numbers = _numbered()
+        counted = self._count(texts, numbers)
+        return counted, np.array([*numbers], dtype=object)
 
     def matrix_of(self, texts: Sequence[str], terms: NDArray[Any]) -> Any:
         """Counts ``(n, len(terms))`` of these terms."""
         with self._lock:
             if self._keep(texts):
-                rows = self._matrix[[self._rows[text] for text in texts]]
-                found = np.array([self._table.numbers.get(term, -1) for term in terms])
+                found = np.array([self._numbers.get(term, -1) for term in terms])
                 if (found >= 0).all():
-                    return _columns(rows, found)
-        table = _Table(terms)
-        for text in texts:
-            table.add(Counter(filter(table.numbers.__contains__, self.analyze(text))))
-        return _columns(table.matrix(), np.arange(len(terms)))
+                    return _columns(self._kept(texts), found)
+        numbers = {term: number for number, term in enumerate(terms)}
+        return _columns(self._count(texts, numbers), np.arange(len(terms)))
 
     def _keep(self, texts: Sequence[str]) -> bool:
         """Count what was not counted before; False: it would be too much to keep."""
@@ -165,13 +132,36 @@ class _Counts:
         characters = sum(map(len, new))
         if self._characters + characters > MOST:
             return False
-        for text in new:
-            self._rows[text] = len(self._rows)
-            self._table.add(Counter(self.analyze(text)))
         if new:
+            counted, known = self._count(new, self._numbers), len(self._rows)
+            self._matrix.resize(known, counted.shape[1])
+            self._matrix = sparse.vstack([self._matrix, counted], format="csr")
+            self._rows.update((text, known + k) for k, text in enumerate(new))
             self._characters += characters
-            self._matrix, self._terms = self._table.matrix(), self._table.terms()
         return True
+
+    def _kept(self, texts: Sequence[str]) -> Any:
+        return self._matrix[[self._rows[text] for text in texts]]
+
+    def _count(self, texts: Iterable[str], numbers: dict[str, int]) -> Any:
+        """Counts, CSR float32; terms without a number get the next one, or are left out."""
+        indices, counts, ends = array("i"), array("i"), array("q", [0])
+        grows = isinstance(numbers, defaultdict)
+        for text in texts:
+            terms = self.analyze(text)
+            found = Counter(terms if grows else filter(numbers.__contains__, terms))
+            indices.extend(map(numbers.__getitem__, found))
+            counts.extend(found.values())
+            ends.append(len(indices))
+        parts = np.array(counts, dtype=np.float32), np.array(indices), np.array(ends)
+        return sparse.csr_matrix(parts, shape=(len(ends) - 1, len(numbers)))
+
+
+def _numbered() -> defaultdict[str, int]:
+    """Terms, each with the next number as it is asked for."""
+    numbers = defaultdict[str, int]()
+    numbers.default_factory = numbers.__len__
+    return numbers
 
 
 def _columns(matrix: Any, which: NDArray[np.int64]) -> Any:
