@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from itertools import chain, repeat
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from kit.auto.beforehand import made_in_time
 from kit.auto.budget import Budget
+from kit.cores import usable_cores
 from kit.dataset import Dataset
 from kit.errors import KitError
+from kit.gpus import gpus
 from kit.preprocessing.tokens import documents
 from kit.pretrained.sentences import embed
 
@@ -23,7 +26,10 @@ READING = ("linear_sentences", "kernel_sentences", "tree_sentences", "neural_sen
 
 _SHARE = 0.5  # of the time left that vectors may take
 _TRIAL = 0.05  # of the letters, after which the time of the others is known
-_TEXTS = 2048  # per step: so much is lost where the time ends
+_STEPS = (64, 512)  # texts of the first steps, which tell the time; compiling is in the first
+_TEXTS = 2048  # of the others: so much is lost where the time ends
+_QUICKEST = 1.4e-4
+"""Seconds per letter and core that no processor needs less than: half of what two cores took."""
 
 
 def vectors_in_time(data: Dataset, budget: Budget) -> bool:
@@ -40,9 +46,21 @@ def vectors_in_time(data: Dataset, budget: Budget) -> bool:
     }
     ordered = sorted(texts - {""}, key=lambda text: (-len(text), text))
     letters = float(sum(map(len, ordered)))
-    limit = time.monotonic() + _SHARE * budget.left
+    granted = _SHARE * budget.left
+    if _hopeless(letters, granted) and not any(data.cache.glob("texts-*")):  # none made before
+        return False
+    limit = time.monotonic() + granted
     what = (ordered, data.encoder, data.cache)
     return made_in_time(_embed, what, letters, limit, _TRIAL * letters)
+
+
+def _hopeless(letters: float, granted: float) -> bool:
+    """Whether a trial would only cost time."""
+    try:
+        quick = bool(gpus())
+    except OSError:  # a driver that does not answer
+        quick = False
+    return not quick and _QUICKEST * letters / usable_cores() > granted
 
 
 def _embed(what: tuple[list[str], str, Path], pipe: Connection) -> None:
@@ -50,8 +68,10 @@ def _embed(what: tuple[list[str], str, Path], pipe: Connection) -> None:
     texts, where, cache = what
     done = 0
     with suppress(KitError):  # the first model meets it again, and says so
-        for k in range(0, len(texts), _TEXTS):
-            part = texts[k : k + _TEXTS]
+        for size in chain(_STEPS, repeat(_TEXTS)):
+            part, texts = texts[:size], texts[size:]
+            if not part:
+                break
             embed(part, where=where, cache=cache)
             done += sum(map(len, part))
             pipe.send(done)

@@ -24,12 +24,22 @@ from kit.portfolio.series import BASELINES, CHANGES, SEQUENCES
 from kit.portfolio.series import SHORT_SERIES as SHORT_SERIES
 from kit.portfolio.tables import TABLES
 from kit.portfolio.text import ENCODER as ENCODER
-from kit.portfolio.text import TEXTS
+from kit.portfolio.text import NETWORKS, TEXTS
 from kit.registry import MODELS
 from kit.settings import Kind, ModelSpec
 from kit.spaces import SPACES, draw
 
-PORTFOLIO: tuple[Entry, ...] = (*BASELINES, *CHANGES, *TEXTS, *IMAGES, *TABLES, *SEQUENCES)
+_FIRST = 1 + [entry.name for entry in TABLES].index("catboost")
+PORTFOLIO: tuple[Entry, ...] = (
+    *BASELINES,
+    *CHANGES,
+    *TEXTS,
+    *IMAGES,
+    *TABLES[:_FIRST],
+    *NETWORKS,
+    *TABLES[_FIRST:],
+    *SEQUENCES,
+)
 
 SHORT = (
     "lightgbm",

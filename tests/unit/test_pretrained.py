@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from kit.auto.budget import Budget
 from kit.auto.schedule import Schedule
-from kit.auto.texts import READING, vectors_in_time
+from kit.auto.texts import READING, _embed, vectors_in_time
 from kit.competition import Competition
 from kit.errors import DataError, MissingDependency
 from kit.keras import load_keras
@@ -427,3 +427,39 @@ def test_a_fine_tuned_encoder_keeps_the_contract(
     model = FineTuneText(epochs=2, learning_rate=0.01)
     check_model(model, task="multiclass", folder=tmp_path / "saved")
     assert {path.suffix for path in (tmp_path / "saved").iterdir()} == {".keras", ".json"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "gpu", "stored", "tried"),
+    [(1000, False, False, True), (4, False, False, False), (4, True, False, True),
+     (4, False, True, True)],
+)  # fmt: skip
+def test_vectors_that_no_processor_makes_in_time_are_not_tried(
+    seconds: float, gpu: bool, stored: bool, tried: bool, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        "kit.auto.texts.made_in_time", lambda *given: bool(asked.append(given)) or True
+    )
+    monkeypatch.setattr("kit.auto.texts.gpus", lambda: [object()] * gpu)
+    monkeypatch.setattr("kit.auto.texts.usable_cores", lambda: 2)
+    if stored:
+        (tmp_path / "texts-0").mkdir()
+    frame = pd.DataFrame({"text": [f"{k} " + "word " * 20 for k in range(400)]})
+    data: Any = SimpleNamespace(
+        kinds={"text": "text"}, X=frame, X_test=frame[:9], encoder="", cache=tmp_path
+    )
+    assert vectors_in_time(data, Budget(seconds + Budget(0).spent)) is tried
+    assert len(asked) == tried
+
+
+def test_the_first_steps_of_vectors_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their time decides whether the others are made at all."""
+    sizes: list[int] = []
+    monkeypatch.setattr("kit.auto.texts.embed", lambda texts, **_: sizes.append(len(texts)))
+    told: list[int] = []
+    pipe: Any = SimpleNamespace(send=told.append)
+    _embed(([f"{k:04}" for k in range(5000)], "", Path()), pipe)
+    assert sizes == [64, 512, 2048, 2048, 328]
+    assert told[-1] == 20_000
