@@ -96,7 +96,7 @@ NETWORKS: tuple[Entry, ...] = (
         why="convolutions over the words in order",
         params={"members": 2},
         kinds=_TEXT,
-        min_seconds=30,
+        min_seconds=60,
         weight=3,
     ),
     Entry(
@@ -105,7 +105,7 @@ NETWORKS: tuple[Entry, ...] = (
         why="a recurrent network reads word by word",
         params={"body": "recurrent"},
         kinds=_TEXT,
-        min_seconds=60,
+        min_seconds=90,
         max_rows=50_000,
         weight=3,
     ),
