@@ -47,7 +47,8 @@ def vectors_in_time(data: Dataset, budget: Budget) -> bool:
     ordered = sorted(texts - {""}, key=lambda text: (-len(text), text))
     letters = float(sum(map(len, ordered)))
     granted = _SHARE * budget.left
-    if _hopeless(letters, granted) and not any(data.cache.glob("texts-*")):  # none made before
+    before = data.cache is not None and any(data.cache.glob("texts-*"))
+    if _hopeless(letters, granted) and not before:
         return False
     limit = time.monotonic() + granted
     what = (ordered, data.encoder, data.cache)

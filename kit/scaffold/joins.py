@@ -6,8 +6,6 @@ says of those that it leaves alone.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,8 +15,9 @@ import pandas as pd
 
 from kit.errors import DataError
 from kit.joins import looked_up
+from kit.scaffold.beside import but_crowds, free, stem, together
 from kit.scaffold.facts import Inference
-from kit.scaffold.files import ANSWERS, Tables
+from kit.scaffold.files import Tables
 from kit.scaffold.sides import (
     Join,
     Side,
@@ -30,12 +29,10 @@ from kit.scaffold.sides import (
     some,
     with_more,
 )
-from kit.spelling import find_name, normal
+from kit.spelling import find_name
 from kit.tables import read_header
 
 _TABLES = 12
-_CROWD = 100  # tables in a folder above which none of them is looked at
-_PARTS = ("train", "training", "test", "testing")
 
 
 def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
@@ -43,9 +40,10 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
 
     A table is joined where its keys tell its rows apart and it knows as much of test as of train;
     or where its rows belong to single rows of train and test, told by a column that repeats in
-    neither: then they are summed up. Tables that have no column of train and test are looked at as
-    each of the others is joined, to which their rows may belong. Tables that call a key otherwise
-    come last, and are joined as if there were none of the others.
+    neither: then they are summed up, with what tables that share no column with train and test say
+    of these rows. Tables with a key that another one brings come after those (weather by the site
+    of a building), and tables that call a key otherwise at last; all others are joined as if there
+    were none.
 
     Args:
         raw: the folder of the files.
@@ -55,21 +53,22 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
     Returns:
         The tables with the columns that are brought.
     """
-    others, crowds = _but_crowds(tables.paths.others, raw)
-    joining = _Joining(raw, tables, _together(others, tables), inference)
+    others, rest = but_crowds(tables.paths.others, raw)
+    joining = _Joining(raw, tables, together(others, tables), inference)
     key, remarks = str(inference.get("columns.id", "")), dict[str, str]()
     for paths in joining.waiting:
         side = joining.read(paths, tables)
-        if side is not None and not joining.take(paths, side):
+        if side is not None and not joining.take(paths, side, tables):
             remarks[side.file] = remark(side, tables)
-    rest = crowds
-    for paths in joining.waiting:
-        if joining.named(paths) in joining.done:
-            continue
-        side = joining.read(paths, tables, key)
-        if side is not None and joining.take(paths, side):
+    for paths in joining.waiting if joining.done else ():
+        side = joining.read(paths, joining.seen)
+        if side is not None and joining.take(paths, side, joining.seen):
             remarks.pop(side.file, None)
-        elif joining.named(paths) not in remarks:
+    for paths in joining.waiting:
+        side = joining.read(paths, tables, key=key)
+        if side is not None and joining.take(paths, side, tables):
+            remarks.pop(side.file, None)
+        elif joining.named(paths) not in {*remarks, *joining.done}:
             rest += joining.files(paths)
     inference.questions += remarks.values()
     _say_what_was_done(joining.done, rest, inference)
@@ -86,6 +85,7 @@ class _Joining:
         inference: takes `[joins]`.
 
     Attributes:
+        seen: train and test with the columns that were brought.
         done: by files of a table what its join is called.
     """
 
@@ -93,8 +93,8 @@ class _Joining:
         self, raw: Path, tables: Tables, waiting: Sequence[Sequence[Path]], inference: Inference
     ) -> None:
         self.raw, self.tables, self.waiting, self.inference = raw, tables, waiting, inference
-        self.train, self.test = tables.train, tables.test
-        self.done, self.theirs = dict[str, str](), set[str]()
+        self.own = {*tables.train.columns, *tables.test.columns}
+        self.seen, self.done, self.theirs = tables, dict[str, str](), set[str]()
 
     def files(self, paths: Sequence[Path]) -> list[str]:
         """The names of a table's files below the folder."""
@@ -104,40 +104,51 @@ class _Joining:
         """What a table is called in remarks."""
         return ", ".join(self.files(paths))
 
-    def read(self, paths: Sequence[Path], tables: Tables, key: str | None = None) -> Side | None:
-        """A table as it lies beside others; with a key, one that calls it otherwise."""
+    def read(
+        self,
+        paths: Sequence[Path],
+        tables: Tables,
+        own: Collection[str] | None = None,
+        key: str | None = None,
+    ) -> Side | None:
+        """A table as it lies beside others; with a key, one that calls it otherwise.
+
+        Args:
+            paths: its files.
+            tables: the others: train and test, or a table twice.
+            own: the columns that these have themselves; None: those of train and test.
+            key: the id of the rows of train.
+        """
         file = self.named(paths)
         if file in self.done or len(self.done) >= _TABLES:
             return None
         with suppress(DataError):  # no table of kit's: nothing depends on it
             if key is None:
-                return side_of(paths, file, tables)
+                return side_of(paths, file, tables, self.own if own is None else own)
             return renamed_side(paths, file, tables, key)
         return None
 
-    def take(self, paths: Sequence[Path], side: Side) -> bool:
+    def take(self, paths: Sequence[Path], side: Side, tables: Tables) -> bool:
         """Join a table, where it can be, with what belongs to its rows in turn."""
-        join = join_of(side, self.tables)
+        join = join_of(side, tables)
         if join is None:
             return False
         name = self.done[side.file] = self._free(paths)
-        join, below = self._with_below(side, join)
-        brought, prefix = _named(join, name, self.train)
+        join, below = self._with_below(side, join) if join.summed else (join, [])
+        brought, prefix = _named(join, name, self.seen.train)
         self._note(paths, join, prefix)
         for inner_paths, inner, inner_prefix in below:
             self._note(inner_paths, inner, inner_prefix, via=name)
         if join.summed or not ids_alone(self.tables):  # else they are what test itself says
             self.theirs |= {*brought.columns}
-        self.train, self.test = (
-            pd.concat([frame, looked_up(brought, frame, join.on)], axis=1)
-            for frame in (self.train, self.test)
-        )
+        train, test = (_wider(each, brought, join.on) for each in (self.seen.train, self.seen.test))
+        self.seen = replace(self.seen, train=train, test=test)
         return True
 
     def joined(self) -> Tables:
         """The tables with the columns that are brought."""
         joined = frozenset(self.theirs - {*self.tables.train.columns})
-        return replace(self.tables, train=self.train, test=self.test, joined=joined)
+        return replace(self.seen, joined=joined)
 
     def _with_below(
         self, side: Side, join: Join
@@ -152,14 +163,14 @@ class _Joining:
         for paths in self.waiting:
             if any(find_name(name.strip(), both) for name in _header(paths)):
                 continue
-            below = self.read(paths, around)
+            below = self.read(paths, around, {*side.frame.columns})
             inner = None if below is None else join_of(below, around, of=side.file)
             if inner is None:
                 continue
             name = self._free(paths)
             brought, prefix = _named(inner, name, frame)
             columns = [column for column in brought.columns if column not in inner.on]
-            wider = pd.concat([frame, looked_up(brought, frame, inner.on)], axis=1)
+            wider = _wider(frame, brought, inner.on)
             larger = with_more(join, wider, [*more, *columns])
             if larger is not None:
                 join, frame, more = larger, wider, [*more, *columns]
@@ -169,8 +180,7 @@ class _Joining:
 
     def _free(self, paths: Sequence[Path]) -> str:
         """A name for a join that no other one has."""
-        stem, taken = _stem(paths[0], apart=len(paths) == 1), self.done.values()
-        return next(n for n in (stem, *(f"{stem}_{k}" for k in range(2, 99))) if n not in taken)
+        return free(stem(paths[0], apart=len(paths) == 1), self.done.values())
 
     def _note(self, paths: Sequence[Path], join: Join, prefix: str, via: str = "") -> None:
         files, name, add = self.files(paths), self.done[self.named(paths)], self.inference.add
@@ -187,12 +197,8 @@ class _Joining:
             add(f"joins.{name}.summarised", True, "counts, means, shares of its rows")
 
 
-def _but_crowds(paths: Sequence[Path], raw: Path) -> tuple[list[Path], list[str]]:
-    """The tables that may be joined, and folders of so many that each is of a row by itself."""
-    counts = Counter(path.parent for path in paths)
-    crowds = {folder: n for folder, n in counts.items() if n > _CROWD}
-    named = [f"{folder.relative_to(raw).as_posix()} ({n} tables)" for folder, n in crowds.items()]
-    return [path for path in paths if path.parent not in crowds], named
+def _wider(frame: pd.DataFrame, brought: pd.DataFrame, on: Sequence[str]) -> pd.DataFrame:
+    return pd.concat([frame, looked_up(brought, frame, on)], axis=1)
 
 
 def _say_what_was_done(done: Mapping[str, str], rest: Sequence[str], inference: Inference) -> None:
@@ -210,52 +216,6 @@ def _say_what_was_done(done: Mapping[str, str], rest: Sequence[str], inference: 
 
 def _tables(done: Mapping[str, str]) -> str:
     return some([f"[joins.{name}]" for name in done.values()])
-
-
-def _together(paths: Sequence[Path], tables: Tables) -> list[list[Path]]:
-    """Tables one by one, but what is split as train and test are: "train_identity" and its test.
-
-    Where answers were taken out of the train half, it has them as well.
-    """
-    made = tables.paths.train.name == ANSWERS
-    answers = {*map(normal, tables.train.columns)} - {*map(normal, tables.test.columns)}
-    found = dict[tuple[Path, str], list[Path]]()
-    for path in paths:
-        found.setdefault((path.parent, _stem(path)), []).append(path)
-    return [
-        part
-        for group in found.values()
-        for part in (
-            [group]
-            if len(group) == 2 and _alike(group[0], group[1], answers if made else ())
-            else [[p] for p in group]
-        )
-    ]
-
-
-def _stem(path: Path, *, apart: bool = False) -> str:
-    """The name of a table as a name of TOML; unless `apart` without words for train and test."""
-    words = re.split(r"\W+|_", path.name.partition(".")[0])
-    kept = [word for word in words if word and (apart or word.lower() not in _PARTS)]
-    return "_".join(kept) or "table"
-
-
-def _alike(one: Path, two: Path, but: Collection[str] = ()) -> bool:
-    """Whether two tables have the same columns, however they are spelled: "id_01" and "id-01".
-
-    Args:
-        one: a table.
-        two: another one.
-        but: names, without case and marks, that do not count.
-    """
-    try:
-        names, others = (
-            [name for name in map(normal, read_header(path)) if name not in but]
-            for path in (one, two)
-        )
-    except DataError:
-        return False
-    return names == others and len({*names}) == len(names)
 
 
 def _named(join: Join, name: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:

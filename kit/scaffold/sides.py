@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from kit.errors import counted
-from kit.joins import is_date, read_called, spelled, summarised
+from kit.joins import is_date, looked_up, read_called, spelled, summarised
 from kit.scaffold.files import Tables
 from kit.scaffold.keys import Renamed, find_renamed
 from kit.spelling import find_name
@@ -58,26 +58,43 @@ class Join:
     summed: bool = False
 
 
-def side_of(paths: Sequence[Path], file: str, tables: Tables) -> Side | None:
-    """A table as read; None where it has no key of both, or nothing new."""
+def side_of(paths: Sequence[Path], file: str, tables: Tables, own: Collection[str]) -> Side | None:
+    """A table as read; None where it has no key of both, or nothing new.
+
+    Args:
+        paths: its files.
+        file: their names.
+        tables: train and test, perhaps with columns that were joined to them.
+        own: columns that train or test have themselves; beside others, one of these is the news
+            that a table is looked at again for.
+    """
     both = [name for name in tables.train.columns if name in tables.test.columns]
     header = [*map(str.strip, read_header(paths[0]))]
     shared = [name for name in header if name in both]
     shared = shared or [name for name in both if find_name(name, header)]
-    if not shared or sum(map(count_cells, paths)) > _MOST_CELLS:
+    grown = not {*tables.train.columns} <= {*own}
+    if not shared or (grown and {*shared} <= {*own}):
+        return None
+    if sum(map(count_cells, paths)) > _MOST_CELLS:
         return None
     numbers = tables.train.select_dtypes(["number", "bool"]).columns
     text = [name for name in shared if name not in numbers]
     first = read_called(paths[0], shared, as_text=text)
     more = [read_called(path, first.columns, as_text=text) for path in paths[1:]]
     frame = pd.concat([first, *more], ignore_index=True)
-    known = {*tables.train.columns, *tables.test.columns}
-    possible = [c for c in shared if not pd.api.types.is_float_dtype(tables.train[c])][:_KEYS]
+    possible = [c for c in shared if _may_be_key(tables.train[c], joined=c not in own)][:_KEYS]
     possible = [c for c in possible if frame[c].notna().all() and _share(frame, tables.train, [c])]
-    new = [column for column in frame.columns if column not in known]
+    new = [column for column in frame.columns if column not in own]
     if not new or not possible:
         return None
     return Side(file=file, frame=frame, shared=shared, possible=possible, new=new)
+
+
+def _may_be_key(column: pd.Series, *, joined: bool) -> bool:
+    """Names and whole numbers; joined ones have decimals where some rows found nothing."""
+    if not pd.api.types.is_float_dtype(column):
+        return True
+    return joined and bool((column.dropna() % 1 == 0).all())
 
 
 def renamed_side(paths: Sequence[Path], file: str, tables: Tables, key: str) -> Side | None:
@@ -114,17 +131,19 @@ def join_of(side: Side, tables: Tables, of: str = "") -> Join | None:
         if test < _KNOWN * train or too_many:
             return None
         because = f"a row each; {_shares(train, test, of)} find theirs"
-        frame = side.frame[[*keys, *side.new]]
-        return Join(on=keys, columns=side.new, frame=frame, because=because, renamed=side.renamed)
+        columns = [name for name in side.new if name not in keys]
+        if not columns:
+            return None
+        frame = side.frame[[*keys, *columns]]
+        return Join(on=keys, columns=columns, frame=frame, because=because, renamed=side.renamed)
     for key in side.possible:
         if tables.train[key].duplicated().any() or tables.test[key].duplicated().any():
             continue
         train, test = (_share(side.frame, frame, [key]) for frame in (tables.train, tables.test))
-        columns = [name for name in side.new if not _is_number_of_row(side.frame[name])]
-        if train < _SUMMED or test < _KNOWN * train or not columns:
+        if train < _SUMMED or test < _KNOWN * train:
             continue
-        frame = summarised(side.frame, [key], columns, "")
-        if frame.shape[1] > _MOST_JOINED:
+        columns, frame = _summed(side, key, tables)
+        if not columns:
             continue
         because = f"several rows each; {_shares(train, test, of)} find some"
         return Join(
@@ -132,6 +151,27 @@ def join_of(side: Side, tables: Tables, of: str = "") -> Join | None:
             summed=True,
         )  # fmt: skip
     return None
+
+
+def _summed(side: Side, key: str, tables: Tables) -> tuple[list[str], pd.DataFrame]:
+    """The columns to sum up, none where they make too many, and their sums.
+
+    Those that train calls the same (amounts of earlier loans) are among them where there is room.
+    """
+    new = [name for name in side.new if not _is_number_of_row(side.frame[name])]
+    same = [n for n in side.shared if n != key and not _repeats(side.frame, tables.train, key, n)]
+    for columns in ([*new, *same], new) if new else ():
+        frame = summarised(side.frame, [key], columns, "")
+        if frame.shape[1] <= _MOST_JOINED:
+            return columns, frame
+    return [], side.frame
+
+
+def _repeats(side: pd.DataFrame, frame: pd.DataFrame, key: str, name: str) -> bool:
+    """Whether the rows of a key say of a column what the frame says of it."""
+    found = looked_up(side.drop_duplicates(key)[[key, name]], frame, [key])[name]
+    known = found.notna() & frame[name].notna()
+    return bool((spelled(found) == spelled(frame[name]))[known].mean() >= _KNOWN)
 
 
 def _shares(train: float, test: float, of: str) -> str:

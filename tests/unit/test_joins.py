@@ -126,6 +126,49 @@ def test_several_rows_of_one_row_are_summed_up(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again, X)
 
 
+def test_what_earlier_rows_call_as_train_does_is_summed_up_as_well(tmp_path: Path) -> None:
+    """As of earlier loans, with an amount each; not what only train has, nor what just repeats."""
+    rng = np.random.default_rng(0)
+    loans = FRAME.sample(900, replace=True, random_state=0)[["id", "store", "sales"]]
+    loans = loans.assign(owed=rng.gamma(2, 3, 900), open=rng.random(900) < 0.5)
+    one = competition(tmp_path, loans=loans)
+    assert one.settings.joins["loans"].columns == ("owed", "open")
+    X = Dataset.read(one).X
+    mine = loans[loans["id"] == int(FRAME["id"][0])]
+    assert X["loans_open_True"][0] == pytest.approx(mine["open"].mean())
+    assert X["open"].nunique() == 1
+
+
+def test_a_table_may_be_found_by_what_another_one_brings(tmp_path: Path) -> None:
+    """Readings of buildings, the sites of buildings, the weather at sites: train has no sites."""
+    areas = pd.DataFrame([(d, t) for d in DAYS for t in "abc"], columns=["day", "town"])
+    areas["rain"] = np.arange(180.0)
+    one = competition(tmp_path, areas=areas, stores=STORES)
+    assert list(one.settings.joins) == ["stores", "areas"]
+    assert one.settings.joins["areas"].on == ("day", "town")
+    data = Dataset.read(one)
+    rain = areas.set_index(["day", "town"])["rain"]
+    towns = STORES.set_index("store")["town"]
+    for X, rows in ((data.X, FRAME[~TEST]), (data.X_test, FRAME[TEST])):
+        wanted = [
+            rain[day, towns[store]] for day, store in zip(rows["day"], rows["store"], strict=True)
+        ]
+        np.testing.assert_array_equal(X["rain"], wanted)
+    assert "town" not in NewRows(one).needed
+    ((_, X),) = NewRows(one).read(one.raw / "test.csv", 1000)
+    pd.testing.assert_frame_equal(X, data.X_test)
+
+
+def test_a_key_that_some_rows_lack_is_brought_all_the_same(tmp_path: Path) -> None:
+    """The type of a category of an item, where some items are of no category."""
+    kinds = pd.DataFrame({"kind": [7, 8], "word": ["new", "old"]})
+    stores = STORES.head(4).assign(kind=[7, 8, 8, 7])
+    one = competition(tmp_path, kinds=kinds, stores=stores)
+    X = Dataset.read(one).X
+    assert X["word"].astype("str")[:4].tolist() == ["new", "old", "old", "new"]
+    assert X["word"][4:5].isna().all()
+
+
 def test_labels_in_a_table_of_their_own_get_what_the_others_say(tmp_path: Path) -> None:
     """Many rows of each id in files called train and test, and the target in a third one."""
     ids, half = np.arange(60), 30

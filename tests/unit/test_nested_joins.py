@@ -71,12 +71,13 @@ def test_a_word_of_a_looked_up_table_may_have_a_table_of_its_own(tmp_path: Path)
     )
     towns = pd.DataFrame({"town": list("abcde"), "people": [9, 8, 7, 6, 5], "coast": list("yynyn")})
     one = competition(tmp_path, branches=branches, towns=towns)
-    assert one.settings.joins["towns"].via == "branches"
+    assert one.settings.joins["towns"].on == ("town",)
     assert one.settings.columns.kinds["coast"] == "category"
-    X = Dataset.read(one).X
     people = branches["town"].map(towns.set_index("town")["people"])
-    assert X["people"].tolist() == people[:160].tolist()
-    assert X["coast"].isin(["y", "n"]).all()
+    for through in ("", "branches"):
+        X = Dataset.read(Competition.load(one.root, [f"joins.towns.via={through}"])).X
+        assert X["people"].tolist() == people[:160].tolist()
+        assert X["coast"].isin(["y", "n"]).all()
 
 
 def test_what_it_brings_depends_on_its_file_and_is_kept(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""Tables beside train and test: which of them are one, and what they are called.
+
+Owns: names and headers of the files; their rows are the business of `kit.scaffold.joins`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from kit.errors import DataError
+from kit.scaffold.files import ANSWERS, Tables
+from kit.spelling import normal
+from kit.tables import read_header
+
+_CROWD = 100  # tables in a folder above which none of them is looked at
+_PARTS = ("train", "training", "test", "testing")
+
+
+def but_crowds(paths: Sequence[Path], raw: Path) -> tuple[list[Path], list[str]]:
+    """The tables that may be joined, and folders of so many that each is of a row by itself."""
+    counts = Counter(path.parent for path in paths)
+    crowds = {folder: n for folder, n in counts.items() if n > _CROWD}
+    named = [f"{folder.relative_to(raw).as_posix()} ({n} tables)" for folder, n in crowds.items()]
+    return [path for path in paths if path.parent not in crowds], named
+
+
+def together(paths: Sequence[Path], tables: Tables) -> list[list[Path]]:
+    """Tables one by one, but what is split as train and test are: "train_identity" and its test.
+
+    Where answers were taken out of the train half, it has them as well.
+    """
+    made = tables.paths.train.name == ANSWERS
+    answers = {*map(normal, tables.train.columns)} - {*map(normal, tables.test.columns)}
+    found = dict[tuple[Path, str], list[Path]]()
+    for path in paths:
+        found.setdefault((path.parent, stem(path)), []).append(path)
+    return [
+        part
+        for group in found.values()
+        for part in (
+            [group]
+            if len(group) == 2 and _alike(group[0], group[1], answers if made else ())
+            else [[p] for p in group]
+        )
+    ]
+
+
+def stem(path: Path, *, apart: bool = False) -> str:
+    """The name of a table as a name of TOML; unless `apart` without words for train and test."""
+    words = re.split(r"\W+|_", path.name.partition(".")[0])
+    kept = [word for word in words if word and (apart or word.lower() not in _PARTS)]
+    return "_".join(kept) or "table"
+
+
+def _alike(one: Path, two: Path, but: Collection[str] = ()) -> bool:
+    """Whether two tables have the same columns, however they are spelled: "id_01" and "id-01".
+
+    Args:
+        one: a table.
+        two: another one.
+        but: names, without case and marks, that do not count.
+    """
+    try:
+        names, others = (
+            [name for name in map(normal, read_header(path)) if name not in but]
+            for path in (one, two)
+        )
+    except DataError:
+        return False
+    return names == others and len({*names}) == len(names)
+
+
+def free(name: str, taken: Collection[str]) -> str:
+    """A name that is not taken yet: with a number behind it, if need be."""
+    return next(n for n in (name, *(f"{name}_{k}" for k in range(2, 99))) if n not in taken)
