@@ -42,12 +42,21 @@ _BY_NAME = re.compile(r"^([A-Za-z]+)[._-]?\d+$")
 
 @dataclass(frozen=True)
 class _Place:
-    """A column that names images, and the patterns that lead to them."""
+    """A column that names images, and the patterns that lead to them.
+
+    Attributes:
+        column: its name in train.
+        train: pattern of the images of train.
+        test: pattern of those of test.
+        share: of the values that were looked at name an image, in train or in test, if fewer there.
+        found: whether any of them does.
+    """
 
     column: str
     train: str
     test: str
     share: float
+    found: bool
 
 
 def make_tables(raw: Path) -> list[str]:
@@ -168,13 +177,15 @@ def note_images(
     if found:
         _finish(inference)
         return found
-    named = [name for name, kind in kinds.items() if kind == "image"]
     folder = ImageFolder(raw)
+    named = {n: _place(folder, tables, n, n) for n, kind in kinds.items() if kind == "image"}
+    absent = [name for name, place in named.items() if not place.found]
+    kinds = {**kinds, **{name: _by_its_words(tables, name, inference) for name in absent}}
     if not folder.files:
-        return {**kinds, **{name: _by_its_words(tables, name, inference) for name in named}}
-    for name in named:
-        _note(name, _place(folder, tables, name, name), folder, inference)
-    if named:
+        return kinds
+    for name in (name for name in named if name not in absent):
+        _note(name, named[name], folder, inference)
+    if len(named) > len(absent):
         _finish(inference)
         return kinds
     columns = [(ids.train, ids.test)] if ids.train and ids.test else []
@@ -196,12 +207,14 @@ def note_images(
 
 
 def _by_its_words(tables: Tables, name: str, inference: Inference) -> str:
-    """The kind of a column that names images (addresses, say) where there are none."""
+    """The kind of a column that names images (addresses, say) of which none is there."""
     counts = tables.counts.get(name)
     guess = guess_kind(tables.train[name], name, rows=tables.n_train, counts=counts, images=False)
     because = f"names of images that are not below data/raw; {guess.because}"
     inference.settle(f"columns.kinds.{name}", guess.kind, because)
-    inference.ask(f"{name!r} names images, however there are none below data/raw: {guess.kind}")
+    inference.ask(
+        f"{name!r} names images, however of these there are none below data/raw: {guess.kind}"
+    )
     return guess.kind
 
 
@@ -253,7 +266,8 @@ def _place(folder: ImageFolder, tables: Tables, train: str, test: str) -> _Place
     around = endings(folder)
     best = [pattern_of(folder, tables.train[train], around, "train")]
     best += [pattern_of(folder, tables.test[test], around, "test")]
-    return _Place(train, best[0][0], best[1][0], min(share for _, share in best))
+    shares = [share for _, share in best]
+    return _Place(train, best[0][0], best[1][0], min(shares), any(shares))
 
 
 def endings(folder: ImageFolder) -> list[tuple[str, str]]:

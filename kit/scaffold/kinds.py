@@ -7,7 +7,7 @@ datetime   95 % of the values are dates of one format; whole numbers only where 
            a date and the name says so
 numeric    numbers; strings of which 95 % are numbers, of more values than the others; numbers
            with a unit, a currency or commas ("$1,200", "45 %", "12 kg"), or as a clock shows them
-image      95 % of the values end like the names of images
+image      95 % of the values end like the names of images, one in each
 text       lists of items; several words per value, mostly different values
 id         unique per row without structure, or numbers that just count up: never a feature
 code       strings of letters, digits and separators such as "B/45/S", most with a digit, that
@@ -155,7 +155,7 @@ def _counter(values: pd.Series, name: str, rows: int) -> str:
 def _string(text: pd.Series, counts: Counts, name: str, images: bool) -> Guess:
     distinct, known = counts.distinct, counts.known
     some = spread(text, ROWS)
-    if images and some.str.lower().str.endswith(SUFFIXES).mean() >= _MOST:
+    if images and _name_images(some):
         return Guess(kind="image", because=f"names of images such as {some.iloc[0]!r}")
     if set(some.str.lower().unique()[:3]) <= {"true", "false"}:
         return Guess(kind="category", because="true or false")
@@ -186,6 +186,13 @@ def _string(text: pd.Series, counts: Counts, name: str, images: bool) -> Guess:
         return guess
     mixed = f"; {share:.0%} are numbers" if share > 0.1 else ""
     return Guess(kind="category", because=counted + mixed)
+
+
+def _name_images(some: pd.Series) -> bool:
+    """Whether values end as the names of images do; lists of several are no one image each."""
+    if some.str.lower().str.endswith(SUFFIXES).mean() < _MOST:
+        return False
+    return sum(len(items(value)) > 1 for value in some) < len(some) / 2
 
 
 def measured(some: pd.Series, all_differ: bool) -> Guess | None:

@@ -196,6 +196,29 @@ def test_names_of_images_that_are_not_there_are_names(tmp_path: Path) -> None:
     assert asks(found, "none below data/raw")
 
 
+def test_images_of_other_things_make_no_images_of_names(tmp_path: Path) -> None:
+    """A few examples lie beside addresses, one or a list of them in a cell."""
+    for name, ids in (("train", IDS), ("test", TEST_IDS)):
+        rows = [
+            {
+                "id": int(k),
+                "photo": f"https://a.example/{k}_{k % 3}.jpg",
+                "photos": [f"https://a.example/{k}_{j}.jpg" for j in range(k % 4)],
+                "x": int(k) % 7,
+                **({"y": int(k) % 10 == 0} if name == "train" else {}),
+            }
+            for k in ids
+        ]
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "7170_0.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    found = run(tmp_path, sample_submission={"id": TEST_IDS, "y": 0.5})
+    assert found.get("columns.kinds.photos") == "text"
+    assert found.get("columns.kinds.photo") not in ("image", None)
+    assert found.template != "image"
+    assert asks(found, "'photo' names images, however of these there are none below data/raw")
+
+
 @pytest.mark.parametrize("mark", ["unknown", "N/A", "-"])
 def test_a_column_of_marks_for_missing_ones_is_read(mark: str) -> None:
     assert guess_kind(pd.Series([mark] * 20, dtype="str")).kind == "category"
