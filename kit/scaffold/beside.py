@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from kit.errors import DataError
+from kit.errors import DataError, counted
+from kit.sampled import among, read_columns
 from kit.scaffold.files import ANSWERS, Tables
-from kit.spelling import normal
+from kit.spelling import find_name, normal, plain
 from kit.tables import read_header
 
 _CROWD = 100  # tables in a folder above which none of them is looked at
@@ -46,6 +48,41 @@ def together(paths: Sequence[Path], tables: Tables) -> list[list[Path]]:
             else [[p] for p in group]
         )
     ]
+
+
+def more_rows(paths: Sequence[Path], tables: Tables, key: str) -> dict[Path, str]:
+    """Tables with the columns of train, the answer among them, and what to do with their rows.
+
+    Nothing, where train has them all.
+
+    Args:
+        paths: tables beside train and test.
+        tables: train and test.
+        key: the id of the rows of train, which such a table may lack; empty: they have none.
+    """
+    wanted = {*map(normal, tables.train.columns)} - {normal(key)}
+    found = {}
+    for path in paths:
+        with suppress(DataError):  # no table of kit's: nothing depends on it
+            header = [*map(str.strip, read_header(path))]
+            if {*map(normal, header)} - {normal(key)} != wanted:
+                continue
+            own = find_name(key, header) if key else None
+            found[path] = (
+                f"{path.name} has the columns of train{'' if own or not key else f' but {key!r}'}: "
+                "if these are more rows to learn from, append them to a copy of train in a folder "
+                "for --from"
+            )
+            if own:
+                theirs, ours = read_columns(path, [own])[own], tables.whole([key])[key]
+                if among(plain(theirs), plain(ours)).all():
+                    found[path] = ""
+                elif among(plain(ours), plain(theirs)).all():
+                    found[path] = (
+                        f"{path.name} has {counted(len(theirs), 'row', 'rows')}, the {len(ours)} "
+                        f"of train among them: to learn from all, --train {path.name}"
+                    )
+    return found
 
 
 def stem(path: Path, *, apart: bool = False) -> str:

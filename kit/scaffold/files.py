@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kit.errors import ConfigError, DataError, nearest
 from kit.sampled import Counts, Sample, of_the_same_rows, read_columns, read_sample
+from kit.scaffold.absent import unnamed_samples, way_to_rows
 from kit.scaffold.facts import Inference, Wishes
 from kit.spelling import find_name, normal
 from kit.tables import TABLE_SUFFIXES, read_header, read_table, table_format
@@ -99,7 +100,7 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
         wish = wishes.get(role)
         if wish:
             return _named(raw, str(wish.value), wish.flag, tables), wish.because
-        chosen = _choose(raw, role, candidates, tables)
+        chosen = _choose(raw, role, candidates, tables, called["sample"])
         return chosen, "by its name" if chosen in called[role] else "its columns are those of train"
 
     sample, why_sample = pick("sample", called["sample"])
@@ -111,16 +112,21 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
         raise AssertionError("unreachable: _choose raises for train and test")
     if sample and not wishes.get("test") and _labels_alone(train, test, sample, tables):
         test, why_test = sample, f"its ids: {train.name} has labels only, the rest is joined"
+    unnamed = [] if sample or wishes.get("sample") else unnamed_samples(tables, train, test)
+    if len(unnamed) == 1:
+        sample, why_sample = unnamed[0], "a row per id of test, with the columns that test lacks"
     inference.add("files.train", train.relative_to(raw).as_posix(), why_train)
     inference.add("files.test", test.relative_to(raw).as_posix(), why_test)
     if sample is None:
         inference.add("files.sample_submission", "", "there is none", sure=False)
-        inference.ask("there is no sample submission; name it with --sample if there is one")
+        listed = ", ".join(path.relative_to(raw).as_posix() for path in unnamed)
+        more = f"; {listed} look like one" if listed else ""
+        inference.ask(f"there is no sample submission; name it with --sample if there is one{more}")
     else:
         inference.add("files.sample_submission", sample.relative_to(raw).as_posix(), why_sample)
     used = {_stem(train), _stem(test)}
     # other packings of a used table are none of them
-    others = [p for p in tables if p not in called["sample"] and _stem(p) not in used]
+    others = [p for p in tables if p not in (*called["sample"], sample) and _stem(p) not in used]
     return Found(train=train, test=test, sample=sample, others=tuple(others))
 
 
@@ -138,8 +144,8 @@ def by_name(tables: Collection[Path]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {"sample": [path for path in tables if is_sample(path)]}
     found["sample"] = found["sample"] or [p for p in tables if "submission" in _stem(p)]
     rest = [path for path in tables if path not in found["sample"]]
-    for role, plain in (("train", _TRAIN), ("test", _TEST)):
-        found[role] = [path for path in rest if plain.search(_stem(path))]
+    for role, pattern in (("train", _TRAIN), ("test", _TEST)):
+        found[role] = [path for path in rest if pattern.search(_stem(path))]
         found[role] = found[role] or [path for path in rest if role in _stem(path)]
         rest = [path for path in rest if path not in found[role]]
     return found
@@ -294,7 +300,9 @@ def _stem(path: Path) -> str:
     return name
 
 
-def _choose(raw: Path, role: str, candidates: list[Path], tables: list[Path]) -> Path | None:
+def _choose(
+    raw: Path, role: str, candidates: list[Path], tables: list[Path], samples: list[Path]
+) -> Path | None:
     best = _best(raw, role, candidates)
     if len(best) == 1:
         return best[0]
@@ -309,11 +317,8 @@ def _choose(raw: Path, role: str, candidates: list[Path], tables: list[Path]) ->
             " Where one has the target and others many rows of each id, name the one and the "
             "sample submission with --test: kit sums up the others."
         )
-    if not best and role == "test":
-        way_out += (
-            " Where one file holds both, write the rows without a target into a file of their own "
-            "and both into a folder for --from."
-        )
+    if not best and role != "sample":
+        way_out += way_to_rows(role, tables, samples)
     raise ConfigError(f"{raw}: {what} the {noun}. Received: {listed}.\n  {way_out}")
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from kit.errors import DataError
 from kit.joins import looked_up
-from kit.scaffold.beside import but_crowds, free, stem, together
+from kit.scaffold.beside import but_crowds, free, more_rows, stem, together
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables
 from kit.scaffold.sides import (
@@ -54,8 +54,11 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
         The tables with the columns that are brought.
     """
     others, rest = but_crowds(tables.paths.others, raw)
-    joining = _Joining(raw, tables, together(others, tables), inference)
     key, remarks = str(inference.get("columns.id", "")), dict[str, str]()
+    more = more_rows(others, tables, key)
+    inference.questions += filter(None, more.values())
+    waiting = together([path for path in others if path not in more], tables)
+    joining = _Joining(raw, tables, waiting, inference)
     for paths in joining.waiting:
         side = joining.read(paths, tables)
         if side is not None and not joining.take(paths, side, tables):

@@ -339,6 +339,54 @@ def test_any_submission_is_an_example_where_none_is_called_so(tmp_path: Path) ->
     assert found.get("files.sample_submission") == "all_zeros_submission.csv"
 
 
+@pytest.mark.parametrize("called", ["benchmark", "random_forest"])
+def test_a_submission_of_any_name_is_found_by_its_rows(tmp_path: Path, called: str) -> None:
+    other = {"id": IDS[:N_TEST], "y": 0.5}  # for rows of a validation set
+    found = run(tmp_path, **plain(X, 0.5, sample_submission=called), median_benchmark=other)
+    assert found.get("files.sample_submission") == f"{called}.csv"
+    assert found.get("columns.id") == "id"
+    assert not asks(found, "there is no sample submission")
+
+
+def test_of_two_submissions_of_any_name_one_is_to_be_named(tmp_path: Path) -> None:
+    other = {"id": TEST_IDS, "y": 1.5}
+    found = run(tmp_path, **plain(X, 0.5, sample_submission="first"), second=other)
+    assert found.get("files.sample_submission") == ""
+    assert asks(found, "name it with --sample if there is one; first.csv, second.csv look like")
+
+
+def test_more_rows_like_those_of_train_are_said(tmp_path: Path) -> None:
+    """Of a validation set whose answers are out, and the data that rows were generated from."""
+    later = pd.DataFrame({"id": [901, 902], "x": 0.5, "y": 1})
+    tables = plain(RARE, 0.5)
+    both = pd.concat([pd.DataFrame(tables["train"]), later])
+    beside = {"train_and_valid": both, "valid": later, "original": both[["x", "y"]]}
+    found = run(tmp_path, {"train": "train.csv"}, **tables, **beside)
+    assert asks(found, "train_and_valid.csv has 82 rows, the 80 of train among them")
+    assert asks(found, "valid.csv has the columns of train: if these are more rows")
+    assert asks(found, "original.csv has the columns of train but 'id': if these are more rows")
+    found = run(tmp_path, {"train": "train_and_valid.csv"})
+    assert not any(text.startswith(("train.csv", "valid.csv")) for text in found.questions)
+
+
+@pytest.mark.parametrize("called", ["results", "train"])
+def test_rows_that_nobody_has_made_are_asked_for(tmp_path: Path, called: str) -> None:
+    """Games of the past, and chances of pairs of teams."""
+    games = {"season": 2015, "winner": IDS, "loser": IDS + 1}
+    sample = {"ID": [f"2016_{k}_{k + 1}" for k in TEST_IDS], "Pred": 0.5}
+    with pytest.raises(ConfigError, match=r"(?s)asks for 'Pred' of each id such as '2016_101_102'"):
+        run(tmp_path, **{called: games}, seeds={"team": IDS, "seed": 1}, sample_submission=sample)
+
+
+def test_where_there_is_no_test_its_ids_are_named(tmp_path: Path) -> None:
+    """Visitors of restaurants per day: only the sample submission says of which days."""
+    days = [f"2016-01-{k % 28 + 1:02d}" for k in range(N)]
+    visits = {"air_store_id": "air_ba9", "visit_date": days, "visitors": IDS % 30}
+    sample = {"id": [f"air_ba9_2017-05-{k:02d}" for k in range(1, 30)], "visitors": 0}
+    with pytest.raises(ConfigError, match=r"make one of the ids of .*'air_ba9_2017-05-01'"):
+        run(tmp_path, air_visit_data=visits, sample_submission=sample)
+
+
 def test_a_folder_of_a_table_per_row_is_not_read(tmp_path: Path) -> None:
     crowd = tmp_path / "sentiment"
     crowd.mkdir()
