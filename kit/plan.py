@@ -90,6 +90,7 @@ def make_plan(
     facts = {
         **_facts(context, spec, recipe),
         **({"weighted": True} if weighted else {}),
+        **({"learned": "rows that count"} if context.leaves_out else {}),
         **({"rows": "streamed"} if unfitted.streams and context.dataset.on_disk else {}),
         "params": {key: repr(value) for key, value in sorted(params.items())},
         "seed": cv.seed + repeat,

@@ -56,6 +56,8 @@ class Boosting:
         """Fit on all rows, at most 200,000 of them (divided by the number of classes)."""
         import lightgbm
 
+        if level.metric.counts is not None and level.y.ndim == 1:
+            level = level.rows(np.flatnonzero(level.metric.counts(level.y)))
         level = level.rows(sample(len(level.y), _MAX_ROWS // level.oof.shape[2]))
         start, features = _start(level.scale, base, level.oof, level.fold)
         params: dict[str, Any] = dict(_PARAMS)

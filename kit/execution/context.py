@@ -62,6 +62,21 @@ class FoldContext:
             return weight
         return balanced_weights(self.dataset.y, weight, learned)
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether rows of train count nothing in the metric."""
+        rows = np.arange(len(self.dataset.y))
+        return len(self.counted(rows)) < len(rows)
+
+    def counted(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some training rows that count in the metric at all: only these are learned from.
+
+        Of a series the others are steps whose value is not known.
+        """
+        if self.metric.counts is None or self.dataset.y.ndim != 1:
+            return rows
+        return rows[self.metric.counts(self.dataset.y[rows])]
+
 
 def load_context(competition: Competition) -> FoldContext:
     """Read everything a fold needs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,10 @@ class Fold:
 
     def __init__(self, task: FoldTask, number: int, context: FoldContext, unfitted: Model) -> None:
         self.task, self.number, self.context = task, number, context
-        self.train, self.valid = context.folds.train(number), context.folds.valid(number)
+        self.train = context.counted(context.folds.train(number))
+        if not len(self.train):
+            raise DataError(f"no training row of fold {number + 1} counts in {context.metric.name}")
+        self.valid = context.folds.valid(number)
         self.read, self.weight = self.train, context.weight_for(task.spec, self.train)
         if self.weight is not None:  # a row that counts nothing is not learned from
             self.train = self.train[self.weight[self.train] > 0]
@@ -57,7 +61,7 @@ class Fold:
         self.context.prepared.keep(key, made)
         # not the training rows: of large data the folds' would fill the memory together
         self.steps, self.X_valid, self.X_test = made.steps, made.rows.X_valid, made.X_test
-        return made.rows
+        return self._counting(made.rows)
 
     def _prepare(self) -> Prepared:
         data = self.context.dataset
@@ -76,11 +80,28 @@ class Fold:
             X=X_train, y=y[self.train], X_valid=X_valid, y_valid=y[self.valid], weight=weight
         )
         if data.series is not None:  # for the test rows, which come after all training rows
-            steps = with_history(steps, data.X, y)
+            steps = self._with_past(steps, self.context.counted(np.arange(len(y))))
         folds = self.context.folds
         asked = not folds.forward or self.number == folds.n_splits
         small = asked and data.X_test.size <= _TEST_CELLS
         return Prepared(steps, rows, steps.transform(data.X_test) if small else None)
+
+    def _counting(self, rows: FoldRows) -> FoldRows:
+        """The same, stopped on validated rows that count in the metric, if there are some."""
+        valid = self.context.counted(self.valid)
+        if not 0 < len(valid) < len(self.valid):
+            return rows
+        counts, weight = np.isin(self.valid, valid), rows.weight
+        if weight is not None and weight.valid is not None:
+            weight = weight._replace(valid=weight.valid[counts])
+        X_valid = chosen(rows.X_valid, counts, self.task.results)
+        return replace(rows, X_valid=X_valid, y_valid=rows.y_valid[counts], weight=weight)
+
+    def _with_past(self, steps: Any, rows: NDArray[np.int64]) -> Any:
+        """The recipe, for rows that come after these."""
+        data = self.context.dataset
+        X = data.X if len(rows) == len(data.X) else self._rows(rows)
+        return with_history(steps, X, self.link(data.y)[rows])
 
     def _rows(self, rows: NDArray[np.int64]) -> Any:
         return rows_of(self.context.dataset, rows, self.task.results)
@@ -100,8 +121,7 @@ class Fold:
         if data.series is None:
             X_test = self.test_rows()
         else:
-            past = with_history(self.steps, self._rows(self.read), self.link(data.y)[self.read])
-            X_test = past.transform(data.X_test)
+            X_test = self._with_past(self.steps, self.read).transform(data.X_test)
         return with_pseudo_labels(rows, X_test, model, data.task, spec.pseudo_labels)
 
     def predict(self, model: Model, fit_seconds: float, *, test: bool = True) -> FoldResult:
@@ -141,8 +161,7 @@ class Fold:
         if not len(folds.sealed):
             return np.empty((0, len(data.outputs)))
         if data.series is not None:  # the past of the test rows holds the labels of the sealed ones
-            known = folds.train(folds.n_splits)
-            steps = with_history(steps, self._rows(known), self.link(data.y)[known])
+            steps = self._with_past(steps, self.context.counted(folds.train(folds.n_splits)))
         return self._unseen(model, self._rows(folds.sealed), steps)
 
     def _unseen(self, model: Model, X: Any, steps: Any = None) -> NDArray[np.float64]:

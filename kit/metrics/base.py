@@ -73,6 +73,8 @@ class Metric:
             each row (`kit.metrics.weighted`). `tasks` is then one task.
         balanced: every class of the truth counts the same, however many rows it has. `function`
             takes weights; models are fitted with weights, too.
+        counts: of a truth of one column, which rows count at all; None: all of them. Models do not
+            learn from the others: on another scale than the metric's they may weigh the most.
         description: one line, with the source where there is one.
     """
 
@@ -90,6 +92,7 @@ class Metric:
     code: str = ""
     weighted: bool = False
     balanced: bool = False
+    counts: Callable[[NDArray[Any]], NDArray[np.bool_]] | None = None
     description: str = ""
 
     @property

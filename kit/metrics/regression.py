@@ -64,8 +64,12 @@ def _mape(y_true: Array, pred: Array, weight: Weight = None) -> float:
     return float(mean_absolute_percentage_error(y_true, pred, sample_weight=weight))
 
 
+def _not_zero(y_true: Array) -> NDArray[np.bool_]:
+    return np.asarray(y_true != 0)
+
+
 def _rmspe(y_true: Array, pred: Array, weight: Weight = None) -> float:
-    known = y_true != 0
+    known = _not_zero(y_true)
     if not known.any():
         raise UndefinedMetric(f"rmspe has no value: all {len(y_true)} rows of the target are 0")
     error = (pred[known] - y_true[known]) / y_true[known]
@@ -162,6 +166,7 @@ RMSPE = Metric(
     needs="value",
     tasks=_TASKS,
     transform="signed_log",
+    counts=_not_zero,
     description="Root mean squared relative error; rows whose target is 0 do not count "
     "(Rossmann, 2015).",
 )

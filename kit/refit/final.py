@@ -207,8 +207,9 @@ class _Fits:
         data = self.context.dataset
         y = transform_pair(self.context.metric.transform, data.task)[0](data.y)
         weight = self.context.weight() if member.run.record.get("weighted") else None
-        learned = np.ones(len(y), dtype=bool) if weight is None else weight > 0
-        read = learned if data.series is None else np.ones(len(y), dtype=bool)
+        counted = np.isin(np.arange(len(y)), self.context.counted(np.arange(len(y))))
+        learned = counted if weight is None else counted & (weight > 0)
+        read = learned if data.series is None else counted
         shape = data_shape(data, np.flatnonzero(read), seed)
         steps = recipe(member.spec.recipe or family, shape)
         seen = rows_of(data, np.flatnonzero(read), self.folder)
