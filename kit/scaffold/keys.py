@@ -1,7 +1,8 @@
 """A key that a table beside train and test calls otherwise: "user_id" for the "id" of train.
 
 Owns: what counts as evidence. Numbers 1 to n are among those of any other count up to n, so they
-are a key only where names say so, too; codes that hold letters are not found by chance.
+are a key only where names say so, too; codes that hold letters are not found by chance, nor is a
+calendar that has nearly every day of train and test once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kit.joins import read_called, spelled
+from kit.joins import is_date, read_called, spelled
 from kit.sampled import read_columns
 from kit.scaffold.files import Tables
 from kit.spelling import find_name, normal, number
@@ -57,7 +58,10 @@ def find_renamed(paths: Sequence[Path], tables: Tables, key: str) -> Renamed | N
         DataError: a file cannot be read.
     """
     pairs = _pairs(paths, tables, key)
-    if not pairs:
+    days = [
+        c for c in tables.train.columns if c in tables.test.columns and is_date(tables.train[c])
+    ]
+    if not pairs and len(days) != 1:
         return None
     numeric = pd.api.types.is_numeric_dtype
     words = [name for ours, name in pairs if not numeric(tables.train[ours])]
@@ -71,6 +75,7 @@ def find_renamed(paths: Sequence[Path], tables: Tables, key: str) -> Renamed | N
         because = _evidence(table[name], known[ours], named=named)
         if because:
             found[ours, name] = because
+    found |= _calendar(table, days, tables)
     if len(found) != 1:
         return None
     ((ours, name), because) = next(iter(found.items()))
@@ -91,6 +96,22 @@ def _pairs(paths: Sequence[Path], tables: Tables, key: str) -> list[tuple[str, s
     if own:  # the id of a table of shops is the "shop_id" of train
         pairs += [(ours, own) for ours in both if _word(ours) and not find_name(ours, header)]
     return pairs
+
+
+def _calendar(
+    table: pd.DataFrame, days: Sequence[str], tables: Tables
+) -> dict[tuple[str, str], str]:
+    """The only date of train and test, and that of a table with a row for each of its days."""
+    ours = {*tables.train.columns, *tables.test.columns}
+    theirs = [name for name in table.columns if is_date(table[name])]
+    if len(days) != 1 or len(theirs) != 1 or find_name(theirs[0], ours):
+        return {}
+    values, known = spelled(table[theirs[0]]), _known(tables, days[0])
+    share = len(known & {*values}) / max(1, len(known))
+    if values.hasnans or not values.is_unique or len(known) < _FEWEST or share < _INSIDE:
+        return {}
+    because = f"what the file calls it: a row each of {share:.0%} of the dates of train and test"
+    return {(days[0], theirs[0]): because}
 
 
 def _word(name: str) -> str:

@@ -115,6 +115,32 @@ def test_rows_of_train_alone_are_not_joined(tmp_path: Path, rows: slice) -> None
     assert inferred(write(tmp_path, CODES, sessions=kept)).get("joins.sessions.on") is None
 
 
+@pytest.mark.parametrize("known", [240, 100])
+def test_a_calendar_may_call_the_date_otherwise(tmp_path: Path, known: int) -> None:
+    """Holidays by the date of a visit; one that ends before test is none."""
+    days = pd.Series(pd.date_range("2016-01-01", periods=N).strftime("%Y-%m-%d"))
+    calendar = pd.DataFrame(
+        {"calendar_date": days[:known], "holiday": (np.arange(N) % 7 == 0)[:known]}
+    )
+    files = write(tmp_path / "files", NUMBERS, date_info=calendar)
+    for name, rows in (("train", slice(KNOWN)), ("test", slice(KNOWN, None))):
+        frame = pd.read_csv(files / f"{name}.csv").assign(visit_date=days[rows].to_numpy())
+        frame.to_csv(files / f"{name}.csv", index=False)
+    if known < N:
+        assert inferred(files).get("joins.date_info.on") is None
+        return
+    one = competition(tmp_path, files)
+    spec = one.settings.joins["date_info"]
+    assert (spec.on, spec.file_on, spec.columns) == (
+        ("visit_date",),
+        ("calendar_date",),
+        ("holiday",),
+    )
+    data = Dataset.read(one)
+    found = pd.concat([data.X["holiday"], data.X_test["holiday"]]).astype("str")
+    assert found.tolist() == calendar["holiday"].astype("str").tolist()
+
+
 def test_what_train_and_test_do_not_know_is_no_key(tmp_path: Path) -> None:
     side = sessions(CODES)
     side.loc[::8, "user_id"] = "nobody"
