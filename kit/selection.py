@@ -60,7 +60,8 @@ def _clearly_better(best: Run, blend: Run, n: int) -> bool:
     from scipy.special import stdtr
 
     compared = compare(blend, best)
-    lead = abs(compared.summary.get("mean_difference", 0.0))
+    lead = compared.summary.get("mean_difference", 0.0)
+    lead = lead if best.record["metric"]["greater_is_better"] else -lead
     error = compared.summary.get("standard_error", 0.0)
     if error == 0.0:
         return lead > 0.0

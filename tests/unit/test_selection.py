@@ -69,6 +69,16 @@ def test_a_run_that_is_clearly_better_than_the_blend_is_taken() -> None:
     assert "the blend is behind it" in why
 
 
+def test_a_run_that_is_behind_the_blend_in_the_folds_is_not_clearly_better() -> None:
+    """One fold has nearly all rows, so all rows together say otherwise than the folds."""
+    blend = run("blend", [0.91, 1.30, 1.31, 1.31, 1.30], kind="blend", up=False)
+    large = run("single", [0.90, 1.50, 1.51, 1.52, 1.49], up=False)
+    blend.record["score"]["value"], large.record["score"]["value"] = 1.002, 1.0  # type: ignore[index]
+    chosen, why = best_run([large, blend])
+    assert chosen.id == "blend"
+    assert "single scores better only within the noise" in why
+
+
 def test_the_best_of_many_runs_must_lead_by_more_than_the_best_of_few() -> None:
     """A blend, and runs that are as good as it: one of fifty leads by two standard errors."""
     blend = run("blend", [0.70, 0.80, 0.75, 0.72, 0.78, 0.74], kind="blend")
