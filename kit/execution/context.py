@@ -88,7 +88,7 @@ def load_context(competition: Competition) -> FoldContext:
     settings = competition.settings
     metric = load_metric(settings.task.metric, settings.task.type, code.resolve)
     if ":" in settings.task.metric:
-        metric = _guarded(metric, code)
+        metric = _guarded(metric, code, settings.task.metric)
     dataset = Dataset.read(competition)
     metric.refuse(dataset.y)
     if (weighing := settings.columns.weighing) is not None:
@@ -102,9 +102,13 @@ def load_context(competition: Competition) -> FoldContext:
     )
 
 
-def _guarded(metric: Metric, code: UserCode) -> Metric:
-    """The competition's own metric; what goes wrong in it is reported as its author's."""
-    module = metric.name.partition(":")[0]
+def _guarded(metric: Metric, code: UserCode, reference: str) -> Metric:
+    """The competition's own metric; what goes wrong in it is reported as its author's.
+
+    It is called as `kit.toml` calls it: a `Metric` may have any name of its own, by which it would
+    not be found again.
+    """
+    module = reference.partition(":")[0]
 
     inner: Callable[..., Any] = metric.function
 
@@ -117,7 +121,7 @@ def _guarded(metric: Metric, code: UserCode) -> Metric:
             raise UserCodeError(f"metric {metric.name!r} must return one number. Received: {found}")
         return float(value)
 
-    return replace(metric, function=function, code=code.digest(module))
+    return replace(metric, name=reference, function=function, code=code.digest(module))
 
 
 def load_folds(competition: Competition, dataset: Dataset) -> Folds:

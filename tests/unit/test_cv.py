@@ -15,6 +15,7 @@ import pytest
 from kit.competition import Competition
 from kit.cv import check_models, cross_validate
 from kit.errors import ConfigError, FoldMismatch, ModelError, UnknownName, UserCodeError
+from kit.execution.context import load_context
 from kit.execution.here import Here
 from kit.execution.processes import Processes
 from kit.execution.results import FoldResult, read_result, write_result
@@ -385,6 +386,32 @@ def test_a_metric_that_gives_no_number_is_the_users_error(toy: Make) -> None:
     (competition.root / "metric.py").write_text(source)
     with pytest.raises(UserCodeError, match=r"must return one number. Received: list"):
         validated(competition)
+
+
+OWN = """
+from kit.metrics import Metric
+
+def mean(y, p):
+    return float(abs(y - p).mean()) * {factor}
+
+own = Metric(
+    name="gap", function=mean, greater_is_better=False, needs="proba", tasks=("binary",)
+)
+"""
+
+
+def test_a_metric_object_is_told_apart_by_its_code_and_found_again(toy: Make) -> None:
+    """Whatever it calls itself: runs keep the name in kit.toml, by which it is loaded."""
+    found = []
+    for factor in (1, 2):
+        competition = toy(task={"metric": "metric:own"}, name=f"toy-{factor}")
+        (competition.root / "metric.py").write_text(OWN.format(factor=factor))
+        found.append(load_context(competition).metric)
+    one, two = found
+    assert one.name == two.name == "metric:own"
+    assert one.identity != two.identity
+    y, pred = np.array([0, 1]), np.array([[0.5], [0.75]])
+    assert (one.score(y, pred), two.score(y, pred)) == (0.375, 0.75)
 
 
 def test_no_model_or_one_named_twice_is_refused() -> None:
