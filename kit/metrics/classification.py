@@ -38,6 +38,7 @@ _ALL: tuple[TaskType, ...] = ("binary", "multiclass", "multilabel")
 
 # Kaggle's log loss: "predicted probabilities are replaced with max(min(p, 1-1e-15), 1e-15)".
 _CLIP = 1e-15
+_ROUNDING = 1e-6  # what float32 probabilities miss a sum of 1 by
 
 
 def _ratio(numerator: Array, denominator: Array, empty: float) -> Array:
@@ -206,7 +207,10 @@ def _at(k: int) -> Metric:
 
 
 def _one_vs_rest(name: str, curve: Callable[..., float]) -> Callable[..., float]:
-    """Area for one column; for (n, K) the mean over the classes present in the truth."""
+    """Area for one column; for (n, K) the mean over the classes present in the truth.
+
+    Rows of classes are rescaled to sum to 1 as they are in the file: that moves rows past others.
+    """
 
     def area(y_true: Array, pred: Array, weight: Weight = None) -> float:
         present = np.unique(y_true)
@@ -218,7 +222,9 @@ def _one_vs_rest(name: str, curve: Callable[..., float]) -> Callable[..., float]
         if pred.ndim == 1:
             return float(curve(y_true, pred, sample_weight=weight))
         _known_classes(y_true, pred)
-        areas = [curve(y_true == code, pred[:, code], sample_weight=weight) for code in present]
+        off = np.abs(pred.sum(axis=1, keepdims=True) - 1.0) > _ROUNDING
+        shares = np.where(off, _distribution(pred), pred)  # what is equal must stay so
+        areas = [curve(y_true == code, shares[:, code], sample_weight=weight) for code in present]
         return float(np.mean(areas))
 
     return area

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from kit.errors import ConfigError, DataError, UnknownName
 from kit.metrics import Metric, UndefinedMetric, load_metric
@@ -73,6 +74,18 @@ def test_multiclass_roc_auc_is_the_mean_over_one_class_against_the_rest() -> Non
     # class 2 (row 3): .7 beats all -> 1
     expected = (3 / 4 + 2.5 / 3 + 1) / 3
     assert score("roc_auc", "multiclass", [0, 0, 1, 2], pred) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+def test_areas_of_classes_are_those_of_the_rows_as_they_are_handed_in(name: str) -> None:
+    """One against the rest: the probabilities of a row need not sum to 1 before."""
+    rng = np.random.default_rng(0)
+    y, pred = rng.integers(0, 3, 60), rng.random((60, 3))
+    filed = pred / pred.sum(axis=1, keepdims=True)
+    assert score(name, "multiclass", y, pred) == score(name, "multiclass", y, filed)
+    each = {"roc_auc": roc_auc_score, "average_precision": average_precision_score}[name]
+    expected = np.mean([each(y == k, filed[:, k]) for k in range(3)])
+    assert score(name, "multiclass", y, pred) == pytest.approx(expected)
 
 
 def test_multiclass_roc_auc_leaves_out_classes_that_the_rows_lack() -> None:
