@@ -75,7 +75,9 @@ def import_file(
     where = test or path
     tested = _values(exchanged.test, context.dataset.test_ids, competition, context, where, "test")
     digest = _hash(oof, tested, context)
-    known = [run for run in list_runs(competition.runs)[0] if run.hash == digest]
+    data = context.dataset.digests["data"]
+    runs = [run for run in list_runs(competition.runs)[0] if run.hash == digest]
+    known = [run for run in runs if run.record["digests"].get("data") == data]  # the same truth
     if known:
         return known[-1], [*remarks, "the same predictions were imported before"]
     run = _publish(competition, context, exchanged, oof, tested, digest, name)
@@ -183,6 +185,7 @@ def _values(
     found = frame[column].astype("str").str.strip()
     rows = _rows(found, ids, path, part, known=context.dataset.ids if part == "oof" else ids)
     names = _prediction_columns(frame, column, competition, context, path)
+    named = names == prediction_columns(context.dataset.outputs)
     table = frame[names].apply(pd.to_numeric, errors="coerce")
     values = np.asarray(table.to_numpy(dtype=np.float64)[rows])
     bad = ~np.isfinite(values).all(axis=1)
@@ -192,6 +195,8 @@ def _values(
             f"{where}: {counted(int(bad.sum()), 'row is', 'rows are')} not finite numbers, first "
             f"ids: {some(ids[bad])}"
         )
+    if part == "oof" and not named:
+        _refuse_truth(values, names, context, where)
     if context.dataset.task in ("binary", "multiclass", "multilabel"):
         _check_probabilities(values, ids, where, context.dataset.task)
         values = np.clip(values, 0.0, 1.0)  # what rounding left beyond would be rejected
@@ -282,6 +287,21 @@ def _prediction_columns(
 def _both(classes: Sequence[str]) -> list[str]:
     """What a column for a class may be called."""
     return [name for label in classes for name in (f"pred_{label}", label)]
+
+
+def _refuse_truth(values: Array, names: Sequence[str], context: FoldContext, where: str) -> None:
+    """A notebook's table may hold the target, called so, beside what was predicted."""
+    data, used = context.dataset, context.folds.fold >= 0
+    truth = data.y[used].reshape(len(values), -1)
+    if data.task == "multiclass":
+        truth = np.eye(len(data.outputs))[truth[:, 0]]
+    if np.array_equal(values, truth):
+        wanted = ", ".join(prediction_columns(data.outputs)[:4])
+        raise DataError(
+            f"{where}: {', '.join(map(repr, names[:4]))} is the truth itself in all "
+            f"{len(values)} rows, not what was predicted.\n"
+            f"  Name the predictions {wanted}, or take the truth out of the file."
+        )
 
 
 def _check_probabilities(values: Array, ids: NDArray[np.str_], where: str, task: str) -> None:
