@@ -2,7 +2,7 @@
 
 Two scores are reported. `plain`, on the rows the combination was fitted on, flatters. `oof` is
 nested: for every block of folds the weights, the choice between ways to blend and the decision are
-made on the other folds. Runs of different folds or data are refused.
+made on the other folds, and so are the predictions published. Other folds or data are refused.
 """
 
 from __future__ import annotations
@@ -316,9 +316,9 @@ def _why_not(run: Run, digests: Mapping[str, str], context: FoldContext) -> Iter
 
 
 def _hash(method: str, runs: Sequence[Run], context: FoldContext) -> str:
-    """What a blend depends on: the method, its parents, the metric and kit itself."""
-    metric = [part for part in context.metric.identity if part]
-    facts = [kit.__version__, method, *metric, *(run.hash for run in runs)]
+    """What a blend depends on: the method, its parents, the truth, the metric and kit itself."""
+    facts = [kit.__version__, method, context.dataset.digests["data"]]  # imports lack the truth's
+    facts += [*filter(None, context.metric.identity), *(run.hash for run in runs)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
@@ -344,7 +344,7 @@ def _publish(
     names = prediction_columns(data.outputs)
     oof = pd.DataFrame({"id": pd.Series(stack.ids, dtype="str"), "fold": stack.fold})
     test = pd.DataFrame({"id": pd.Series(stack.test_ids, dtype="str")})
-    parts = {"oof": (oof, blended.oof), "test": (test, blended.test)}
+    parts = {"oof": (oof, blended.chosen.honest), "test": (test, blended.test)}
     if blended.sealed is not None:
         ids = pd.Series(data.ids[rows], dtype="str")
         parts["holdout"] = (pd.DataFrame({"id": ids}), blended.sealed)

@@ -59,8 +59,7 @@ def export_run(run: Run, path: Path) -> None:
 
     Raises:
         ConfigError: it ends otherwise.
-        RunError: the run's out-of-fold predictions would be believed more than they deserve, or
-            are damaged.
+        RunError: it is of another kind, or its predictions are damaged.
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"FILE must end in .parquet or .csv. Received: {str(path)!r}")
@@ -73,8 +72,8 @@ def export_run(run: Run, path: Path) -> None:
     if run.kind == "blend":
         members = " ".join(name for name, w in (run.record["weights"] or {}).items() if w)
         raise RunError(
-            f"{run.id} is a blend: its weights have seen the rows they would be scored on, so on "
-            f"the other side it would look better than it is.\n  Export its members: {members}"
+            f"{run.id} is a blend: its members say more on the other side, where they are weighed "
+            f"anew.\n  Export its members: {members}"
         )
     oof, test = run.oof(), run.test()
     oof.insert(0, "part", "oof")

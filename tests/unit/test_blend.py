@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from kit.blend import Level, Stack, blend, fit_blend
+from kit.blend import Level, Stack, align, blend, fit_blend
 from kit.blending.saved import FILE, from_json
 from kit.blending.search import greedy_weights
 from kit.competition import Competition
@@ -181,6 +182,23 @@ def test_a_blend_is_published_as_a_run_with_parents(competition: Competition) ->
     saved = json.loads((made.path / "models" / FILE).read_text())
     parts = np.stack([run.test().set_index("id").loc[made.test()["id"]] for run in runs])
     assert from_json(saved).predict(parts) == pytest.approx(made.test()[["pred"]].to_numpy())
+
+
+def test_no_prediction_of_a_published_blend_has_seen_its_label(competition: Competition) -> None:
+    """Else it would be scored too well where it is a member of another blend."""
+    runs = [add_run(competition, f"m{k}", k) for k in range(6)]
+    made = blend(competition, [run.id for run in runs[:5]])
+    context = load_context(competition)
+    oof = made.oof().set_index("id")["pred"].loc[context.dataset.ids].to_numpy()
+    found = context.metric.score(context.dataset.y, oof[:, None])
+    assert found == pytest.approx(made.record["score"]["oof"])
+    changed = align(runs[:5], context)
+    for fold in range(3):
+        rows = changed.fold == fold
+        other = fit_blend(
+            replace(changed, y=np.where(rows, 1 - changed.y, changed.y)), context.metric, "binary"
+        )
+        assert np.array_equal(other.chosen.honest[rows], oof[rows][:, None])
 
 
 def test_runs_are_joined_by_id_not_by_position(competition: Competition) -> None:

@@ -258,6 +258,51 @@ def test_of_two_classes_the_probability_of_the_second_one_is_taken_by_name(
         assert got.score == pytest.approx(run.score)
 
 
+def test_a_column_of_truth_is_not_taken_for_predictions(
+    make_competition: Make, mine: Competition, tmp_path: Path
+) -> None:
+    """A notebook's table has the target beside what was predicted, under a name of its own."""
+    competition = two_classes(make_competition)
+    data, folds = load_context(competition).dataset, load_context(competition).folds
+    oof, test = tmp_path / "oof.csv", tmp_path / "test.csv"
+    pd.DataFrame({"id": data.test_ids, "y": 0.5}).to_csv(test, index=False)
+    table = pd.DataFrame({"id": data.ids, "fold": folds.fold, "y": data.y, "lgb": 0.5})
+    table.to_csv(oof, index=False)
+    with pytest.raises(DataError, match=r"'y' is the truth itself in all 90 rows.*\n.*pred"):
+        import_file(competition, oof, test=test)
+    table.assign(pred=table["lgb"]).to_csv(oof, index=False)
+    assert import_file(competition, oof, test=test)[0].score == 0.5
+    data, folds = load_context(mine).dataset, load_context(mine).folds
+    table = pd.DataFrame({"id": data.ids, "fold": folds.fold})
+    table[list(data.classes)] = np.eye(3)[data.y]
+    table.to_csv(oof, index=False)
+    with pytest.raises(DataError, match="'blue', 'green', 'red' is the truth itself"):
+        import_file(mine, oof, test=test)
+
+
+def test_imports_are_scored_and_blended_anew_where_the_truth_has_changed(
+    make_competition: Make, tmp_path: Path
+) -> None:
+    """Labels were corrected: folds, and so the imports, are the same."""
+    competition = two_classes(make_competition, cv={"splitter": "kfold", "n_splits": 3})
+    context, rng = load_context(competition), np.random.default_rng(1)
+    test, files = tmp_path / "test.csv", [tmp_path / "a.csv", tmp_path / "b.csv"]
+    pd.DataFrame({"id": context.dataset.test_ids, "pred": 0.5}).to_csv(test, index=False)
+    table = pd.DataFrame({"id": context.dataset.ids, "fold": context.folds.fold})
+    for file in files:
+        table.assign(pred=rng.random(len(table))).to_csv(file, index=False)
+    old = [import_file(competition, file, test=test)[0] for file in files]
+    before = blend(competition, [], "mean")
+    train = pd.read_csv(competition.raw / "train.csv")
+    train["y"] = train["y"].map({"yes": "no", "no": "yes"})
+    train.to_csv(competition.raw / "train.csv", index=False)
+    after = blend(competition, [], "mean")
+    assert after.score == pytest.approx(1 - before.score)
+    for run, file in zip(old, files, strict=True):
+        again, remarks = import_file(competition, file, test=test)
+        assert (again.score, remarks) == (pytest.approx(1 - run.score), [])
+
+
 def test_predictions_of_sealed_rows_are_told_as_such(
     make_competition: Make, tmp_path: Path
 ) -> None:
@@ -318,7 +363,7 @@ def test_blends_and_final_fits_are_not_given_away(mine: Competition, run: Run) -
     with open_session(mine) as session:
         assert cross_validate(session, "extra_trees") is not None
     blended = blend(mine, [])
-    with pytest.raises(RunError, match="look better than it is"):
+    with pytest.raises(RunError, match=f"weighed anew.\\n  Export its members: .*{run.id}"):
         export_run(blended, mine.root / "blend.parquet")
     with pytest.raises(ConfigError, match=r"must end in \.parquet or \.csv"):
         export_run(run, mine.root / "linear.pkl")
