@@ -148,6 +148,7 @@ def _values(predictions: pd.DataFrame, competition: Competition, run: Run) -> ND
     import numpy as np
 
     settings = competition.settings
+    _refuse_other_classes(run, competition)
     outputs: Sequence[str] = settings.task.names(settings.columns.target)
     if settings.task.type == "multiclass":
         outputs = settings.task.classes
@@ -160,6 +161,23 @@ def _values(predictions: pd.DataFrame, competition: Competition, run: Run) -> ND
             "  kit.toml was changed since: run `kit cv` again."
         )
     return np.array(predictions[names], dtype=np.float64)
+
+
+def _refuse_other_classes(run: Run, competition: Competition) -> None:
+    """One column is of the second class, and decisions go by number: names alone do not tell."""
+    task, target = competition.settings.task, competition.settings.columns.target
+    now: dict[str, Any] = {
+        "task": task.type,
+        "classes": [*(target if len(target) > 1 else task.classes)],
+    }
+    for key, present in now.items():
+        found = run.record.get(key, present)
+        if found != present:
+            raise RunError(
+                f"run {run.id} was made for the {key} {found}, however kit.toml has {present}"
+                f"{' in this order' if key == 'classes' else ''}.\n"
+                "  Change it back, or run `kit cv` again."
+            )
 
 
 def _cells(

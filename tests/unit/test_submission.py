@@ -328,6 +328,21 @@ def test_predictions_of_other_classes_are_refused(tmp_path: Path) -> None:
         build(run, where)
 
 
+@pytest.mark.parametrize("task", [BINARY, PROBABILITY])
+def test_a_run_made_before_the_classes_changed_places_is_refused(tmp_path: Path, task: str) -> None:
+    """Its one column would be taken for the probability of the other class."""
+    where = competition(tmp_path, task, "key,y\na,0\nb,0\nc,0\n")
+    run = run_of(where, [[1], [0.2], [0.7]])
+    made = Run(run.path, {**run.record, "task": "binary", "classes": ["yes", "no"]})
+    with pytest.raises(RunError, match=r"the classes \['yes', 'no'\], however .* this order"):
+        build(made, where)
+    other = Run(run.path, {**run.record, "task": "regression", "classes": []})
+    with pytest.raises(RunError, match="the task regression, however kit.toml has binary"):
+        build(other, where)
+    same = Run(run.path, {**run.record, "task": "binary", "classes": ["no", "yes"]})
+    assert build(same, where).is_file()
+
+
 def test_run_without_a_decision_cannot_become_labels(tmp_path: Path) -> None:
     where = competition(tmp_path, BINARY, "key,y\na,0\nb,0\nc,0\n")
     run = run_of(where, [[1], [0], [1]])
