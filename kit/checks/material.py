@@ -20,7 +20,15 @@ from kit.checks.nulls import NullScore
 from kit.checks.rowhash import RowHashes, hash_rows
 from kit.competition import Competition
 from kit.cores import usable_cores
-from kit.dataset import Dataset, as_strings, data_digest, read_raw, read_time, text_columns
+from kit.dataset import (
+    Dataset,
+    as_strings,
+    data_digest,
+    read_raw,
+    read_time,
+    read_weight,
+    text_columns,
+)
 from kit.errors import DataError, KitError
 from kit.execution.context import load_folds
 from kit.features import read_features
@@ -262,7 +270,8 @@ class Material:
             return False
         self.all_y = encode_target(rows, target, task.type, task.classes, ids, task.separator)
         if ":" not in task.metric:
-            load_metric(task.metric, task.type).refuse(self.all_y)
+            weight = read_weight(rows, self.columns)
+            load_metric(task.metric, task.type).refuse(self.all_y, weight)
         self.known, self.y = known, self.all_y
         if self.positions is not None:
             places = np.searchsorted(known, self.positions)

@@ -90,7 +90,7 @@ def load_context(competition: Competition) -> FoldContext:
     if ":" in settings.task.metric:
         metric = _guarded(metric, code, settings.task.metric)
     dataset = Dataset.read(competition)
-    metric.refuse(dataset.y)
+    metric.refuse(dataset.y, dataset.weight)
     if (weighing := settings.columns.weighing) is not None:
         metric = weighted(metric, weighing, settings.task.type)
     return FoldContext(

@@ -142,17 +142,19 @@ class Metric:
             weight = balanced_weights(truth, weight)
         return truth, weight
 
-    def refuse(self, y_true: NDArray[Any]) -> None:
+    def refuse(self, y_true: NDArray[Any], weight: NDArray[np.float64] | None = None) -> None:
         """Refuse a target that the metric cannot score, before anything is trained on it.
 
         Args:
             y_true: truth ``(n,)`` or ``(n, t)`` of a task of numbers; others are left alone.
+            weight: how much each row counts ``(n,)``; what counts nothing may be anything.
 
         Raises:
             DataError: what is wrong with it, e.g. negative values for `rmsle`.
         """
         if self.needs != "value" or self.code or self.weighted:
             return
+        y_true = y_true if weight is None else y_true[weight > 0]
         with suppress(UndefinedMetric):  # a fold or a constant column: said where it is met
             self.score(y_true, y_true.reshape(len(y_true), -1))
 

@@ -367,6 +367,31 @@ def test_weights_that_are_none(make_competition: Make, weight: Any, message: str
         Dataset.read(competition(make_competition, weight=weight))
 
 
+def test_a_target_that_the_metric_cannot_score_may_count_nothing(
+    make_competition: Make, run_kit: Any
+) -> None:
+    """Weight 0 is how rows without a relative error are left out of it."""
+    frame = pd.DataFrame({"id": np.arange(90), "a": np.random.default_rng(0).normal(size=90)})
+    frame["y"] = np.where(frame["id"] % 3 == 0, 0.0, 5 + frame["a"])
+    found = []
+    for name, of_zero in (("nothing", 0), ("something", 1)):
+        made = make_competition(
+            frame[:60].assign(w=np.where(frame["y"][:60] == 0, of_zero, 2)),
+            frame[60:].drop(columns="y"),
+            name=name,
+            columns={"weight": "w", "kinds": {}},
+            task={"type": "regression", "metric": "mape", "classes": []},
+            submission={"wants": "value"},
+            cv={"splitter": "kfold"},
+        )
+        found.append(made)
+    assert validated(found[0], "linear")[0].score < 1
+    assert "mape is not defined" not in run_kit("check", "-C", found[0].root).out
+    with pytest.raises(DataError, match="mape is not defined where the target is 0; 20 rows are"):
+        validated(found[1], "linear")
+    assert "mape is not defined" in run_kit("check", "-C", found[1].root).out
+
+
 def test_rows_without_any_weight_have_no_score() -> None:
     metric = weighted(load_metric("mae", "regression"), "w", "regression")
     with pytest.raises(UndefinedMetric, match="weights are 0"):
