@@ -65,7 +65,7 @@ def choose(
         complete=not late(until),
     )
     ways = [base, *(NestedRefinement(each, base) for each in others if each.fits(level))]
-    if len(ways) == 1 or len(np.unique(block)) < 3:
+    if len(ways) == 1 or len(np.unique(level.fold)) < 3:
         return found
     try:
         return _chosen(ways, block)

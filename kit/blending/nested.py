@@ -24,8 +24,14 @@ class Late(Exception):
 
 
 def block_of(fold: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The block a row's fold belongs to: at most five, of neighbouring folds. ``(n,)``."""
+    """The block a row's fold belongs to: at most five, of neighbouring folds. ``(n,)``.
+
+    Of a single fold every fifth row is a block: no member has seen any of the rows, so it is the
+    weights alone that must not.
+    """
     present, position = np.unique(fold, return_inverse=True)
+    if len(present) == 1:
+        return np.arange(len(fold)) % MOST_BLOCKS
     return np.asarray(position * min(MOST_BLOCKS, len(present)) // len(present))
 
 
@@ -75,8 +81,8 @@ class Nested:
         """Predictions for all rows but those of `blocks`; none is of a fit that saw its block.
 
         Returns:
-            ``(n, k)``; rows of `blocks` are nan. With one block only there is nothing to leave
-            out: that of the fit on all rows.
+            ``(n, k)``; rows of `blocks` are nan. With one block only, of a single row, there is
+            nothing to leave out: that of the fit on all rows.
         """
         found = np.full(self.level.oof.shape[1:], np.nan)
         present = np.unique(self.block)

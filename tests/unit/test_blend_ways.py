@@ -469,6 +469,28 @@ def test_forward_folds_and_a_single_fold_are_blended() -> None:
         assert np.isfinite(found.honest).all()
 
 
+def test_of_a_single_fold_no_row_is_blended_by_weights_that_saw_it() -> None:
+    """One holdout of a splitter of one's own: many members of noise must not look good on it."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=60)
+    level = Level(
+        metric=load_metric("rmse", "regression"),
+        task="regression",
+        oof=rng.normal(scale=0.5, size=(30, 60, 1)),
+        y=y,
+        fold=np.zeros(60, dtype=np.int8),
+    )
+    found = combine(level, "greedy")
+    plain = level.metric.score(y, found.combination.predict(level.oof))
+    nothing = level.metric.score(y, np.zeros((60, 1)))
+    assert plain < 0.97 * nothing
+    assert level.metric.score(y, found.honest) > 0.99 * nothing
+    for part in np.unique(block_of(level.fold)):
+        rows = block_of(level.fold) == part
+        changed = combine(replace(level, y=np.where(rows, 5.0, y)), "greedy")
+        assert np.array_equal(changed.honest[rows], found.honest[rows])
+
+
 def test_a_constant_member_has_no_correlation() -> None:
     oof = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.5], [1.0, 1.0, 1.0], [3.0, 2.0, 1.0]])
     names, used = ["a", "b", "c", "d"], np.array([True, False, True, True])

@@ -337,7 +337,7 @@ def test_a_run_made_before_the_classes_changed_places_is_refused(tmp_path: Path,
     with pytest.raises(RunError, match=r"the classes \['yes', 'no'\], however .* this order"):
         build(made, where)
     other = Run(run.path, {**run.record, "task": "regression", "classes": []})
-    with pytest.raises(RunError, match="the task regression, however kit.toml has binary"):
+    with pytest.raises(RunError, match=r"the task regression, however kit\.toml has binary"):
         build(other, where)
     same = Run(run.path, {**run.record, "task": "binary", "classes": ["no", "yes"]})
     assert build(same, where).is_file()
