@@ -55,16 +55,13 @@ class Metric:
         needs: "value", "label" (codes made by a `kit.decision.Decision`), "proba" (probabilities)
             or "rank" (only the order of the predictions counts).
         tasks: the tasks it is defined for.
-        transform: the scale of the target on which models are trained for this metric, and on
-            which predictions are averaged.
+        transform: the scale on which models are trained and predictions are averaged.
         deviation: what models make small on that scale: squared or absolute errors.
-        averaged: with several target columns, score each and take the mean; otherwise `function`
-            gets the 2-D arrays. Columns where the metric is undefined (by their truth alone, so
-            that no prediction can hide) are left out of the mean.
+        averaged: with several target columns, score each and take the mean, without those where
+            the metric is undefined by their truth alone; otherwise `function` gets 2-D arrays.
         from_counts: the same score from confusion counts ``(..., K, K)`` [true, predicted], for
             label metrics; makes the search for a decision quick.
-        ordinal: whether the classes are steps of a scale, so that labels may be cut from the
-            expected step.
+        ordinal: the classes are steps of a scale: labels may be cut from the expected step.
         code: digest of the competition's own code it comes from; "" for kit's metrics. Scores of
             different code are different metrics.
         column: for a label metric with `averaged` false, the metric whose best threshold in each
@@ -183,10 +180,17 @@ class Metric:
             try:
                 scores.append(self._value(truth[:, column], pred[:, column]))
             except UndefinedMetric as error:
+                if self._defined(truth[:, column]):
+                    raise
                 reason = error
         if reason is not None and not scores:
             raise UndefinedMetric(f"in all {truth.shape[1]} columns: {reason}") from reason
         return float(np.mean(scores))
+
+    def _defined(self, truth: NDArray[Any]) -> bool:  # for a perfect prediction
+        with suppress(UndefinedMetric):
+            return math.isfinite(self._value(truth, truth))
+        return False
 
     def _checked(
         self, truth: NDArray[Any], pred: NDArray[Any]

@@ -397,6 +397,21 @@ def test_own_metric_object_is_taken_as_it_is() -> None:
     assert load_metric("metric:weighted", "regression", _local(mine)) is mine
 
 
+def test_a_column_is_left_out_for_its_truth_and_never_for_its_prediction() -> None:
+    """Correlation has no value for a constant prediction: the column must not be hidden by it."""
+
+    def correlation(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+        with np.errstate(invalid="ignore"):
+            return float(np.corrcoef(y_true, y_pred)[0, 1])
+
+    correlation.greater_is_better = True  # type: ignore[attr-defined]
+    metric = load_metric("metric:weighted", "multitarget", _local(correlation))
+    y = np.array([[1.0, 3.0, 5.0], [2.0, 1.0, 5.0], [3.0, 2.0, 5.0]])  # the last one is constant
+    assert metric.score(y, y) == pytest.approx(1.0)
+    with pytest.raises(UndefinedMetric, match="gives nan on these 3 rows"):
+        metric.score(y, np.column_stack([y[:, 0], np.ones(3), y[:, 2]]))
+
+
 def test_own_metric_that_gives_nan_is_undefined() -> None:
     def empty(y_true: np.ndarray, y_pred: np.ndarray) -> float:
         return math.nan
