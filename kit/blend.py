@@ -351,8 +351,7 @@ def _publish(
     with tempfile.TemporaryDirectory() as folder:
         models = Path(folder) / "models"
         models.mkdir()
-        combination = json.dumps(to_json(blended.chosen.combination))
-        (models / FILE).write_text(combination, encoding="utf-8")
+        (models / FILE).write_text(json.dumps(to_json(blended.chosen.combination)), "utf-8")
         return publish(
             competition.runs,
             record,
@@ -368,18 +367,19 @@ def _publish(
 
 def _scores(context: FoldContext, stack: Stack, blended: Blend) -> dict[str, Any]:
     """What a blend scored, and what it is made of."""
-    metric, folds = context.metric, context.folds
-    decision, chosen = blended.nested.decision, blended.chosen
+    metric, decision, chosen = context.metric, blended.nested.decision, blended.chosen
     parents = [run.id for run in stack.runs]
+    used = [run for run, weight in zip(stack.runs, blended.weights, strict=True) if weight]
     held: dict[str, Any] = {}
     if blended.sealed is not None:
-        truth = context.dataset.truth
-        held["holdout"] = holdout_record(metric, decision, folds, truth, blended.sealed)
+        truth, sealed = context.dataset.truth, blended.sealed
+        held["holdout"] = holdout_record(metric, decision, context.folds, truth, sealed)
     return {
         "score": {**score_record(blended.nested, metric), "plain": blended.plain},
         **held,
         "decision": decision.to_json(),
         "early_stopping": _worst([str(run.record["early_stopping"]) for run in stack.runs]),
+        "transductive": any(run.record.get("transductive") for run in used),
         "parents": parents,
         "weights": dict(zip(parents, blended.weights.round(6).tolist(), strict=True)),
         "blend": {

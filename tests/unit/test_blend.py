@@ -316,6 +316,14 @@ def test_one_optimistic_parent_makes_the_blend_optimistic(competition: Competiti
     assert blend(competition, []).record["early_stopping"] == "fold"
 
 
+def test_a_blend_of_a_run_that_has_seen_the_test_rows_says_so(competition: Competition) -> None:
+    add_run(competition, "a", 1, transductive=True)
+    add_run(competition, "b", 2)
+    add_run(competition, "c", 3)
+    assert blend(competition, ["a", "b"], "mean").record["transductive"] is True
+    assert blend(competition, ["b", "c"], "mean").record["transductive"] is False
+
+
 def test_the_same_blend_has_the_same_hash(competition: Competition, tmp_path: Path) -> None:
     for seed in range(2):
         add_run(competition, "m", seed)
