@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 # false before true; the case is taken from what is found
 _BOOLEAN = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("0", "1"), ("0.0", "1.0"))
 _CASES = (str, str.lower, str.upper, str.capitalize)
+TRUTHS = (
+    ("0", "1"),
+    *((case("false"), case("true")) for case in _CASES[1:]),
+    *((case("no"), case("yes")) for case in _CASES[1:]),
+)
+"""How a column says whether a label is there: no and yes."""
 
 
 def normal(name: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit.errors import ConfigError, DataError, ProviderError, SubmissionError, counted
 from kit.settings import SubmissionSpec, TaskSpec
+from kit.spelling import TRUTHS
 from kit.tables import file_form, read_header, read_table
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 USAGE = "Usage"
 _PUBLIC, _PRIVATE = "public", "private"
+_FLAGS = {word: str(flag) for pair in TRUTHS for flag, word in enumerate(pair)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,7 +328,7 @@ def codes(
 def numbers(
     frame: pd.DataFrame, columns: Sequence[str], error: type[ProviderError | SubmissionError]
 ) -> NDArray[np.float64]:
-    """Columns of text as finite numbers, (n, len(columns)); True and False count as 1 and 0."""
+    """Columns of text as finite numbers, (n, len(columns)); yes and True count as 1."""
     import numpy as np
     import pandas as pd
 
@@ -334,7 +336,7 @@ def numbers(
 
     values = np.empty((len(frame), len(columns)))
     for index, name in enumerate(columns):
-        cells = frame[name].replace({"True": "1", "False": "0"})
+        cells = frame[name].replace(_FLAGS)
         # answers may be spelled as in train: "$1,050"
         read = as_numbers if error is ProviderError else partial(pd.to_numeric, errors="coerce")
         values[:, index] = read(cells)

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 from kit.competition import Competition
 from kit.errors import ConfigError, DataError
 from kit.separators import Form
+from kit.spelling import TRUTHS
 from kit.tables import file_form, read_header, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-TRUTHS = ("0", "1"), ("False", "True"), ("false", "true"), ("FALSE", "TRUE")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -322,9 +322,10 @@ metric = "roc_auc"
 wants = "probability"
 columns = ["b", "a"]
 """
-    taker = configured(tmp_path, task, "id,a,b\n1,True,False\n2,False,True\n", '["a", "b"]')
-    assert graded(taker, "id,b,a\n1,0.2,0.9\n2,0.7,0.4\n").public == 1.0
-    assert graded(taker, "id,b,a\n1,0.9,0.2\n2,0.4,0.7\n").public == 0.0
+    for words in ("id,a,b\n1,True,False\n2,False,True\n", "id,a,b\n1,Yes,No\n2,No,Yes\n"):
+        taker = configured(tmp_path, task, words, '["a", "b"]')
+        assert graded(taker, "id,b,a\n1,0.2,0.9\n2,0.7,0.4\n").public == 1.0
+        assert graded(taker, "id,b,a\n1,0.9,0.2\n2,0.4,0.7\n").public == 0.0
 
 
 @pytest.mark.parametrize(

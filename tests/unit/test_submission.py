@@ -265,13 +265,16 @@ def test_binary_with_a_column_per_class_gets_both_probabilities(tmp_path: Path) 
     assert frame["no"].tolist() == [0.75, 0.5, 0.0]
 
 
-def test_multilabel_is_decided_per_column_and_spelled_as_the_sample(tmp_path: Path) -> None:
-    sample = "key,v,u\na,False,False\nb,True,False\nc,False,False\n"
+@pytest.mark.parametrize(("no", "yes"), [("False", "True"), ("no", "yes"), ("NO", "YES")])
+def test_multilabel_is_decided_per_column_and_spelled_as_the_sample(
+    tmp_path: Path, no: str, yes: str
+) -> None:
+    sample = f"key,v,u\na,{no},{no}\nb,{yes},{no}\nc,{no},{no}\n"
     where = competition(tmp_path, MULTILABEL, sample, target='["u", "v"]')
     decision = Decision("thresholds", (0.5, 0.9)).to_json()
     values = [[0.6, 0.8], [0.4, 0.95], [0.5, 0.1]]
     path = build(run_of(where, values, outputs=("u", "v"), decision=decision), where)
-    assert path.read_text() == "key,v,u\na,False,True\nb,True,False\nc,False,True\n"
+    assert path.read_text() == f"key,v,u\na,{no},{yes}\nb,{yes},{no}\nc,{no},{yes}\n"
     assert validate(path, where) == []
 
 
