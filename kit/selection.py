@@ -11,12 +11,13 @@ from kit.runs import Run
 _CHANCE = 0.05  # that one of all runs leads the blend so far although none is better
 
 
-def best_run(runs: Sequence[Run], folds: str = "") -> tuple[Run, str]:
+def best_run(runs: Sequence[Run], folds: str = "", metric: str = "") -> tuple[Run, str]:
     """The run to hand in, and why, in one sentence.
 
     Only runs that can be compared with the newest one (same data, folds and metric) take part;
-    where there are some, only those of the folds with the digest `folds`, which kit.toml makes. The
-    best score wins (see `standing`); but the newest blend is taken where the best single run is not
+    where there are some, only those of the folds with the digest `folds` and of the `metric` (a
+    name), which kit.toml has: the newest may have been a trial with `--set`. The best score wins
+    (see `standing`); but the newest blend is taken where the best single run is not
     clearly better: its lead may be the luck of having been picked as the best of many.
 
     A run of kind "fit" has no score of its own and never takes part: it is handed in by name.
@@ -28,8 +29,12 @@ def best_run(runs: Sequence[Run], folds: str = "") -> tuple[Run, str]:
     if not runs:
         raise RunError("there are no runs yet. `kit cv` makes one.")
     usual = [run for run in runs if run.folds == folds] or runs
-    aside = len(runs) - len(usual)
-    runs = usual
+    measured = [run for run in usual if run.metric[0] == metric] or usual
+    aside = {
+        "on other folds than kit.toml makes": len(runs) - len(usual),
+        "of another metric": len(usual) - len(measured),
+    }
+    runs = measured
     newest = runs[-1].record
     same = [run for run in runs if _comparable(run, runs[-1])]
     up = bool(newest["metric"]["greater_is_better"])
@@ -41,7 +46,7 @@ def best_run(runs: Sequence[Run], folds: str = "") -> tuple[Run, str]:
     )
     if newest.get("fold_weights"):
         why += ", later folds counting more"
-    why += f" ({aside} on other folds than kit.toml makes left out)" if aside else ""
+    why += "".join(f" ({count} {what} left out)" for what, count in aside.items() if count)
     blends = [run for run in same if run.kind == "blend"]
     if best.kind == "blend" or not blends:
         return best, why

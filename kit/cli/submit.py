@@ -96,7 +96,8 @@ def best(competition: Competition, out: Output) -> Run:
     from kit.runs import list_runs
     from kit.selection import best_run
 
-    run, why = best_run(list_runs(competition.runs)[0], shared_digest(competition))
+    runs, metric = list_runs(competition.runs)[0], competition.settings.task.metric
+    run, why = best_run(runs, shared_digest(competition), metric)
     out.remark(f"{run.id}: {why}")
     return run
 

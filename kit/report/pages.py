@@ -116,7 +116,7 @@ def competition_page(
     runs, problems = list_runs(competition.runs)
     if not any(run.kind != "fit" for run in runs):
         raise RunError(f"no runs in {competition.runs} yet: there is nothing to report. `kit cv`")
-    best, why = best_run(runs, _folds(competition))
+    best, why = best_run(runs, _folds(competition), competition.settings.task.metric)
     same = comparable(best, runs)
     tell("reading data and predictions")
     material = gather(competition, best, *read_dataset(competition))

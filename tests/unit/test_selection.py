@@ -51,6 +51,14 @@ def test_runs_of_other_data_folds_or_metrics_do_not_take_part() -> None:
     assert why == "the only run that compares"
 
 
+def test_a_trial_with_another_metric_does_not_decide_what_is_compared() -> None:
+    f1 = {"name": "f1", "greater_is_better": True}
+    runs = [run("a", [0.9, 0.9]), run("b", [0.1, 0.1]), run("trial", [0.5, 0.5], metric=f1)]
+    chosen, why = best_run(runs, "f", "auc")
+    assert (chosen.id, why) == ("a", "the best of 2 comparable runs (1 of another metric left out)")
+    assert best_run(runs, "f", "rmse")[0].id == "trial"  # none is of it: the newest decides
+
+
 def test_the_newest_blend_is_taken_when_the_lead_of_a_run_is_noise() -> None:
     runs = [
         run("blend-1", [0.70, 0.80, 0.75], kind="blend"),
