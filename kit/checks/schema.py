@@ -14,6 +14,8 @@ from kit.errors import nearest
 from kit.kinds import absent, some, untold
 from kit.quantities import as_numbers
 
+_KNOWN = 0.5  # of digits beside words: if the other file has so many of them, these are labels
+
 
 def files(m: Material) -> Iterator[Evidence]:
     """Files that are missing, empty or unreadable."""
@@ -95,9 +97,11 @@ def other_types(m: Material) -> Iterator[Evidence]:
         if pair[0].empty or pair[1].empty or numeric[0] == numeric[1]:
             continue
         words = pair[numeric.index(False)]
-        if name in read_as_text and pair[1].astype("str").isin(set(pair[0].astype("str"))).any():
+        digits = pd.to_numeric(words, errors="coerce").notna()
+        known = words[digits].astype("str").isin(set(pair[numeric.index(True)].astype("str")))
+        if name in read_as_text and known.mean() >= _KNOWN:
             continue  # labels, some of which are spelled with digits
-        odd = words[pd.to_numeric(words, errors="coerce").isna()].unique()
+        odd = words[~digits].unique()
         if not len(odd) and as_numeric:
             continue  # numbers, but for blank cells
         where = m.settings.files.test if numeric[0] else m.settings.files.train

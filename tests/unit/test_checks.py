@@ -835,3 +835,17 @@ def test_numbers_in_one_file_and_words_in_the_other_whatever_the_kind(
         frame.assign(y=[0, 1] * 20), test, columns={"kinds": {"kg": "category"}}
     )
     assert [f.columns for f in check(competition).findings if f.code == "KIT005"] == [("kg",)]
+
+
+def test_words_among_numbers_of_test_that_train_seldom_has(
+    make_competition: Callable[..., Competition],
+) -> None:
+    frame = pd.DataFrame({"id": range(40), "kg": np.arange(40) / 4, "deck": np.arange(40) % 3})
+    kg = [*map(str, 9 + np.arange(30) / 4), *["broken"] * 10]
+    test = frame.assign(id=frame["id"] + 40, kg=kg, deck=[*map(str, frame["deck"][:39]), "A"])
+    competition = make_competition(
+        frame.assign(y=[0, 1] * 20),
+        test,
+        columns={"kinds": {"kg": "category", "deck": "category"}},
+    )
+    assert [f.columns for f in check(competition).findings if f.code == "KIT005"] == [("kg",)]
