@@ -27,6 +27,7 @@ from kit.settings import Kind
 _NUMBERS = ("floating", "integer", "mixed-integer-float", "decimal")
 _MOMENTS = ("date", "datetime", "datetime64")
 _LARGEST = np.finfo(np.float32).max
+_SMALLEST = np.finfo(np.float64).tiny
 
 
 def assign_kinds(X: pd.DataFrame, configured: Mapping[str, Kind]) -> dict[str, Kind]:
@@ -82,7 +83,8 @@ def as_number(column: pd.Series) -> pd.Series:
     """Numbers of a column, as `kit.quantities` reads them; those beyond float32 are missing.
 
     Not only infinite ones: the largest float64 stands for "not known" now and then, which trees of
-    scikit-learn refuse and scales do not survive.
+    scikit-learn refuse and scales do not survive. Numbers without full precision, below 2e-308, are
+    0: one over their differences is no number.
 
     Raises:
         DataError: more than 5 % of the values are neither numbers nor marks for missing ones.
@@ -103,8 +105,10 @@ def as_number(column: pd.Series) -> pd.Series:
             )
         column = numbers
     if pd.api.types.is_float_dtype(column):
-        beyond = np.abs(column.to_numpy(dtype=np.float64, na_value=np.nan)) > _LARGEST
-        return column.mask(beyond) if beyond.any() else column
+        size = np.abs(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        beyond, none = size > _LARGEST, (size > 0) & (size < _SMALLEST)
+        column = column.mask(beyond) if beyond.any() else column
+        return column.mask(none, 0.0) if none.any() else column
     return column
 
 

@@ -46,7 +46,7 @@ from kit.preprocessing.generate import generated_linear, generated_tree
 from kit.preprocessing.images import COMPONENTS, image_steps
 from kit.preprocessing.means import target_means
 from kit.preprocessing.neural import realmlp_recipe, tabm_recipe
-from kit.preprocessing.numeric import bent_numbers, scaled_numbers
+from kit.preprocessing.numeric import ToldApart, bent_numbers, scaled_numbers
 from kit.preprocessing.row_parts import Step, row_parts
 from kit.preprocessing.score import TextScore
 from kit.preprocessing.sentences import SentenceKernel, SentenceTokens, SentenceVectors
@@ -125,7 +125,7 @@ def _tree(
 ) -> ColumnTransformer:
     return _frame(
         [
-            ("numeric", "passthrough", shape.of("numeric")),
+            ("numeric", ToldApart(), shape.of("numeric")),
             ("levels", KnownLevels(), shape.plain if levels is None else levels),
             ("shares", Counts(), shape.many),
             *target_means(shape),

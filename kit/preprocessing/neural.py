@@ -25,6 +25,8 @@ from kit.preprocessing.shape import SCALE, Shape
 from kit.preprocessing.text import TextNumbers
 
 _ROWS_PER_QUANTILE, _MOST_QUANTILES, _FEWEST_QUANTILES = 30, 1000, 10
+_LARGEST = 900  # power of two: scikit-learn takes what is within 1e-7 of an end for the end
+_FAR = 2.0**1000
 _JITTER = 1e-3  # of the distance to the nearest other value: ties get the middle of their ranks
 
 
@@ -67,6 +69,7 @@ class NormalQuantiles(TransformerMixin, BaseEstimator):
     Ranks are learned from slightly jittered rows, so that a value many rows share gets the middle
     of their ranks instead of an end. The jitter changes the order of no two values, however far
     others lie away: with a share of the deviation, one -999 among numbers from 0 to 1 blurs them.
+    A column of one value is zero, whatever new rows have there: nothing was learned of it.
 
     Args:
         seed: of the jitter.
@@ -84,6 +87,9 @@ class NormalQuantiles(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: object = None) -> NormalQuantiles:
         """Learn the quantiles of each column."""
         values = np.asarray(X, dtype=np.float64)
+        self.varies_ = values.max(axis=0) > values.min(axis=0)
+        self.powers_ = _LARGEST - np.frexp(np.abs(values).max(axis=0))[1]
+        values = np.ldexp(values, self.powers_)
         rng = np.random.default_rng(self.seed)
         apart = np.column_stack([_apart(column) for column in values.T])
         jitter = _JITTER * apart * rng.standard_normal(values.shape)
@@ -98,8 +104,10 @@ class NormalQuantiles(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Look the ranks up."""
-        values = self.quantiles_.transform(np.asarray(X, dtype=np.float64))
-        return np.asarray(values, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            values = np.ldexp(np.asarray(X, dtype=np.float64), self.powers_)
+        ranks = self.quantiles_.transform(np.clip(values, -_FAR, _FAR))
+        return np.where(self.varies_, ranks, 0.0).astype(np.float32)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """The columns keep their names."""

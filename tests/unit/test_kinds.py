@@ -211,6 +211,11 @@ def test_numbers_that_no_float32_holds_are_missing(large: float, dtype: str) -> 
     assert made.isna().tolist() == [False, True, True, False]
 
 
+def test_numbers_too_small_to_be_divided_by_are_zero() -> None:
+    made = as_number(pd.Series([1.0, 1e-310, np.nan, -5e-324, 1e-300]))
+    assert made.fillna(9).tolist() == [1.0, 0.0, 9, 0.0, 1e-300]
+
+
 def test_columns_of_features_py_are_what_they_hold() -> None:
     days = pd.Series(pd.date_range("2020-01-01", periods=6))
     X = pd.DataFrame(

@@ -133,12 +133,36 @@ def test_the_best_epoch_is_judged_by_errors_only_for_metrics_of_labels() -> None
     assert validation_loss(y, sure, by_loss) > validation_loss(y, unsure, by_loss)
 
 
+def test_a_fold_whose_numbers_are_all_the_same_does_not_outshout_the_others() -> None:
+    asked = problem("regression")
+    targets = Targets.of(np.array([0.0, 10.0, 20.0]), asked, clamp=False)
+    same = validation_loss(np.full(2, 5.0), np.array([[6.0], [4.0]]), asked, None, targets.scale)
+    others = validation_loss(np.array([0, 9.0]), np.array([[1], [8.0]]), asked, None, targets.scale)
+    assert same == pytest.approx(others)
+
+
 def test_normal_quantiles_put_ties_in_the_middle_of_their_ranks() -> None:
     rng = np.random.default_rng(0)
     values = np.column_stack([(rng.random(2000) < 0.5), np.exp(rng.normal(size=2000))])
     out = NormalQuantiles().fit(values).transform(values)
     assert abs(out[:, 0]).max() == pytest.approx(0.674, abs=0.1)  # quartiles of the normal
     assert out[:, 1].std() == pytest.approx(1, abs=0.05)
+
+
+def test_quantiles_of_numbers_do_not_depend_on_their_units() -> None:
+    rng = np.random.default_rng(0)
+    values = np.column_stack([rng.normal(size=500), np.exp(9 * rng.normal(size=500))])
+    values[7, 0] = -1e37
+    usual = NormalQuantiles().fit(values).transform(values)
+    assert np.abs(usual).mean() == pytest.approx(0.8, abs=0.05)
+    for units in (1e-9, 1e-200, 1e30):
+        made = NormalQuantiles().fit(units * values).transform(units * values)
+        assert made == pytest.approx(usual, abs=1e-3), units
+
+
+def test_a_column_of_one_value_says_nothing_of_new_rows() -> None:
+    quantiles = NormalQuantiles().fit(np.column_stack([np.full(50, 7.0), np.zeros(50)]))
+    assert (quantiles.transform(np.array([[7.0, 0.0], [6.0, 1e-9], [9.0, -1e300]])) == 0).all()
 
 
 @pytest.mark.parametrize("far", [-999.0, 1e9])

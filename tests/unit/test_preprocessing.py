@@ -18,7 +18,7 @@ from kit.preprocessing.categories import Counts, CrossFittedTarget, KnownLevels
 from kit.preprocessing.codes import CodeParts
 from kit.preprocessing.columns import Shape, recipe
 from kit.preprocessing.dates import DateParts
-from kit.preprocessing.numeric import ScaledNumbers, SmoothClip
+from kit.preprocessing.numeric import ScaledNumbers, SmoothClip, ToldApart
 from kit.preprocessing.places import Places, places
 from kit.preprocessing.text import TextNumbers, TextSparse
 from kit.settings import Kind
@@ -376,6 +376,28 @@ def test_outliers_are_squeezed_and_constants_become_zero() -> None:
     assert np.abs(found).max() <= 3.0
     assert (found[:, 1] == 0).all()
     assert (np.diff(found[:, 0]) > 0).all()  # the order is kept
+
+
+def test_numbers_far_from_all_that_were_learned_are_squeezed_like_others() -> None:
+    clip = SmoothClip(limit=3.0).fit(np.linspace(0, 1e-200, 50)[:, None])
+    found = clip.transform(np.array([[1e30], [-1e30], [1e-200]]))[:, 0]
+    assert found == pytest.approx([3.0, -3.0, 0.9], abs=0.1)
+
+
+def test_numbers_that_float32_takes_for_the_same_are_told_apart() -> None:
+    ids = np.arange(300)
+    X = pd.DataFrame(
+        {"seconds": 1.6e9 + ids / 10, "id": 4_000_000_000 + ids, "plain": ids / 7, "whole": ids}
+    )
+    told = ToldApart().fit(X)
+    made = told.transform(X)
+    assert list(told.centers_) == ["seconds", "id"]
+    assert made["plain"].equals(X["plain"])
+    assert made.astype(np.float32).nunique().tolist() == [300] * 4
+    missing = X.assign(id=pd.array([None, *X["id"][1:]], dtype="Int64"))
+    found = ToldApart().fit(missing).transform(missing)["id"]
+    assert found.isna().sum() == 1
+    assert found.astype("Float32").nunique() == 299
 
 
 # --- categories of very many levels

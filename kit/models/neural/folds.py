@@ -158,7 +158,9 @@ class BatchedNetwork(Model):
             def score(fold: int, outputs: NDArray[Any]) -> float:
                 predicted, given = targets[fold].decode(outputs, problem), weights[fold]
                 counts = None if given is None else given.valid
-                return validation_loss(held[fold][1], predicted, problem, counts)
+                return validation_loss(
+                    held[fold][1], predicted, problem, counts, targets[fold].scale
+                )
 
             found = trainer.run(fed(encoders, held), score)
         fitted = []

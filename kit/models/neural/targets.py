@@ -120,12 +120,21 @@ def validation_loss(
     predicted: NDArray[np.float64],
     problem: Problem,
     weight: NDArray[np.float64] | None = None,
+    scale: NDArray[np.float64] | float = 1.0,
 ) -> float:
-    """What the best epoch is chosen by: errors for metrics of labels, else the loss."""
+    """What the best epoch is chosen by: errors for metrics of labels, else the loss.
+
+    Args:
+        y: the truth. ``(n,)`` or ``(n, k)``
+        predicted: ``(n, n_outputs)``.
+        problem: decides the loss.
+        weight: how much rows count.
+        scale: of each target in the rows that were learned from, which errors are told in: that of
+            these rows may be 0, and what a fold tells the others would be all that counts.
+    """
     if not problem.classification:
         values = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        spread = np.maximum(values.std(axis=0), _TINY)
-        errors = (predicted - values) / spread
+        errors = (predicted - values) / scale
         if problem.deviation == "absolute":
             return _mean(np.abs(errors), weight)
         return float(np.sqrt(_mean(errors**2, weight)))
