@@ -39,6 +39,7 @@ from kit.models.boosters import (
 )
 from kit.models.lockstep import boost
 from kit.models.stopping import CrossStopping, OwnStopping
+from kit.models.units import Labels, Units
 
 _FEW_BINS, _PER_BIN = 32, 8  # rows: a round costs as many scores as there are bins and leaves
 _GPU_MEMORY = 0.95  # of what is free, as CatBoost's default
@@ -157,13 +158,18 @@ class CatBoost(Model):
         for booster in self.boosters_:
             values = np.asarray(booster.predict(rows, prediction_type=kind, thread_count=threads))
             columns.append(values[:, 1:] if problem.task in ("binary", "multilabel") else values)
-        return np.hstack([c.reshape(len(X), -1) for c in columns]).astype(np.float64)
+        found = np.hstack([c.reshape(len(X), -1) for c in columns]).astype(np.float64)
+        return self.units_.restored(found)
 
     def save(self, folder: Path) -> None:
         """Write CatBoost's binary format, one file per booster."""
         for number, booster in enumerate(self.boosters_):
             booster.save_model(str(folder / f"booster-{number}.cbm"))
-        record = {"params": self.get_params(), "problem": describe(self.problem_)}
+        record = {
+            "params": self.get_params(),
+            "problem": describe(self.problem_),
+            "units": self.units_.plain(),
+        }
         (folder / "model.json").write_text(json.dumps(record), encoding="utf-8")
 
     @classmethod
@@ -173,6 +179,7 @@ class CatBoost(Model):
         record = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.problem_ = Problem(**record["problem"])
+        model.units_ = Units.read(record.get("units"))
         files = sorted(folder.glob("booster-*.cbm"), key=lambda p: int(p.stem.split("-")[1]))
         model.boosters_ = [catboost.CatBoost().load_model(str(path)) for path in files]
         return model
@@ -181,15 +188,16 @@ class CatBoost(Model):
         self,
         models: Sequence[CatBoost],
         data: Sequence[_Data],
-        labels: Sequence[tuple[NDArray[Any], NDArray[Any] | None]],
+        labels: Sequence[Labels],
         weights: Sequence[RowWeights | None],
         problems: Sequence[Problem],
         stopping: type[OwnStopping],
     ) -> None:
         """Fit `models` side by side, one target after the other."""
-        for model, problem in zip(models, problems, strict=True):
-            model.problem_, model.boosters_ = problem, []
+        for model, (y, _), problem in zip(models, labels, problems, strict=True):
+            model.problem_, model.boosters_, model.units_ = problem, [], Units.of(y, problem)
             model.best_iteration_, model.curve_, model.cut_ = None, {}, False
+        labels = [m.units_.both(ys, problems[0]) for m, ys in zip(models, labels, strict=True)]
         columns = target_columns(problems[0])
         watched = data[0][1] is not None
         rounds: list[list[int]] = []
@@ -208,7 +216,8 @@ class CatBoost(Model):
                 for problem, (table, _) in zip(problems, data, strict=True)
             ]
             watch = None if done or self.on_gpu else problems[0].watch
-            stop = stopping(len(models), self.patience, watch) if watched else None
+            scale = [model.units_.of_target(column) for model in models]
+            stop = stopping(len(models), self.patience, watch, scale) if watched else None
             with device("task_type", self.task_type):
                 boosters, lockstep = boost(params, pools, stop, until, problems[0].threads)
             kept = lockstep.stop.best_step if lockstep.stop else lockstep.steps

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from sklearn import ensemble
 
 from kit.models.base import Count, Model, Problem, Rows, RowWeights, Share, all_classes
+from kit.models.units import Units
+
+_LARGEST = 120  # power of two: scikit-learn tells no values apart that differ by less than 1e-7
+_FAR = 2.0**127  # float32 has no numbers beyond
 
 
 class _Forest(Model):
@@ -50,11 +54,9 @@ class _Forest(Model):
         """Grow the trees; several targets share them, whatever their units."""
         self.problem_ = problem
         classes = problem.classification
-        self.center_, self.scale_ = np.zeros(1), np.ones(1)
-        if problem.task == "multitarget":  # else the largest alone would choose the splits
-            spread = np.std(y, axis=0)
-            self.center_, self.scale_ = np.mean(y, axis=0), np.where(spread > 0, spread, 1.0)
-            y = (y - self.center_) / self.scale_
+        self.units_ = Units.of(y, problem)  # of several the largest alone would choose the splits
+        y = self.units_.scaled(y, problem)
+        self.powers_ = _powers(X)
         grow = self.classifier if classes else self.regressor
         self.fitted_ = grow(
             n_estimators=self.n_estimators,
@@ -62,17 +64,17 @@ class _Forest(Model):
             max_features=self.max_features or ("sqrt" if classes else 0.5),
             random_state=problem.seed % 2**31,
             n_jobs=problem.threads,
-        ).fit(_numbers(X), y, None if weight is None else weight.train)
+        ).fit(_numbers(X, self.powers_), y, None if weight is None else weight.train)
         # threads add up the trees in any order: one thread gives the same bits every time
         self.fitted_.set_params(n_jobs=1)
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Mean over the trees."""
-        problem, values = self.problem_, _numbers(X)
+        problem, values = self.problem_, _numbers(X, self.powers_)
         if not problem.classification:
             found = np.asarray(self.fitted_.predict(values)).reshape(-1, problem.n_outputs)
-            return np.asarray(found * self.scale_ + self.center_)
+            return self.units_.restored(found)
         proba, classes = self.fitted_.predict_proba(values), self.fitted_.classes_
         if problem.task == "multilabel":
             pairs = zip(proba, classes, strict=True)
@@ -112,14 +114,34 @@ class ExtraTrees(_Forest):
     regressor = ensemble.ExtraTreesRegressor
 
 
-def _numbers(X: pd.DataFrame) -> NDArray[np.float32]:
-    """Categories as their numbers, missing as NaN, which these trees understand: ``(n, d)``."""
-    columns = []
+def _powers(X: pd.DataFrame) -> list[int]:
+    """Powers of two that make the largest number of each column about 2**120; 0 for categories."""
+    powers = []
     for name in X.columns:
+        largest = 0.0
+        if not isinstance(X[name].dtype, pd.CategoricalDtype):
+            values = np.abs(X[name].to_numpy(dtype=np.float64, na_value=np.nan))
+            largest = float(np.max(values, initial=0.0, where=np.isfinite(values)))
+        powers.append(_LARGEST - int(np.frexp(largest)[1]) if largest > 0 else 0)
+    return powers
+
+
+def _numbers(X: pd.DataFrame, powers: list[int]) -> NDArray[np.float32]:
+    """Categories as their numbers, missing as NaN, which these trees understand: ``(n, d)``.
+
+    Args:
+        X: numbers and categories.
+        powers: of two, that numbers are multiplied by; no split and no rounding changes by it.
+    """
+    columns = []
+    for name, power in zip(X.columns, powers, strict=True):
         column = X[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
             codes = column.cat.codes.to_numpy()
             columns.append(np.where(codes < 0, np.nan, codes))
         else:
-            columns.append(column.to_numpy(dtype=np.float64, na_value=np.nan))
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            with np.errstate(over="ignore"):
+                values = np.ldexp(values, power)
+            columns.append(np.clip(values, -_FAR, _FAR))
     return np.column_stack(columns).astype(np.float32)

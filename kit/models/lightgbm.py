@@ -33,6 +33,7 @@ from kit.models.base import (
 from kit.models.batches import from_batches
 from kit.models.boosters import Clock, device, share, target_columns, useful_threads
 from kit.models.stopping import CrossStopping, OwnStopping
+from kit.models.units import Labels, Units
 
 _OBJECTIVES = {
     "binary": ("binary", "binary_logloss"),
@@ -163,13 +164,17 @@ class LightGBM(Model):
             np.asarray(booster.predict(X, num_threads=threads)).reshape(len(X), -1)
             for booster in self.boosters_
         ]
-        return np.hstack(columns).astype(np.float64)
+        return self.units_.restored(np.hstack(columns).astype(np.float64))
 
     def save(self, folder: Path) -> None:
         """Write LightGBM's text format, one file per booster."""
         for number, booster in enumerate(self.boosters_):
             booster.save_model(str(folder / f"booster-{number}.txt"))
-        record = {"params": self.get_params(), "problem": describe(self.problem_)}
+        record = {
+            "params": self.get_params(),
+            "problem": describe(self.problem_),
+            "units": self.units_.plain(),
+        }
         (folder / "model.json").write_text(json.dumps(record), encoding="utf-8")
 
     @classmethod
@@ -178,6 +183,7 @@ class LightGBM(Model):
         record = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.problem_ = Problem(**record["problem"])
+        model.units_ = Units.read(record.get("units"))
         files = sorted(folder.glob("booster-*.txt"), key=lambda p: int(p.stem.split("-")[1]))
         model.boosters_ = [lgb.Booster(model_file=str(path)) for path in files]
         return model
@@ -205,20 +211,23 @@ class LightGBM(Model):
         self,
         models: Sequence[LightGBM],
         data: Sequence[_Data],
-        labels: Sequence[tuple[NDArray[Any], NDArray[Any] | None]],
+        labels: Sequence[Labels],
         problem: Problem,
         stopping: type[OwnStopping],
     ) -> None:
         """Fit `models` side by side, one target after the other."""
-        for model in models:
+        for model, (y, _) in zip(models, labels, strict=True):
             model.problem_, model.boosters_ = problem, []
+            model.units_ = Units.of(y, problem, penalised=True)
             model.best_iteration_, model.curve_, model.cut_ = None, {}, False
+        labels = [m.units_.both(ys, problem) for m, ys in zip(models, labels, strict=True)]
         watched = data[0][2] is not None
         columns = target_columns(problem)
         rounds: list[NDArray[Any]] = []
         for done, column in enumerate(columns):
             watch = None if done else problem.watch
-            stop = stopping(len(models), self.patience, watch) if watched else None
+            scale = [model.units_.of_target(column) for model in models]
+            stop = stopping(len(models), self.patience, watch, scale) if watched else None
             until = share(problem.deadline, len(columns) - done)
             clock = Clock(until, self.learning_rate, self.n_estimators)
             with device("device_type", self.device_type):

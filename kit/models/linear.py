@@ -26,6 +26,7 @@ from kit.blas import ordered_sums
 from kit.config import Within
 from kit.models.base import Count, Model, Positive, Problem, Rows, RowWeights, all_classes
 from kit.models.ratios import log_count_ratios, multiplied
+from kit.models.units import Units
 
 _PARTS = 3  # of the rows, one held out at a time, to choose a penalty of classes
 _ENOUGH = 2000  # rows held out that tell penalties apart: after so many no further part is tried
@@ -75,7 +76,9 @@ class Linear(Model):
             # columns that are sums of others: scikit-learn goes on with another solver by itself
             warnings.simplefilter("ignore", LinAlgWarning)
             if not problem.classification:
-                self.fitted_ = [self._ridge(X, y, heavy)]
+                # about their mean: solvers count as precisely as `X` is, which is single precision
+                self.units_ = Units.of(y, problem)
+                self.fitted_ = [self._ridge(X, self.units_.scaled(y, problem), heavy)]
             elif self.ratios:
                 self.fitted_ = [self._ratio(X, c, problem, heavy) for c in _columns(y, problem)]
             elif problem.task == "multilabel":
@@ -90,7 +93,7 @@ class Linear(Model):
         with ordered_sums(problem.threads):
             if not problem.classification:
                 values = np.asarray(self.fitted_[0].predict(X), dtype=np.float64)
-                return values.reshape(-1, problem.n_outputs)
+                return self.units_.restored(values.reshape(-1, problem.n_outputs))
             if self.ratios:
                 sums = [_chance(fitted, multiplied(X, r)) for r, fitted in self.fitted_]
                 found = np.column_stack(sums)

@@ -119,7 +119,7 @@ def boost(
     if params[0]["task_type"] == "GPU":
         with _quiet():
             return without_callbacks(params[0], pools[0], stop, deadline)
-    fresh = None if stop is None else type(stop)(len(params), stop.patience)
+    fresh = None if stop is None else type(stop)(len(params), stop.patience, scale=stop.scale)
     lockstep = Lockstep(len(params), stop, Clock(deadline, rate, rounds), slots)
     with _quiet():
         boosters = _train(params, pools, lockstep)

@@ -6,6 +6,8 @@ rows are held out, and the labels a fold is scored on decide nothing about its o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,14 +21,23 @@ class OwnStopping:
         n_folds: models trained side by side.
         patience: steps without improvement after which a model is done.
         watch: told of the mean loss after every step, see `Problem`.
+        scale: what losses are multiplied by, where a model counts in units of its own rows.
+            ``(n_folds,)``
 
     Attributes:
         best_step: per model, how many steps it should have. ``(n_folds,)``, from 1.
         curve: losses as they came. ``(updates, n_folds)``
     """
 
-    def __init__(self, n_folds: int, patience: int, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        n_folds: int,
+        patience: int,
+        watch: Watch | None = None,
+        scale: Sequence[float] | None = None,
+    ) -> None:
         self.patience = patience
+        self.scale = np.ones(n_folds) if scale is None else np.asarray(scale)
         self._watch = watch
         self.best_step = np.zeros(n_folds, dtype=int)
         self._best_loss = np.full(n_folds, np.inf)
@@ -43,7 +54,7 @@ class OwnStopping:
         Returns:
             Which models are now the best so far: their state is worth keeping.
         """
-        losses = np.asarray(losses, dtype=np.float64)
+        losses = np.asarray(losses, dtype=np.float64) * self.scale
         self._losses.append(losses)
         self._step = self._step + 1 if step is None else step
         if self._watch is not None:

@@ -41,6 +41,7 @@ from kit.models.boosters import (
     useful_threads,
 )
 from kit.models.stopping import CrossStopping, OwnStopping
+from kit.models.units import Labels, Units
 
 _OBJECTIVES = {
     "binary": ("binary:logistic", "logloss"),
@@ -151,13 +152,17 @@ class XGBoost(Model):
         for booster in self.boosters_:
             booster.set_param({"nthread": threads, "device": "cpu"})
             columns.append(np.asarray(booster.predict(rows)).reshape(len(X), -1))
-        return np.hstack(columns).astype(np.float64)
+        return self.units_.restored(np.hstack(columns).astype(np.float64))
 
     def save(self, folder: Path) -> None:
         """Write XGBoost's binary JSON, one file per booster."""
         for number, booster in enumerate(self.boosters_):
             booster.save_model(str(folder / f"booster-{number}.ubj"))
-        record = {"params": self.get_params(), "problem": describe(self.problem_)}
+        record = {
+            "params": self.get_params(),
+            "problem": describe(self.problem_),
+            "units": self.units_.plain(),
+        }
         (folder / "model.json").write_text(json.dumps(record), encoding="utf-8")
 
     @classmethod
@@ -167,6 +172,7 @@ class XGBoost(Model):
         record = parse_json((folder / "model.json").read_text(encoding="utf-8"))
         model = cls(**record["params"])
         model.problem_ = Problem(**record["problem"])
+        model.units_ = Units.read(record.get("units"))
         files = sorted(folder.glob("booster-*.ubj"), key=lambda p: int(p.stem.split("-")[1]))
         model.boosters_ = [xgb.Booster(model_file=str(path)) for path in files]
         return model
@@ -187,14 +193,16 @@ class XGBoost(Model):
         self,
         models: Sequence[XGBoost],
         data: Sequence[tuple[Any, Any]],
-        labels: Sequence[tuple[NDArray[Any], NDArray[Any] | None]],
+        labels: Sequence[Labels],
         problems: Sequence[Problem],
         stopping: type[OwnStopping],
     ) -> None:
         """Fit `models` side by side, one target after the other."""
-        for model, problem in zip(models, problems, strict=True):
+        for model, (y, _), problem in zip(models, labels, problems, strict=True):
             model.problem_, model.boosters_ = problem, []
+            model.units_ = Units.of(y, problem, penalised=True)
             model.best_iteration_, model.curve_, model.cut_ = None, {}, False
+        labels = [m.units_.both(ys, problems[0]) for m, ys in zip(models, labels, strict=True)]
         watched = data[0][1] is not None
         columns, workers = target_columns(problems[0]), problems[0].threads
         rounds: list[list[int]] = []
@@ -211,7 +219,8 @@ class XGBoost(Model):
                 for problem, (train, valid) in zip(problems, data, strict=True)
             ]
             watch = None if done else problems[0].watch
-            stop = stopping(len(models), self.patience, watch) if watched else None
+            scale = [model.units_.of_target(column) for model in models]
+            stop = stopping(len(models), self.patience, watch, scale) if watched else None
             rate = float(boosters[0].params["learning_rate"])
             until = share(problems[0].deadline, len(columns) - done)
             clock = Clock(until, rate, self.n_estimators)

@@ -44,6 +44,7 @@ from kit.models.neural.training import (
     start,
     watched,
 )
+from kit.models.units import Units
 
 _BLOCKS = 16  # of rows whose inputs are in memory at a time when they are predicted
 _STEPS = 16  # per call into the backend: a step of a small table is shorter than the call
@@ -128,11 +129,9 @@ class MLP(Model):
             if isinstance(X[name].dtype, pd.CategoricalDtype)
         }
         self.numbers_ = self._numbers(X)
-        target = np.asarray(y, dtype=np.float32).reshape(len(y), -1)
-        if problem.classification:
-            self.center_, self.scale_ = np.zeros(1), np.ones(1)
-        else:  # a network learns numbers around zero
-            self.center_, self.scale_ = target.mean(axis=0), np.maximum(target.std(axis=0), 1e-12)
+        target = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        units = Units.of(y, problem)  # a network learns numbers around zero
+        self.center_, self.scale_ = units.center, units.scale
         self.networks_: list[Any] = []
         self.curve_, self.cut_ = {}, False
         best = []
@@ -241,7 +240,7 @@ class MLP(Model):
         X, target = train[0], self._scaled(train[1])
         held, (heavy, heavy_valid) = None, weight or (None, None)
         if valid is not None:
-            known = np.asarray(valid[1], dtype=np.float32).reshape(len(valid[1]), -1)
+            known = np.asarray(valid[1], dtype=np.float64).reshape(len(valid[1]), -1)
             held = (valid[0], self._scaled(known), heavy_valid)
         if not (self.streams and is_on_disk(X)):
             return {
@@ -314,5 +313,5 @@ class MLP(Model):
 
     def _scaled(self, target: NDArray[Any]) -> NDArray[np.float32]:
         if self.problem_.task == "multiclass":
-            return target[:, 0]
+            return np.asarray(target[:, 0], dtype=np.float32)
         return ((target - self.center_) / self.scale_).astype(np.float32)
