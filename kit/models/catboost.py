@@ -195,7 +195,11 @@ class CatBoost(Model):
     ) -> None:
         """Fit `models` side by side, one target after the other."""
         for model, (y, _), problem in zip(models, labels, problems, strict=True):
-            model.problem_, model.boosters_, model.units_ = problem, [], Units.of(y, problem)
+            model.problem_, model.boosters_, model.units_ = (
+                problem,
+                [],
+                Units.coarse(y, problem, penalised=True),
+            )
             model.best_iteration_, model.curve_, model.cut_ = None, {}, False
         labels = [m.units_.both(ys, problems[0]) for m, ys in zip(models, labels, strict=True)]
         columns = target_columns(problems[0])

@@ -14,7 +14,7 @@ from sklearn import ensemble
 from kit.models.base import Count, Model, Problem, Rows, RowWeights, Share, all_classes
 from kit.models.units import Units
 
-_LARGEST = 120  # power of two: scikit-learn tells no values apart that differ by less than 1e-7
+_LARGEST = 100  # power of two: scikit-learn tells no values apart that differ by less than 1e-7
 _FAR = 2.0**127  # float32 has no numbers beyond
 
 
@@ -54,7 +54,9 @@ class _Forest(Model):
         """Grow the trees; several targets share them, whatever their units."""
         self.problem_ = problem
         classes = problem.classification
-        self.units_ = Units.of(y, problem)  # of several the largest alone would choose the splits
+        # of several targets the one of the largest numbers alone would choose the splits
+        several = problem.task == "multitarget"
+        self.units_ = Units.of(y, problem) if several else Units.coarse(y, problem)
         y = self.units_.scaled(y, problem)
         self.powers_ = _powers(X)
         grow = self.classifier if classes else self.regressor
@@ -115,14 +117,14 @@ class ExtraTrees(_Forest):
 
 
 def _powers(X: pd.DataFrame) -> list[int]:
-    """Powers of two that make the largest number of each column about 2**120; 0 for categories."""
+    """Powers of two that make each column's largest number 2**100 or more; 0 for categories."""
     powers = []
     for name in X.columns:
         largest = 0.0
         if not isinstance(X[name].dtype, pd.CategoricalDtype):
             values = np.abs(X[name].to_numpy(dtype=np.float64, na_value=np.nan))
             largest = float(np.max(values, initial=0.0, where=np.isfinite(values)))
-        powers.append(_LARGEST - int(np.frexp(largest)[1]) if largest > 0 else 0)
+        powers.append(max(0, _LARGEST - int(np.frexp(largest)[1])) if largest > 0 else 0)
     return powers
 
 

@@ -218,7 +218,7 @@ class LightGBM(Model):
         """Fit `models` side by side, one target after the other."""
         for model, (y, _) in zip(models, labels, strict=True):
             model.problem_, model.boosters_ = problem, []
-            model.units_ = Units.of(y, problem, penalised=True)
+            model.units_ = Units.coarse(y, problem, penalised=True)
             model.best_iteration_, model.curve_, model.cut_ = None, {}, False
         labels = [m.units_.both(ys, problem) for m, ys in zip(models, labels, strict=True)]
         watched = data[0][2] is not None

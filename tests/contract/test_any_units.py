@@ -87,6 +87,14 @@ def test_units_of_a_column_do_not_matter(name: str) -> None:
         assert told(name, X.assign(b=b), y) > usual - 0.06, b[:2].tolist()
 
 
+@pytest.mark.parametrize("name", ["random_forest", "extra_trees"])
+def test_forests_predict_nothing_that_no_row_had(name: str) -> None:
+    X, y = table()
+    y = np.where(y > 1.5, np.exp(3 * y), 0.0)
+    found = MODELS[name]().fit(X, y, problem=PROBLEM).predict(X)
+    assert found.min() == 0.0
+
+
 def test_a_network_learns_a_target_of_large_numbers() -> None:
     X, y = table()
     frame = X.astype(np.float32)
