@@ -3,7 +3,7 @@
 | kind | becomes |
 |---|---|
 | numeric | int or float, also of "$1,200" and "12 kg", of lengths of time in days |
-| category | pandas categorical; its levels are only a spelling shared by train and test |
+| category | pandas categorical; its levels are only a spelling ("1.0" is "1") for both files |
 | datetime | datetime64 without time zone |
 | text, code | str |
 | image | a position in a store of pixels (see `kit.images`) |
@@ -66,12 +66,10 @@ def _pair(a: pd.Series, b: pd.Series, kind: Kind) -> tuple[Any, Any]:
     if kind == "numeric":
         return as_number(a), as_number(b)
     if kind == "category":
-        levels = pd.Index(pd.concat([spelled(a).drop_duplicates(), spelled(b).drop_duplicates()]))
+        a, b = as_levels(a), as_levels(b)
+        levels = pd.Index(pd.concat([a.drop_duplicates(), b.drop_duplicates()]))
         levels = levels.dropna().unique().sort_values()
-        return (
-            pd.Categorical(spelled(a), categories=levels),
-            pd.Categorical(spelled(b), categories=levels),
-        )
+        return pd.Categorical(a, categories=levels), pd.Categorical(b, categories=levels)
     if kind == "datetime":
         # test rows are read by the format of the train rows
         format_ = None if pd.api.types.is_datetime64_any_dtype(a) else datetime_format(spelled(a))
@@ -137,6 +135,7 @@ def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.Series(column.dt.tz_localize(None))
     text = spelled(column)
+    given = " (the format of train)" if format_ else ""
     format_ = format_ or datetime_format(text)
     moments = pd.Series(pd.NaT, column.index) if format_ is None else as_datetimes(text, format_)
     lost = moments.isna() & ~untold(column)
@@ -144,7 +143,10 @@ def as_moments(column: pd.Series, format_: str | None = None) -> pd.Series:
         raise DataError(
             f"column {column.name!r} should hold dates of one format, however "
             f"{lost.mean():.0%} of its values are not"
-            f"{f' like {format_}' if format_ else ' dates'}, e.g. {some(column[lost].unique())}"
+            f"{f' like {format_}{given}' if format_ else ' dates'}, e.g. "
+            f"{some(column[lost].unique())}.\n"
+            "  Turn them into dates in features.py, give it another kind in [columns.kinds] "
+            "(category, code), or list it in columns.drop."
         )
     return moments
 
@@ -154,6 +156,17 @@ def spelled(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.StringDtype):
         return column
     return column.astype("str").where(column.notna())
+
+
+def as_levels(column: pd.Series) -> pd.Series:
+    """Names of the levels of a category; missing ones stay missing.
+
+    "1.0" is "1": so whole numbers are written in a file that lacks some of them.
+    """
+    names = spelled(column)
+    if not names.str.endswith(".0").any():
+        return names
+    return names.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True)
 
 
 def some(values: Any, limit: int = 3) -> str:

@@ -44,7 +44,7 @@ from kit.usercode import UserCode
 PIECE = 250_000
 """Rows in memory at a time while files are read."""
 
-_VERSION = "4"  # of the layout, and of how values are read
+_VERSION = "5"  # of the layout, and of how values are read
 _CELL = 6  # bytes a cell takes on the disk at most, about, while a store is made
 _SPARE = 200 << 20  # bytes that are left free on the disk
 

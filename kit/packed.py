@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.errors import DataError
-from kit.kinds import absent, as_moments, as_number, spelled
+from kit.kinds import absent, as_levels, as_moments, as_number, spelled
 from kit.moments import datetime_format
 from kit.settings import Kind
 
@@ -69,7 +69,7 @@ class PackedColumn:
         if self.kind == "numeric":
             self._raw[part].append(narrowed(as_number(piece)))
         elif self.kind == "category":
-            self._raw[part].append(self._coded(spelled(piece)))
+            self._raw[part].append(self._coded(as_levels(piece)))
         elif self.kind == "datetime":
             dates = pd.api.types.is_datetime64_any_dtype(piece)
             if self.format is None and not dates:

@@ -17,7 +17,7 @@ from kit.errors import DataError
 from kit.features import apply_features, feature_columns, read_features
 from kit.images.attach import Images, with_sources
 from kit.joins import Joins
-from kit.kinds import as_moments, assign_kinds, some, typed
+from kit.kinds import as_levels, as_moments, assign_kinds, some, spelled, typed
 from kit.large import lies_on_disk, read_stored
 from kit.moments import datetime_format
 from kit.settings import Kind
@@ -225,15 +225,14 @@ class NewRows:
         if kind == "image":
             return column
         if kind == "category":
-            spelled = _spelled(column)
-            known = spelled.isin(self._levels[name])
-            unseen = int((spelled.notna() & ~known).sum())
+            levels = as_levels(column)
+            known = levels.isin(self._levels[name])
+            unseen = int((levels.notna() & ~known).sum())
             if unseen:
                 self.notes.unseen[name] = self.notes.unseen.get(name, 0) + unseen
-            levels = pd.CategoricalDtype(self._levels[name])
-            return spelled.where(known).astype(levels)
+            return levels.where(known).astype(pd.CategoricalDtype(self._levels[name]))
         if kind == "text":
-            blank = int((column.isna() | (_spelled(column).str.strip() == "")).sum())
+            blank = int((column.isna() | (spelled(column).str.strip() == "")).sum())
             if blank:
                 self.notes.blank[name] = self.notes.blank.get(name, 0) + blank
         if kind == "datetime":
@@ -258,7 +257,7 @@ def _of_frames(competition: Competition, data: str, images: Images) -> _Typing:
     named = {name: kind for name, kind in kinds.items() if kind == "category"}
     known, _ = typed(X[[*named]], X_test[[*named]], named)
     formats = {
-        name: datetime_format(_spelled(X[name]))
+        name: datetime_format(spelled(X[name]))
         for name, kind in kinds.items()
         if kind == "datetime" and not pd.api.types.is_datetime64_any_dtype(X[name])
     }
@@ -271,10 +270,3 @@ def _of_store(competition: Competition, data: str) -> _Typing:
     named = [name for name, kind in stored.kinds.items() if kind == "category"]
     levels = {name: tuple(stored.X[name].cat.categories) for name in named}
     return stored.kinds, levels, stored.formats
-
-
-def _spelled(column: pd.Series) -> pd.Series:
-    """Values as strings, missing ones missing."""
-    if isinstance(column.dtype, pd.StringDtype):
-        return column
-    return column.astype("str").where(column.notna())

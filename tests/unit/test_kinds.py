@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from kit.checks.material import Material
 from kit.checks.schema import lost_values, other_types
 from kit.competition import Competition
 from kit.dataset import Dataset
+from kit.errors import DataError
 from kit.kinds import as_moments, as_number, assign_kinds, typed, untold
 from kit.moments import datetime_format
 from kit.scaffold.infer import infer
@@ -214,6 +216,23 @@ def test_numbers_that_no_float32_holds_are_missing(large: float, dtype: str) -> 
 def test_numbers_too_small_to_be_divided_by_are_zero() -> None:
     made = as_number(pd.Series([1.0, 1e-310, np.nan, -5e-324, 1e-300]))
     assert made.fillna(9).tolist() == [1.0, 0.0, 9, 0.0, 1e-300]
+
+
+@pytest.mark.parametrize("column", [["1.0", None, "2.0", "x.0"], [1.0, None, 2.0, 3.0]])
+def test_whole_numbers_that_are_names_are_the_same_with_and_without_gaps(column: Any) -> None:
+    train = pd.DataFrame({"c": ["1", "2", "-3", "2.5"]})
+    X, X_test = typed(train, pd.DataFrame({"c": column}), {"c": "category"})
+    assert X["c"].tolist() == ["1", "2", "-3", "2.5"]
+    assert X_test["c"].tolist()[::2] == ["1", "2"]
+    assert X_test["c"].isna().tolist() == [False, True, False, False]
+
+
+def test_dates_of_test_in_another_format_than_those_of_train_are_refused() -> None:
+    days = pd.Series(pd.date_range("2020-01-01", periods=40))
+    train = pd.DataFrame({"d": days.dt.strftime("%Y-%m-%d")})
+    test = pd.DataFrame({"d": days.dt.strftime("%d/%m/%Y")})
+    with pytest.raises(DataError, match=r"ISO8601 \(the format of train\)(?s:.*)features.py"):
+        typed(train, test, {"d": "datetime"})
 
 
 def test_columns_of_features_py_are_what_they_hold() -> None:

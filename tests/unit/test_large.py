@@ -137,11 +137,12 @@ def test_hash_and_predictions_are_the_same_to_the_last_bit(
 
 
 def test_what_is_spelled_with_gaps_is_spelled_alike(competition: Make) -> None:
-    """Whole numbers with gaps are decimals for pandas: "5.0", in every piece."""
+    """Whole numbers with gaps are decimals for pandas: "5.0", which is "5" in every piece."""
     made = competition(columns={"kinds": {**KINDS, "gaps": "category"}})
     for each in (made, as_parquet(made)):
         ours, plain = Dataset.read(each), Dataset.read(in_memory(each))
         assert ours.X["gaps"].astype("str").equals(plain.X["gaps"].astype("str"))
+        assert not ours.X["gaps"].cat.categories.str.endswith(".0").any()
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,23 @@ def test_blank_texts_of_new_rows_are_counted(
     assert np.isfinite(pd.read_csv(found.path)["y"]).all()
 
 
+def test_whole_numbers_that_are_names_are_known_where_a_file_lacks_some(
+    toy: Make, mixed: Mixed, tmp_path: Path
+) -> None:
+    competition = toy()
+    for name, frame in zip(("train.csv", "test.csv"), mixed, strict=True):
+        frame.assign(c=np.arange(len(frame)) % 3).to_csv(competition.raw / name, index=False)
+    test = pd.read_csv(competition.raw / "test.csv")
+    (run,) = validated(competition, "lightgbm", keep=True)
+    outcome = []
+    for c in (test["c"], test["c"].astype(float)):
+        test.assign(c=c).to_csv(tmp_path / "new.csv", index=False)
+        found = predict_file(competition, run, tmp_path / "new.csv", tmp_path / "o.csv")
+        assert found.notes == ()
+        outcome.append(found.path.read_text())
+    assert outcome[0] == outcome[1]
+
+
 def test_an_unseen_level_counts_as_missing(toy: Make, mixed: Mixed, tmp_path: Path) -> None:
     competition = toy()
     (run,) = validated(competition, "lightgbm", keep=True)
