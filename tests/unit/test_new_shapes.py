@@ -310,6 +310,31 @@ def test_one_file_of_all_rows_is_cut(tmp_path: Path) -> None:
     assert found.get("task.type") == "binary"
 
 
+@pytest.mark.parametrize("made_of", ["{shop}_{day}", "{day}_{shop}", "{area}_{shop}_{day}"])
+def test_days_that_only_ids_name_become_test(tmp_path: Path, made_of: str) -> None:
+    """Visitors per shop and day; of the days to come there are ids and no table."""
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    days = pd.date_range("2017-01-01", periods=80).strftime("%Y-%m-%d")
+    two = "area" in made_of
+    shops = [(f"air_{k % (2 if two else 4)}", k // 2) for k in range(4)]
+    rows = pd.DataFrame([(*shop, day) for day in days for shop in shops],
+                        columns=["air_store_id", "area", "visit_date"])  # fmt: skip
+    rows["visitors"] = np.arange(len(rows)) * 7 % 101
+    rows[:240].to_csv(raw / "air_visit_data.csv", index=False)
+    later = rows[240:]
+    ids = [made_of.format(shop=s, area=a, day=d) for s, a, d, _ in later.itertuples(index=False)]
+    pd.DataFrame({"id": ids, "visitors": 0}).to_csv(raw / "sample_submission.csv", index=False)
+    pd.DataFrame({"calendar_date": days, "holiday": 0}).to_csv(raw / "date_info.csv", index=False)
+    found, competition = made(tmp_path, raw)
+    assert asks(found, "kit wrote test.csv: the ids of sample_submission.csv are made of")
+    assert found.get("columns.test_id") == "id"
+    assert {*found.get("series.id")} == ({"air_store_id", "area"} if two else {"air_store_id"})
+    data = Dataset.read(competition)
+    assert data.test_ids.tolist() == ids
+    assert data.X_test["air_store_id"].astype("str").tolist() == later["air_store_id"].tolist()
+
+
 # --- files beside ---------------------------------------------------------------------------------
 
 
