@@ -34,10 +34,10 @@ class OwnStopping:
         n_folds: int,
         patience: int,
         watch: Watch | None = None,
-        scale: Sequence[float] | None = None,
+        scale: Sequence[float] | NDArray[np.float64] | None = None,
     ) -> None:
         self.patience = patience
-        self.scale = np.ones(n_folds) if scale is None else np.asarray(scale)
+        self.scale = np.ones(n_folds) if scale is None else np.asarray(scale, dtype=np.float64)
         self._watch = watch
         self.best_step = np.zeros(n_folds, dtype=int)
         self._best_loss = np.full(n_folds, np.inf)

@@ -198,9 +198,9 @@ class XGBoost(Model):
         stopping: type[OwnStopping],
     ) -> None:
         """Fit `models` side by side, one target after the other."""
-        for model, (y, _), problem in zip(models, labels, problems, strict=True):
+        for model, (own, _), problem in zip(models, labels, problems, strict=True):
             model.problem_, model.boosters_ = problem, []
-            model.units_ = Units.coarse(y, problem, penalised=True)
+            model.units_ = Units.coarse(own, problem, penalised=True)
             model.best_iteration_, model.curve_, model.cut_ = None, {}, False
         labels = [m.units_.both(ys, problems[0]) for m, ys in zip(models, labels, strict=True)]
         watched = data[0][1] is not None
