@@ -15,8 +15,9 @@ from kit.atomic import atomic_path
 from kit.joins import is_date
 from kit.moments import datetime_format
 from kit.scaffold.files import ANSWERS, by_name, tables_in
+from kit.scaffold.sides import MOST_CELLS
 from kit.spelling import find_name, plain
-from kit.tables import read_header, read_table, table_format
+from kit.tables import count_cells, read_header, read_table, table_format
 
 _LOOKED = 2000  # rows of test among which an id has to come again
 _MARKS = ("_", "|", " ", "-")  # between the parts of an id
@@ -69,7 +70,7 @@ def _days_ahead(raw: Path, tables: list[Path], sample: Path, header: list[str]) 
     key, answer = header
     with_answer = [path for path in tables if find_name(answer, read_header(path))]
     ids = plain(read_table(sample, as_text=[key])[key])
-    if len(with_answer) != 1 or not ids.is_unique:
+    if len(with_answer) != 1 or not ids.is_unique or count_cells(with_answer[0]) > MOST_CELLS:
         return ""
     train = read_table(with_answer[0])
     days = [str(name) for name in train.columns if is_date(train[name])]

@@ -16,7 +16,7 @@ from kit.scaffold.keys import Renamed, find_renamed
 from kit.spelling import find_name
 from kit.tables import count_cells, read_header
 
-_MOST_CELLS = 100_000_000
+MOST_CELLS = 100_000_000  # of a table that is read whole
 _MOST_KEYS = 3
 _KEYS = 8
 _FOUND = 0.5  # share of the rows of train that a key has to find
@@ -75,7 +75,7 @@ def side_of(paths: Sequence[Path], file: str, tables: Tables, own: Collection[st
     grown = not {*tables.train.columns} <= {*own}
     if not shared or (grown and {*shared} <= {*own}):
         return None
-    if sum(map(count_cells, paths)) > _MOST_CELLS:
+    if sum(map(count_cells, paths)) > MOST_CELLS:
         return None
     numbers = tables.train.select_dtypes(["number", "bool"]).columns
     text = [name for name in shared if name not in numbers]
@@ -99,7 +99,7 @@ def _may_be_key(column: pd.Series, *, joined: bool) -> bool:
 
 def renamed_side(paths: Sequence[Path], file: str, tables: Tables, key: str) -> Side | None:
     """A table that calls a key otherwise, with the name that train has for it."""
-    if sum(map(count_cells, paths)) > _MOST_CELLS:
+    if sum(map(count_cells, paths)) > MOST_CELLS:
         return None
     found = find_renamed(paths, tables, key)
     if found is None:

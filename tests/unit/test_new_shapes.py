@@ -18,6 +18,7 @@ from kit.providers.local import LocalProvider
 from kit.quantities import written
 from kit.scaffold.infer import Inference, infer
 from kit.scaffold.kinds import guess_kind
+from kit.scaffold.made import make_row_tables
 from kit.scaffold.write import create
 from kit.settings import ProviderSpec
 
@@ -308,6 +309,20 @@ def test_one_file_of_all_rows_is_cut(tmp_path: Path) -> None:
     assert (len(data.X), len(data.X_test)) == ((~hidden).sum(), hidden.sum())
     assert found.get("columns.id") == "shot"
     assert found.get("task.type") == "binary"
+
+
+def test_a_table_too_large_to_be_read_whole_is_not_read_for_its_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visits = pd.DataFrame({"shop": "air", "day": ["2017-01-01", "2017-01-02"], "visitors": [3, 4]})
+    visits.to_csv(tmp_path / "visits.csv", index=False)
+    sample = pd.DataFrame({"id": ["air_2017-01-03"], "visitors": [0]})
+    sample.to_csv(tmp_path / "sample_submission.csv", index=False)
+    monkeypatch.setattr("kit.scaffold.made.MOST_CELLS", 1)
+    assert make_row_tables(tmp_path) == ""
+    assert not (tmp_path / "test.csv").exists()
+    monkeypatch.setattr("kit.scaffold.made.MOST_CELLS", 10**6)
+    assert "kit wrote test.csv" in make_row_tables(tmp_path)
 
 
 @pytest.mark.parametrize("made_of", ["{shop}_{day}", "{day}_{shop}", "{area}_{shop}_{day}"])
