@@ -169,6 +169,7 @@ class Linear(Model):
         self, base: Any, X: Any, y: NDArray[Any], weight: NDArray[Any] | None, *, seed: int
     ) -> float:
         """The best penalty, from the middle one towards what is better until it is no more."""
+        strengths = sorted(self.strengths)
         enough = int(np.ceil(_ENOUGH * _PARTS / len(y)))  # parts; one at least
         split = StratifiedKFold(_PARTS, shuffle=True, random_state=seed).split(X, y)
         parts = [*islice(split, enough)]
@@ -180,7 +181,6 @@ class Linear(Model):
             model = clone(base).set_params(C=1 / strengths[place])
             return float(np.mean([_loss(model, X, y, weight, *part) for part in parts]))
 
-        strengths = sorted(self.strengths)
         place = _middle(strengths)
         step = 1 if loss(place + 1) < loss(place) else -1
         while loss(place + step) < loss(place):

@@ -46,7 +46,7 @@ class TextStyle(TransformerMixin, BaseEstimator):
     def _counted(self, X: pd.DataFrame) -> pd.DataFrame:
         parts = []
         for name in self.texts_:
-            counted = np.array(_counted(documents(X[name])), dtype=np.float32)
+            counted = np.array(_counts(documents(X[name])), dtype=np.float32)
             counted = counted.reshape(len(X), len(_NAMES))
             counted[X[name].isna().to_numpy()] = np.nan
             columns = [f"{name}_{what}" for what in _NAMES]
@@ -58,7 +58,7 @@ class TextStyle(TransformerMixin, BaseEstimator):
         return self.names_
 
 
-def _counts(text: str) -> list[float]:
+def _counts_of(text: str) -> list[float]:
     size = max(1, len(text))
     found = words(text)
     n_words = max(1, len(found))
@@ -85,4 +85,4 @@ def _counts(text: str) -> list[float]:
     ]
 
 
-_counted = Remembered(_counts)
+_counts = Remembered(_counts_of)
