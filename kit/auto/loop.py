@@ -22,7 +22,17 @@ from kit.execution.fold import data_shape
 from kit.execution.memory import available, own_process
 from kit.execution.places import make_workers
 from kit.execution.workers import FoldWorkers
-from kit.portfolio import ENCODER, Entry, choose, draws, entries_of, scales_last, texts_last
+from kit.portfolio import (
+    ENCODER,
+    MANY_CLASSES,
+    Entry,
+    choose,
+    draws,
+    entries_of,
+    network_first,
+    scales_last,
+    texts_last,
+)
 from kit.preprocessing.tokens import texts_lead
 from kit.runs import Run, list_runs
 from kit.selection import best_run, standing
@@ -182,6 +192,8 @@ def _choice(
         entries = texts_last(entries)
     if not named and data.task == "regression" and data.series is not None and data.series.id:
         entries = scales_last(entries)
+    if not named and data.task == "multiclass" and len(data.classes) >= MANY_CLASSES:
+        entries = network_first(entries)
     chosen, left = choose(
         *data.X.shape,
         data.task,

@@ -1,10 +1,11 @@
-"""LightGBM's binned rows from a table on the disk, a batch in memory at a time.
+"""Rows as LightGBM reads them: a frame at once, or a table on the disk in batches to be binned.
 
 The bins are those of the same table in memory: LightGBM draws the same rows to find them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightgbm as lgb
@@ -14,6 +15,25 @@ from numpy.typing import NDArray
 
 BATCH = 100_000
 """Rows that are float64 numbers at a time."""
+
+
+def numbers(X: pd.DataFrame, spelled: Sequence[Sequence[Any]] | None) -> NDArray[Any]:
+    """What LightGBM makes of a frame whenever it predicts; levels it did not know are NaN.
+
+    Args:
+        X: ``(n, d)`` numbers and categories, names differ.
+        spelled: the levels of each category while it learned (`Booster.pandas_categorical`).
+
+    Returns:
+        ``(n, d)``, float32 where that holds all numbers of the frame.
+    """
+    X = X.copy(deep=False)
+    names = [name for name, kind in X.dtypes.items() if isinstance(kind, pd.CategoricalDtype)]
+    for name, levels in zip(names, spelled or [], strict=True):
+        codes = X[name].cat.set_categories(levels).cat.codes.astype(np.float32)
+        X[name] = codes.where(codes >= 0)
+    kind = np.result_type(np.float32, *(kind.type for kind in X.dtypes))
+    return np.ascontiguousarray(X.to_numpy(dtype=kind, na_value=np.nan))
 
 
 class Batches(lgb.Sequence):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -12,6 +13,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 from sklearn.base import clone
 
 from kit.atomic import parse_json
@@ -30,7 +32,7 @@ from kit.models.base import (
     Share,
     describe,
 )
-from kit.models.batches import from_batches
+from kit.models.batches import from_batches, numbers
 from kit.models.boosters import Clock, device, share, target_columns, useful_threads
 from kit.models.stopping import CrossStopping, OwnStopping
 from kit.models.units import Labels, Units
@@ -43,7 +45,17 @@ _OBJECTIVES = {
     "absolute": ("regression_l1", "l1"),
 }
 
+_OUTPUTS: dict[str, Callable[[Any], Any]] = {
+    "binary": expit,
+    "multilabel": expit,
+    "multiclass": partial(softmax, axis=1),
+    "squared": np.asarray,
+    "absolute": np.asarray,
+}
+"""From sums of leaves to predictions, by what is minimised."""
+
 _PREDICTED = 200_000  # rows at a time
+_LEAVES = 4096  # asked for at a time: so many stay in the cache from row to row
 
 _Data = tuple[dict[str, Any], lgb.Dataset, lgb.Dataset | None]
 """LightGBM's parameters, binned training rows, binned validation rows."""
@@ -158,13 +170,33 @@ class LightGBM(Model):
         if len(X) > _PREDICTED:  # a matrix of all rows would not fit beside a large table
             starts = range(0, len(X), _PREDICTED)
             return np.vstack([self.predict(X.iloc[k : k + _PREDICTED]) for k in starts])
-        X = _plain_names(X)
-        threads = useful_threads(X.size, self.problem_.threads)
-        columns = [
-            np.asarray(booster.predict(X, num_threads=threads)).reshape(len(X), -1)
-            for booster in self.boosters_
-        ]
-        return self.units_.restored(np.hstack(columns).astype(np.float64))
+        rows = numbers(_plain_names(X), self.boosters_[0].pandas_categorical)
+        columns = [self._raw(booster, rows) for booster in self.boosters_]
+        outputs = _OUTPUTS[self.problem_.minimised](np.hstack(columns))
+        return self.units_.restored(np.asarray(outputs))
+
+    def _raw(self, booster: lgb.Booster, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Sums of leaves ``(n, trees per round)``, some trees at a time.
+
+        LightGBM takes a row through all trees before the next: thousands of them come from memory
+        again for every row. In blocks that took .42 to .65 of the time (1,000 to 3,900 trees).
+        """
+        width = booster.num_model_per_iteration()
+        total = (
+            booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
+        )
+        rounds = max(1, _LEAVES // (self._leaves(self.problem_) * width))
+        raw = np.zeros((len(rows), width))
+        for first in range(0, total, rounds):
+            block = booster.predict(
+                rows,
+                raw_score=True,
+                start_iteration=first,
+                num_iteration=min(rounds, total - first),
+                num_threads=useful_threads(rows.size, self.problem_.threads),
+            )
+            raw += np.asarray(block).reshape(raw.shape)
+        return raw
 
     def save(self, folder: Path) -> None:
         """Write LightGBM's text format, one file per booster."""
@@ -245,6 +277,10 @@ class LightGBM(Model):
             for model, found in zip(models, zip(*rounds, strict=True), strict=True):
                 model.best_iteration_ = int(np.mean(found))
 
+    def _leaves(self, problem: Problem) -> int:
+        """Leaves per tree."""
+        return self.num_leaves or (31 if problem.classification else 63)
+
     def _native(self, problem: Problem, n_rows: int) -> dict[str, Any]:
         """LightGBM's parameter table."""
         params = self.get_params()
@@ -253,8 +289,7 @@ class LightGBM(Model):
         params["objective"], params["metric"] = _OBJECTIVES[problem.minimised]
         if problem.task == "multiclass":
             params["num_class"] = problem.n_outputs
-        if self.num_leaves is None:
-            params["num_leaves"] = 31 if problem.classification else 63
+        params["num_leaves"] = self._leaves(problem)
         if self.min_data_in_leaf is None:
             usual = 20 if problem.classification else 5
             params["min_data_in_leaf"] = max(1, min(usual, n_rows // 40))

@@ -239,3 +239,27 @@ def test_large_tables_need_more_time_before_a_model_is_started() -> None:
     assert seconds_needed(entry, 20_000, 50) == 15
     assert seconds_needed(entry, 100, 5) == 15
     assert seconds_needed(entry, 300_000, 40) == 180
+
+
+@pytest.mark.parametrize(("classes", "first"), [(9, "lightgbm-loose"), (10, "realmlp")])
+def test_of_many_classes_the_network_is_tried_first(
+    make_competition: Any, classes: int, first: str
+) -> None:
+    import pandas as pd
+
+    from kit.auto.loop import _choice
+    from kit.portfolio import PORTFOLIO
+    from kit.session import open_session
+
+    labels = [f"c{k}" for k in range(classes)]
+    train = pd.DataFrame({"id": range(60), "x": np.arange(60.0), "y": (labels * 7)[:60]})
+    made = make_competition(
+        train,
+        train.drop(columns="y"),
+        sample=pd.DataFrame({"id": range(60), **dict.fromkeys(labels, 1 / classes)}),
+        task={"type": "multiclass", "metric": "log_loss", "classes": labels},
+        submission={"wants": "probability", "columns": labels},
+    )
+    with open_session(made) as session:
+        assert _choice(session, PORTFOLIO, named=False)[0][0].name == first
+        assert _choice(session, PORTFOLIO[::-1], named=True)[0][0].name != "realmlp"

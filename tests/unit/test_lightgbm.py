@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
+from kit.models import lightgbm
 from kit.models.base import FoldRows, Problem
+from kit.models.batches import numbers
 from kit.models.lightgbm import LightGBM
 
 PROBLEM = Problem(task="binary", n_outputs=1, seed=1)
@@ -62,3 +66,45 @@ def test_a_second_fit_takes_so_many_rounds() -> None:
     (X, y), _ = parts()
     once = LightGBM(**{**UNLUCKY, "n_estimators": 150}).fit(X, y, problem=PROBLEM)
     assert once.boosters_[0].current_iteration() > 75
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("rounds", [1, 7, 400])
+@pytest.mark.parametrize(
+    "task", ["binary", "multiclass", "multilabel", "regression", "multitarget"]
+)
+def test_trees_in_blocks_predict_what_all_of_them_do(
+    task: str, rounds: int, loaded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LightGBM itself reads the frame and takes all trees at once: levels it did not know, too."""
+    monkeypatch.setattr(lightgbm, "_LEAVES", 8 * 3 * rounds)
+    rng = np.random.default_rng(0)
+    level = pd.Categorical(rng.choice(["a", "b", "c"], 300), categories=["c", "b", "a"])
+    whole = pd.Series(rng.integers(0, 9, 300), dtype="Int64").mask(rng.random(300) < 0.1)
+    X = pd.DataFrame({"x": rng.normal(size=300), "level": level, "whole": whole})
+    y = X["x"].to_numpy() + level.codes + 0.3 * rng.normal(size=300)
+    targets = {
+        "binary": (y > 1).astype(int),
+        "multiclass": np.digitize(y, [0.5, 1.5]),
+        "multilabel": np.column_stack([y > 0, y > 1]).astype(int),
+        "regression": y,
+        "multitarget": np.column_stack([y, -2 * y]),
+    }
+    outputs = {"multiclass": 3, "multilabel": 2, "multitarget": 2}.get(task, 1)
+    problem = Problem(task=task, n_outputs=outputs, seed=1)
+    model = LightGBM(n_estimators=30, num_leaves=8).fit(X, targets[task], problem=problem)
+    if loaded:
+        model.save(tmp_path)
+        model = LightGBM.load(tmp_path)
+    asked = X.assign(level=pd.Categorical(["b", "d", None, "a"] * 75))
+    plain = asked.set_axis(["f0", "f1", "f2"], axis=1)
+    whole_trees = [booster.predict(plain).reshape(300, -1) for booster in model.boosters_]
+    expected = model.units_.restored(np.hstack(whole_trees))
+    np.testing.assert_allclose(model.predict(asked), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_frame_of_short_numbers_stays_short() -> None:
+    X = pd.DataFrame({"x": np.float32([1, 2]), "level": pd.Categorical(["b", "z"])})
+    found = numbers(X, [["a", "b"]])
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.float32([[1, 1], [2, np.nan]]))

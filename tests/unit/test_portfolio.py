@@ -18,6 +18,7 @@ from kit.portfolio import (
     choose,
     entries_of,
     find_model,
+    network_first,
     scales_last,
     texts_last,
 )
@@ -148,6 +149,14 @@ def test_of_series_of_many_sizes_networks_and_linear_models_come_last() -> None:
     order = ["lightgbm-change", "lightgbm", "sequence", "linear", "realmlp"]
     assert sorted(order, key=found.index) == order
     assert sorted(found) == sorted(names(PORTFOLIO))
+
+
+def test_of_many_classes_a_network_comes_before_the_boosters() -> None:
+    found = names(network_first(PORTFOLIO))
+    order = ["words", "finetune", "realmlp", "lightgbm-loose", "lightgbm", "tabm"]
+    assert sorted(order, key=found.index) == order
+    assert sorted(found) == sorted(names(PORTFOLIO))
+    assert names(network_first([A, SMALL])) == ["a", "small"]
 
 
 def test_an_entry_for_a_kind_of_column_needs_one() -> None:
