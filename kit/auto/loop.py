@@ -24,7 +24,7 @@ from kit.execution.places import make_workers
 from kit.execution.workers import FoldWorkers
 from kit.portfolio import (
     ENCODER,
-    MANY_CLASSES,
+    MANY_OUTPUTS,
     Entry,
     choose,
     draws,
@@ -192,7 +192,7 @@ def _choice(
         entries = texts_last(entries)
     if not named and data.task == "regression" and data.series is not None and data.series.id:
         entries = scales_last(entries)
-    if not named and data.task == "multiclass" and len(data.classes) >= MANY_CLASSES:
+    if not named and len(data.outputs) >= MANY_OUTPUTS:
         entries = network_first(entries)
     chosen, left = choose(
         *data.X.shape,
