@@ -188,11 +188,12 @@ def _choice(
     """
     data = session.context.dataset
     shape = data_shape(data, np.arange(len(data.X)), seed=0)
-    if not (named or texts_lead(data.X, data.kinds)):
+    led = texts_lead(data.X, data.kinds)
+    if not (named or led):
         entries = texts_last(entries)
     if not named and data.task == "regression" and data.series is not None and data.series.id:
         entries = scales_last(entries)
-    if not named and len(data.outputs) >= MANY_OUTPUTS:
+    if not (named or led) and len(data.outputs) >= MANY_OUTPUTS:  # it does not read
         entries = network_first(entries)
     chosen, left = choose(
         *data.X.shape,
