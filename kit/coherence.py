@@ -136,13 +136,16 @@ def _check(settings: Settings) -> None:
         )
     _check_separator(task)
     many = task.type in ("multilabel", "multitarget") and not task.separator
-    if many != (len(columns.target) > 1):
+    classified = task.type in ("binary", "multiclass")
+    of_classes = classified and task.classes == columns.target  # a column of 0 and 1 per class
+    if many != (len(columns.target) > 1) and not of_classes:
         raise ConfigError(
             f"task.type {task.type!r} and columns.target {list(columns.target)} disagree: "
             f"{'several columns are' if many else 'one column is'} expected"
             f"{', or task.separator for several labels in a cell' if many else ''}"
+            f"{', or task.classes of the same names for a column per class' if classified else ''}"
         )
-    if task.type in ("binary", "multiclass"):
+    if classified:
         few, found = (task.type == "binary"), len(task.classes)
         if (found != 2) if few else (found < 3):
             raise ConfigError(

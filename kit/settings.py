@@ -137,6 +137,8 @@ class TaskSpec:
     0..K-1; for `binary` the second one is the positive class. Empty for regression, and for
     multilabel with a column of 0 and 1 per label. Where the cells of one column hold several labels
     ("clear road water"), `separator` is what stands between them, and `classes` lists the labels.
+    Where each class has a column of 0 and 1, with one 1 in every row, these columns are the target
+    and their names the classes.
     """
 
     type: TaskType
@@ -145,7 +147,9 @@ class TaskSpec:
     separator: str = ""
 
     def names(self, target: tuple[str, ...]) -> tuple[str, ...]:
-        """What each column of a target of several columns is called."""
+        """What each column of the target, as numbers, is called."""
+        if len(target) > 1 and self.type in ("binary", "multiclass"):
+            return (f"{target[0]}, …",)  # columns of 0 and 1 become one column of class codes
         return self.classes if self.separator else target
 
 

@@ -93,7 +93,7 @@ def encode_target(
 
     Raises:
         DataError: a target is missing in some row, labels that `task.classes` does not list, one
-            value only.
+            value only, a row of which not exactly one class is 1.
     """
     frame = train[list(target)]
     if separator:
@@ -109,7 +109,8 @@ def encode_target(
             "  Remove these rows from the train file, or name other targets in kit.toml."
         )
     if task in ("binary", "multiclass"):
-        return _class_codes(frame[target[0]], classes)
+        several = len(target) > 1
+        return _codes_of_flags(frame, ids) if several else _class_codes(frame[target[0]], classes)
     numbers = _as_numbers(frame, task)
     if not np.isfinite(numbers).all():
         raise DataError(f"the target {', '.join(map(repr, target))} holds infinite values")
@@ -156,6 +157,21 @@ def _class_codes(labels: pd.Series, classes: Sequence[str]) -> NDArray[np.int64]
     return codes
 
 
+def _codes_of_flags(frame: pd.DataFrame, ids: NDArray[np.str_]) -> NDArray[np.int64]:
+    """The class of each row, of columns of 0 and 1 per class. ``(n, n_classes)`` -> ``(n,)``."""
+    flags = _as_numbers(frame, "multilabel")
+    _refuse_constant(flags, list(frame.columns))
+    wrong = flags.sum(axis=1) != 1
+    if wrong.any():
+        n_rows = counted(int(wrong.sum()), "row", "rows")
+        raise DataError(
+            f"of the targets {some(frame.columns)} exactly one must be 1, however in {n_rows} "
+            f"it is not so{f', first ids: {some(ids[wrong])}' if len(ids) else ''}.\n"
+            '  Set task.type = "multilabel" in kit.toml where rows may have several or none.'
+        )
+    return flags.argmax(axis=1).astype(np.int64)
+
+
 def _as_numbers(frame: pd.DataFrame, task: TaskType) -> NDArray[np.float64]:
     words = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
     result = np.empty(frame.shape)  # (n_train, n_targets)
@@ -170,5 +186,5 @@ def _as_numbers(frame: pd.DataFrame, task: TaskType) -> NDArray[np.float64]:
             bad = frame[name][np.isnan(result[:, index])].unique()
             raise DataError(f"the target {name!r} is not a number everywhere: {some(bad)}")
     if task == "multilabel" and not np.isin(result, (0.0, 1.0)).all():
-        raise DataError(f"multilabel targets hold 0 and 1 only: {list(frame.columns)[:5]}")
+        raise DataError(f"targets of 0 and 1 hold other values: {list(frame.columns)[:5]}")
     return result

@@ -265,7 +265,7 @@ class Material:
             return False
         ids = self.all_ids.to_numpy(dtype=np.str_)[known] if self.positions is None else _NO_IDS
         rows = self.roles.iloc[known]
-        single = task.classes and not task.separator
+        single = task.classes and not task.separator and len(target) == 1
         if single and not set(rows[target[0]].str.strip().unique()) <= set(task.classes):
             return False
         self.all_y = encode_target(rows, target, task.type, task.classes, ids, task.separator)

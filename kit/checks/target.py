@@ -55,7 +55,7 @@ def one_value(m: Material) -> Iterator[Evidence]:
 def other_labels(m: Material) -> Iterator[Evidence]:
     """Labels that differ from `task.classes`."""
     classes = list(m.settings.task.classes)
-    if m.settings.task.type not in _CLASSES:
+    if m.settings.task.type not in _CLASSES or len(m.columns.target) > 1:
         return
     for name in _present(m):
         labels = m.roles[name].dropna().str.strip()

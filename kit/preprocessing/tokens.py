@@ -10,6 +10,7 @@ import ast
 import json
 import re
 import unicodedata
+import warnings
 from collections.abc import Mapping
 
 import pandas as pd
@@ -74,12 +75,18 @@ def words(text: str) -> list[str]:
 
 def items(text: str) -> list[str]:
     """The items of a list; none where the text is no list."""
-    start = text.lstrip()[:1]
-    if start == "[":
-        for read in (json.loads, ast.literal_eval):
+    bare = text.strip()
+    if bare[:1] == "[" and bare[-1:] == "]":
+        for read in (json.loads, _python):
             try:
-                found = read(text)
+                found = read(bare)
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
             return [str(item) for item in found] if isinstance(found, list) else []
     return text.split(" | ") if " | " in text else []
+
+
+def _python(text: str) -> object:
+    """What Python's spelling of a value says, without its remarks on what is no such spelling."""
+    with warnings.catch_warnings(action="ignore"):  # of "[12yo] need help [NY]"
+        return ast.literal_eval(text)

@@ -196,6 +196,8 @@ def _answers(solution: pd.DataFrame, rules: Rules) -> NDArray[Any]:
         if len(columns) == 1:
             return codes(solution[columns[0]], rules, ProviderError)
         one_hot = numbers(solution, columns, ProviderError)
+        if as_train:  # a column per class, in their order
+            return as_labels(one_hot)
         return as_labels(one_hot[:, column_order(rules.task.classes, rules.submission, "class")])
     if rules.task.separator and len(columns) == 1:
         return _flags(solution[columns[0]], rules, ProviderError)

@@ -7,6 +7,7 @@ says where it came from, and what the files cannot settle becomes a question wit
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from kit.scaffold.ids import Ids, find_ids
 from kit.scaffold.images import note_images
 from kit.scaffold.joins import with_joins
 from kit.scaffold.kinds import Guess, guess_kind, phrases_like
-from kit.scaffold.look import look_at_sample, look_at_target
+from kit.scaffold.look import class_counts, look_at_sample, look_at_target
 from kit.scaffold.roles import Targets, drop_columns, find_targets
 from kit.scaffold.suits import find_template
 from kit.scaffold.sums import ask_about_sums
@@ -63,8 +64,11 @@ def infer(
     inference.template = find_template(tables.train, kinds)
     evidence = _evidence(tables, targets, wishes)
     task = find_task(evidence, wishes, inference)
+    classified = task in ("binary", "multiclass")
+    if classified and len(targets.names) > 1:  # a column per class, in train as in the submission
+        targets = replace(targets, classes=dict(zip(targets.columns, targets.names, strict=True)))
     _note_submission(ids, targets, inference)
-    counts = evidence.looks[0].counts if task in ("binary", "multiclass") else ()
+    counts = class_counts(evidence.looks) if classified else ()
     if inference.get("task.separator") is None:
         tables = with_target(tables, evidence.looks)
     rows = Rows(tables=tables, ids=ids, task=task, class_counts=counts, kinds=kinds,

@@ -134,6 +134,13 @@ def look_at_target(train: pd.DataFrame, name: str, decimal: str = ".") -> Target
     )
 
 
+def class_counts(looks: Sequence[TargetLook]) -> tuple[int, ...]:
+    """Rows per class: of the labels of one target, or of several that are a class each."""
+    if len(looks) == 1:
+        return looks[0].counts
+    return tuple(int(look.numbers.sum()) for look in looks if look.numbers is not None)
+
+
 def known_cells(values: pd.Series, *, words: bool) -> NDArray[np.bool_]:
     """Which cells of a target say something. ``(n,)``.
 

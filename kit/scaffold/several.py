@@ -66,17 +66,35 @@ def several(look: TargetLook) -> Several | None:
     return None
 
 
-def ask_about_one_of(looks: Sequence[TargetLook], inference: Inference) -> None:
-    """Say so where targets of 0 and 1 are the classes of one: exactly one is 1 in every row."""
-    flags = [look.numbers for look in looks if look.numbers is not None and not look.missing]
-    if len(flags) < len(looks) or not (np.sum(flags, axis=0) == 1).all():
-        return
+def one_of(looks: Sequence[TargetLook]) -> bool:
+    """Whether targets of 0 and 1 are the classes of one: exactly one is 1 in every row."""
+    flags = [look.numbers for look in looks if look.numbers is not None and look.zero_one]
+    if len(flags) < max(2, len(looks)) or any(look.missing for look in looks):
+        return False
+    return bool((np.sum(flags, axis=0) == 1).all())
+
+
+def task_of_flags(looks: Sequence[TargetLook], tasks: Sequence[str], inference: Inference) -> str:
+    """Whether targets of 0 and 1 are several labels, or the classes of one target.
+
+    Args:
+        looks: the targets.
+        tasks: those that the metric scores, where one was named.
+        inference: takes the question that is left.
+    """
+    if not one_of(looks):
+        return "multilabel"
     names = ", ".join(look.name for look in looks[:6]) + (", ..." if len(looks) > 6 else "")
+    told = f"exactly one of {names} is 1 in every row"
+    if len(looks) == 2 or (tasks and "multiclass" not in tasks):
+        asked = "--task binary" if len(looks) == 2 else "--task multiclass"
+        inference.ask(f"{told}: if they are the classes of one target, say {asked}")
+        return "multilabel"
     inference.ask(
-        f"exactly one of {names} is 1 in every row: they are the classes of one target, and kit "
-        "predicts each by itself. If the metric is over classes (log loss, accuracy), write a copy "
-        "of train with one column of their names instead, in a folder for --from"
+        f"{told}: they are read as the classes of one target, whose probabilities sum to 1. If "
+        "test rows may have several or none: --task multilabel"
     )
+    return "multiclass"
 
 
 def cells_wanted(wishes: Wishes) -> tuple[str, str, bool]:

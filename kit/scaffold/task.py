@@ -18,7 +18,7 @@ from kit.scaffold.answers import labels_in_a_cell, note_labels, wants_by_look
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.look import SampleLook, TargetLook
 from kit.scaffold.roles import Targets
-from kit.scaffold.several import Several, ask_about_one_of, cells_wanted, several
+from kit.scaffold.several import Several, cells_wanted, one_of, several, task_of_flags
 from kit.scaffold.unlabelled import ask_about_missing
 from kit.settings import TaskType, Wants
 from kit.spelling import is_boolean, normal, number
@@ -127,6 +127,9 @@ def _asked_task(wish: Wish, evidence: Evidence, lists: Several | None) -> str:
     many = task in ("multilabel", "multitarget")
     if task == "multilabel" and lists is not None:
         return task
+    flags = len(evidence.looks) if task in _CLASSIFICATION and one_of(evidence.looks) else 0
+    if (flags == 2 and task == "binary") or (flags > 2 and task == "multiclass"):
+        return task
     if many != (len(evidence.looks) > 1):
         raise ConfigError(
             f"{wish.flag} {task} wants {'several targets' if many else 'one target'}. "
@@ -146,10 +149,16 @@ def _asked_task(wish: Wish, evidence: Evidence, lists: Several | None) -> str:
 
 def _task_of_many(evidence: Evidence, inference: Inference) -> tuple[str, str, bool]:
     if all(look.zero_one for look in evidence.looks):
-        ask_about_one_of(evidence.looks, inference)
-        return "multilabel", f"{len(evidence.looks)} targets of 0 and 1", True
+        task = task_of_flags(evidence.looks, _scored(evidence), inference)
+        each = ", of which every row has one" if task == "multiclass" else ""
+        return task, f"{len(evidence.looks)} targets of 0 and 1{each}", not each
     _check_numbers(evidence.looks)
     return "multitarget", f"{len(evidence.looks)} targets, numbers", True
+
+
+def _scored(evidence: Evidence) -> tuple[str, ...]:
+    """Tasks that the metric scores, where one was asked for."""
+    return evidence.score.tasks if evidence.score else ()
 
 
 def _task_of_one(
@@ -157,7 +166,7 @@ def _task_of_one(
 ) -> tuple[str, str, bool]:
     look = evidence.looks[0]
     found = len(look.labels)
-    tasks = evidence.score.tasks if evidence.score else ()
+    tasks = _scored(evidence)
     if evidence.targets.classes:
         task = "binary" if found == 2 else "multiclass"
         return task, "one submission column per class", True
@@ -243,6 +252,8 @@ def _classes(task: str, evidence: Evidence, wishes: Wishes) -> tuple[tuple[str, 
     asked = wishes.overrides.get("task.classes")
     if asked:
         return tuple(map(str, asked)), "--set"
+    if len(evidence.looks) > 1:
+        return evidence.targets.names, "the targets: a column for each class"
     labels = evidence.looks[0].labels
     columns = evidence.targets.columns
     because = "the second one is the positive class" if task == "binary" else "the values in train"
@@ -267,7 +278,8 @@ def _wants(
         plain = not any(look.spelled for look in evidence.looks) or sample.kind != "words"
         note = "" if plain else f", without units and commas; the sample holds {sample.values[0]!r}"
         return "value", f"a number per row{note}", plain
-    if evidence.targets.classes:
+    per_class = len(evidence.looks) > 1 and task in _CLASSIFICATION
+    if evidence.targets.classes or per_class:
         return "probability", "one column per class", True
     needs = score.needs if score else ""
     if task == "multiclass" and labels_in_a_cell(classes, sample):
@@ -313,7 +325,8 @@ def _note_metric(
         f"the metric is not in the files; {name} is assumed. The competition's evaluation page "
         "says which: --metric NAME"
     )
-    if wants != "probability" or task != "binary" or is_boolean(classes):
+    per_class = len(evidence.looks) > 1
+    if wants != "probability" or task != "binary" or per_class or is_boolean(classes):
         return
     if any(number(label) is None for label in classes):
         inference.ask(

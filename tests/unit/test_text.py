@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,13 @@ def test_a_list_is_read_and_anything_else_is_not() -> None:
     assert items('["a", 1, null]') == ["a", "1", "None"]
     assert items('{"a": 1}') == []
     assert items("__import__('os').getcwd()") == []
+    assert items("['1', 2]\n") == ["1", "2"]
+
+
+def test_titles_in_brackets_are_no_programs_to_be_remarked_on() -> None:
+    with warnings.catch_warnings(action="error"):
+        assert items("[12yo] pizza for us [5and]") == []
+        assert items("[REQUEST] 12yo") == []
 
 
 def test_missing_texts_are_empty_and_very_long_ones_are_cut() -> None:
