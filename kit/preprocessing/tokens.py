@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from kit.moments import spread
+from kit.preprocessing.escapes import unescaped
 
 LONGEST = 100_000
 """Characters of a text that are read; `kit check` counts longer ones."""
@@ -36,8 +37,8 @@ _ITEM_WORDS = 5  # longer items are sentences: their words say enough
 
 
 def documents(column: pd.Series) -> list[str]:
-    """The texts of a column; missing ones are empty, very long ones are cut."""
-    return [str(text)[:LONGEST] for text in column.fillna("")]
+    """The texts of a column, escapes as letters; missing ones are empty, very long ones are cut."""
+    return [unescaped(str(text)[:LONGEST]) for text in column.fillna("")]
 
 
 def texts_lead(table: pd.DataFrame, kinds: Mapping[str, str]) -> bool:

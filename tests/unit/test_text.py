@@ -64,6 +64,31 @@ def test_a_list_is_read_and_anything_else_is_not() -> None:
     assert items("['1', 2]\n") == ["1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (r"well.\n\nThis \xa0isn\u2019t it", "well.\n\nThis \xa0isn\u2019t it"),
+        (r"A\\xc2\\xa0lot \ud83d\ude00\n", "A\xa0lot \U0001f600\n"),
+        (r"in C:\new \nabla", r"in C:\new \nabla"),
+        (r"two \n\nlines", "two \n\nlines"),
+        (r"\ud83d alone", "\ufffd alone"),
+        ("of lines\n" r"print('a\n\n')", "of lines\n" r"print('a\n\n')"),
+        (
+            r'["one\n\ntwo \u00e9", "say \"\u0022\""]',
+            r'["one  two \u00e9", "say \" \""]'.replace(r"\u00e9", "\u00e9"),
+        ),
+    ],
+)
+def test_escapes_are_letters(text: str, found: str) -> None:
+    assert documents(pd.Series([text])) == [found]
+
+
+def test_a_list_with_escapes_is_still_a_list() -> None:
+    (text,) = documents(pd.Series([r'["red\nwine", "it\u0027s \u0022so\u0022", "C:\\temp"]']))
+    assert items(text)[:2] == ["red wine", "it s  so "]
+    assert "red_wine" in words(text)
+
+
 def test_titles_in_brackets_are_no_programs_to_be_remarked_on() -> None:
     with warnings.catch_warnings(action="error"):
         assert items("[12yo] pizza for us [5and]") == []
