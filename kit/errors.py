@@ -48,6 +48,10 @@ class DataError(KitError):
     """The data files contradict `kit.toml` or each other."""
 
 
+class NoRecords(DataError):
+    """JSON that is no table: names of labels by their numbers, say."""
+
+
 class UserCodeError(KitError):
     """The competition's own code failed or does not hold its contract."""
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit import parquet
 from kit.atomic import parse_json
-from kit.errors import DataError
+from kit.errors import DataError, NoRecords
 from kit.separators import HEAD, MISSING, Form, find_form
 
 if TYPE_CHECKING:
@@ -317,11 +317,16 @@ def _read_json(path: Path, as_text: Collection[str], nrows: int | None) -> pd.Da
     import pandas as pd
 
     text = _bytes(path).decode("utf-8-sig")
-    if table_format(path) == ".jsonl":
-        records = [parse_json(line) for line in text.splitlines() if line.strip()]
-    else:
-        records = parse_json(text)
-    frame = pd.DataFrame(records)
+    by_line = table_format(path) == ".jsonl"
+    lines = filter(str.strip, text.splitlines())
+    records = [*map(parse_json, lines)] if by_line else parse_json(text)
+    try:
+        frame = pd.DataFrame(records)
+    except ValueError as error:
+        raise NoRecords(
+            f"{path} holds no records, but {str(records)[:60]} ...\n  Write its rows into a .csv "
+            "file, in a copy of the folder without this one."
+        ) from error
     for name in frame.columns:
         if frame[name].map(lambda v: isinstance(v, list | dict)).any():
             frame[name] = frame[name].map(parquet.one_string)

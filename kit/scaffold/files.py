@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.errors import ConfigError, DataError, nearest
+from kit.errors import ConfigError, DataError, NoRecords, nearest
 from kit.sampled import Counts, Sample, of_the_same_rows, read_columns, read_sample
 from kit.scaffold.absent import unnamed_samples, way_to_rows
 from kit.scaffold.facts import Inference, Wishes
@@ -33,6 +33,7 @@ _TEST = re.compile(r"^test|(^|[_\-. ])test(ing)?([_\-. ]|$)")
 ANSWERS = "answers_per_id.csv"
 """An id and its answer in each row: `kit.scaffold.made` makes it of several rows for an id."""
 
+_LARGE_JSON = 16 << 20  # bytes; beyond that a file is not read only to see whether it is a table
 _ALIKE = 0.6  # share of the columns of either that train and test have in common
 _CANONICAL = {
     "train": ("train", "training"),
@@ -131,8 +132,12 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
 
 
 def tables_in(raw: Path) -> list[Path]:
-    """The tables in `raw` and one level of folders below it."""
-    return sorted(path for path in (*raw.glob("*"), *raw.glob("*/*")) if is_table(path))
+    """The tables in `raw` and one level of folders below it.
+
+    JSON without records is none, unless it is called as a table that is needed.
+    """
+    found = sorted(path for path in (*raw.glob("*"), *raw.glob("*/*")) if is_table(path))
+    return [path for path in found if _has_role(path) or not _holds_no_records(path)]
 
 
 def by_name(tables: Collection[Path]) -> dict[str, list[Path]]:
@@ -149,6 +154,22 @@ def by_name(tables: Collection[Path]) -> dict[str, list[Path]]:
         found[role] = found[role] or [path for path in rest if role in _stem(path)]
         rest = [path for path in rest if path not in found[role]]
     return found
+
+
+def _has_role(path: Path) -> bool:
+    return is_sample(path) or any(role in _stem(path) for role in ("train", "test", "submission"))
+
+
+def _holds_no_records(path: Path) -> bool:
+    if table_format(path) != ".json" or path.stat().st_size > _LARGE_JSON:
+        return False
+    try:
+        read_header(path)
+    except NoRecords:
+        return True
+    except DataError:  # damage is told where the table is read
+        pass
+    return False
 
 
 def is_sample(path: Path) -> bool:

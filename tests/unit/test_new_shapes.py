@@ -12,7 +12,7 @@ import pytest
 
 from kit.competition import Competition
 from kit.dataset import Dataset
-from kit.errors import ConfigError
+from kit.errors import ConfigError, DataError
 from kit.moments import datetime_format
 from kit.providers.local import LocalProvider
 from kit.quantities import written
@@ -246,6 +246,21 @@ def test_json_records_with_a_field_that_is_never_known(tmp_path: Path) -> None:
         (tmp_path / f"{name}.json").write_text(json.dumps(rows))
     found = run(tmp_path, sample_submission={"id": [f"t{k}" for k in TEST_IDS], "got": 0})
     assert found.get("columns.target") == "got"
+
+
+def test_names_of_labels_in_json_are_no_table(tmp_path: Path) -> None:
+    (tmp_path / "label_num_to_disease_map.json").write_text('{"0": "Blight", "1": "Healthy"}')
+    inference = run(tmp_path, **plain(RARE, 0.5))
+    assert inference.get("files.test") == "test.csv"
+
+
+def test_a_train_table_of_json_without_records_says_what_to_do(tmp_path: Path) -> None:
+    tables = plain(RARE, 0.5)
+    del tables["train"]
+    (tmp_path / "train.json").write_text('{"images": [{"id": 1}], "categories": [1, 2]}')
+    with pytest.raises(DataError, match=r"holds no records, but \{'images'") as error:
+        run(tmp_path, **tables)
+    assert "into a .csv file" in str(error.value)
 
 
 def test_two_times_in_train_are_too_few_to_look_ahead(tmp_path: Path) -> None:
