@@ -1,4 +1,4 @@
-"""The bytes of one image file as pixels of a fixed size, or the reason why not."""
+"""The bytes of one image file, or recording, as pixels of a fixed size, or the reason why not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kit.images.sound import NoSound, is_sound, picture
 
 MOST_PIXELS = 100_000_000
 """An image that claims more is refused before it is unpacked."""
@@ -26,7 +28,7 @@ def decode(
     """Pixels ``(size, size, channels)``, the sides stretched to the same length.
 
     Args:
-        content: a file in any format that Pillow reads.
+        content: a file in any format that Pillow reads, or a recording (`kit.images.sound`).
         size: pixels per side; None: ``(height, width, channels)``, the sides as they are.
         channels: 1 for gray, 3 for colours; transparency is laid on black, or on white where
             nothing could be seen on black.
@@ -43,6 +45,8 @@ def decode(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own remarks on odd metadata, and on large images
         try:
+            if is_sound(content):
+                return _pixels(Image.fromarray(picture(content)), size, channels)
             opened = Image.open(io.BytesIO(content))
             if opened.width * opened.height > MOST_PIXELS:
                 raise Fault("image bomb")
@@ -55,6 +59,8 @@ def decode(
             return _pixels(image, size, channels)
         except Fault:
             raise
+        except NoSound as error:
+            raise Fault("unreadable recording") from error
         except Image.DecompressionBombError as error:
             raise Fault("image bomb") from error
         except UnidentifiedImageError as error:

@@ -18,7 +18,12 @@ from pathlib import Path, PurePosixPath
 
 from kit.atomic import parse_json, write_json
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+SOUNDS = (".wav", ".aif", ".aiff")
+"""Names of recordings: a picture is made of each when it is decoded."""
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+
+SUFFIXES = (*PICTURES, *SOUNDS)
 """Names that are taken for images when a folder is looked at."""
 
 LARGEST = 512 << 20

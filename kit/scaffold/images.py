@@ -20,6 +20,7 @@ import pandas as pd
 from kit.atomic import atomic_path
 from kit.images.backbones import LITE0, installed
 from kit.images.files import SUFFIXES, ImageFolder
+from kit.images.sound import is_sound, picture
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables, by_name, tables_in
 from kit.scaffold.ids import Ids
@@ -38,6 +39,7 @@ _LOOKED = 200  # values and images that are looked at
 _SMALL_SIDE = 64  # pixels; larger images are worth a pretrained network
 _SIDE, _SIDE_WITHOUT = 224, 160
 _BY_NAME = re.compile(r"^([A-Za-z]+)[._-]?\d+$")
+_BY_END = re.compile(r"[._-]([A-Za-z]+|\d)$")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def make_tables(raw: Path) -> list[str]:
     """Write the tables that are missing where images say what would be in them.
 
     Without a table of train: `train.csv` and `test.csv`, the classes being the folders below
-    `train`, or the words that the names begin with (`cat.0.jpg`). Without a table of test:
+    `train`, the words that the names begin with (`cat.0.jpg`), or what they end with and those of
+    test do not (`clip7_1.aif`). Without a table of test:
     `test.csv` with the ids of the sample submission, where these name images.
 
     Returns:
@@ -76,7 +79,7 @@ def make_tables(raw: Path) -> list[str]:
         return []
     folder = ImageFolder(raw)
     names = _parts(folder)
-    labels = {} if called["train"] else _labels(names["train"])
+    labels = {} if called["train"] else _labels(names["train"], names["test"])
     if labels and names["test"]:
         return _write_both(raw, labels, names["test"], sample, header)
     if sample is None or not folder.files:
@@ -94,7 +97,8 @@ def _has_rows_of(path: Path, header: Sequence[str], trains: Sequence[Path]) -> b
     Where there is nothing to compare it with, it does.
     """
     known = [name for other in trains for name in read_header(other)] or list(header)
-    return any(find_name(name, [*header, *known]) for name in read_header(path))
+    among = {name.strip() for name in (*header, *known)}  # of a name that comes twice none is found
+    return any(find_name(name, among) for name in read_header(path))
 
 
 def _write_both(
@@ -134,12 +138,15 @@ def _parts(folder: ImageFolder) -> dict[str, list[str]]:
     return {part: sorted(names.values()) for part, names in found.items()}
 
 
-def _labels(names: Sequence[str]) -> dict[str, str]:
+def _labels(names: Sequence[str], tests: Sequence[str]) -> dict[str, str]:
     """The class of each training image; empty where nothing says it."""
     paths = {name: PurePosixPath(name) for name in names}
     by_folder = {name: path.parent.name for name, path in paths.items() if len(path.parts) > 2}
     by_name = {n: m[1] for n, path in paths.items() if (m := _BY_NAME.match(path.stem))}
-    for labels, fewest in ((by_folder, 1), (by_name, 2)):
+    by_end = {n: m[1] for n, path in paths.items() if (m := _BY_END.search(path.stem))}
+    in_test = {m[1] for name in tests if (m := _BY_END.search(PurePosixPath(name).stem))}
+    by_end = {} if in_test & {*by_end.values()} else by_end  # a number or a side, and no answer
+    for labels, fewest in ((by_folder, 1), (by_name, 2), (by_end, 2)):
         counts = Counter(labels.values())
         # some class may have one image; where most have, the folders are no classes
         several = 1 < len(counts) <= len(names) / 2 and min(counts.values()) >= fewest
@@ -332,7 +339,9 @@ def typical(folder: ImageFolder) -> tuple[int, int]:
     names = sorted(folder.files)
     for name in names[:: max(1, len(names) // _LOOKED)][:_LOOKED]:
         try:
-            image = Image.open(BytesIO(folder.read(name)))
+            content = folder.read(name)
+            shown = Image.fromarray(picture(content)) if is_sound(content) else None
+            image = shown or Image.open(BytesIO(content))
         except Exception:  # a file that is no image says nothing here; `kit cv` names it
             continue
         sides.append(max(image.size))

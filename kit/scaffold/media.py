@@ -1,4 +1,4 @@
-"""Files that kit does not read: sound, films, medical images, records of tensors.
+"""Files that kit does not read: packed sound, films, medical images, records of tensors.
 
 Owns: what `kit new` says of them, so that nobody takes a missing table for the whole trouble.
 """
@@ -15,18 +15,14 @@ from pathlib import Path, PurePosixPath
 from kit.images.files import SUFFIXES
 from kit.tables import TABLE_SUFFIXES
 
-_SOUND = (".wav", ".aif", ".aiff", ".mp3", ".ogg", ".flac", ".m4a", ".au")
+_SOUND = (".mp3", ".ogg", ".flac", ".m4a", ".au", ".aifc")
 _FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 _MEDICAL = (".dcm", ".dicom", ".nii", ".mha", ".mhd")
 _RECORDS = (".tfrec", ".tfrecord", ".tfrecords")
 _ARRAYS = (".npy", ".npz", ".h5", ".hdf5", ".mat")
 
 _WAYS = {
-    "sound": (
-        _SOUND,
-        "Turn each recording into a spectrogram saved as an image (.png), or into a row of numbers "
-        "(means and deviations of its bands)",
-    ),
+    "sound": (_SOUND, "Write each recording as .wav (ffmpeg, sox), which kit reads"),
     "films": (_FILMS, "Save some frames of each film as images, or turn it into a row of numbers"),
     "medical images": (_MEDICAL, "Save each as an image (.png), in the shades that matter"),
     "records of tensors": (_RECORDS, "Save what is in them as images (.png) or a table"),

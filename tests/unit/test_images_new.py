@@ -156,15 +156,25 @@ def test_a_list_of_files_called_test_is_no_test_table(tmp_path: Path, source: Pa
     assert len(pd.read_csv(competition.raw / "test.csv")) == 12
 
 
+def test_a_list_of_ids_that_train_has_as_well_stays_as_it_is(source: Path) -> None:
+    for part in ("train", "test"):
+        (source / part).mkdir()
+        for k in range(12):
+            (source / part / f"{part}{k}.png").write_bytes(picture(k))
+    train = pd.DataFrame({"id": [f"train{k}" for k in range(12)], "y": [0, 1] * 6})
+    tables(source, train, pd.DataFrame({"id": [f"test{k}" for k in range(12)]}))
+    assert make_tables(source) == []
+
+
 def test_recordings_without_tables_are_said_to_be_sound(tmp_path: Path, source: Path) -> None:
     with zipfile.ZipFile(source / "train.zip", "w") as archive:
         for k in range(12):
-            archive.writestr(f"train/{k}.aif", b"FORM")
-    sample = pd.DataFrame({"clip": [f"t{k}.aif" for k in range(5)], "probability": 0})
+            archive.writestr(f"train/{k}.flac", b"fLaC")
+    sample = pd.DataFrame({"clip": [f"t{k}.flac" for k in range(5)], "probability": 0})
     sample.to_csv(source / "sampleSubmission.csv", index=False)
-    with pytest.raises(ConfigError, match=r"12 files are sound \(\.aif\)") as error:
+    with pytest.raises(ConfigError, match=r"12 files are sound \(\.flac\)") as error:
         made(tmp_path, source)
-    assert "spectrogram" in str(error.value)
+    assert "as .wav" in str(error.value)
 
 
 @pytest.mark.parametrize("copies", [False, True])
