@@ -89,7 +89,8 @@ class ImageSpec:
     `train` and `test` name files below `data/raw`, in zips too; `{}` stands for the value of
     `column` (empty: of the column itself), one `*` for any folders ("part_*/{}.jpg"). `pixels`
     ("pixel{}") makes one image of the columns of that name, `{}` being numbers; where it is the
-    column's own name, its cells hold all pixels ("238 236 ..."). `top` is then the brightest value.
+    column's own name, its cells hold all pixels ("238 236 ..."). `bottom` is then the darkest value
+    and `top` the brightest.
     `size` is pixels per side, `channels` 1 for gray and 3 for colours. `backbone`
     turns images into numbers for models of tables: see `kit.images.backbones`.
     """
@@ -98,6 +99,7 @@ class ImageSpec:
     train: str = "{}"
     test: str = "{}"
     pixels: str = ""
+    bottom: Annotated[int, Within(-(2**31), 0)] = 0
     top: Annotated[int, Within(1)] = 255
     size: Annotated[int, Within(1, 1024)] = 224
     channels: Literal[1, 3] = 3

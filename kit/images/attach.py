@@ -112,6 +112,9 @@ class Images:
         if not self.specs:
             return ""
         told = {name: {**asdict(spec), "backbone": ""} for name, spec in self.specs.items()}
+        for spec in told.values():
+            if not spec["bottom"]:  # digests are older than it
+                del spec["bottom"]
         parts = [json.dumps(told, sort_keys=True)]
         if any(not spec.pixels for spec in self.specs.values()):
             parts += [f"{name} {digest}" for name, digest in sorted(self.digests.items())]
@@ -211,7 +214,7 @@ class Images:
     def _pixels(self, frame: pd.DataFrame, name: str, spec: ImageSpec) -> tuple[Store, list[str]]:
         columns = pixel_columns(list(map(str, frame.columns)), spec.pixels)
         size = spec.size
-        form = {"size": size, "channels": spec.channels, "top": spec.top}
+        form = {"size": size, "channels": spec.channels, "bottom": spec.bottom, "top": spec.top}
         if columns == [name]:
             return store_cells(self.cache, frame[name], **form), columns
         if len(columns) != size * size * spec.channels:

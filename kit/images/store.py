@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections import Counter
@@ -41,6 +42,7 @@ MOST_FAULTS = 0.05
 """Larger a share of images that cannot be had is an error."""
 
 _VERSION = "3"  # of the decoding; another one makes other pixels
+_BETWEEN = re.compile(r"[,|\[\]]")  # numbers of a cell, beside blanks
 _SPARE = 200 << 20  # bytes that are left free on the disk
 
 Block = tuple[NDArray[np.uint8], list[str]]
@@ -148,38 +150,44 @@ def store_files(
     return store
 
 
-def store_pixels(cache: Path, values: NDArray[Any], *, size: int, channels: int, top: int) -> Store:
+def store_pixels(
+    cache: Path, values: NDArray[Any], *, size: int, channels: int, top: int, bottom: int = 0
+) -> Store:
     """The store of pixel columns.
 
     Args:
         cache: takes the store.
-        values: ``(n, size * size * channels)`` numbers from 0 to `top`.
+        values: ``(n, size * size * channels)`` numbers from `bottom` to `top`.
         size: pixels per side.
         channels: 1 or 3.
         top: the brightest value.
+        bottom: the darkest value.
     """
 
     def blocks() -> Iterator[Block]:
         for start in range(0, len(values), BLOCK):
             part = np.nan_to_num(values[start : start + BLOCK].astype(np.float64))
-            yield _shades(part, size, channels, top)
+            yield _shades(part, size, channels, bottom, top)
 
-    content = hashlib.sha256(str(top).encode())
+    content = hashlib.sha256(_ends(bottom, top))
     for start in range(0, len(values), BLOCK):
         content.update(values[start : start + BLOCK].astype(np.float32).tobytes())
     rows = [str(number) for number in range(len(values))]
     return _made(cache, content.hexdigest(), blocks, rows, size, channels)
 
 
-def store_cells(cache: Path, cells: pd.Series[Any], *, size: int, channels: int, top: int) -> Store:
+def store_cells(
+    cache: Path, cells: pd.Series[Any], *, size: int, channels: int, top: int, bottom: int = 0
+) -> Store:
     """The store of a column whose cells hold all pixels: "238 236 237 ...".
 
     Args:
         cache: takes the store.
-        cells: ``(n,)`` texts of ``size * size * channels`` whole numbers from 0 to `top`.
+        cells: ``(n,)`` texts of ``size * size * channels`` numbers from `bottom` to `top`.
         size: pixels per side.
         channels: 1 or 3.
         top: the brightest value.
+        bottom: the darkest value.
 
     Raises:
         DataError: a cell holds something else.
@@ -188,29 +196,49 @@ def store_cells(cache: Path, cells: pd.Series[Any], *, size: int, channels: int,
 
     def numbers(row: int) -> NDArray[np.float64]:
         cell = cells.iloc[row]
-        words = cell.split() if isinstance(cell, str) else []
-        if len(words) != count or not all(word.isdecimal() for word in words):
+        found = cell_numbers(cell)
+        if len(found) != count:
             raise DataError(
-                f"images.{cells.name}: a cell must hold {count} whole numbers, however row "
-                f"{row + 1} has {len(words)} words: {str(cell)[:40]!r}"
+                f"images.{cells.name}: a cell must hold {count} numbers, however row {row + 1} "
+                f"has {len(found)}: {str(cell)[:40]!r}"
             )
-        return np.array(words, dtype=np.float64)
+        return found
 
     def blocks() -> Iterator[Block]:
         for start in range(0, len(cells), BLOCK):
             rows = range(start, min(len(cells), start + BLOCK))
-            yield _shades(np.stack([numbers(row) for row in rows]), size, channels, top)
+            part = np.stack([numbers(row) for row in rows])
+            yield _shades(part, size, channels, bottom, top)
 
-    content = hashlib.sha256(str(top).encode())
+    content = hashlib.sha256(_ends(bottom, top))
     for cell in cells:
         content.update(f"{cell}\n".encode())
     rows = [str(number) for number in range(len(cells))]
     return _made(cache, content.hexdigest(), blocks, rows, size, channels)
 
 
-def _shades(values: NDArray[np.float64], size: int, channels: int, top: int) -> Block:
-    """A block of numbers from 0 to `top` as pixels."""
-    shades: NDArray[np.uint8] = np.clip(values * (255 / top), 0, 255).round().astype(np.uint8)
+def cell_numbers(cell: object) -> NDArray[np.float64]:
+    """The finite numbers of a cell such as "238 236", "-1.5, 2" or "[1 | 2]"; else none.
+
+    >>> cell_numbers("-1.5 | 2").tolist(), len(cell_numbers("1 ab")), len(cell_numbers("1 nan"))
+    ([-1.5, 2.0], 0, 0)
+    """
+    words = _BETWEEN.sub(" ", cell).split() if isinstance(cell, str) else []
+    with suppress(ValueError):
+        numbers = np.array(words, dtype=np.float64)
+        if np.isfinite(numbers).all():
+            return numbers
+    return np.empty(0)
+
+
+def _ends(bottom: int, top: int) -> bytes:
+    return (f"{bottom} {top}" if bottom else str(top)).encode()
+
+
+def _shades(values: NDArray[np.float64], size: int, channels: int, bottom: int, top: int) -> Block:
+    """A block of numbers from `bottom` to `top` as pixels."""
+    scaled = (values - bottom) * (255 / (top - bottom))
+    shades: NDArray[np.uint8] = np.clip(scaled, 0, 255).round().astype(np.uint8)
     return shades.reshape(-1, size, size, channels), [""] * len(shades)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +18,7 @@ import pandas as pd
 from kit.errors import ConfigError
 from kit.images.files import ImageFolder
 from kit.scaffold.facts import Inference, names_a_table
-from kit.scaffold.files import is_sample, is_table, tables_in
+from kit.scaffold.files import is_sample, tables_in
 from kit.scaffold.images import endings, pattern_of, typical
 from kit.spelling import find_name
 from kit.tables import read_header, read_table
@@ -77,8 +77,8 @@ def infer_masks(
 
 def _find(raw: Path) -> Found | None:
     """The first table, samples apart, with a column of codes."""
-    for path in sorted(chain(raw.glob("*"), raw.glob("*/*"))):
-        if not is_table(path) or is_sample(path):
+    for path in tables_in(raw):
+        if is_sample(path):
             continue
         head = read_table(path, nrows=_LOOKED)
         for name in head.columns:
@@ -106,9 +106,7 @@ def _holds_codes(column: pd.Series) -> bool:
 
 def _settings(raw: Path, found: Found) -> Inference:
     inference = Inference(template=TEMPLATE)
-    samples = [
-        p for p in sorted(chain(raw.glob("*"), raw.glob("*/*"))) if is_table(p) and is_sample(p)
-    ]
+    samples = [p for p in tables_in(raw) if is_sample(p)]
     if not samples:
         raise ConfigError(f"{raw} has masks, however no sample submission, whose form is needed.")
     sample = read_table(samples[0], as_text=read_header(samples[0]))

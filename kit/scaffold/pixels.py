@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from math import isqrt
+from math import ceil, floor, isqrt
 
 import numpy as np
 import pandas as pd
 
 from kit.images.attach import pixel_columns
+from kit.images.store import cell_numbers
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables
 
@@ -22,7 +23,7 @@ NAME = "image"
 _FEWEST = 64  # pixels
 _LOOKED = 200  # cells
 _BRIGHTEST = 255
-_SHADES = re.compile(r"\d{1,3}(?: \d{1,3})+")
+_CONTRAST = 0.125  # of what 256 shades stand for numbers must cover at least
 
 
 def note_pixels(
@@ -50,32 +51,43 @@ def note_pixels(
     ]
     inference.add(f"columns.kinds.{NAME}", "image", because)
     inference.add(f"images.{NAME}.pixels", pattern, "names of the pixel columns")
-    _note_form(NAME, count, channels, high, inference)
+    _note_form(NAME, count, channels, _top(high), inference)
     return {**{n: k for n, k in kinds.items() if n not in columns}, NAME: "image"}
 
 
 def note_cells(
     tables: Tables, kinds: dict[str, str], inference: Inference
 ) -> dict[str, str] | None:
-    """One image per cell of a column whose values are all pixels ("238 236 237 ..."), or None."""
+    """An image per cell of columns whose values are all pixels ("238 236 237 ..."), or None."""
+    found: dict[str, str] = {}
     for name in kinds:
         values = tables.train[name].dropna()
         if not isinstance(values.dtype, pd.StringDtype) or values.empty:
             continue
         some = values.iloc[:: max(1, len(values) // _LOOKED)][:_LOOKED]
-        lengths = {len(text.split()) for text in some}
-        count = lengths.pop()
+        count = len(cell_numbers(some.iloc[0]))
         channels = _channels(count)
-        if lengths or not channels or not all(_SHADES.fullmatch(text.strip()) for text in some):
+        numbers = [cell_numbers(cell) for cell in some] if channels else []
+        if not channels or any(len(each) != count for each in numbers):
             continue
-        high = max(max(map(int, text.split())) for text in some)
-        if high > _BRIGHTEST:
+        low, high = min(each.min() for each in numbers), max(each.max() for each in numbers)
+        plain = 0 <= low <= high <= _BRIGHTEST and all((n == np.round(n)).all() for n in numbers)
+        bottom = 0 if plain else min(0, floor(low))
+        if not plain and high - low < _CONTRAST * (max(1, ceil(high)) - bottom):
             continue
-        inference.settle(f"columns.kinds.{name}", "image", f"{count} pixels in each cell")
+        because = f"{count} {'pixels' if plain else 'numbers'} in each cell"
+        inference.settle(f"columns.kinds.{name}", "image", because)
         inference.add(f"images.{name}.pixels", name, "the pixels are in its cells")
-        _note_form(name, count, channels, high, inference)
-        return {**kinds, name: "image"}
-    return None
+        if not plain:
+            inference.add(f"images.{name}.bottom", bottom, "the darkest value", sure=False)
+            inference.ask(
+                f"each cell of {name!r} holds {count} numbers, taken for pixels of an image; if "
+                "they are none (a signal in time, say), make columns of them and leave it out"
+            )
+        top = _top(high) if plain else max(1, ceil(high))
+        _note_form(name, count, channels, top, inference)
+        found[name] = "image"
+    return {**kinds, **found} if found else None
 
 
 def _channels(count: int) -> int:
@@ -85,9 +97,12 @@ def _channels(count: int) -> int:
     return next((c for c in (1, 3) if count % c == 0 and isqrt(count // c) ** 2 * c == count), 0)
 
 
-def _note_form(name: str, count: int, channels: int, high: float, inference: Inference) -> None:
+def _top(high: float) -> int:
+    return _BRIGHTEST if high > 100 else max(1, int(high))
+
+
+def _note_form(name: str, count: int, channels: int, top: int, inference: Inference) -> None:
     key = f"images.{name}"
-    top = _BRIGHTEST if high > 100 else max(1, int(high))
     inference.add(f"{key}.top", top, "the brightest value")
     inference.add(f"{key}.size", isqrt(count // channels), "pixels per side")
     inference.add(f"{key}.channels", channels, "gray" if channels == 1 else "colours")

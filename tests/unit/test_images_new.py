@@ -247,12 +247,38 @@ def test_all_pixels_in_a_cell(side: int, channels: int, tmp_path: Path, source: 
     assert np.array_equal(pixels.reshape(40, -1), values[:40])
     table = pd.read_csv(competition.raw / "test.csv", dtype="str")
     table.loc[3, "face"] = "1 2 3"
-    with pytest.raises(DataError, match=r"images\.face: a cell must hold .* row 4 has 3 words"):
+    with pytest.raises(DataError, match=r"images\.face: a cell must hold .* row 4 has 3:"):
         Images(competition).attach(table, "test")
 
 
+def test_bands_of_decimals_in_cells_are_an_image_each(tmp_path: Path, source: Path) -> None:
+    values = np.random.default_rng(0).uniform(-29.7, 12.2, (60, 2, 100)).round(4)
+    values[0, :, :2] = -30, 12.5
+    frame = pd.DataFrame({"id": [f"r{k}" for k in range(60)], "angle": np.arange(60) % 7 / 2})
+    frame["band_1"], frame["band_2"] = (values[:, k].tolist() for k in range(2))
+    frame.iloc[:40].assign(y=[0, 1] * 20).to_json(source / "train.json", orient="records")
+    frame.iloc[40:].to_json(source / "test.json", orient="records")
+    sample = pd.DataFrame({"id": frame["id"][40:], "y": 0.5})
+    sample.to_csv(source / "sample_submission.csv", index=False)
+    competition, inference = made(tmp_path, source)
+    assert competition.settings.columns.kinds == {"band_1": "image", "band_2": "image"}
+    spec = competition.settings.images["band_2"]
+    assert (spec.pixels, spec.size, spec.bottom, spec.top) == ("band_2", 10, -30, 13)
+    assert any("a signal in time" in question for question in inference.questions)
+    pixels = Dataset.read(competition).X["band_2"].array.pixels(np.arange(40))
+    expected = (values[:40, 1] + 30) * (255 / 43)
+    assert np.abs(pixels.reshape(40, -1) - expected).max() <= 0.501
+
+
 @pytest.mark.parametrize(
-    "cell", ["1 2 3", " ".join(["300"] * 81), " ".join(["7"] * 80), " ".join(["ab"] * 81)]
+    "cell",
+    [
+        "1 2 3",
+        " ".join(["300"] * 81),
+        " ".join(["7"] * 80),
+        " ".join(["ab"] * 81),
+        " ".join(["1e6"] * 81),
+    ],
 )
 def test_cells_of_other_numbers_are_no_images(cell: str, tmp_path: Path, source: Path) -> None:
     frame = pd.DataFrame({"id": [f"r{k}" for k in range(60)], "a": cell, "b": np.arange(60) % 7})

@@ -249,8 +249,11 @@ def test_json_records_with_a_field_that_is_never_known(tmp_path: Path) -> None:
 
 
 def test_names_of_labels_in_json_are_no_table(tmp_path: Path) -> None:
-    (tmp_path / "label_num_to_disease_map.json").write_text('{"0": "Blight", "1": "Healthy"}')
-    inference = run(tmp_path, **plain(RARE, 0.5))
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "label_num_to_disease_map.json").write_text('{"0": "Blight", "1": "Healthy"}')
+    run(raw, **plain(RARE, 0.5))
+    inference, _ = made(tmp_path, raw)
     assert inference.get("files.test") == "test.csv"
 
 
