@@ -6,6 +6,7 @@ of `kit.scaffold.validation`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 import pandas as pd
@@ -16,12 +17,19 @@ from kit.scaffold.kinds import NAMED_ID
 FEWEST = 20
 """Fewer different values are categories rather than groups."""
 
+_WHO = re.compile(
+    r"(^|[_ ])(subject|patient|person|participant|individual|speaker|driver|donor|animal"
+    r"|site|station|camera|video|session|sequence|slide)s?$",
+    re.IGNORECASE,
+)
+"""Who or what rows are of, though no "id" says that these are its names."""
+
 _SPREAD = 10  # groups at least that every class has rows in: more than there are folds
 _PER_LABEL = 2  # up to so many values per label a column may be the label itself, as a number
 
 
 def train_group(tables: Tables, id_: str, targets: Collection[str]) -> str:
-    """A column of train alone that is named like an id and whose values come again; "": none.
+    """A column of train alone, named like an id or a person, whose values come again; "": none.
 
     Rows of one patient, site or document are alike, and whether test has rows of the same ones no
     file says. A column that spells the target is none, nor one that keeps a class in few folds.
@@ -33,7 +41,9 @@ def train_group(tables: Tables, id_: str, targets: Collection[str]) -> str:
     """
     train = tables.train
     for name in map(str, train.columns):
-        if name in tables.test.columns or name in (id_, *targets) or not NAMED_ID.search(name):
+        if name in tables.test.columns or name in (id_, *targets):
+            continue
+        if not (NAMED_ID.search(name) or _WHO.search(name)):
             continue
         values = train[name]
         different = int(values.nunique())

@@ -208,7 +208,7 @@ def _together(rows: Rows, group: str, because: str, *, sure: bool = True) -> _Ch
 
 def _note_train_group(name: str, rows: Rows, inference: Inference) -> None:
     groups = counted(rows.tables.train[name].nunique(), "group", "groups")
-    because = f"test lacks it; {groups} of rows in train, named like an id"
+    because = f"test lacks it; {groups} of rows in train, by its name"
     inference.add("columns.group", name, because, sure=False)
     dropped = inference.get("columns.drop", [])
     left = [column for column in dropped if column != name]

@@ -705,7 +705,7 @@ def test_a_class_of_one_row_beside_one_other_is_still_asked_about(tmp_path: Path
     assert asks(found, "the rarest class has 1 row.")
 
 
-@pytest.mark.parametrize("name", ["PatientID", "patient_id"])
+@pytest.mark.parametrize("name", ["PatientID", "patient_id", "subject", "Speaker", "imaging site"])
 def test_groups_that_only_train_names_stay_together(tmp_path: Path, name: str) -> None:
     patients = [f"p{k // 2}" for k in RNG.permutation(N)]
     found = run(tmp_path, **plain(ZERO_ONE, 0.5, **{name: patients}))
@@ -721,6 +721,7 @@ def test_groups_that_only_train_names_stay_together(tmp_path: Path, name: str) -
         ("patient_id", [f"p{k}" for k in range(N)]),  # never twice
         ("site_id", [f"s{k % 5}" for k in range(N)]),  # a handful
         ("finding", [f"p{k // 2}" for k in range(N)]),  # no id by its name
+        ("subjective", [f"p{k // 2}" for k in range(N)]),
         ("person_id", [f"p{k // 2}" if k < N - 1 else None for k in range(N)]),
     ],
 )
