@@ -11,6 +11,7 @@ from kit.scaffold.facts import Inference
 from kit.scaffold.look import SampleLook, TargetLook
 from kit.spelling import number, respell
 
+_KNOWN = 0.5  # of the labels in lists that train has
 _RARE = 0.3  # share of the rarer of two classes below which accuracy says little
 
 
@@ -68,12 +69,18 @@ def wants_by_look(
 
 
 def labels_in_a_cell(classes: Sequence[str], sample: SampleLook) -> int:
-    """How many labels a cell of the sample submission holds, with blanks between; 0: one."""
+    """How many labels a cell of the sample submission holds, with blanks between; 0: one.
+
+    Train may lack some of the labels. Of whole numbers, as many in each cell, it may lack all.
+    """
     if any(" " in label for label in classes):
         return 0
     lists = [value.split() for value in sample.values]
     longest = max(map(len, lists), default=0)
-    return longest if longest > 1 and all(set(each) <= set(classes) for each in lists) else 0
+    labels = {label for each in lists for label in each}
+    numbers = all(map(str.isdecimal, (*labels, *classes))) and {*map(len, lists)} == {longest}
+    known = len(labels & {*classes}) >= _KNOWN * len(labels)
+    return longest if longest > 1 and (known or numbers) else 0
 
 
 def note_labels(classes: Sequence[str], sample: SampleLook, inference: Inference) -> None:

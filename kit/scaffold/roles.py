@@ -167,6 +167,7 @@ def _targets_by_files(
             inference.ask(f"no row of train is of the class of {shown}: kit hands in 0 there")
         return Targets(names=(name,), columns=tuple(columns), classes=pairs), because, True
     if len(columns) == 1:
+        _refuse_boxes(tables.sample, columns[0])
         name, because = _close(columns[0], only)
         inference.ask(
             f"the target is taken to be {name!r}, although the sample submission calls its column "
@@ -184,6 +185,19 @@ def _targets_by_files(
         f"the sample submission's columns {', '.join(map(repr, strange[:6]))} are neither targets "
         "in train nor named after the classes of one.\n"
         f"  Only train has: {', '.join(only) or '(none)'}. Name the target with --target."
+    )
+
+
+def _refuse_boxes(sample: pd.DataFrame, column: str) -> None:
+    """Objects and where they are in an image, in a cell, are nothing that kit predicts."""
+    if normal(column) != "predictionstring":
+        return
+    shown = next((f", such as {value!r}" for value in sample[column].dropna()), "")
+    raise ConfigError(
+        f"the sample submission asks for the objects in each image ({column!r}{shown}); kit "
+        "predicts a class, labels or numbers per row, no boxes.\n  Where a part of it is such a "
+        "question (is there anything, which), write train, test and sample submission for that "
+        "part, and name their folder with --from; or name a column of train with --target."
     )
 
 

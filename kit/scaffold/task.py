@@ -16,6 +16,7 @@ from kit.errors import ConfigError, counted, nearest
 from kit.registry import METRICS
 from kit.scaffold.answers import labels_in_a_cell, note_labels, wants_by_look
 from kit.scaffold.facts import Inference, Wish, Wishes
+from kit.scaffold.kinds import NAMED_ID
 from kit.scaffold.look import SampleLook, TargetLook
 from kit.scaffold.roles import Targets
 from kit.scaffold.several import Several, cells_wanted, one_of, several, task_of_flags
@@ -215,12 +216,14 @@ def _task_of_one(
     if tasks:
         return "multiclass", f"the metric {evidence.score.name} scores classes", True  # type: ignore[union-attr]
     few = found <= _CLASSES_OF_INTEGERS and sum(look.counts) >= _ROWS_PER_CLASS * found
-    if few and evidence.sample.kind == "whole" and not evidence.sample.dotted:
+    as_in_sample = few and evidence.sample.kind == "whole" and not evidence.sample.dotted
+    if as_in_sample or (NAMED_ID.search(look.name) and found <= 0.5 * sum(look.counts)):
         inference.ask(
             f"the target {look.name!r} takes {found} whole numbers, read as classes; if they are "
             "amounts, say --task regression"
         )
-        return "multiclass", f"{found} whole numbers, and whole ones in the sample", False
+        because = "and whole ones in the sample" if as_in_sample else "called like an id"
+        return "multiclass", f"{found} whole numbers, {because}", False
     return "regression", f"{look.name!r} takes {found} different numbers", not few
 
 

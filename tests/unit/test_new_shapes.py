@@ -12,7 +12,7 @@ import pytest
 
 from kit.competition import Competition
 from kit.dataset import Dataset
-from kit.errors import ConfigError, DataError
+from kit.errors import ConfigError
 from kit.moments import datetime_format
 from kit.providers.local import LocalProvider
 from kit.quantities import written
@@ -84,6 +84,43 @@ def test_lists_of_numbers_are_ranked_classes(tmp_path: Path) -> None:
     assert found.get("task.type") == "multiclass"
     assert found.get("submission.top") == 3
     assert found.get("task.metric") == "map_at_3"
+
+
+@pytest.mark.parametrize(
+    ("target", "cell"),
+    [
+        ([36363, 53586, 18807, 64314] * 20, "36363 7 9 11 60181"),  # numbers that train may lack
+        (["w_1", "w_2", "w_3", "w_4"] * 20, "w_1 w_2 w_3 w_gone w_4"),
+    ],
+)
+def test_lists_of_labels_that_train_partly_lacks_are_ranked_classes(
+    tmp_path: Path, target: list[Any], cell: str
+) -> None:
+    found = run(tmp_path, **plain(target, cell))
+    assert (found.get("task.type"), found.get("submission.top")) == ("multiclass", 5)
+    assert found.get("task.metric") == "map_at_5"
+
+
+def test_sentences_that_hold_a_class_are_no_lists(tmp_path: Path) -> None:
+    found = run(tmp_path, **plain(["good", "bad"] * 40, "good until somebody says more"))
+    assert found.get("submission.top") is None
+
+
+def test_whole_numbers_called_like_an_id_are_classes(tmp_path: Path) -> None:
+    tables = plain(0, 0)
+    tables["train"]["hotel_id"] = [k % 30 * 977 for k in range(N)]
+    del tables["train"]["y"]
+    tables["sample_submission"] = {"id": TEST_IDS, "hotel_id": 0}
+    found = run(tmp_path, **tables)
+    assert found.get("task.type") == "multiclass"
+    assert asks(found, "--task regression")
+
+
+def test_objects_in_images_are_said_to_be_no_matter_of_kit(tmp_path: Path) -> None:
+    tables = plain(X, 0)
+    tables["sample_submission"] = {"id": TEST_IDS, "PredictionString": "1.0 0 0 50 50"}
+    with pytest.raises(ConfigError, match=r"objects in each image .*'1\.0 0 0 50 50'"):
+        run(tmp_path, **tables)
 
 
 def test_a_placeholder_does_not_number_classes_anew(tmp_path: Path) -> None:
@@ -257,13 +294,23 @@ def test_names_of_labels_in_json_are_no_table(tmp_path: Path) -> None:
     assert inference.get("files.test") == "test.csv"
 
 
+def test_texts_that_may_be_tables_are_named_where_a_table_is_missing(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    (raw / "essential_data").mkdir(parents=True)
+    (raw / "essential_data" / "labels_test_hidden.txt").write_text("rec_id,[labels]\n0,?\n1,3,7\n")
+    (raw / "README.txt").write_text("Read me")
+    sample = pd.DataFrame({"Id": [0, 1, 100, 101], "Probability": 0})
+    sample.to_csv(raw / "sample_submission.csv", index=False)
+    with pytest.raises(ConfigError, match=r"used: essential_data/labels_test_hidden\.txt\. What"):
+        made(tmp_path, raw)
+
+
 def test_a_train_table_of_json_without_records_says_what_to_do(tmp_path: Path) -> None:
     tables = plain(RARE, 0.5)
     del tables["train"]
-    (tmp_path / "train.json").write_text('{"images": [{"id": 1}], "categories": [1, 2]}')
-    with pytest.raises(DataError, match=r"holds no records, but \{'images'") as error:
+    (tmp_path / "train.json").write_text('{"rows": [{"id": 1}], "names": [1, 2]}')
+    with pytest.raises(ConfigError, match=r"Not used: train\.json\. What is a table"):
         run(tmp_path, **tables)
-    assert "into a .csv file" in str(error.value)
 
 
 def test_two_times_in_train_are_too_few_to_look_ahead(tmp_path: Path) -> None:
