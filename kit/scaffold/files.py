@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.errors import ConfigError, DataError, NoRecords, nearest
+from kit.errors import ConfigError, DataError, nearest
 from kit.sampled import Counts, Sample, of_the_same_rows, read_columns, read_sample
 from kit.scaffold.absent import unnamed_samples, way_to_rows
 from kit.scaffold.facts import Inference, Wishes
+from kit.scaffold.media import holds_no_records, texts
 from kit.spelling import find_name, normal
 from kit.tables import TABLE_SUFFIXES, read_header, read_table, table_format
 
@@ -33,7 +34,6 @@ _TEST = re.compile(r"^test|(^|[_\-. ])test(ing)?([_\-. ]|$)")
 ANSWERS = "answers_per_id.csv"
 """An id and its answer in each row: `kit.scaffold.made` makes it of several rows for an id."""
 
-_LARGE_JSON = 16 << 20  # bytes; beyond that a file is not read only to see whether it is a table
 _ALIKE = 0.6  # share of the columns of either that train and test have in common
 _CANONICAL = {
     "train": ("train", "training"),
@@ -132,12 +132,9 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
 
 
 def tables_in(raw: Path) -> list[Path]:
-    """The tables in `raw` and one level of folders below it.
-
-    JSON without records is none, unless it is called as a table that is needed.
-    """
+    """The tables in `raw` and one level of folders below it; JSON without records is none."""
     found = sorted(path for path in (*raw.glob("*"), *raw.glob("*/*")) if is_table(path))
-    return [path for path in found if _has_role(path) or not _holds_no_records(path)]
+    return [path for path in found if not holds_no_records(path)]
 
 
 def by_name(tables: Collection[Path]) -> dict[str, list[Path]]:
@@ -154,22 +151,6 @@ def by_name(tables: Collection[Path]) -> dict[str, list[Path]]:
         found[role] = found[role] or [path for path in rest if role in _stem(path)]
         rest = [path for path in rest if path not in found[role]]
     return found
-
-
-def _has_role(path: Path) -> bool:
-    return is_sample(path) or any(role in _stem(path) for role in ("train", "test", "submission"))
-
-
-def _holds_no_records(path: Path) -> bool:
-    if table_format(path) != ".json" or path.stat().st_size > _LARGE_JSON:
-        return False
-    try:
-        read_header(path)
-    except NoRecords:
-        return True
-    except DataError:  # damage is told where the table is read
-        pass
-    return False
 
 
 def is_sample(path: Path) -> bool:
@@ -339,7 +320,7 @@ def _choose(
             "sample submission with --test: kit sums up the others."
         )
     if not best and role != "sample":
-        way_out += way_to_rows(role, tables, samples)
+        way_out += way_to_rows(role, tables, samples) + texts(raw)
     raise ConfigError(f"{raw}: {what} the {noun}. Received: {listed}.\n  {way_out}")
 
 

@@ -21,6 +21,7 @@ from kit.competition import CONFIG_NAME, Competition
 from kit.errors import ConfigError, KitError, ProviderError
 from kit.providers.base import Description, Progress, Provider, Tidies, Verifies
 from kit.providers.manifest import write_manifest
+from kit.scaffold.coco import make_annotated
 from kit.scaffold.extraction import infer_extraction
 from kit.scaffold.host import PAGES_NAME, fact_lines, pages_text, plain
 from kit.scaffold.images import make_tables
@@ -77,8 +78,11 @@ def create(
         raw.mkdir(parents=True)
         provider.fetch(raw, progress)
         with _named_as_in(spec, root, raw):
+            annotated = "" if flags.get("train") else make_annotated(raw)
             scripted = _scripted(raw, flags, overrides or {}, template)
             inference = scripted or _inferred(raw, description, flags, overrides)
+        if annotated:
+            inference.ask(annotated)
         source = template_path(template or inference.template)
         copy_template(source, folder, _facts(inference, description))
         if description.pages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,36 @@ def test_a_list_of_ids_that_train_has_as_well_stays_as_it_is(source: Path) -> No
     train = pd.DataFrame({"id": [f"train{k}" for k in range(12)], "y": [0, 1] * 6})
     tables(source, train, pd.DataFrame({"id": [f"test{k}" for k in range(12)]}))
     assert make_tables(source) == []
+
+
+@pytest.mark.parametrize("base", ["", "train/"])
+def test_annotations_in_json_become_tables(base: str, tmp_path: Path, source: Path) -> None:
+    images, listed = [], []
+    for k in range(40):
+        path = source / base / f"images/{k % 4}/{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(k))
+        images.append({"id": k, "file_name": f"images/{k % 4}/{k}.png", "place": k % 5, "url": "u"})
+        listed.append({"id": 900 + k, "image_id": k, "category_id": 7 * (k % 4)})
+    listed.append({"id": 990, "image_id": 3, "category_id": 7})  # beside 21
+    tests = [{"id": 100 + k, "file_name": f"test/{k}.png", "place": k % 5} for k in range(12)]
+    (source / "test").mkdir()
+    for k in range(12):
+        (source / "test" / f"{k}.png").write_bytes(picture(k))
+    known = {"info": {"year": 1}, "images": images, "annotations": listed, "categories": []}
+    (source / base / "train2019.json").write_text(json.dumps(known))
+    (source / "test2019.json").write_text(json.dumps({"info": {}, "images": tests}))
+    sample = pd.DataFrame({"id": [each["id"] for each in tests], "predicted": 0})
+    sample.to_csv(source / "sample_submission.csv", index=False)
+    competition, inference = made(tmp_path, source)
+    train = pd.read_csv(competition.raw / "train.csv")
+    assert list(train.columns) == ["id", "file_name", "place", "category_id"]
+    assert train.loc[3].tolist() == [3, f"{base}images/3/3.png", 3, 21]
+    settings = competition.settings
+    assert (settings.columns.target, settings.task.type) == (("category_id",), "multiclass")
+    assert settings.columns.kinds["file_name"] == "image"
+    assert len(pd.read_csv(competition.raw / "test.csv")) == 12
+    assert any("1 have further categories" in question for question in inference.questions)
 
 
 def test_recordings_without_tables_are_said_to_be_sound(tmp_path: Path, source: Path) -> None:
