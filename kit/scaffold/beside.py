@@ -14,17 +14,17 @@ from pathlib import Path
 from kit.errors import DataError, counted
 from kit.sampled import among, read_columns
 from kit.scaffold.files import ANSWERS, Tables
+from kit.scaffold.media import CROWD
 from kit.spelling import find_name, normal, plain
 from kit.tables import read_header
 
-_CROWD = 100  # tables in a folder above which none of them is looked at
 _PARTS = ("train", "training", "test", "testing")
 
 
 def but_crowds(paths: Sequence[Path], raw: Path) -> tuple[list[Path], list[str]]:
     """The tables that may be joined, and folders of so many that each is of a row by itself."""
     counts = Counter(path.parent for path in paths)
-    crowds = {folder: n for folder, n in counts.items() if n > _CROWD}
+    crowds = {folder: n for folder, n in counts.items() if n > CROWD}
     named = [f"{folder.relative_to(raw).as_posix()} ({n} tables)" for folder, n in crowds.items()]
     return [path for path in paths if path.parent not in crowds], named
 

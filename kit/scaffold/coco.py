@@ -15,6 +15,7 @@ import pandas as pd
 from kit.atomic import atomic_path, parse_json
 from kit.images.files import ImageFolder
 from kit.scaffold.files import by_name, tables_in
+from kit.scaffold.media import outside_crowds
 
 TARGET = "category_id"
 _FILE = "file_name"
@@ -58,7 +59,7 @@ def make_annotated(raw: Path) -> str:
 
 
 def _jsons(raw: Path) -> Sequence[Path]:
-    return sorted((*raw.glob("*.json"), *raw.glob("*/*.json")))
+    return outside_crowds(sorted((*raw.glob("*.json"), *raw.glob("*/*.json"))))
 
 
 def _read(path: Path) -> Any:

@@ -16,7 +16,7 @@ from kit.errors import ConfigError, DataError, nearest
 from kit.sampled import Counts, Sample, of_the_same_rows, read_columns, read_sample
 from kit.scaffold.absent import unnamed_samples, way_to_rows
 from kit.scaffold.facts import Inference, Wishes
-from kit.scaffold.media import holds_no_records, texts
+from kit.scaffold.media import holds_no_records, outside_crowds, texts
 from kit.spelling import find_name, normal
 from kit.tables import TABLE_SUFFIXES, read_header, read_table, table_format
 
@@ -113,7 +113,8 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
         raise AssertionError("unreachable: _choose raises for train and test")
     if sample and not wishes.get("test") and _labels_alone(train, test, sample, tables):
         test, why_test = sample, f"its ids: {train.name} has labels only, the rest is joined"
-    unnamed = [] if sample or wishes.get("sample") else unnamed_samples(tables, train, test)
+    few = [] if sample or wishes.get("sample") else outside_crowds(tables)
+    unnamed = unnamed_samples(few, train, test)
     if len(unnamed) == 1:
         sample, why_sample = unnamed[0], "a row per id of test, with the columns that test lacks"
     inference.add("files.train", train.relative_to(raw).as_posix(), why_train)
@@ -134,7 +135,8 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
 def tables_in(raw: Path) -> list[Path]:
     """The tables in `raw` and one level of folders below it; JSON without records is none."""
     found = sorted(path for path in (*raw.glob("*"), *raw.glob("*/*")) if is_table(path))
-    return [path for path in found if not holds_no_records(path)]
+    no_tables = {path for path in outside_crowds(found) if holds_no_records(path)}
+    return [path for path in found if path not in no_tables]
 
 
 def by_name(tables: Collection[Path]) -> dict[str, list[Path]]:
@@ -203,7 +205,7 @@ def _like_train(tables: list[Path], train: Path | None, sample: Path | None) -> 
     names = read_header(train)
     answers = [] if sample is None else read_header(sample)[1:]
     found = []
-    for path in (path for path in tables if path not in (train, sample)):
+    for path in outside_crowds([path for path in tables if path not in (train, sample)]):
         header = read_header(path)
         known = [name for name in header if find_name(name, names)]
         asked = any(find_name(name, header) for name in answers)

@@ -15,6 +15,7 @@ from kit.atomic import atomic_path
 from kit.joins import is_date
 from kit.moments import datetime_format
 from kit.scaffold.files import ANSWERS, by_name, tables_in
+from kit.scaffold.media import outside_crowds
 from kit.scaffold.sides import MOST_CELLS
 from kit.spelling import find_name, plain
 from kit.tables import count_cells, read_header, read_table, table_format
@@ -38,7 +39,7 @@ def make_row_tables(raw: Path) -> str:
         return ""
     sample = called["sample"][0]
     header = [name.strip() for name in read_header(sample)]
-    others = [path for path in tables_in(raw) if path != sample]
+    others = [path for path in outside_crowds(tables_in(raw)) if path != sample]
     if len(header) == 2 and not called["test"]:
         cut = _cut(raw, others[0], sample, header) if len(others) == 1 else ""
         return cut or _days_ahead(raw, others, sample, header)

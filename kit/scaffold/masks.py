@@ -20,6 +20,7 @@ from kit.images.files import ImageFolder
 from kit.scaffold.facts import Inference, names_a_table
 from kit.scaffold.files import is_sample, tables_in
 from kit.scaffold.images import endings, pattern_of, typical
+from kit.scaffold.media import outside_crowds
 from kit.spelling import find_name
 from kit.tables import read_header, read_table
 
@@ -77,7 +78,7 @@ def infer_masks(
 
 def _find(raw: Path) -> Found | None:
     """The first table, samples apart, with a column of codes."""
-    for path in tables_in(raw):
+    for path in outside_crowds(tables_in(raw)):
         if is_sample(path):
             continue
         head = read_table(path, nrows=_LOOKED)

@@ -9,7 +9,7 @@ import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -36,6 +36,9 @@ _PACKED = (".7z", ".rar", ".bz2", ".xz", ".tar", ".tgz")
 _TEXTS = (".txt", ".dat", ".data", ".tab", ".xls", ".xlsx")
 _ABOUT = re.compile(r"readme|licen[cs]e|description")
 _SHOWN = 8  # names
+CROWD = 100
+"""More tables than so many in a folder belong to a row each: they are not looked into."""
+
 _FEWEST = 10  # files; fewer are no data set
 
 
@@ -57,6 +60,12 @@ def unread(raw: Path) -> str:
         "of the files with a train table, a test table and the sample submission, and name that "
         "folder with --from"
     )
+
+
+def outside_crowds(paths: Collection[Path]) -> list[Path]:
+    """Those in folders that hold no more than `CROWD` of them."""
+    counts = Counter(path.parent for path in paths)
+    return [path for path in paths if counts[path.parent] <= CROWD]
 
 
 def holds_no_records(path: Path) -> bool:
@@ -81,12 +90,11 @@ def _no_records(path: Path, size: int, changed: int) -> bool:
 
 def texts(raw: Path) -> str:
     """What to say of files that may be tables by other names, where one is missing; "": none."""
-    found = [
-        path.relative_to(raw).as_posix()
-        for path in sorted((*raw.glob("*"), *raw.glob("*/*")))
-        if (path.suffix.lower() in _TEXTS and not _ABOUT.search(path.stem.lower()))
-        or (path.suffix.lower() == ".json" and holds_no_records(path))
-    ]
+    paths = sorted((*raw.glob("*"), *raw.glob("*/*")))
+    others = [p for p in paths if p.suffix.lower() in _TEXTS and not _ABOUT.search(p.stem.lower())]
+    jsons = [path for path in paths if path.suffix.lower() == ".json"]
+    others += [path for path in outside_crowds(jsons) if holds_no_records(path)]
+    found = [path.relative_to(raw).as_posix() for path in others]
     if not found:
         return ""
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""

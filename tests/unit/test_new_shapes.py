@@ -493,9 +493,14 @@ def test_where_there_is_no_test_its_ids_are_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_a_table_per_row_is_not_read(tmp_path: Path) -> None:
-    crowd = tmp_path / "sentiment"
-    crowd.mkdir()
+    raw = tmp_path / "raw"
+    crowd = raw / "sentiment"
+    crowd.mkdir(parents=True)
     for k in range(101):
         (crowd / f"{k}.json").write_text("no table")
-    found = run(tmp_path, **plain(RARE, 0.5))
+    found = run(raw, **plain(RARE, 0.5))
+    assert asks(found, "Not used: sentiment (101 tables)")
+    (raw / "test.csv").rename(raw / "rows.csv")  # found by its columns
+    found, _ = made(tmp_path, raw)
+    assert found.get("files.test") == "rows.csv"
     assert asks(found, "Not used: sentiment (101 tables)")
