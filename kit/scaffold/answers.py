@@ -11,7 +11,7 @@ from kit.scaffold.facts import Inference
 from kit.scaffold.look import SampleLook, TargetLook
 from kit.spelling import number, respell
 
-_KNOWN = 0.5  # of the labels in lists that train has
+_KNOWN = 0.75  # of the labels in lists that train has
 _RARE = 0.3  # share of the rarer of two classes below which accuracy says little
 
 

@@ -270,7 +270,7 @@ def test_a_zip_of_two_tables_is_refused_with_their_names(tmp_path: Path) -> None
 @pytest.mark.parametrize("text", ["3", '"x"', '{"a": 1}'])
 def test_json_that_holds_no_records_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(DataError, match="cannot be read as json"):
+    with pytest.raises(DataError, match="holds no records"):
         read_table(tmp_path / "a.json")
 
 
