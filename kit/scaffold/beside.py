@@ -14,7 +14,7 @@ from pathlib import Path
 from kit.errors import DataError, counted
 from kit.sampled import among, read_columns
 from kit.scaffold.files import ANSWERS, Tables
-from kit.scaffold.media import CROWD
+from kit.scaffold.no_tables import outside_crowds
 from kit.spelling import find_name, normal, plain
 from kit.tables import read_header
 
@@ -23,10 +23,11 @@ _PARTS = ("train", "training", "test", "testing")
 
 def but_crowds(paths: Sequence[Path], raw: Path) -> tuple[list[Path], list[str]]:
     """The tables that may be joined, and folders of so many that each is of a row by itself."""
-    counts = Counter(path.parent for path in paths)
-    crowds = {folder: n for folder, n in counts.items() if n > CROWD}
+    few = outside_crowds(paths)
+    kept = {*few}
+    crowds = Counter(path.parent for path in paths if path not in kept)
     named = [f"{folder.relative_to(raw).as_posix()} ({n} tables)" for folder, n in crowds.items()]
-    return [path for path in paths if path.parent not in crowds], named
+    return few, named
 
 
 def together(paths: Sequence[Path], tables: Tables) -> list[list[Path]]:

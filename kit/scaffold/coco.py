@@ -15,7 +15,7 @@ import pandas as pd
 from kit.atomic import atomic_path, parse_json
 from kit.images.files import ImageFolder
 from kit.scaffold.files import by_name, tables_in
-from kit.scaffold.media import outside_crowds
+from kit.scaffold.no_tables import outside_crowds
 
 TARGET = "category_id"
 _FILE = "file_name"

@@ -16,7 +16,7 @@ from kit.errors import ConfigError, DataError, nearest
 from kit.sampled import Counts, Sample, of_the_same_rows, read_columns, read_sample
 from kit.scaffold.absent import unnamed_samples, way_to_rows
 from kit.scaffold.facts import Inference, Wishes
-from kit.scaffold.media import holds_no_records, outside_crowds, texts
+from kit.scaffold.no_tables import holds_no_records, may_be_tables, outside_crowds
 from kit.spelling import find_name, normal
 from kit.tables import TABLE_SUFFIXES, read_header, read_table, table_format
 
@@ -322,7 +322,7 @@ def _choose(
             "sample submission with --test: kit sums up the others."
         )
     if not best and role != "sample":
-        way_out += way_to_rows(role, tables, samples) + texts(raw)
+        way_out += way_to_rows(role, tables, samples) + may_be_tables(raw)
     raise ConfigError(f"{raw}: {what} the {noun}. Received: {listed}.\n  {way_out}")
 
 

@@ -15,7 +15,7 @@ from kit.atomic import atomic_path
 from kit.joins import is_date
 from kit.moments import datetime_format
 from kit.scaffold.files import ANSWERS, by_name, tables_in
-from kit.scaffold.media import outside_crowds
+from kit.scaffold.no_tables import outside_crowds
 from kit.scaffold.sides import MOST_CELLS
 from kit.spelling import find_name, plain
 from kit.tables import count_cells, read_header, read_table, table_format

@@ -20,7 +20,7 @@ from kit.images.files import ImageFolder
 from kit.scaffold.facts import Inference, names_a_table
 from kit.scaffold.files import is_sample, tables_in
 from kit.scaffold.images import endings, pattern_of, typical
-from kit.scaffold.media import outside_crowds
+from kit.scaffold.no_tables import outside_crowds
 from kit.spelling import find_name
 from kit.tables import read_header, read_table
 

@@ -6,17 +6,14 @@ Owns: what `kit new` says of them, so that nobody takes a missing table for the 
 from __future__ import annotations
 
 import os
-import re
 import zipfile
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from kit.errors import DataError, NoRecords
 from kit.images.files import SUFFIXES
-from kit.tables import TABLE_SUFFIXES, read_header, table_format
+from kit.tables import TABLE_SUFFIXES
 
 _SOUND = (".mp3", ".ogg", ".flac", ".m4a", ".au", ".aifc")
 _FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
@@ -33,12 +30,7 @@ _WAYS = {
 }
 _BESIDE = (".zip", ".gz", ".md", ".pdf", ".html", ".py", ".ipynb")
 _PACKED = (".7z", ".rar", ".bz2", ".xz", ".tar", ".tgz")
-_TEXTS = (".txt", ".dat", ".data", ".tab", ".xls", ".xlsx")
-_ABOUT = re.compile(r"readme|licen[cs]e|description")
 _SHOWN = 8  # names
-CROWD = 100
-"""More tables than so many in a folder belong to a row each: they are not looked into."""
-
 _FEWEST = 10  # files; fewer are no data set
 
 
@@ -59,48 +51,6 @@ def unread(raw: Path) -> str:
         f"{kinds[kind]} files are {kind} ({shown}), which kit does not read.\n  {way}, in copies "
         "of the files with a train table, a test table and the sample submission, and name that "
         "folder with --from"
-    )
-
-
-def outside_crowds(paths: Collection[Path]) -> list[Path]:
-    """Those in folders that hold no more than `CROWD` of them."""
-    counts = Counter(path.parent for path in paths)
-    return [path for path in paths if counts[path.parent] <= CROWD]
-
-
-def holds_no_records(path: Path) -> bool:
-    """Whether a file is JSON and no table: names of labels by their numbers, annotations."""
-    if table_format(path) != ".json":
-        return False
-    facts = path.stat()
-    return _no_records(path, facts.st_size, facts.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _no_records(path: Path, size: int, changed: int) -> bool:
-    """By the whole file, which is read once for all who ask."""
-    try:
-        read_header(path)
-    except NoRecords:
-        return True
-    except DataError:  # damage is told where the table is read
-        pass
-    return False
-
-
-def texts(raw: Path) -> str:
-    """What to say of files that may be tables by other names, where one is missing; "": none."""
-    paths = sorted((*raw.glob("*"), *raw.glob("*/*")))
-    others = [p for p in paths if p.suffix.lower() in _TEXTS and not _ABOUT.search(p.stem.lower())]
-    jsons = [path for path in paths if path.suffix.lower() == ".json"]
-    others += [path for path in outside_crowds(jsons) if holds_no_records(path)]
-    found = [path.relative_to(raw).as_posix() for path in others]
-    if not found:
-        return ""
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return (
-        f"\n  Not used: {', '.join(found[:_SHOWN])}{more}. What is a table among them, save "
-        "as .csv in a copy of the folder, all cells under names of their own."
     )
 
 

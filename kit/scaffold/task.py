@@ -215,9 +215,16 @@ def _task_of_one(
         return "regression", f"{look.name!r} holds numbers with decimals", True
     if tasks:
         return "multiclass", f"the metric {evidence.score.name} scores classes", True  # type: ignore[union-attr]
-    few = found <= _CLASSES_OF_INTEGERS and sum(look.counts) >= _ROWS_PER_CLASS * found
+    return _task_of_whole(evidence, inference)
+
+
+def _task_of_whole(evidence: Evidence, inference: Inference) -> tuple[str, str, bool]:
+    """Whole numbers are classes where they are few and come so in the sample, or are ids."""
+    look = evidence.looks[0]
+    found, rows = len(look.labels), sum(look.counts)
+    few = found <= _CLASSES_OF_INTEGERS and rows >= _ROWS_PER_CLASS * found
     as_in_sample = few and evidence.sample.kind == "whole" and not evidence.sample.dotted
-    if as_in_sample or (NAMED_ID.search(look.name) and found <= 0.5 * sum(look.counts)):
+    if as_in_sample or (NAMED_ID.search(look.name) and found <= 0.5 * rows):
         inference.ask(
             f"the target {look.name!r} takes {found} whole numbers, read as classes; if they are "
             "amounts, say --task regression"
