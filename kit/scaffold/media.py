@@ -30,7 +30,6 @@ _WAYS = {
 }
 _BESIDE = (".zip", ".gz", ".md", ".pdf", ".html", ".py", ".ipynb")
 _PACKED = (".7z", ".rar", ".bz2", ".xz", ".tar", ".tgz")
-_SHOWN = 8  # names
 _FEWEST = 10  # files; fewer are no data set
 
 
