@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import tomllib
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from kit.errors import ConfigError, nearest
 
+_DOT = re.compile(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)')  # outside quotes
 _DEEPEST = 20  # tables in tables; what walks through a configuration calls itself
 
 
@@ -92,6 +94,7 @@ def apply_overrides(table: dict[str, Any], overrides: Iterable[str]) -> dict[str
     """Apply ``dotted.key=value`` strings to `table` in place.
 
     The value is read as TOML (``3``, ``true``, ``["a"]``); what is not TOML is taken as a string.
+    A part of the key that has a dot stands in quotes, as in TOML.
 
     Returns:
         The overrides as ``{dotted key: value}``.
@@ -101,7 +104,7 @@ def apply_overrides(table: dict[str, Any], overrides: Iterable[str]) -> dict[str
         key, equals, text = override.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--set wants key=value, e.g. cv.n_splits=10. Received: {override!r}")
-        *parents, last = (part.strip() for part in key.split("."))
+        *parents, last = (part.strip().strip('"') for part in _DOT.split(key))
         node = table
         for parent in parents:
             node = node.setdefault(parent, {})

@@ -6,6 +6,7 @@ when it goes, and while it works it has all cores.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -13,9 +14,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 
-def made_in_time(
+def too_slow(
     work: Callable[[Any, Connection], None], what: Any, n: float, limit: float, trial: float
-) -> bool:
+) -> float | None:
     """Have something computed, and give it up where it would not be there in time.
 
     Args:
@@ -26,8 +27,9 @@ def made_in_time(
         trial: how much has to be done before the time of the rest is guessed from it.
 
     Returns:
-        False where it was given up. An error of the work is not told here: whoever misses what was
-        to be made meets it again.
+        None where it ended in time, else the seconds that it would have taken from its first step
+        on (infinite: there was none). An error of the work is not told here: whoever misses what
+        was to be made meets it again.
     """
     method = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
     ours, theirs = method.Pipe(duplex=False)
@@ -35,20 +37,19 @@ def made_in_time(
     process.start()
     theirs.close()
     first: tuple[float, float] | None = None  # when it was told of a step, and what was done then
+    whole = math.inf
     try:
         while ours.poll(max(0.0, limit - time.monotonic())):
             done, now = ours.recv(), time.monotonic()
-            first = first or (now, done)
-            begun, before = first
-            if (
-                done >= trial
-                and now + (now - begun) / max(done - before, 1e-9) * (n - done) > limit
-            ):
-                return False
-        return False
+            begun, before = first = first or (now, done)
+            each = (now - begun) / max(done - before, 1e-9)
+            whole = each * n if done > before else math.inf
+            if done >= trial and now + each * (n - done) > limit:
+                break
+        return whole
     except EOFError:  # it has ended
         process.join()
-        return True
+        return None
     finally:
         process.kill()
         process.join()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,6 +81,7 @@ class Told:
     )
     submission: Callable[[Run, Path], None] = lambda run, path: None
     findings: Callable[[Sequence[Finding] | None], None] = lambda findings: None
+    remark: Callable[[str], None] = lambda text: None
 
 
 @dataclass
@@ -118,8 +119,25 @@ def auto(
         RunError: no model ended in time.
         KitError: the data or the configuration cannot be used.
     """
-    budget = Budget(seconds)
+    budget, named = Budget(seconds), bool(models)
     entries = entries_of(competition, models)
+    with _opened(competition, budget, told) as (session, workers):
+        chosen, left = _choice(session, entries, named=named)
+        told.planned(session, chosen, left)
+        smaller = embed_first(session.context.dataset, budget, chosen)
+        if smaller is None:
+            return _worked(session, workers, budget, told, chosen, left, named=named)
+    told.remark(smaller.why)
+    competition = Competition.load(competition.root, (*competition.flags, *smaller.flags))
+    with _opened(competition, budget, told) as (session, workers):
+        return _worked(session, workers, budget, told, chosen, left, named=named)
+
+
+@contextmanager
+def _opened(
+    competition: Competition, budget: Budget, told: Told
+) -> Iterator[tuple[Session, FoldWorkers]]:
+    """The data, and processes that read it, too."""
     cores = competition.settings.execution.threads or usable_cores()
     workers = make_workers(competition, worker_count(cores))
     workers.warm_up()
@@ -129,25 +147,22 @@ def auto(
             if "early_stopping" not in competition.table.get("cv", {}):
                 session.early_stopping = "cross"  # one fit per fold, not two: more models in time
             session.threads = max(1, cores // workers.size)
-            return _worked(session, entries, workers, budget, told, named=bool(models))
+            yield session, workers
     finally:
         workers.close()
 
 
 def _worked(
     session: Session,
-    entries: Sequence[Entry],
     workers: FoldWorkers,
     budget: Budget,
     told: Told,
+    chosen: Sequence[Entry],
+    left: Sequence[tuple[Entry, str]],
     *,
     named: bool,
 ) -> Outcome:
     competition, data = session.competition, session.context.dataset
-    chosen, left = _choice(session, entries, named=named)
-    told.planned(session, chosen, left)
-    chosen, late = embed_first(data, budget, chosen)
-    skipped, unmade = ([(e.name, why) for e, why in pairs] for pairs in (left, late))
     findings = _checked(competition, session, budget)
     told.findings(findings)
     files = _Submissions(competition, told)
@@ -158,9 +173,9 @@ def _worked(
     ended = bool(runs)
     runs = runs or _earlier(session)
     if not runs:
-        missed = _lines([*unmade, *schedule.left_out])
         raise RunError(
-            f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n{missed}"
+            f"no model ended within {budget.seconds:.0f} s. Give more time: --budget.\n"
+            f"{_lines(schedule.left_out)}"
         )
     run, why = _blended(session, runs, budget)
     why += "" if ended else "; no model of this call ended in time, earlier ones were taken"
@@ -170,8 +185,8 @@ def _worked(
         chosen=run,
         why=why,
         submission=path,
-        skipped=skipped,
-        left_out=[*unmade, *schedule.left_out],
+        skipped=[(entry.name, reason) for entry, reason in left],
+        left_out=schedule.left_out,
         findings=findings or [],
         seconds=budget.spent,
         budget=budget.seconds,

@@ -12,7 +12,7 @@ from itertools import chain, repeat
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from kit.auto.beforehand import made_in_time
+from kit.auto.beforehand import too_slow
 from kit.auto.budget import Budget
 from kit.cores import usable_cores
 from kit.dataset import Dataset
@@ -52,7 +52,7 @@ def vectors_in_time(data: Dataset, budget: Budget) -> bool:
         return False
     limit = time.monotonic() + granted
     what = (ordered, data.encoder, data.cache)
-    return made_in_time(_embed, what, letters, limit, _TRIAL * letters)
+    return too_slow(_embed, what, letters, limit, _TRIAL * letters) is None
 
 
 def _hopeless(letters: float, granted: float) -> bool:

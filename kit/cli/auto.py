@@ -105,7 +105,7 @@ def _told(out: Output, seconds: float, named: bool) -> Told:
     def submission(run: Run, path: Path) -> None:
         line(f"submission ready: {path.name}")
 
-    return Told(event=event, planned=planned, submission=submission, findings=findings)
+    return Told(event=event, planned=planned, submission=submission, findings=findings, remark=line)
 
 
 def _by_reason(what: str, left: Sequence[tuple[str, str]]) -> list[str]:

@@ -7,6 +7,9 @@
 | `weights/mine.pth` | a file of EfficientNet-Lite0 weights, relative to the competition |
 | `weights/mine.keras` | a saved Keras network: images of 0 to 255 in, vectors or maps out |
 | `keras:ResNet50` | of `keras.applications`, as far as `~/.keras/models` holds them |
+| `NAME@96` | one of these (but a saved Keras network) that is shown images of 96 pixels, not 224 |
+
+A network takes about (96 / 224)² of the time then, and sees less.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,8 @@ PIXELS = "pixels"
 LITE0 = "efficientnet_lite0"
 
 _GRAY_SIDE, _COLOUR_SIDE = 28, 16  # of the small images that stand in for embeddings
+_LEAST_SIDE = 32  # pixels that networks halve five times
+_AT_SIDE = re.compile(r"(.+)@(\d+)")
 
 
 @dataclass(frozen=True)
@@ -39,17 +44,34 @@ class Backbone:
     """A network and its weights, by reference.
 
     Attributes:
-        name: as in `kit.toml`.
+        name: as in `kit.toml`, without what follows "@".
         path: the file of the weights; None for "pixels".
-        digest: of the weights.
+        digest: of the weights, and of `side`.
+        side: pixels per side that the network is shown; 0: its own.
     """
 
     name: str
     path: Path | None
     digest: str
+    side: int = 0
+
+    @property
+    def reference(self) -> str:
+        """As in `kit.toml`."""
+        return f"{self.name}@{self.side}" if self.side else self.name
+
+    @property
+    def any_side(self) -> bool:
+        """Whether `at` can be had."""
+        return self.path is not None and self.path.suffix != ".keras"
+
+    def at(self, side: int) -> Backbone:
+        """The same network for images of `side` pixels; 0: of its own."""
+        weights = self.digest.rpartition("@")[2]
+        return replace(self, digest=f"{side}@{weights}" if side else weights, side=side)
 
     def network(self) -> Any:
-        """The Keras network: ``(n, size, size, 3)`` of 0 to 255 in, ``(n, width)`` out.
+        """The Keras network: ``(n, side, side, 3)`` of 0 to 255 in, ``(n, width)`` out.
 
         Raises:
             ConfigError, DataError: the file is not what its name says.
@@ -57,10 +79,11 @@ class Backbone:
         if self.path is None:
             raise ConfigError(f"backbone {PIXELS!r} has no network.\n  {_HOW}")
         if self.name.startswith("keras:"):
-            return _application(self.name.removeprefix("keras:"), self.path)
+            name = self.name.removeprefix("keras:")
+            return _application(name, self.path, self.side or SIZE)
         if self.path.suffix == ".keras":
             return _saved(self.path)
-        network = efficientnet_lite0(SIZE)
+        network = efficientnet_lite0(self.side or SIZE)
         load_weights(network, read_torch_weights(self.path))
         return network
 
@@ -85,6 +108,7 @@ def find_backbone(name: str, root: Path, key: str) -> Backbone:
         MissingDependency: the package is not installed.
         ConfigError: there is no such backbone, or no weights of it.
     """
+    name, side = _parts(name)
     if name == PIXELS:
         return AS_THEY_ARE
     if name == LITE0:
@@ -102,12 +126,23 @@ def find_backbone(name: str, root: Path, key: str) -> Backbone:
             raise ConfigError(f"{key}: there is no such file: {path}")
     else:
         raise ConfigError(f"{key}: unknown backbone {name!r}. {nearest(name, [PIXELS, LITE0])}")
-    return Backbone(name, path, sha256(path)[:32])
+    found = Backbone(name, path, sha256(path)[:32])
+    if side and not (found.any_side and side >= _LEAST_SIDE):
+        rule = f"from {_LEAST_SIDE} pixels on" if found.any_side else "a saved network has its own"
+        raise ConfigError(f"{key}: {name} is not to be had at {side} pixels: {rule}")
+    return found.at(side)
 
 
 def moved(name: str, path: Path) -> Backbone:
     """A backbone whose weights lie somewhere else than its name says: in a bundle."""
-    return Backbone(name, path, sha256(path)[:32])
+    name, side = _parts(name)
+    return Backbone(name, path, sha256(path)[:32]).at(side)
+
+
+def _parts(name: str) -> tuple[str, int]:
+    """A reference without the pixels per side, and those (0: the network's own)."""
+    found = _AT_SIDE.fullmatch(name)
+    return (found[1], int(found[2])) if found else (name, 0)
 
 
 def installed() -> Path | None:
@@ -147,7 +182,7 @@ def _cached(name: str, key: str) -> Path:
     )
 
 
-def _application(name: str, path: Path) -> Any:
+def _application(name: str, path: Path, side: int) -> Any:
     import keras
 
     build = getattr(keras.applications, name, None)
@@ -155,7 +190,7 @@ def _application(name: str, path: Path) -> Any:
         known = [n for n in dir(keras.applications) if n[0].isupper()]
         raise ConfigError(f"keras.applications has no {name!r}. {nearest(name, known)}")
     module = sys.modules[build.__module__]
-    pixels = keras.Input((SIZE, SIZE, 3), name="pixels")
+    pixels = keras.Input((side, side, 3), name="pixels")
     try:
         body = build(include_top=False, weights=str(path), pooling="avg")
     except ValueError as error:

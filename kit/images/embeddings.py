@@ -23,7 +23,7 @@ from kit.keras import load_keras
 
 BATCH = 32
 _BLOCK = 1024  # images between two writes
-_VERSION = "1"
+_VERSION = "2"
 
 Tell = Callable[[int, int], bool]
 """Called with images done and all of them; False: stop."""
@@ -118,7 +118,11 @@ class _Network:
             values = np.repeat(values, 3, axis=-1)
         if values.shape[1] != self.size:
             resized = self.keras.ops.image.resize(
-                values, (self.size, self.size), antialias=True, data_format="channels_last"
+                values,
+                (self.size, self.size),
+                interpolation="bicubic",  # as `kit.images.decode` makes them larger
+                antialias=True,
+                data_format="channels_last",
             )
-            values = self.keras.ops.convert_to_numpy(resized)
+            values = self.keras.ops.convert_to_numpy(resized).clip(0, 255)
         return np.asarray(self.network.predict_on_batch(values)[:n], dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -135,6 +136,10 @@ def refuse_changed(
     }
     for key, name in what.items():
         if found.get(key) != digests[key]:
+            if key == "features" and (flags := _backbones(run, competition)):
+                raise RunError(
+                    f"{run.id} saw the images otherwise than kit.toml says.\n  Add {flags}"
+                )
             raise RunError(
                 f"{run.id} was made with other {key}: {name} changed since "
                 f"({found.get(key)}, now {digests[key]}).\n  Run `kit cv` again, or go back."
@@ -149,3 +154,15 @@ def refuse_changed(
     if run.record["kit"] != kit.__version__:
         return [f"{run.id} was made by kit {run.record['kit']}, this is {kit.__version__}"]
     return []
+
+
+def _backbones(run: Run, competition: Competition) -> str:
+    """The flags by which images are seen as in a run; empty: they are. `kit auto` may choose."""
+    now = competition.table.get("images", {})
+    then = {name: spec.get("backbone") for name, spec in run.config.get("images", {}).items()}
+    changed = [
+        f'images."{name}".backbone={given}'
+        for name, given in then.items()
+        if given and given != now.get(name, {}).get("backbone")
+    ]
+    return " ".join(f"--set {shlex.quote(flag)}" for flag in changed)

@@ -238,7 +238,8 @@ def _note(name: str, place: _Place, folder: ImageFolder, inference: Inference) -
     side, channels = typical(folder)
     small = side <= _SMALL_SIDE
     package = installed() is not None
-    size = side if small else _SIDE if package else _SIDE_WITHOUT
+    usual = _SIDE if package else _SIDE_WITHOUT
+    size = side if 2 * side <= usual else usual  # larger ones are made by who looks at them
     why = f"pixels per side; the files have about {side}"
     inference.add(f"{key}.size", size, why, sure=small)
     inference.add(f"{key}.channels", channels, "gray" if channels == 1 else "colours")

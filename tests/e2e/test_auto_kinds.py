@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -118,3 +120,29 @@ def test_kit_auto_blends_models_of_every_kind_of_data(
         assert told["run"]["score"]["value"] > 0.95  # neither of the two alone
     else:
         assert scores["image-linear"] < 0.9  # 1.2 without the pictures
+
+
+def test_kit_auto_leaves_a_submission_where_a_pretrained_network_is_too_slow(
+    run_kit: Any, launch: Any, tmp_path: Path
+) -> None:
+    source, metric, models = images(tmp_path / "files", np.random.default_rng(0))
+    made = run_kit("new", "c", "--from", source, "-C", tmp_path, "--metric", metric, "--folds", "2")
+    assert made.code == 0, made.err
+    (tmp_path / "c" / "w.pth").write_bytes(b"weights that nobody has the time to load")
+    toml = tmp_path / "c" / "kit.toml"
+    toml.write_text(toml.read_text().replace('backbone = "pixels"', 'backbone = "w.pth"'))
+    competition = Competition.load(tmp_path / "c")
+    slow = "import kit.auto.images; kit.auto.images.too_slow = lambda *_: 1e6"
+    started = launch(competition, "auto", *models, "--budget", "120s", "--json", before=slow)
+    assert started.wait() == 0, started.err
+    told = json.loads(started.out)
+    assert "images are seen as tiny ones, without a network" in started.err
+    assert {run["model"] for run in told["runs"]} == set(models)
+    (seen,) = {tuple(run["overrides"].values()) for run in told["runs"]}
+    assert seen == ("pixels",)
+    assert validate(Path(told["submission"]), competition) == []
+    fit = ["fit", "image-linear", "-C", competition.root]
+    refused = run_kit(*fit)
+    (flags,) = re.findall(r"saw the images otherwise than kit.toml says.\n +Add (.*)", refused.err)
+    fitted = run_kit(*fit, *shlex.split(flags))
+    assert (refused.code, fitted.code) == (1, 0), refused.err + fitted.err

@@ -116,6 +116,12 @@ def test_a_dotted_override_reaches_into_tables() -> None:
     }
 
 
+def test_a_part_of_an_override_that_has_a_dot_stands_in_quotes() -> None:
+    table: dict[str, Any] = {}
+    apply_overrides(table, ['images."file.name".size=96', 'a."b"=1'])
+    assert table == {"images": {"file.name": {"size": 96}}, "a": {"b": 1}}
+
+
 def test_the_last_of_two_overrides_wins() -> None:
     table: dict[str, Any] = {}
     assert apply_overrides(table, ["a=1", "a=2"]) == {"a": 2}

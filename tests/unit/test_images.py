@@ -26,7 +26,7 @@ from kit.errors import ConfigError, DataError, DiskFull, MissingDependency
 from kit.images import decode as decoding
 from kit.images import store as store_module
 from kit.images.attach import Images, pixel_columns, with_sources
-from kit.images.backbones import AS_THEY_ARE, Backbone, find_backbone, small
+from kit.images.backbones import AS_THEY_ARE, Backbone, find_backbone, moved, small
 from kit.images.column import ImageArray
 from kit.images.decode import Fault, decode
 from kit.images.embeddings import Stopped, embedded, embedding, embedding_path
@@ -515,11 +515,29 @@ def test_an_image_as_small_as_can_be_stays_as_it_is() -> None:
         ("efficentnet", "unknown backbone"),
         ("gone.pth", "there is no such file"),
         ("keras:ResNet50", "holds no weights of it"),
+        ("gone.pth@96", "there is no such file"),
+        ("mine.pth@16", "mine.pth is not to be had at 16 pixels: from 32 pixels on"),
+        ("mine.keras@96", "not to be had at 96 pixels: a saved network has its own"),
     ],
 )
 def test_a_backbone_that_is_not_there_is_an_error(name: str, message: str, tmp_path: Path) -> None:
+    for there in ("mine.pth", "mine.keras"):
+        (tmp_path / there).write_bytes(b"weights")
     with pytest.raises(ConfigError, match=message):
         find_backbone(name, tmp_path, "images.f.backbone")
+
+
+def test_a_backbone_for_smaller_images_has_vectors_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.pth").write_bytes(b"weights")
+    own = find_backbone("mine.pth", tmp_path, "images.f.backbone")
+    smaller = find_backbone("mine.pth@96", tmp_path, "images.f.backbone")
+    assert (own.side, smaller.side, smaller.path) == (0, 96, own.path)
+    assert smaller.reference == "mine.pth@96"
+    assert own.at(96) == smaller == own.at(64).at(96) == moved("mine.pth@96", tmp_path / "mine.pth")
+    assert smaller.at(0) == own
+    store = store_pixels(tmp_path, np.eye(4), size=2, channels=1, top=1)
+    paths = {embedding_path(store, each) for each in (own, smaller, own.at(64))}
+    assert len(paths) == 3
 
 
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: Any) -> None:

@@ -250,39 +250,83 @@ class _Data:
         self.kinds = {"f": "image"}
 
 
-def auto_first(tmp_path: Path, end: float) -> tuple[Any, Any, Path]:
-    """Four images through a small saved network, with `end` seconds of time."""
+LINEAR: Sequence[Entry] = [entry for entry in IMAGES if entry.use in ("linear", "cnn")]
+
+
+def four_images(tmp_path: Path, backbone: Backbone) -> tuple[Any, Store]:
+    store = store_pixels(tmp_path / "cache", np.eye(4), size=2, channels=1, top=1)
+    return _Data(ImageArray(store, np.arange(4), backbone)), store
+
+
+def saved_network(tmp_path: Path) -> Backbone:
     keras = load_keras(1)
     pixels = keras.Input((2, 2, 3))
     path = tmp_path / "small.keras"
     keras.Model(pixels, keras.layers.Flatten()(pixels)).save(path)
-    store = store_pixels(tmp_path / "cache", np.eye(4), size=2, channels=1, top=1)
-    backbone = Backbone("small.keras", path, "digest")
-    data: Any = _Data(ImageArray(store, np.arange(4), backbone))
-    entries: Sequence[Entry] = [e for e in IMAGES if e.use in ("linear", "cnn")]
-    chosen, left = embed_first(data, Budget(end + Budget(0).spent), entries)
-    return [e.use for e in chosen], left, embedding_path(store, backbone)
+    return Backbone("small.keras", path, "digest")
 
 
 @pytest.mark.slow
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")
 def test_vectors_come_before_the_first_model(tmp_path: Path) -> None:
-    chosen, left, path = auto_first(tmp_path, 250)
-    assert (chosen, left) == (["linear", "cnn"], [])
+    data, store = four_images(tmp_path, saved_network(tmp_path))
+    assert embed_first(data, Budget(250 + Budget(0).spent), LINEAR) is None
+    path = embedding_path(store, saved_network(tmp_path))
     assert np.array_equal(np.load(path)[1, :6], [0, 0, 0, 255, 255, 255])
 
 
 @pytest.mark.neural
 @pytest.mark.filterwarnings("ignore")
-def test_vectors_that_do_not_fit_leave_the_networks_on_pixels(tmp_path: Path) -> None:
-    chosen, left, path = auto_first(tmp_path, 0)
-    assert chosen == ["cnn"]
-    assert [reason for _, reason in left] == [
-        "its vectors of the images take too much of the time "
-        '(backbone = "pixels" under [images.NAME] in kit.toml needs none)'
-    ]
-    assert not path.exists()
+def test_a_network_that_is_late_leaves_tiny_images(tmp_path: Path) -> None:
+    backbone = saved_network(tmp_path)
+    data, store = four_images(tmp_path, backbone)
+    smaller = embed_first(data, Budget(Budget(0).spent), LINEAR)
+    assert smaller is not None
+    assert smaller.flags == ['images."f".backbone="pixels"']
+    assert smaller.why == "images are seen as tiny ones, without a network: time is short"
+    assert not embedding_path(store, backbone).exists()
+    assert embed_first(data, Budget(Budget(0).spent), LINEAR[1:]) is None  # which sees all pixels
+
+
+@pytest.mark.parametrize(
+    ("answers", "seconds", "there", "given"),
+    [
+        ([1000.0, None], 1000, 0, "w.pth@160"),  # 1.2 * 1000 * (160 / 224)²: 612 s and a start
+        ([2000.0, None], 1000, 0, "w.pth@128"),
+        ([2000.0, 1100.0, None], 1000, 0, "w.pth@96"),  # 128 took longer than was expected
+        ([2000.0, 1100.0, 1100.0, 1100.0], 1000, 0, "pixels"),
+        ([2e5], 1000, 0, "pixels"),
+        ([2000.0], 1000, 64, "w.pth@128"),  # what is there is smaller than what is in time
+        ([2e5], 1000, 96, "w.pth@96"),
+    ],
+)
+def test_images_are_shown_as_large_as_they_fit_into_the_time(
+    answers: list[float | None], seconds: float, there: int, given: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "w.pth").write_bytes(b"weights")
+    backbone = find_backbone("w.pth", tmp_path, "key")
+    data, store = four_images(tmp_path, backbone)
+    if there:
+        embedding_path(store, backbone.at(there)).write_bytes(b"vectors")
+    left: list[float | None] = [*answers, None]
+    monkeypatch.setattr("kit.auto.images.too_slow", lambda *_: left.pop(0))
+    budget = Budget(Budget(0).spent)
+    monkeypatch.setattr(Budget, "left", seconds / 0.6 + 5)
+    smaller = embed_first(data, budget, LINEAR)
+    assert smaller is not None
+    assert smaller.backbones == {"f": given}
+    assert f"224 pixels would take {answers[0]:.0f} s" in smaller.why
+
+
+def test_vectors_that_cannot_be_made_are_left_to_the_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They say what is wrong with the weights."""
+    data, _ = four_images(tmp_path, Backbone("w.pth", tmp_path / "w.pth", "0"))
+    monkeypatch.setattr("kit.auto.images.too_slow", lambda *_: None)
+    assert embed_first(data, Budget(1000), LINEAR) is None
 
 
 def test_networks_on_pixels_need_time_for_every_row() -> None:
@@ -385,6 +429,8 @@ def test_a_cached_application_gets_its_weights_and_its_own_scale(tmp_path: Path)
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
     maps = np.asarray(body(pixels / 127.5 - 1, training=False))
     assert network(pixels).shape == (1, 1024)
+    smaller = find_backbone("keras:MobileNet@64", tmp_path, "key").network()
+    assert smaller(pixels[:, :64, :64]).shape == (1, 1024)
     assert np.allclose(np.asarray(network(pixels)), maps.mean(axis=(1, 2)), rtol=1e-2, atol=0)
     with pytest.raises(ConfigError, match="does not fit"):
         Backbone("keras:VGG16", folder / "mobilenet_1_0_224_tf_no_top.h5", "0").network()
