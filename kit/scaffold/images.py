@@ -24,6 +24,7 @@ from kit.images.sound import is_sound, picture
 from kit.scaffold.facts import Inference
 from kit.scaffold.files import Tables, by_name, tables_in
 from kit.scaffold.ids import Ids
+from kit.scaffold.image_lists import with_list
 from kit.scaffold.kinds import guess_kind
 from kit.scaffold.pixels import NAME, note_cells, note_pixels
 from kit.spelling import find_name
@@ -66,8 +67,8 @@ def make_tables(raw: Path) -> list[str]:
 
     Without a table of train: `train.csv` and `test.csv`, the classes being the folders below
     `train`, the words that the names begin with (`cat.0.jpg`), or what they end with and those of
-    test do not (`clip7_1.aif`). Without a table of test:
-    `test.csv` with the ids of the sample submission, where these name images.
+    test do not (`clip7_1.aif`); with the columns of a table that lists them. Without a table of
+    test: `test.csv` with the ids of the sample submission, where these name images.
 
     Returns:
         The names of the files written.
@@ -105,14 +106,18 @@ def _write_both(
     raw: Path, labels: dict[str, str], tests: list[str], sample: Path | None, header: list[str]
 ) -> list[str]:
     key = header[0].strip()
-    target = header[1].strip() if len(header) == 2 else "label"
+    labels = dict(sorted(labels.items(), key=_natural))
+    train = with_list(labels, [path for path in tables_in(raw) if path != sample])
     with_suffix = sample is not None and _ids_have_suffix(sample, header[0])
     column = "file" if key.lower() != "file" else "image_file"
     rows = [
         [name if with_suffix and "/" not in name else _id(name, with_suffix), name]
         for name in tests
     ]
-    _write(raw / "train.csv", [column, target], sorted(labels.items(), key=_natural))
+    names = [column, header[1].strip() if len(header) == 2 else str(train.columns[1])]
+    train = train.rename(columns=dict(zip(train.columns[:2], names, strict=True)))
+    train = train.loc[:, ~train.columns.duplicated()]
+    _write(raw / "train.csv", list(train.columns), train.fillna("").to_numpy().tolist())
     _write(raw / "test.csv", [key, column], sorted(rows, key=lambda row: _natural(row[:1])))
     return ["train.csv", "test.csv"]
 

@@ -72,7 +72,7 @@ def with_joins(raw: Path, tables: Tables, inference: Inference) -> Tables:
         if side is not None and joining.take(paths, side, tables):
             remarks.pop(side.file, None)
         elif joining.named(paths) not in {*remarks, *joining.done}:
-            rest += joining.files(paths)
+            rest += joining.files(paths) if joining.brings(paths) else []
     inference.questions += remarks.values()
     _say_what_was_done(joining.done, rest, inference)
     return joining.joined()
@@ -106,6 +106,10 @@ class _Joining:
     def named(self, paths: Sequence[Path]) -> str:
         """What a table is called in remarks."""
         return ", ".join(self.files(paths))
+
+    def brings(self, paths: Sequence[Path]) -> bool:
+        """Whether a table has a column that train lacks, so that it may be of use."""
+        return not {name.strip() for name in _header(paths)} <= {*self.tables.train.columns}
 
     def read(
         self,

@@ -118,6 +118,35 @@ def test_a_class_may_have_one_image(tmp_path: Path, source: Path) -> None:
     assert pd.read_csv(source / "train.csv")["label"].nunique() == 4
 
 
+@pytest.mark.parametrize("per_class", [True, False])
+def test_a_list_of_images_says_who_is_in_them(
+    per_class: bool, tmp_path: Path, source: Path
+) -> None:
+    rows = []
+    for k in range(250):
+        path = source / "train" / f"c{k % 2}" / f"img_{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(k))
+        rows.append((f"p{k // 10:03d}", f"c{k % 2}", path.name))
+    (source / "test").mkdir()
+    ids = [f"img_{k}.png" for k in range(900, 912)]
+    for name in ids:
+        (source / "test" / name).write_bytes(picture(1))
+    listed = pd.DataFrame(rows, columns=["subject", "classname", "img"]).sample(frac=1)
+    listed.to_csv(source / "driver_imgs_list.csv", index=False)
+    wanted = {"c0": 0.5, "c1": 0.5} if per_class else {"what": "c0"}
+    sample = pd.DataFrame({"img": ids, **wanted})
+    sample.to_csv(source / "sample_submission.csv", index=False)
+    competition, inference = made(tmp_path, source)
+    settings = competition.settings
+    assert settings.columns.target == ("classname" if per_class else "what",)
+    assert (settings.columns.group, settings.columns.id) == ("subject", "img")
+    assert settings.cv.splitter == "stratified_group_kfold"
+    assert any("Not used" in q for q in inference.questions) is not per_class
+    train = pd.read_csv(competition.raw / "train.csv").set_index("img").loc[[r[2] for r in rows]]
+    assert train["subject"].tolist() == [row[0] for row in rows]
+
+
 @pytest.mark.parametrize("name", ["train.csv", "labels.csv"])
 @pytest.mark.parametrize("suffix", [".png", ""])
 def test_the_sample_submission_names_the_test_images(
