@@ -95,6 +95,27 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def parse_records(text: str, *, by_line: bool) -> Any:
+    """The rows of a table: a JSON document, or one per line.
+
+    Args:
+        text: of the file.
+        by_line: whether its name says that lines are documents; else it is tried where the whole
+            is none.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    lines = [line for line in text.split("\n") if line.strip()]  # other ends may stand in texts
+    if not by_line:
+        try:
+            return parse_json(text)
+        except ValueError:
+            if len(lines) < 2 or not lines[0].strip().endswith("}"):
+                raise
+    return [*map(parse_json, lines)]
+
+
 def _flush(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit import parquet
-from kit.atomic import parse_json
+from kit.atomic import parse_records
 from kit.errors import DataError, NoRecords
 from kit.separators import HEAD, MISSING, Form, find_form
 
@@ -317,9 +317,7 @@ def _read_json(path: Path, as_text: Collection[str], nrows: int | None) -> pd.Da
     import pandas as pd
 
     text = _bytes(path).decode("utf-8-sig")
-    by_line = table_format(path) == ".jsonl"
-    lines = filter(str.strip, text.splitlines())
-    records = [*map(parse_json, lines)] if by_line else parse_json(text)
+    records = parse_records(text, by_line=table_format(path) == ".jsonl")
     try:
         frame = pd.DataFrame(records)
     except ValueError as error:

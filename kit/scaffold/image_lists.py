@@ -1,7 +1,7 @@
 """Tables that list the training images where folders or names say their classes.
 
-Owns: finding such a table. Who or what is in a picture (a driver, a camera) stands nowhere else, and
-decides the folds.
+Owns: finding such a table. Who or what is in a picture (a driver, a camera) stands nowhere else,
+and decides the folds.
 """
 
 from __future__ import annotations

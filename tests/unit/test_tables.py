@@ -60,6 +60,7 @@ def as_parquet(path: Path) -> None:
         ("a.zip", as_zip),
         ("a.json", as_json),
         ("a.jsonl", as_jsonl),
+        ("b.json", as_jsonl),
         ("a.parquet", as_parquet),
     ],
 )
@@ -71,6 +72,12 @@ def test_every_format_gives_the_same_table(tmp_path: Path, name: str, write: obj
     assert frame["n"].isna().tolist() == [False, True]
     assert frame["name"].tolist() == ["Anna", "Ölaf"]
     assert read_header(tmp_path / name) == ["id", "n", "name"]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_only_a_line_feed_ends_a_record(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"t": "one\u2028two"}\r\n{"t": "x\x85"}\r\n', encoding="utf-8")
+    assert read_table(tmp_path / name)["t"].tolist() == ["one\u2028two", "x\x85"]
 
 
 @pytest.mark.parametrize(
