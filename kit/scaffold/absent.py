@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kit.errors import DataError
 from kit.sampled import read_columns
+from kit.scaffold.long_ids import words_for_each
 from kit.spelling import find_name, plain
 from kit.tables import read_header, read_table
 
@@ -49,7 +50,11 @@ def way_to_rows(role: str, tables: Sequence[Path], samples: Sequence[Path]) -> s
         return both
     sample = samples[0].name
     key, answer, *_ = map(str.strip, read_header(samples[0]))
-    first = read_table(samples[0], as_text=[key], nrows=1)[key].iloc[0]
+    ids = read_table(samples[0], as_text=[key])[key]
+    first = ids.iloc[0]
+    words = words_for_each(ids, sample)
+    if words:
+        return f"\n  {words}"
     if any(find_name(answer, read_header(path)) for path in tables if path != samples[0]):
         made = f" Where no file does, make one of the ids of {sample}, such as {first!r}, and of "
         return f"{both}{made}what is known of each beforehand." if role == "test" else ""

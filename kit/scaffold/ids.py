@@ -13,10 +13,13 @@ from kit.sampled import among
 from kit.scaffold.copies import find_order, has_no_id
 from kit.scaffold.facts import Inference, Wish, Wishes
 from kit.scaffold.files import Tables
+from kit.scaffold.long_ids import rows_of_test
 from kit.spelling import find_name, plain
 from kit.tables import read_header
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
 
@@ -103,11 +106,16 @@ def _in_order(ids: Ids, tables: Tables) -> Ids:
             f"{ids.sample!r} ({len(sample)} rows), so rows cannot be brought together.\n"
             + (
                 _by_lookup(ids, tables)
+                or rows_of_test(sample[ids.sample], test, _name(tables.paths.sample))
                 or "  Name the id column of test with --id. Columns: "
                 f"{', '.join(test.columns[:12])}."
             )
         )
     return ids
+
+
+def _name(path: Path | None) -> str:
+    return "the sample submission" if path is None else path.name
 
 
 def _by_lookup(ids: Ids, tables: Tables) -> str:

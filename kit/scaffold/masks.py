@@ -31,6 +31,12 @@ _PAIRS = re.compile(r"\d+ \d+(?: \d+ \d+)*")
 _LOOKED = 500  # rows
 _FEW_RUNS = 3  # per mask: fewer prove nothing where the column's name does not say it
 _OF_MASKS = re.compile(r"mask|label", re.IGNORECASE)  # folders that hold answers as images
+_NAMED = 0.95  # of the ids that are looked at name an image, else something is wrong
+_PER_CLASS = (
+    "Where images have a mask per class, write a folder for each class: the images, train and "
+    "sample submission with its rows only, of two columns (the name of the image, the mask). Name "
+    "it with --from, and put what the scripts hand in together."
+)
 _LARGEST, _STEP = 128, 16  # pixels per side that a network on a CPU can be given
 
 
@@ -115,7 +121,7 @@ def _settings(raw: Path, found: Found) -> Inference:
     if mask is None or len(sample.columns) != 2:
         raise ConfigError(
             f"{samples[0]} must have an id and the column {found.column!r}, however it has: "
-            f"{', '.join(map(str, sample.columns))}."
+            f"{', '.join(map(str, sample.columns))}.\n  {_PER_CLASS}"
         )
     key = str(next(name for name in sample.columns if name != mask))
     inference.add("train", found.path.relative_to(raw).as_posix(), f"{found.column!r} holds masks")
@@ -130,9 +136,10 @@ def _settings(raw: Path, found: Found) -> Inference:
     for part, ids in (("train", found.rows[own]), ("test", sample[key])):
         pattern, share = pattern_of(folder, ids, endings(folder), part)
         because = f"{share:.0%} of the ids looked at name an image"
-        inference.add(f"{part}_images", pattern, because, sure=share > 0.95)
-        if share <= 0.95:
+        inference.add(f"{part}_images", pattern, because, sure=share > _NAMED)
+        if share <= _NAMED:
             inference.ask(f"{part}_images = {pattern!r}: {because}; correct it in settings.toml")
+    _refuse_classes(folder, sample[key])
     side, channels = typical(folder)
     size = min(_LARGEST, max(_STEP, round(side / _STEP) * _STEP))
     inference.add("size", size, f"pixels per side; the files have about {side}")
@@ -143,6 +150,18 @@ def _settings(raw: Path, found: Found) -> Inference:
         shown = ", ".join(path.relative_to(raw).as_posix() for path in unused[:8])
         inference.ask(f"train.py sees images and masks only. Not used: {shown}")
     return inference
+
+
+def _refuse_classes(folder: ImageFolder, ids: pd.Series) -> None:
+    """Ids of an image and a class name an image only where the class is cut off."""
+    images = ids.str.rsplit("_", n=1).str[0]
+    around = endings(folder)
+    whole, cut = (pattern_of(folder, names, around, "test")[1] for names in (ids, images))
+    if images.duplicated().any() and whole <= _NAMED < cut:
+        raise ConfigError(
+            f"ids such as {ids.iloc[0]!r} name an image and a class; train.py makes one mask per "
+            f"image.\n  {_PER_CLASS}"
+        )
 
 
 def _ask(found: Found, sample: pd.DataFrame, own: str, key: str, inference: Inference) -> None:

@@ -18,6 +18,7 @@ from kit.scaffold.copies import copied_columns
 from kit.scaffold.facts import Inference, Wishes
 from kit.scaffold.files import Tables
 from kit.scaffold.ids import Ids
+from kit.scaffold.long_ids import refuse_names_of_columns
 from kit.spelling import find_name, match_classes, normal
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def _targets_by_files(
         return Targets(names=(name,), columns=tuple(columns), classes=pairs), because, True
     if len(columns) == 1:
         _refuse_boxes(tables.sample, columns[0])
+        refuse_names_of_columns(tables.sample, test, columns[0], only)
         name, because = _close(columns[0], only)
         inference.ask(
             f"the target is taken to be {name!r}, although the sample submission calls its column "
