@@ -11,6 +11,8 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
+
 from kit.errors import DataError, counted
 from kit.sampled import among, read_columns
 from kit.scaffold.files import ANSWERS, Tables
@@ -54,7 +56,7 @@ def together(paths: Sequence[Path], tables: Tables) -> list[list[Path]]:
 def more_rows(paths: Sequence[Path], tables: Tables, key: str) -> dict[Path, str]:
     """Tables with the columns of train, the answer among them, and what to do with their rows.
 
-    Nothing, where train has them all.
+    Nothing, where train and test have them all: other submissions, or what both were cut from.
 
     Args:
         paths: tables beside train and test.
@@ -76,7 +78,9 @@ def more_rows(paths: Sequence[Path], tables: Tables, key: str) -> dict[Path, str
             )
             if own:
                 theirs, ours = read_columns(path, [own])[own], tables.whole([key])[key]
-                if among(plain(theirs), plain(ours)).all():
+                asked = find_name(key, tables.test.columns)
+                known = [ours, tables.test[asked]] if asked else [ours]
+                if among(plain(theirs), plain(pd.concat(known))).all():
                     found[path] = ""
                 elif among(plain(ours), plain(theirs)).all():
                     found[path] = (

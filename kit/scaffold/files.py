@@ -322,6 +322,8 @@ def _choose(
             "sample submission with --test: kit sums up the others."
         )
     if not best and role != "sample":
+        if not samples:
+            way_out += " Where one of these is the sample submission, say so with --sample FILE."
         way_out += way_to_rows(role, tables, samples) + may_be_tables(raw)
     raise ConfigError(f"{raw}: {what} the {noun}. Received: {listed}.\n  {way_out}")
 

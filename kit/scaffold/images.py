@@ -62,7 +62,7 @@ class _Place:
     found: bool
 
 
-def make_tables(raw: Path) -> list[str]:
+def make_tables(raw: Path, asked: str = "") -> list[str]:
     """Write the tables that are missing where images say what would be in them.
 
     Without a table of train: `train.csv` and `test.csv`, the classes being the folders below
@@ -70,11 +70,17 @@ def make_tables(raw: Path) -> list[str]:
     test do not (`clip7_1.aif`); with the columns of a table that lists them. Without a table of
     test: `test.csv` with the ids of the sample submission, where these name images.
 
+    Args:
+        raw: the folder of the files.
+        asked: the name of the sample submission's file, where it is not called so.
+
     Returns:
         The names of the files written.
     """
-    called = by_name(tables_in(raw))
-    sample = next(iter(called["sample"]), None)
+    tables = tables_in(raw)
+    called = by_name(tables)
+    named = [p for p in tables if asked in (p.name, p.relative_to(raw).as_posix())]
+    sample = next(iter(named or called["sample"]), None)
     header = read_header(sample) if sample is not None else ["id", "label"]
     if any(_has_rows_of(path, header, called["train"]) for path in called["test"]):
         return []

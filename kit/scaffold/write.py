@@ -119,7 +119,7 @@ def _inferred(
     """What the files say, with the questions that are left."""
     foreign = unread(raw)
     try:
-        made = make_tables(raw)
+        made = make_tables(raw, str(flags.get("sample") or ""))
         asked = {"train", "test", "sample"} & {name for name, value in flags.items() if value}
         rows = "" if asked else make_row_tables(raw)
         inference = infer(raw, hints=description.hints, flags=flags, overrides=overrides)

@@ -142,7 +142,7 @@ def test_a_list_of_images_says_who_is_in_them(
     assert settings.columns.target == ("classname" if per_class else "what",)
     assert (settings.columns.group, settings.columns.id) == ("subject", "img")
     assert settings.cv.splitter == "stratified_group_kfold"
-    assert any("Not used" in q for q in inference.questions) is not per_class
+    assert not any("Not used" in question for question in inference.questions)
     train = pd.read_csv(competition.raw / "train.csv").set_index("img").loc[[r[2] for r in rows]]
     assert train["subject"].tolist() == [row[0] for row in rows]
 
@@ -167,6 +167,26 @@ def test_the_sample_submission_names_the_test_images(
     tail = "" if suffix else ".png"
     assert settings.images["image"].test == f"test/{{}}{tail}"
     assert any("kit wrote test.csv" in question for question in inference.questions)
+
+
+def test_a_sample_submission_of_another_name_names_test_images(
+    tmp_path: Path, source: Path
+) -> None:
+    for part, count in (("train", 30), ("test", 12)):
+        (source / f"{part}_rev1").mkdir()
+        for k in range(count):
+            (source / f"{part}_rev1" / f"{part[0]}{k}.png").write_bytes(picture(k))
+    train = pd.DataFrame({"name": [f"t{k}" for k in range(30)], "y": [0, 1] * 15})
+    train.to_csv(source / "training_solutions.csv", index=False)
+    for name, value in (("zeros", 0.5), ("pixels", 0.4)):
+        sample = pd.DataFrame({"name": [f"t{k}" for k in range(12)], "y": value})
+        sample.to_csv(source / f"{name}_benchmark.csv", index=False)
+    with pytest.raises(ConfigError, match="say so with --sample"):
+        made(tmp_path, source)
+    competition, inference = made(tmp_path, source, sample="zeros_benchmark.csv")
+    assert not any("more rows" in question for question in inference.questions)
+    assert competition.settings.files.sample_submission == "zeros_benchmark.csv"
+    assert competition.settings.images["image"].test == "test_rev1/{}.png"
 
 
 def test_a_list_of_files_called_test_is_no_test_table(tmp_path: Path, source: Path) -> None:

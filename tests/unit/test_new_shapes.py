@@ -370,6 +370,7 @@ def test_one_file_of_all_rows_is_cut(tmp_path: Path) -> None:
     sample.to_csv(raw / "sample_submission.csv", index=False)
     found, competition = made(tmp_path, raw)
     assert asks(found, "data.csv holds both")
+    assert not asks(found, "--train data.csv")
     data = Dataset.read(competition)
     assert (len(data.X), len(data.X_test)) == ((~hidden).sum(), hidden.sum())
     assert found.get("columns.id") == "shot"
@@ -472,6 +473,14 @@ def test_more_rows_like_those_of_train_are_said(tmp_path: Path) -> None:
     assert asks(found, "original.csv has the columns of train but 'id': if these are more rows")
     found = run(tmp_path, {"train": "train_and_valid.csv"})
     assert not any(text.startswith(("train.csv", "valid.csv")) for text in found.questions)
+
+
+def test_another_submission_is_no_more_rows_to_learn_from(tmp_path: Path) -> None:
+    tables = plain(RARE, 0.5)
+    del tables["train"]["x"], tables["test"]["x"]
+    tables["train"]["size"] = tables["test"]["size"] = 1
+    tables["benchmark"] = {"id": TEST_IDS, "size": 1, "y": 0.4}
+    assert not asks(run(tmp_path, **tables), "benchmark.csv has the columns of train")
 
 
 @pytest.mark.parametrize("called", ["results", "train"])
