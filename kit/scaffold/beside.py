@@ -6,7 +6,6 @@ Owns: names and headers of the files; their rows are the business of `kit.scaffo
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas as pd
 from kit.errors import DataError, counted
 from kit.sampled import among, read_columns
 from kit.scaffold.files import ANSWERS, Tables
-from kit.scaffold.no_tables import outside_crowds
+from kit.scaffold.no_tables import crowds, outside_crowds
 from kit.spelling import find_name, normal, plain
 from kit.tables import read_header
 
@@ -25,11 +24,7 @@ _PARTS = ("train", "training", "test", "testing")
 
 def but_crowds(paths: Sequence[Path], raw: Path) -> tuple[list[Path], list[str]]:
     """The tables that may be joined, and folders of so many that each is of a row by itself."""
-    few = outside_crowds(paths)
-    kept = {*few}
-    crowds = Counter(path.parent for path in paths if path not in kept)
-    named = [f"{folder.relative_to(raw).as_posix()} ({n} tables)" for folder, n in crowds.items()]
-    return few, named
+    return outside_crowds(paths), crowds(paths, raw)
 
 
 def together(paths: Sequence[Path], tables: Tables) -> list[list[Path]]:

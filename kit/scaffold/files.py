@@ -16,7 +16,12 @@ from kit.errors import ConfigError, DataError, nearest
 from kit.sampled import Counts, Sample, of_the_same_rows, read_columns, read_sample
 from kit.scaffold.absent import unnamed_samples, way_to_rows
 from kit.scaffold.facts import Inference, Wishes
-from kit.scaffold.no_tables import holds_no_records, may_be_tables, outside_crowds
+from kit.scaffold.no_tables import (
+    holds_no_records,
+    may_be_tables,
+    outside_crowds,
+    way_from_crowds,
+)
 from kit.spelling import find_name, normal
 from kit.tables import TABLE_SUFFIXES, read_header, read_table, table_format
 
@@ -312,7 +317,8 @@ def _choose(
         return best[0]
     if not best and role == "sample":
         return None
-    listed = ", ".join(path.relative_to(raw).as_posix() for path in (best or tables)[:12])
+    few = outside_crowds(tables)
+    listed = ", ".join(path.relative_to(raw).as_posix() for path in (best or few)[:12])
     what = "several files could be" if best else "no file looks like"
     noun = "sample submission" if role == "sample" else f"{role} table"
     way_out = f"Name it with --{role} FILE."
@@ -324,7 +330,8 @@ def _choose(
     if not best and role != "sample":
         if not samples:
             way_out += " Where one of these is the sample submission, say so with --sample FILE."
-        way_out += way_to_rows(role, tables, samples) + may_be_tables(raw)
+        way_out += way_to_rows(role, few, samples) + may_be_tables(raw)
+        way_out += way_from_crowds(tables, raw)
     raise ConfigError(f"{raw}: {what} the {noun}. Received: {listed}.\n  {way_out}")
 
 

@@ -26,6 +26,25 @@ def outside_crowds(paths: Collection[Path]) -> list[Path]:
     return [path for path in paths if counts[path.parent] <= _CROWD]
 
 
+def crowds(paths: Collection[Path], raw: Path) -> list[str]:
+    """The folders of more, and how many they hold: "train (4431 tables)"."""
+    counts = Counter(path.parent.relative_to(raw).as_posix() for path in paths)
+    return [f"{folder} ({n} tables)" for folder, n in counts.items() if n > _CROWD]
+
+
+def way_from_crowds(paths: Collection[Path], raw: Path) -> str:
+    """What to say of folders of a table per row, where train or test is missing; "": none."""
+    found = crowds(paths, raw)
+    if not found:
+        return ""
+    return (
+        f"\n  {', '.join(found)}: where each table belongs to a row, write a train and a test "
+        "table with a row for each of them: the id that its file is called by, and means, "
+        "deviations, extremes and quantiles of its columns; in train the answer, too. Name their "
+        "folder, with the sample submission, with --from."
+    )
+
+
 def holds_no_records(path: Path) -> bool:
     """Whether a file is JSON and no table: names of labels by their numbers, annotations."""
     if table_format(path) != ".json":

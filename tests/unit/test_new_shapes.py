@@ -513,3 +513,17 @@ def test_a_folder_of_a_table_per_row_is_not_read(tmp_path: Path) -> None:
     found, _ = made(tmp_path, raw)
     assert found.get("files.test") == "rows.csv"
     assert asks(found, "Not used: sentiment (101 tables)")
+
+
+@pytest.mark.parametrize("has_train", [True, False])
+def test_a_table_per_row_is_told_with_the_rows_to_make(tmp_path: Path, has_train: bool) -> None:
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        for k in range(101):
+            (tmp_path / part / f"{k}.csv").write_text("sensor_1,sensor_2\n1,2\n")
+    tables = {"train": {"segment": range(101), "y": range(101)}} if has_train else {}
+    with pytest.raises(ConfigError) as error:
+        run(tmp_path, sample_submission={"segment": range(200, 301), "y": 0}, **tables)
+    told = str(error.value)
+    assert "test (101 tables), train (101 tables): where each table belongs to a row" in told
+    assert ".csv, test/" not in told
