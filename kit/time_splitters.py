@@ -97,12 +97,29 @@ def time_blocks(y: Array, groups: Array | None, time: pd.Series[Any] | None, spe
     """Blocks of `cv.block` of time; neighbouring blocks go to different folds."""
     stamps = stamps_of(time, spec)
     block = _length(stamps, spec, "block", "the length of a block of time", "11D")
-    number = (stamps - stamps.min()) // block
-    codes = np.unique(number, return_inverse=True)[1]  # gaps in time are no blocks
+    codes = block_of(stamps, block)
     n_blocks = int(codes.max()) + 1
     enough(n_blocks, spec, f"blocks of cv.block = {spec.block!r}")
     fold = np.array(list(_rounds(n_blocks, spec)), dtype=np.int8)[codes]
     return fold, near(stamps, fold, spec)
+
+
+def block_of(stamps: Array, length: Any) -> NDArray[np.intp]:
+    """The number of the block that each time lies in; gaps in time are no blocks. ``(n,)``.
+
+    Behind a gap of more than two blocks they are counted from its end: of seasons with a year
+    between them each stays whole, where a grid would cut it and score rows beside what is learned.
+
+    Args:
+        stamps: times or numbers.
+        length: of a block, in the same unit.
+    """
+    times, place = np.unique(stamps, return_inverse=True)
+    behind = np.r_[False, np.diff(times) > 2 * length]
+    run = np.cumsum(behind)
+    starts = times[np.r_[0, np.flatnonzero(behind)]]
+    number = (times - starts[run]) // length
+    return np.cumsum(np.r_[False, (np.diff(run) > 0) | (np.diff(number) > 0)])[place]
 
 
 def _rounds(n_blocks: int, spec: CVSpec) -> Iterator[int]:

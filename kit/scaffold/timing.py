@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kit.moments import as_datetimes, datetime_format
+from kit.time_splitters import block_of
 
 _USUAL = 0.99  # of the distances between training times are no longer
 _LEAST_GAP = 0.1  # of the test period
@@ -82,7 +83,7 @@ def time_split(train: pd.Series, test: pd.Series) -> TimeSplit:
     step = np.median(np.diff(times))
     length = pd.Timedelta(np.median((times[ends - 1] - times[starts])[of_test] + step))
     block = duration(length)
-    periods = len(np.unique((a - a[0]) // pd.Timedelta(block).to_timedelta64()))
+    periods = int(block_of(a, pd.Timedelta(block).to_timedelta64())[-1]) + 1
     return TimeSplit(relation="blocks", block=block, blocks=int(of_test.sum()), periods=periods)
 
 

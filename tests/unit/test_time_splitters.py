@@ -90,6 +90,20 @@ def test_rows_near_any_scored_time_are_purged(gap: float) -> None:
         np.testing.assert_array_equal(made.train(k), expected)
 
 
+@pytest.mark.parametrize("first", [0, 60])
+def test_seasons_far_apart_stay_whole(first: int) -> None:
+    """Train has every second summer, of 130 days; test those between."""
+    days = pd.DatetimeIndex([])
+    for year in (2007, 2009, 2011, 2013):
+        start = first if year == 2007 else 0  # the first one may begin late
+        season = pd.date_range(f"{year}-06-01", periods=130)
+        days = days.append(season[start:])
+    made = folds("time_blocks", pd.Series(days), block="140D", n_splits=4)
+    years = pd.Series(made.fold).groupby(days.year).unique()
+    assert sorted(int(each[0]) for each in years) == [0, 1, 2, 3]
+    assert years.map(len).eq(1).all()
+
+
 def test_blocks_keep_the_gap_on_both_sides() -> None:
     made = folds("time_blocks", block="20D", gap="3D", n_splits=2)
     for k in range(2):
