@@ -96,9 +96,13 @@ def find_files(raw: Path, wishes: Wishes, inference: Inference) -> Found:
     """
     tables = tables_in(raw)
     if not tables:
+        bare = [path.name for path in sorted(raw.glob("*.gz")) if len(path.suffixes) == 1]
+        way_out = "Is it the folder with the competition's files?"
+        if bare:
+            way_out = f"What is a table of {', '.join(bare[:6])}, call .csv.gz in a copy of it."
         raise ConfigError(
-            f"{raw} holds no table ({', '.join(TABLE_SUFFIXES)}, or one of them in a zip).\n"
-            "  Is it the folder with the competition's files?"
+            f"{raw} holds no table ({', '.join(TABLE_SUFFIXES)}, or one of them in a zip or gz).\n"
+            f"  {way_out}"
         )
     called = by_name(tables)
 

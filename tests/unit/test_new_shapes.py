@@ -527,3 +527,10 @@ def test_a_table_per_row_is_told_with_the_rows_to_make(tmp_path: Path, has_train
     told = str(error.value)
     assert "test (101 tables), train (101 tables): where each table belongs to a row" in told
     assert ".csv, test/" not in told
+
+
+def test_packed_tables_without_a_suffix_of_tables_are_named(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        pd.DataFrame({"id": IDS}).to_csv(tmp_path / f"{name}.gz", compression="gzip")
+    with pytest.raises(ConfigError, match=r"table of test\.gz, train\.gz, call \.csv\.gz"):
+        run(tmp_path)
