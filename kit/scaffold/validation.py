@@ -333,13 +333,21 @@ def _all_new(tables: Tables, kinds: Mapping[str, str], id_: str | None) -> Itera
 def _ask_about_new_values(rows: Rows, inference: Inference) -> None:
     """Numbers whose values repeat in train and are all new in test; choosing is the user's."""
     for name in _all_new(rows.tables, rows.own, rows.ids.train):
-        if name == inference.get("columns.group"):
+        if name in (inference.get("columns.group"), inference.get("columns.time")):
             continue
-        different = int(rows.tables.train[name].nunique())
-        inference.ask(
-            f"no value of {name!r} in test occurs in train ({different} different there): the "
-            f"test rows belong to new ones, and so should a fold's: --group {name}"
-        )
+        train, test = rows.tables.train[name], rows.tables.test[name]
+        told = f"no value of {name!r} in test occurs in train ({train.nunique()} different there): "
+        numeric = all(map(pd.api.types.is_numeric_dtype, (train, test)))
+        if numeric and test.min() > train.max():
+            inference.ask(
+                f"{told}all are larger. If it tells the time, folds should look ahead, too: "
+                f"--time {name}; if it names things, test has new ones, and so should a fold: "
+                f"--group {name}"
+            )
+        else:
+            inference.ask(
+                f"{told}the test rows belong to new ones, and so should a fold's: --group {name}"
+            )
 
 
 def _ask_about_later(rows: Rows, inference: Inference) -> None:

@@ -534,3 +534,15 @@ def test_packed_tables_without_a_suffix_of_tables_are_named(tmp_path: Path) -> N
         pd.DataFrame({"id": IDS}).to_csv(tmp_path / f"{name}.gz", compression="gzip")
     with pytest.raises(ConfigError, match=r"table of test\.gz, train\.gz, call \.csv\.gz"):
         run(tmp_path)
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_larger_numbers_may_be_times_or_names(tmp_path: Path, later: bool) -> None:
+    """Hours of days such as 14103023, of which test has the last day."""
+    tables = plain(RARE, 0.5)
+    tables["train"]["hour"] = 14102100 + IDS // 3
+    tables["test"]["hour"] = 14103100 * later + np.arange(N_TEST) % 12
+    found = run(tmp_path, **tables)
+    assert asks(found, "--time hour") is later
+    assert asks(found, "--group hour")
+    assert not asks(run(tmp_path, {"time": "hour"}), "--group hour")
