@@ -17,7 +17,7 @@ import psutil
 from kit.dataset import Dataset
 from kit.errors import ModelError
 from kit.mapped import BLOCK
-from kit.preprocessing.remembered import MOST
+from kit.preprocessing.remembered import MOST, WORDS_MOST
 from kit.preprocessing.shape import MOST_LEVELS
 from kit.sampled import LARGE_CELLS
 
@@ -26,6 +26,7 @@ _PROCESS = 350e6  # an interpreter with pandas, scikit-learn and LightGBM
 _NETWORKS = 700e6  # TensorFlow on top of it
 _WEIGHTS = 500  # TF-IDF weights of a text of a hundred words
 _LETTERS, _COUNTED = 600, 90  # of such a text; bytes per letter of the terms counted in it and kept
+_REMEMBERED = 2  # bytes per letter of a text whose numbers are kept, and of the text
 _SENTENCE = 400  # columns of a sentence's vector
 _LIKENESSES = 1000  # training rows that "kernel_sentences" compares with
 _PIXELS = 1500e6  # a batch of images on its way through a network and back
@@ -106,8 +107,9 @@ def estimate(family: str, use: str, data: Dataset, n_folds: int, *, together: bo
     cells, sides = float(rows) * wide, n_folds if together else 1
     tests = float(len(data.X_test)) * wide * 8
     outputs = max(1, len(data.outputs))
-    letters = min(float(MOST), float(rows + len(data.X_test)) * texts * _LETTERS)
-    prepared = cells * 8 * 2 + tests + letters * _COUNTED
+    letters = float(rows + len(data.X_test)) * texts * _LETTERS
+    kept = min(MOST, letters) * _COUNTED + min(WORDS_MOST, letters) * _REMEMBERED
+    prepared = cells * 8 * 2 + tests + kept
     if use in ("extra_trees", "random_forest"):
         return prepared + cells * 4 + 400 * rows * 0.7 * (72 + 8 * outputs)
     if use == "linear":

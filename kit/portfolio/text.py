@@ -18,6 +18,18 @@ _STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 TEXTS: tuple[Entry, ...] = (
     Entry(
+        name="words-only",
+        use="linear",
+        why="single words: of many texts the rest takes ten times as long",
+        recipe="linear_words",
+        params={"strengths": _STRENGTHS},
+        kinds=_TEXT,
+        min_rows=50_000,
+        seeded=False,
+        min_seconds=5,
+        weight=1.5,
+    ),
+    Entry(
         name="words",
         use="linear",
         why="words, pairs and pieces of words: the first thing to try on texts",

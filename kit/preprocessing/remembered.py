@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST = 6_000_000
-"""Characters of texts of which something is kept, per process and kind of thing."""
+"""Characters of texts of which terms are kept, per process and kind of term."""
+
+WORDS_MOST = 30 * MOST
+"""The same of single words, and of the few numbers of a text: they take a thirtieth per letter."""
 
 
 class Remembered:
@@ -34,7 +37,7 @@ class Remembered:
         known = self._made.get(texts)
         if known is None:
             known = np.asarray(self.make(*texts), dtype=np.float32)
-            if self._characters < MOST:
+            if self._characters < WORDS_MOST:
                 self._made[texts] = known
                 self._characters += sum(map(len, texts))
         return known

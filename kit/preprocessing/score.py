@@ -79,7 +79,8 @@ class TextScore(TransformerMixin, BaseEstimator):
             return None
         if not self.classification:
             return Ridge(solver="sparse_cg").fit(matrix, y)
-        return LogisticRegression(C=2.0, tol=1e-3, max_iter=200).fit(matrix, y)
+        tolerance = min(1e-3, 1 / len(y))  # see `kit.models.linear`
+        return LogisticRegression(C=2.0, tol=tolerance, max_iter=200).fit(matrix, y)
 
     def _sums(self, model: Any, matrix: Any) -> NDArray[np.float32]:
         names = self.get_feature_names_out()

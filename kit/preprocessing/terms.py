@@ -20,7 +20,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
 
-from kit.preprocessing.remembered import MOST
+from kit.preprocessing.remembered import MOST, WORDS_MOST
 from kit.preprocessing.tokens import words
 
 Kind = Literal["words", "pieces"]
@@ -96,14 +96,15 @@ class TermWeights(BaseEstimator):
 
 
 class _Counts:
-    """Counts of one kind of term; those of up to `MOST` characters of texts are kept.
+    """Counts of one kind of term, kept.
 
     Args:
         analyze: the terms of a text, with repetitions.
+        most: characters of texts of which they are kept.
     """
 
-    def __init__(self, analyze: Callable[[str], Iterable[str]]) -> None:
-        self.analyze, self._lock = analyze, Lock()
+    def __init__(self, analyze: Callable[[str], Iterable[str]], most: int) -> None:
+        self.analyze, self.most, self._lock = analyze, most, Lock()
         self._numbers, self._rows, self._characters = _numbered(), dict[str, int](), 0
         self._matrix = self._count([], self._numbers)
 
@@ -130,7 +131,7 @@ class _Counts:
         """Count what was not counted before; False: it would be too much to keep."""
         new = [*dict.fromkeys(text for text in texts if text not in self._rows)]
         characters = sum(map(len, new))
-        if self._characters + characters > MOST:
+        if self._characters + characters > self.most:
             return False
         if new:
             counted, known = self._count(new, self._numbers), len(self._rows)
@@ -181,7 +182,8 @@ def _counts(kind: Kind, shortest: int, longest: int) -> _Counts:
                 tokenizer=words,
                 token_pattern=None,
                 ngram_range=(shortest, longest),
-            ).build_analyzer()
+            ).build_analyzer(),
+            most=MOST if longest > 1 else WORDS_MOST,
         )
     prepared = TfidfVectorizer(strip_accents="unicode").build_preprocessor()
 
@@ -194,4 +196,4 @@ def _counts(kind: Kind, shortest: int, longest: int) -> _Counts:
                 break
         return tuple(found)
 
-    return _Counts(lambda text: chain.from_iterable(map(pieces, prepared(text).split())))
+    return _Counts(lambda text: chain.from_iterable(map(pieces, prepared(text).split())), MOST)

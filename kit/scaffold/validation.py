@@ -28,6 +28,7 @@ _FEW_ROWS = 10_000
 _FEWEST_TIMES = 3  # of train: two folds are validated on what is later than something
 _SMALL = 100_000
 _QUICK_MODELS = ("lightgbm", "linear")
+_QUICK_TEXT = ("words-only", "lightgbm")
 _STRATIFIED = ("binary", "multiclass", "multilabel")
 
 
@@ -136,7 +137,8 @@ def find_validation(rows: Rows, wishes: Wishes, inference: Inference) -> None:
         inference.add("cv.models", short, "one of each family (kit portfolio)")
     else:
         why = f"the quick ones, as train has over {_SMALL} rows; add others at will"
-        inference.add("cv.models", list(_QUICK_MODELS), why)
+        quick = _QUICK_TEXT if kinds else _QUICK_MODELS
+        inference.add("cv.models", list(quick), why)
     if group is None:
         _ask_about_new_values(rows, inference)
     if inference.get("columns.group") is None:

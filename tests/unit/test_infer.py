@@ -760,6 +760,16 @@ def test_large_files_get_the_quick_models(tmp_path: Path) -> None:
     assert run(tmp_path, **tables).get("cv.models") == ["lightgbm", "linear"]
 
 
+def test_many_texts_get_the_quick_model_of_texts(tmp_path: Path) -> None:
+    n = 100_001
+    tables = plain(ZERO_ONE, 0)
+    said = [f"what number {k} says in so many words, and more" for k in range(n)]
+    tables["train"] = {"id": np.arange(n), "y": np.arange(n) % 2, "x": said}
+    tables["test"]["x"] = said[: len(TEST_IDS)]
+    tables["test"]["id"] = tables["sample_submission"]["id"] = n + TEST_IDS
+    assert run(tmp_path, **tables).get("cv.models") == ["words-only", "lightgbm"]
+
+
 # --- files --------------------------------------------------------------------------------------
 
 

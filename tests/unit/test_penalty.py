@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from kit.models.base import Problem, RowWeights
 from kit.models.linear import Linear
+from kit.preprocessing.score import TextScore
 from kit.settings import TaskType
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -62,3 +64,21 @@ def test_it_is_that_of_the_whole_grid(
         losses[strength] = np.mean(parts)
     assert losses[chosen] == pytest.approx(min(losses.values()), rel=1e-3)
     assert len(searched) < len(STRENGTHS) or chosen in (STRENGTHS[0], STRENGTHS[-1])
+
+
+@pytest.mark.parametrize("ratios", [False, True])
+def test_what_few_of_many_texts_say_is_learnt(ratios: bool) -> None:
+    """A solver that stops at a step that is small for all texts together leaves it undone."""
+    rng, n = np.random.default_rng(0), 60_000
+    where = np.repeat(np.arange(n), 8), rng.integers(200, 3000, size=8 * n)
+    words = sparse.coo_matrix((np.ones(8 * n), where), shape=(n, 3000)).tolil()
+    telling = np.flatnonzero(rng.random(n) < 0.02)
+    words[telling, rng.integers(200, size=len(telling))] = 1  # 200 words, each in six texts
+    words, y = words.tocsr().astype(np.float32) / 3, np.zeros(n, dtype=int)
+    y[telling] = 1
+    seen, new = np.arange(n) % 4 > 0, np.arange(n) % 4 == 0
+    model = Linear(strengths=(0.1,), ratios=ratios)
+    model.fit(words[seen], y[seen], problem=Problem(task="binary", n_outputs=1, seed=0))
+    assert roc_auc_score(y[new], model.predict(words[new])[:, 0]) > 0.9
+    score = TextScore(classification=True)._model(words[seen], y[seen])
+    assert roc_auc_score(y[new], score.decision_function(words[new])) > 0.8

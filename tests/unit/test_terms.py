@@ -38,6 +38,7 @@ def nothing_counted_yet() -> None:
 @pytest.fixture(params=[10**7, 0], ids=["kept", "too many to keep"])
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(terms, "MOST", request.param)
+    monkeypatch.setattr(terms, "WORDS_MOST", request.param)
     return int(request.param)
 
 
@@ -100,9 +101,20 @@ def test_in_another_process_it_weighs_the_same(kind: str) -> None:
 def test_what_follows_from_a_text_is_made_once_up_to_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(remembered, "MOST", 6)
+    monkeypatch.setattr(remembered, "WORDS_MOST", 6)
     asked = list[str]()
     lengths = Remembered(lambda text: [asked.append(text) or len(text)])  # type: ignore[func-returns-value]
     for _ in range(2):
         assert [float(each[0]) for each in lengths(["abc", "defg", "hi"])] == [3, 4, 2]
     assert asked == ["abc", "defg", "hi", "hi"]  # the third came after the limit
+
+
+def test_single_words_are_kept_of_more_texts_than_what_takes_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(terms, "MOST", 10)
+    for longest in (1, 2):
+        TermWeights(longest=longest).fit(SEEN)
+    single, pairs = (terms._counts("words", 1, longest) for longest in (1, 2))
+    assert len(single._rows) == len({*SEEN})
+    assert not pairs._rows
