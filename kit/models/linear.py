@@ -153,10 +153,8 @@ class Linear(Model):
             return DummyClassifier(strategy="prior").fit(X, y, weight)
         strengths = sorted(self.strengths)
         # a word that one text has moves the mean loss by that much: no less may be left undone
-        tolerance = 1 / len(codes) if sparse.issparse(X) else 1e-3
-        base = LogisticRegression(
-            C=1 / strengths[_middle(strengths)], max_iter=300, tol=min(1e-3, tolerance)
-        )
+        tol = min(1e-3, 1 / len(codes)) if sparse.issparse(X) else 1e-3
+        base = LogisticRegression(C=1 / strengths[_middle(strengths)], max_iter=300, tol=tol)
         if not sparse.issparse(X) and X.shape[1] <= 500 and problem.task != "multiclass":
             base.set_params(solver="newton-cholesky")
         # what a part of the search lacks it could not be scored on: rare classes only are learned

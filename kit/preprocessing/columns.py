@@ -180,9 +180,9 @@ def _neural_tokens(shape: Shape) -> ColumnTransformer:
 
 
 def _linear(
-    shape: Shape, more: Sequence[Step] = (), sparse: TextSparse | None = None
+    shape: Shape, more: Sequence[Step] = (), terms: TextSparse | None = None
 ) -> ColumnTransformer:
-    texts = [*_texts(shape, sparse or TextSparse()), *more]
+    texts = [*_texts(shape, terms or TextSparse()), *more]
     few = [name for name in shape.of("category") if name not in shape.many]
     expand = _frame(
         [
@@ -280,7 +280,7 @@ RECIPES: dict[str, Callable[[Shape], Any]] = {
     "tree_levels": lambda shape: _tree(shape, shape.of("category")),
     "tree_generated": lambda shape: generated_tree(_tree(shape), shape),
     "linear": _linear,
-    "linear_words": lambda shape: _linear(shape, sparse=TextSparse(pairs=False, pieces=0)),
+    "linear_words": lambda shape: _linear(shape, terms=TextSparse(pairs=False, pieces=0)),
     "linear_generated": lambda shape: generated_linear(_linear(shape), shape),
     "neural": _neural,
     "tree_sentences": lambda shape: _tree(shape, more=_sentences(shape)),
