@@ -122,7 +122,7 @@ def auto(
     budget, named = Budget(seconds), bool(models)
     entries = entries_of(competition, models)
     with _opened(competition, budget, told) as (session, workers):
-        chosen, left = _choice(session, entries, named=named)
+        chosen, left = _choice(session, entries, named=named, seconds=budget.seconds)
         told.planned(session, chosen, left)
         smaller = embed_first(session.context.dataset, budget, chosen)
         if smaller is None:
@@ -194,7 +194,7 @@ def _worked(
 
 
 def _choice(
-    session: Session, entries: Sequence[Entry], *, named: bool
+    session: Session, entries: Sequence[Entry], *, named: bool, seconds: float
 ) -> tuple[list[Entry], list[tuple[Entry, str]]]:
     """What is tried, in order, and what is not with the reason; see `kit.portfolio.choose`.
 
@@ -218,6 +218,7 @@ def _choice(
         kinds=set(data.kinds.values()),
         series=data.series is not None,
         provided=(ENCODER,) if data.encoder else (),
+        seconds=seconds,
     )
     if not chosen:
         reasons = _lines([(entry.name, reason) for entry, reason in left])

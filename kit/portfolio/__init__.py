@@ -66,6 +66,7 @@ models (better on 11 of 12); twelve further seeds of the best models 0.05 % (bet
 MANY_OUTPUTS = 10
 """From so many classes or targets on networks are the quicker ones."""
 
+_USUAL_SECONDS = 600.0  # for which an entry's `max_cells` hold
 _LEAST_ROWS = 40  # draws for fewer rows are those for so many
 _TREES = ("lightgbm", "catboost", "lightgbm", "xgboost")
 _CHANGES = ("lightgbm_change", "catboost_change")
@@ -191,6 +192,7 @@ def choose(
     kinds: Collection[Kind] = (),
     series: bool = False,
     provided: Collection[str] = (),
+    seconds: float = 0.0,
 ) -> tuple[list[Entry], list[tuple[Entry, str]]]:
     """What to try on data of this size, in order, and what is left out with the reason.
 
@@ -203,12 +205,17 @@ def choose(
         kinds: the kinds of the columns.
         series: whether there is a `[series]` table.
         provided: packages that are not needed, since the competition has what they bring.
+        seconds: for all of them. In an hour a table is not too slow that is so in ten minutes.
     """
     chosen: list[Entry] = []
     left: list[tuple[Entry, str]] = []
     most = next((count for rows, count in _COUNTS if n_rows <= rows), len(entries))
+    longer = max(1.0, seconds / _USUAL_SECONDS)
     for entry in entries:
-        reason = _unfit(entry, n_rows, n_features, task, provided)
+        slow = n_rows * n_features > entry.max_cells * longer
+        reason = _unfit(entry, n_rows, task, provided)
+        if slow and not (reason or entry.asked):
+            reason = f"too slow for {n_rows} x {n_features} cells"
         if entry.levels and not levels and not entry.asked:
             reason = "no category has many levels"
         if entry.kinds and not set(entry.kinds) & set(kinds):
@@ -232,7 +239,7 @@ def _counts(entry: Entry) -> bool:
     return not (entry.asked or entry.row_seconds or entry.name in BASELINE_NAMES)
 
 
-def _unfit(entry: Entry, n_rows: int, n_features: int, task: str, provided: Collection[str]) -> str:
+def _unfit(entry: Entry, n_rows: int, task: str, provided: Collection[str]) -> str:
     if missing_package(entry) and entry.package not in provided:
         return f'needs {entry.package}: pip install "kit-competitions[{entry.extra}]"'
     if entry.tasks and task not in entry.tasks:
@@ -243,6 +250,4 @@ def _unfit(entry: Entry, n_rows: int, n_features: int, task: str, provided: Coll
         return f"too large for {n_rows} rows"
     if n_rows > entry.max_rows:
         return f"too slow for {n_rows} rows"
-    if n_rows * n_features > entry.max_cells:
-        return f"too slow for {n_rows} x {n_features} cells"
     return ""

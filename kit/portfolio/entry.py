@@ -20,7 +20,7 @@ class Entry:
         params: hyper-parameters.
         recipe: how columns are prepared; empty: as the model's family asks for.
         min_rows, max_rows: on fewer or more training rows it is left out.
-        max_cells: the same for rows x features.
+        max_cells: the same for rows x features, where there are ten minutes; in an hour six times.
         min_seconds: with less time for it, it is not started; of tables up to a million cells.
         row_seconds: with less time per training row it is not started; of networks on images.
         side: pixels per side for which `row_seconds` holds; smaller images take less. 0: any.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -241,6 +242,14 @@ def test_large_tables_need_more_time_before_a_model_is_started() -> None:
     assert seconds_needed(entry, 300_000, 40) == 180
 
 
+def test_boosters_need_more_time_for_many_classes_or_targets() -> None:
+    booster = Entry(name="trees", use="lightgbm", why="", min_seconds=2)
+    assert seconds_needed(booster, 20_000, 50, outputs=7) == 2
+    assert seconds_needed(booster, 20_000, 50, outputs=200) == 80
+    net = replace(booster, use="realmlp")  # its last layer is wider, that is all
+    assert seconds_needed(net, 20_000, 50, outputs=200) == 2
+
+
 @pytest.mark.parametrize(
     ("classes", "text", "first"),
     [(9, False, "lightgbm-loose"), (10, False, "realmlp"), (10, True, "lightgbm-loose")],
@@ -268,7 +277,7 @@ def test_of_many_classes_the_network_is_tried_first(
         submission={"wants": "probability", "columns": labels},
     )
     with open_session(made) as session:
-        chosen = [entry.name for entry in _choice(session, PORTFOLIO, named=False)[0]]
+        chosen = [entry.name for entry in _choice(session, PORTFOLIO, named=False, seconds=60)[0]]
         tables = [name for name in chosen if name in (first, "lightgbm", "realmlp")]
         assert tables[0] == first
-        assert _choice(session, PORTFOLIO[::-1], named=True)[0][0].name != "realmlp"
+        assert _choice(session, PORTFOLIO[::-1], named=True, seconds=60)[0][0].name != "realmlp"

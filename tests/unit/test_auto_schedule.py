@@ -53,7 +53,9 @@ class Idle:
 
 def session(on: str = "") -> Any:
     frame = pd.DataFrame({"x": range(40)})
-    data = SimpleNamespace(X=frame, X_test=frame, on_disk=False, kinds={"x": "numeric"})
+    data = SimpleNamespace(
+        X=frame, X_test=frame, on_disk=False, kinds={"x": "numeric"}, outputs=["x"]
+    )
     execution = SimpleNamespace(on=on)
     return SimpleNamespace(
         context=SimpleNamespace(dataset=data, folds=SimpleNamespace(forward=False)),
@@ -171,7 +173,7 @@ def test_nothing_to_try_is_said_with_the_reasons(mixed: Any, make_competition: A
     opened: Any = SimpleNamespace(context=SimpleNamespace(dataset=data))
     entry = Entry(name="sequence", use="sequence", why="x", series=True, asked=True)
     with pytest.raises(RunError, match=r"sequence: there is no \[series\] table"):
-        _choice(opened, [entry], named=True)
+        _choice(opened, [entry], named=True, seconds=60)
 
 
 def test_why_there_is_no_blend_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

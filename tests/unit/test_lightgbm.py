@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from sklearn.metrics import log_loss
 
@@ -108,3 +109,16 @@ def test_a_frame_of_short_numbers_stays_short() -> None:
     found = numbers(X, [["a", "b"]])
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, np.float32([[1, 1], [2, np.nan]]))
+
+
+def test_boosters_that_are_grown_keep_no_histograms() -> None:
+    """Of 400 columns they are 50 MB per target and fold: many targets took all memory there was."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(1200, 400)), columns=[f"x{k}" for k in range(400)])
+    y = (X.to_numpy()[:, :12] > 0).astype(np.int64)
+    model = LightGBM(n_estimators=2, min_data_in_leaf=5)
+    problem = Problem(task="multilabel", n_outputs=12, seed=1)
+    before = psutil.Process().memory_info().rss
+    model.fit(X, y, problem=problem, valid=(X[:200], y[:200]))
+    assert psutil.Process().memory_info().rss - before < 300e6
+    assert model.predict(X).shape == (1200, 12)

@@ -79,6 +79,12 @@ def test_what_does_not_fit_the_data_is_left_out_with_the_reason() -> None:
     assert names(choose(100, 2, "binary", entries)[0]) == ["a", "small", "narrow", "binary"]
 
 
+def test_with_more_time_larger_tables_are_not_too_slow() -> None:
+    assert names(choose(5000, 1, "binary", [NARROW], seconds=3000)[0]) == ["narrow"]
+    for seconds in (120, 600, 2990):
+        assert choose(5000, 1, "binary", [NARROW], seconds=seconds)[0] == []
+
+
 @pytest.mark.parametrize(("rows", "count"), [(60, 8), (400, 8), (2000, 15), (3000, 20)])
 def test_few_rows_get_few_models(rows: int, count: int) -> None:
     entries = [Entry(name=str(number), use="linear", why="x") for number in range(20)]
