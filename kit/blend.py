@@ -357,7 +357,7 @@ def _publish(
             record,
             config=competition.table,
             frames={
-                stem: frame.assign(**dict(zip(names, values.T, strict=True)))
+                stem: frame.join(pd.DataFrame(values, columns=names))
                 for stem, (frame, values) in parts.items()
             },
             code=code_files(competition),

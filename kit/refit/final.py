@@ -285,7 +285,7 @@ def _publish(
         config=competition.table,
         frames={
             "oof": run.oof(),
-            "test": test.assign(**dict(zip(names, values.T, strict=True))),
+            "test": test.join(pd.DataFrame(values, columns=names)),
         },
         code=code_files(competition),
         models=fits.folder,

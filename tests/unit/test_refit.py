@@ -501,3 +501,27 @@ def test_rows_beyond_the_horizon_are_counted(
     assert note.startswith(
         "6 rows are more than series.horizon = 4 steps after the last training row, up to 10:"
     )
+
+
+def test_a_blend_and_a_fit_of_many_targets_are_told_in_plain(make_competition: Make) -> None:
+    """pandas warned of every column beyond the hundredth."""
+    rng, names = np.random.default_rng(0), [f"y{k}" for k in range(110)]
+    X = pd.DataFrame({"id": range(150), "a": rng.normal(size=150), "b": rng.normal(size=150)})
+    y = np.outer(X["a"], np.arange(1, 111)) + rng.normal(size=(150, 110))
+    train = X.join(pd.DataFrame(y, columns=names))[:100]
+    ridge = {"use": "linear", "params": {"strengths": [1.0]}}
+    stiff = {"use": "linear", "params": {"strengths": [0.01]}}
+    competition = make_competition(
+        train,
+        X[100:],
+        sample=X[100:][["id"]].join(pd.DataFrame(0.0, index=X.index[100:], columns=names)),
+        columns={"target": names},
+        task={"type": "multitarget", "metric": "rmse"},
+        submission={"columns": names},
+        cv={"splitter": "kfold"},
+        models={"ridge": ridge, "stiff": stiff},
+    )
+    validated(competition, "ridge", "stiff")
+    mixed = blend(competition, ())
+    assert mixed.test().shape == (50, 111)
+    assert refit(competition, mixed).test().shape == (50, 111)
