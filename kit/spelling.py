@@ -37,7 +37,8 @@ def find_name(name: str, among: Iterable[str]) -> str | None:
     """The one name that is the same: exactly, else but for case, else but for punctuation."""
     names = list(among)
     for same in (str.strip, lambda n: n.strip().casefold(), normal):
-        found = [other for other in names if same(other) == same(name) and same(name)]
+        wanted = same(name)
+        found = [other for other in names if wanted and same(other) == wanted]
         if len(found) == 1:
             return found[0]
     return None

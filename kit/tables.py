@@ -13,6 +13,7 @@ import io
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -190,7 +191,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _clean(path: Path, names: list[str]) -> list[str]:
     cleaned = [name.strip() for name in names]
-    twice = sorted({name for name in cleaned if cleaned.count(name) > 1})
+    twice = sorted(name for name, times in Counter(cleaned).items() if times > 1)
     if twice:
         raise DataError(f"{path}: column names must differ, however these repeat: {twice}")
     return cleaned

@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -181,17 +182,18 @@ def _by_columns(
         return called["train"]
     others = [path for path in tables if path not in (*called["sample"], *called["test"])]
     candidates = called["train"] or others
-    header = [name.strip() for name in read_header(sample)]
+    names_of = cache(read_header)  # of hundreds of targets each is looked for
+    header = [name.strip() for name in names_of(sample)]
     for wanted in (header[1:], header[:1]):
-        having = [p for p in candidates if any(find_name(w, read_header(p)) for w in wanted)]
+        having = [p for p in candidates if any(find_name(w, names_of(p)) for w in wanted)]
         if having:
             break
     having = having or called["train"]
     if len(having) < 2 or not called["test"]:
         return having
     # what test has as well, under whatever name, is not to be predicted
-    in_test = {name.strip() for path in called["test"] for name in read_header(path)}
-    own = [p for p in having if not all(find_name(name, in_test) for name in read_header(p))]
+    in_test = {name.strip() for path in called["test"] for name in names_of(path)}
+    own = [p for p in having if not all(find_name(name, in_test) for name in names_of(p))]
     return own or having
 
 
