@@ -182,22 +182,24 @@ def _gini(y_true: Array, pred: Array, weight: Weight = None) -> float:
     return 2.0 * _one_vs_rest("gini", roc_auc_score)(y_true, pred, weight) - 1.0
 
 
-def _map_at(k: int) -> Callable[..., float]:
-    def map_at(y_true: Array, pred: Array, weight: Weight = None) -> float:
+def _by_place(k: int, gain: Callable[[Array], Array]) -> Callable[..., float]:
+    """The mean gain of the right class's place (1, 2, ...) among the `k` most probable."""
+
+    def by_place(y_true: Array, pred: Array, weight: Weight = None) -> float:
         _known_classes(y_true, pred)
         own = np.take_along_axis(pred, np.asarray(y_true)[:, None], axis=1)  # (n, 1)
         # of equal probabilities the first class stands first, as it is written into the file
         before = (pred == own) & (np.arange(pred.shape[1]) < np.asarray(y_true)[:, None])
         rank = 1 + (pred > own).sum(axis=1) + before.sum(axis=1)
-        return float(np.average(np.where(rank <= k, 1.0 / rank, 0.0), weights=weight))
+        return float(np.average(np.where(rank <= k, gain(rank), 0.0), weights=weight))
 
-    return map_at
+    return by_place
 
 
 def _at(k: int) -> Metric:
     return Metric(
         name=f"map_at_{k}",
-        function=_map_at(k),
+        function=_by_place(k, lambda place: 1.0 / place),
         greater_is_better=True,
         needs="proba",
         tasks=("multiclass",),
@@ -380,3 +382,12 @@ GINI = Metric(
     description="Normalized Gini coefficient: 2 AUC - 1 (Porto Seguro, 2017).",
 )
 MAP_AT_3, MAP_AT_5, MAP_AT_10 = _at(3), _at(5), _at(10)
+NDCG_AT_5 = Metric(
+    name="ndcg_at_5",
+    function=_by_place(5, lambda place: 1.0 / np.log2(1.0 + place)),
+    greater_is_better=True,
+    needs="proba",
+    tasks=("multiclass",),
+    description="1 / log2(1 + place) of the right class among the 5 most probable, 0 beyond: "
+    "NDCG with one right answer (Airbnb, 2015).",
+)

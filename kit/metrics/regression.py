@@ -16,6 +16,7 @@ from sklearn.metrics import (
     mean_absolute_error,
     mean_absolute_percentage_error,
     mean_squared_error,
+    median_absolute_error,
     r2_score,
     root_mean_squared_error,
     root_mean_squared_log_error,
@@ -42,6 +43,10 @@ def _mse(y_true: Array, pred: Array, weight: Weight = None) -> float:
 
 def _mae(y_true: Array, pred: Array, weight: Weight = None) -> float:
     return float(mean_absolute_error(y_true, pred, sample_weight=weight))
+
+
+def _medae(y_true: Array, pred: Array, weight: Weight = None) -> float:
+    return float(median_absolute_error(y_true, pred, sample_weight=weight))
 
 
 def _rmsle(y_true: Array, pred: Array, weight: Weight = None) -> float:
@@ -148,6 +153,15 @@ MAE = Metric(
     tasks=_TASKS,
     deviation="absolute",
     description="Mean absolute error.",
+)
+MEDAE = Metric(
+    name="medae",
+    function=_medae,
+    greater_is_better=False,
+    needs="value",
+    tasks=_TASKS,
+    deviation="absolute",
+    description="Median absolute error.",
 )
 MAPE = Metric(
     name="mape",

@@ -351,8 +351,11 @@ def _booster(
 
 
 def _trees(booster: lgb.Booster) -> lgb.Booster:
-    """A booster that only predicts. One that can grow keeps a histogram of every column per leaf:
-    of 900 columns 110 MB, which 206 targets x 5 folds would hold until the last one is grown."""
+    """A booster that only predicts.
+
+    One that can grow keeps a histogram of every column per leaf: of 900 columns 110 MB, which
+    206 targets x 5 folds would hold until the last one is grown.
+    """
     return lgb.Booster(model_str=booster.model_to_string())
 
 

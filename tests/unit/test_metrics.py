@@ -167,6 +167,7 @@ def test_multilabel_metric_is_the_mean_over_columns() -> None:
     [
         ("rmse", math.sqrt((1 + 4 + 0) / 3)),
         ("mae", 1.0),
+        ("medae", 1.0),
         ("mape", (1 / 1 + 2 / 4 + 0) / 3),
         ("smape", 200 * (1 / 3 + 2 / 6 + 0) / 3),
         ("r2", 1 - 5 / 18),  # mean 4, so 9 + 0 + 9 around it
@@ -178,6 +179,17 @@ def test_multilabel_metric_is_the_mean_over_columns() -> None:
 def test_regression_metric_has_its_known_value(name: str, expected: float) -> None:
     y, pred = np.array([1.0, 4.0, 7.0]), np.array([[2.0], [2.0], [7.0]])
     assert score(name, "regression", y, pred) == pytest.approx(expected)
+
+
+def test_a_few_wild_predictions_do_not_move_the_median() -> None:
+    pred = [[1.5], [2.5], [3.5], [900.0]]
+    assert score("medae", "regression", [1.0, 2.0, 3.0, 4.0], pred) == 0.5
+
+
+def test_places_beyond_the_fifth_earn_nothing() -> None:
+    pred = np.array([[0.3, 0.2, 0.16, 0.14, 0.12, 0.08]] * 3)
+    expected = (1 + 1 / math.log2(3) + 0) / 3
+    assert score("ndcg_at_5", "multiclass", [0, 1, 5], pred) == pytest.approx(expected)
 
 
 def test_smape_is_0_where_truth_and_prediction_are_0() -> None:

@@ -165,6 +165,9 @@ SKLEARN: dict[str, Callable[..., float]] = {
     "gini": lambda y, p, sample_weight: 2 * sk.roc_auc_score(y, p, sample_weight=sample_weight) - 1,
     "balanced_log_loss": _balanced,
     **{f"map_at_{k}": _at(k) for k in (3, 5, 10)},
+    "ndcg_at_5": lambda y, p, sample_weight: sk.ndcg_score(
+        np.eye(p.shape[1])[y], p, k=5, sample_weight=sample_weight
+    ),
 }
 
 
