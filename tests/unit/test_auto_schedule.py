@@ -14,7 +14,7 @@ import pytest
 
 from kit.auto.budget import Budget
 from kit.auto.job import Job, Turn
-from kit.auto.loop import Outcome, _blended, _checked, _choice
+from kit.auto.loop import Outcome, _blended, _checked, _choice, _parents
 from kit.auto.schedule import Schedule
 from kit.cli.auto import _report, _told
 from kit.cli.output import Output
@@ -189,6 +189,24 @@ def test_why_there_is_no_blend_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     run, why = _blended(session(), runs, Budget(1000 + Budget(0).spent))
     assert (run, why) == (runs[0], "the best; there is no blend: a run is damaged")
     assert asked["seconds"] > 400, "nobody else needs the time"
+
+
+@pytest.mark.parametrize(
+    ("classes", "up", "blended"),
+    [(10, True, "dbca"), (1000, True, "bc"), (1000, False, "da"), (4000, True, "")],
+)
+def test_of_many_predictions_the_best_runs_are_blended(
+    classes: int, up: bool, blended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five runs of 70,000 rows and 1,000 classes took 25 s more than there were."""
+    opened = session()
+    opened.context.metric = SimpleNamespace(greater_is_better=up)
+    opened.context.dataset.X = opened.context.dataset.X_test = range(35_000)
+    opened.context.dataset.outputs = [str(k) for k in range(classes)]
+    scores = {"d": 0.2, "b": 0.7, "c": 0.6, "a": 0.5}
+    runs: Any = [SimpleNamespace(id=k) for k in scores]
+    monkeypatch.setattr("kit.auto.loop.standing", lambda run: scores[run.id])
+    assert "".join(run.id for run in _parents(opened, runs, 24.0)) == blended
 
 
 @pytest.mark.parametrize(
