@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from kit.preprocessing.keys import Columns, Key, Levels
-from kit.preprocessing.made import Arithmetic, Feature, Group, TargetMean
+from kit.preprocessing.made import Across, Arithmetic, Feature, Group, TargetMean
 
-PIECES = ("means", "groups", "arithmetic")
-"""Kinds of candidates: target means of keys, numbers within groups, pairs of numbers.
+PIECES = ("means", "groups", "arithmetic", "rows")
+"""Kinds of candidates: target means of keys, numbers within groups, pairs of numbers, of many
+numbers what a row as a whole is.
 
 Tried and left out, because a blend of two plain boosters was better than one with them: shares of
-keys, pairs of categories as categories of their own, counts of what is missing or zero in a row
+keys, pairs of categories as categories of their own
 (`tests/benchmarks/generated_features.py`, 21 data sets).
 """
 
@@ -24,6 +25,8 @@ _NUMBERS = 12
 _MOST_CLASSES = 5  # above it there are no means of the target: a column per class and key
 _LEAST_PER_PAIR = 20  # rows: with few rows per level and part, a code tells the part's own labels
 _LEAST_PER_LEVEL = 10  # rows; with fewer a group has no mean to be compared with
+_MANY_NUMBERS = 20  # of fewer trees can tell themselves what a row as a whole is
+_OF_ROWS = ("missing", "zero", "mean", "std", "min", "max", "size")
 _STATISTICS = ("mean", "std", "deviation", "ratio", "rank")
 
 
@@ -68,6 +71,8 @@ def candidates(
         found += _groups(sources, singles, levels)
     if "arithmetic" in pieces:
         found += _arithmetic(sources.numbers[:_NUMBERS])
+    if "rows" in pieces and len(sources.numbers) >= _MANY_NUMBERS:
+        found += [Across(numbers=sources.numbers, statistic=name) for name in _OF_ROWS]
     return found
 
 

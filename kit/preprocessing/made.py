@@ -200,6 +200,48 @@ class Arithmetic(Feature):
             return finite(operation(columns.number(self.left), columns.number(self.right)))
 
 
+_AT_ONCE = 5_000_000  # cells of which the numbers of a row are worked out at once
+
+
+@dataclass(kw_only=True)
+class Across(Feature):
+    """A number of a row as a whole: of many columns a tree sees but a few at a time.
+
+    Attributes:
+        numbers: the columns.
+        statistic: "missing" or "zero" (how many are), "mean", "std", "min", "max" of what is
+            there, or "size" (mean of log(1 + |x|) of what is not zero).
+    """
+
+    numbers: tuple[str, ...] = field(repr=False)
+    statistic: str
+
+    @property
+    def name(self) -> str:
+        """Says what it is made of."""
+        return f"{self.statistic}_of_{len(self.numbers)}"
+
+    def values(self, columns: Columns) -> Floats:
+        """Values of the rows. ``(n,)``."""
+        names, rows = [*self.numbers], max(1, _AT_ONCE // len(self.numbers))
+        parts = (columns.frame.iloc[k : k + rows][names] for k in range(0, len(columns), rows))
+        blocks = [_across(part.to_numpy(dtype=np.float64), self.statistic) for part in parts]
+        return finite(np.concatenate(blocks)) if blocks else np.empty(0, dtype=np.float32)
+
+
+def _across(X: NDArray[np.float64], statistic: str) -> NDArray[np.float64]:
+    if statistic == "missing":
+        return np.isnan(X).sum(axis=1).astype(np.float64)
+    if statistic == "zero":
+        return (X == 0).sum(axis=1).astype(np.float64)
+    if statistic == "size":
+        X, statistic = np.where(X == 0, np.nan, np.log1p(np.abs(X))), "mean"
+    operation = {"mean": np.nanmean, "std": np.nanstd, "min": np.nanmin, "max": np.nanmax}
+    with warnings.catch_warnings():  # a row of which nothing is there has none
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(operation[statistic](X, axis=1))
+
+
 def finite(values: NDArray[np.float64]) -> Floats:
     """As float32; what is infinite, there or already before, becomes missing."""
     with warnings.catch_warnings(), np.errstate(over="ignore"):

@@ -18,7 +18,7 @@ from kit.preprocessing.candidates import PIECES
 from kit.preprocessing.columns import recipe
 from kit.preprocessing.generate import GeneratedFeatures, generated_linear, generated_tree
 from kit.preprocessing.keys import Columns, Levels
-from kit.preprocessing.made import Arithmetic, Group, Target, TargetMean
+from kit.preprocessing.made import Across, Arithmetic, Group, Target, TargetMean
 from kit.preprocessing.selection import above_noise, without_doubles
 from kit.preprocessing.shape import Shape
 from kit.settings import Kind
@@ -361,6 +361,42 @@ def test_arithmetic_makes_missing_of_what_is_no_number() -> None:
     np.testing.assert_allclose(told["*"], [0.0, np.nan, 8.0, np.nan])
     np.testing.assert_allclose(told["-"], [1.0, np.nan, -2.0, 0.0])
     np.testing.assert_allclose(told["+"], [1.0, np.nan, 6.0, np.nan])
+
+
+def test_a_row_as_a_whole() -> None:
+    data = pd.DataFrame([[0.0, 3.0, np.nan], [np.e - 1, 0.0, 1 - np.e**2], [np.nan] * 3])
+    data.columns = list("xyz")
+    columns, told = columns_of(data), {}
+    for statistic in ("missing", "zero", "mean", "std", "min", "max", "size"):
+        told[statistic] = Across(numbers=("x", "y", "z"), statistic=statistic).values(columns)
+    assert told["missing"].tolist() == [1, 0, 3]
+    assert told["zero"].tolist() == [1, 1, 0]
+    np.testing.assert_allclose(told["mean"], [1.5, (np.e - np.e**2) / 3, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(told["std"][[0, 2]], [1.5, np.nan])
+    np.testing.assert_allclose(told["min"], [0, 1 - np.e**2, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(told["max"], [3, np.e - 1, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(told["size"], [np.log(4), 1.5, np.nan], rtol=1e-6)
+
+
+def test_rows_as_a_whole_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 4)), columns=list("wxyz"))
+    feature = Across(numbers=tuple("wxyz"), statistic="std")
+    whole = feature.values(columns_of(data))
+    monkeypatch.setattr("kit.preprocessing.made._AT_ONCE", 28)
+    np.testing.assert_array_equal(feature.values(columns_of(data)), whole)
+    assert feature.values(columns_of(data[:0])).shape == (0,)
+
+
+def test_how_many_are_missing_in_a_row_is_found() -> None:
+    """Each of the columns tells a fortieth of it."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(600, 40)), columns=[f"x{k}" for k in range(40)])
+    X = X.mask(rng.random(X.shape) < rng.uniform(0, 0.3, (600, 1)))
+    y = X.isna().sum(axis=1).to_numpy() + rng.normal(size=600)
+    wide = made_names(GeneratedFeatures("regression").fit_transform(X, y))
+    assert "made__missing_of_40" in wide
+    narrow = made_names(GeneratedFeatures("regression").fit_transform(X.iloc[:, :19], y))
+    assert not [name for name in narrow if "_of_" in name]
 
 
 # --- the choice ----------------------------------------------------------------------------------
