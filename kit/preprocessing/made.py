@@ -8,6 +8,7 @@ the other inner parts of the training rows and never contains its own label.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -236,10 +237,15 @@ def _across(X: NDArray[np.float64], statistic: str) -> NDArray[np.float64]:
         return (X == 0).sum(axis=1).astype(np.float64)
     if statistic == "size":
         X, statistic = np.where(X == 0, np.nan, np.log1p(np.abs(X))), "mean"
-    operation = {"mean": np.nanmean, "std": np.nanstd, "min": np.nanmin, "max": np.nanmax}
+    operation: Callable[..., Any] = {
+        "mean": np.nanmean,
+        "std": np.nanstd,
+        "min": np.nanmin,
+        "max": np.nanmax,
+    }[statistic]
     with warnings.catch_warnings():  # a row of which nothing is there has none
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.asarray(operation[statistic](X, axis=1))
+        return np.asarray(operation(X, axis=1))
 
 
 def finite(values: NDArray[np.float64]) -> Floats:
