@@ -8,7 +8,6 @@ the other inner parts of the training rows and never contains its own label.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -237,15 +236,9 @@ def _across(X: NDArray[np.float64], statistic: str) -> NDArray[np.float64]:
         return (X == 0).sum(axis=1).astype(np.float64)
     if statistic == "size":
         X, statistic = np.where(X == 0, np.nan, np.log1p(np.abs(X))), "mean"
-    operation: Callable[..., Any] = {
-        "mean": np.nanmean,
-        "std": np.nanstd,
-        "min": np.nanmin,
-        "max": np.nanmax,
-    }[statistic]
     with warnings.catch_warnings():  # a row of which nothing is there has none
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.asarray(operation(X, axis=1))
+        return np.asarray(getattr(np, f"nan{statistic}")(X, axis=1))
 
 
 def finite(values: NDArray[np.float64]) -> Floats:
