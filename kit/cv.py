@@ -234,6 +234,7 @@ def _publish(session: Session, plan: Plan, results: list[FoldResult]) -> Run:
         "recipe": plan.spec.recipe,
         "pseudo_labels": plan.spec.pseudo_labels,
         "weighted": plan.weighted,
+        "graded": plan.graded,
         "transductive": plan.spec.pseudo_labels > 0,  # its models have seen the test rows
         **run_facts(session.competition, session.context),
         "score": score_record(fitted, metric),

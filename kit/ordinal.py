@@ -28,6 +28,22 @@ def positions(proba: Array) -> Array:
     return np.asarray(proba @ np.arange(proba.shape[-1]) / np.where(total > 0, total, 1.0))
 
 
+def between(position: Array, size: int) -> Array:
+    """Probabilities whose expected class number is a position: of the two classes around it.
+
+    Positions beyond the scale count as its ends.
+
+    Shape:
+        ``(n,)`` -> ``(n, size)``; `positions` is the way back.
+    """
+    inside = np.clip(position, 0.0, size - 1.0)
+    low = np.minimum(inside.astype(np.int64), size - 2)
+    share, rows = inside - low, np.arange(len(inside))
+    found = np.zeros((len(inside), size))
+    found[rows, low], found[rows, low + 1] = 1.0 - share, share
+    return found
+
+
 def labels(position: Array, cuts: Array) -> NDArray[np.int64]:
     """Class numbers: how many cuts a position reaches."""
     return np.searchsorted(cuts, position, side="right").astype(np.int64)

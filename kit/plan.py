@@ -13,6 +13,7 @@ import kit
 from kit.execution.context import FoldContext
 from kit.execution.fitting import check_weights
 from kit.execution.fold import family_of
+from kit.execution.learned import learned
 from kit.execution.memory import estimate
 from kit.execution.task import FoldTask, build_model
 from kit.models.base import Model
@@ -38,6 +39,7 @@ class Plan:
     partial: Path
     n_folds: int
     weighted: bool = False
+    graded: bool = False
     keep_models: bool = False
     threads: int = 1
     memory: float = 0.0  # bytes that one of its tasks is estimated to take
@@ -86,10 +88,12 @@ def make_plan(
     weighted = context.weight_for(spec) is not None
     if weighted:
         check_weights(unfitted, model)
+    graded = bool(learned(context, spec, unfitted).grades)
     recipe = spec.recipe or family_of(unfitted)
     facts = {
         **_facts(context, spec, recipe),
         **({"weighted": True} if weighted else {}),
+        **({"graded": True} if graded else {}),
         **({"learned": "rows that count"} if context.leaves_out else {}),
         **({"rows": "streamed"} if unfitted.streams and context.dataset.on_disk else {}),
         "params": {key: repr(value) for key, value in sorted(params.items())},
@@ -109,6 +113,7 @@ def make_plan(
         partial=competition.runs / ".partial" / digest,
         n_folds=n_folds,
         weighted=weighted,
+        graded=graded,
         keep_models=session.keep_models,
         threads=session.threads,
         memory=memory,

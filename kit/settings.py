@@ -216,13 +216,15 @@ class ModelSpec:
     `recipe` names how columns are prepared; empty: as the model's family asks for. `pseudo_labels`
     is a probability between 0.5 and 1: every fold is fitted a second time with the test rows that
     its first model is so sure of; 0: off (see `kit.execution.pseudo`). `weighted` is as in `[cv]`:
-    both must be true.
+    both must be true. `ordinal`: where the metric counts how far off a class is, the classes are
+    learned as one number (see `kit.execution.learned`); false: one by one.
     """
 
     use: str = ""
     recipe: str = ""
     pseudo_labels: float = 0.0
     weighted: bool = True
+    ordinal: bool = True
     params: dict[str, Any] = field(default_factory=dict)
 
 

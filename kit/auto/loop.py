@@ -209,11 +209,13 @@ def _choice(
         entries = texts_last(entries)
     if not named and data.task == "regression" and data.series is not None and data.series.id:
         entries = scales_last(entries)
-    if not (named or led) and len(data.outputs) >= MANY_OUTPUTS:  # it does not read
+    graded = session.context.graded
+    outputs = 1 if graded else len(data.outputs)
+    if not (named or led) and outputs >= MANY_OUTPUTS:  # it does not read
         entries = network_first(entries)
     chosen, left = choose(
         *data.X.shape,
-        data.task,
+        "regression" if graded else data.task,
         entries,
         levels=len(shape.plain) < len(shape.of("category")),
         kinds=set(data.kinds.values()),

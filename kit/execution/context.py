@@ -63,6 +63,15 @@ class FoldContext:
         return balanced_weights(self.dataset.y, weight, learned)
 
     @property
+    def graded(self) -> bool:
+        """Whether classes are grades of a scale: the metric counts how far off one is.
+
+        Of a series the past is looked up by class: these stay classes.
+        """
+        data = self.dataset
+        return self.metric.ordinal and data.task == "multiclass" and data.series is None
+
+    @property
     def leaves_out(self) -> bool:
         """Whether rows of train count nothing in the metric."""
         rows = np.arange(len(self.dataset.y))

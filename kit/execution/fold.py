@@ -16,12 +16,12 @@ from kit.errors import DataError
 from kit.execution.blocks import apply_recipe, fit_recipe, predicted, rows_of
 from kit.execution.context import FoldContext
 from kit.execution.fitting import chosen, row_weights
+from kit.execution.learned import learned
 from kit.execution.prepared import Prepared
 from kit.execution.pseudo import with_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb
 from kit.gpus import gpus
 from kit.keras import accelerator
-from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model
 from kit.preprocessing.columns import recipe
 from kit.preprocessing.series import with_history
@@ -51,12 +51,14 @@ class Fold:
                 raise DataError(f"all training rows of fold {number + 1} have the weight 0")
             if context.dataset.series is None:  # yet it is a past of other rows
                 self.read = self.train
-        self.link, self.unlink = transform_pair(context.metric.transform, context.dataset.task)
+        self.learned = learned(context, task.spec, unfitted)
+        self.link, self.unlink = self.learned.link, self.learned.unlink
         self.recipe = task.spec.recipe or family_of(unfitted)
 
     def prepare(self) -> FoldRows:
         """Fit the recipe on the training rows and apply it to all parts."""
-        key = (self.recipe, self.task.seed, self.number, self.weight is None)
+        counts, target = self.weight is None, self.learned.task
+        key = (self.recipe, self.task.seed, self.number, counts, target)
         made = self.context.prepared.get(key) or self._prepare()
         self.context.prepared.keep(key, made)
         # not the training rows: of large data the folds' would fill the memory together
@@ -66,7 +68,8 @@ class Fold:
     def _prepare(self) -> Prepared:
         data = self.context.dataset
         y = self.link(data.y)
-        steps = recipe(self.recipe, data_shape(data, self.read, self.task.seed))
+        shape = data_shape(data, self.read, self.task.seed, self.learned.task)
+        steps = recipe(self.recipe, shape)
         folder = self.task.results
         X_train = fit_recipe(steps, self._rows(self.read), y[self.read], data, folder)
         weight = None
@@ -181,8 +184,17 @@ def family_of(model: Model) -> str:
     return str(getattr(getattr(model, "estimator", None), "family", model.family))
 
 
-def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
-    """What recipes are told beforehand; counted on the fold's training rows only."""
+def data_shape(
+    data: Dataset, train: NDArray[np.int64], seed: int, task: TaskType | None = None
+) -> Shape:
+    """What recipes are told beforehand; counted on the fold's training rows only.
+
+    Args:
+        data: the competition's.
+        train: positions of these rows.
+        seed: for everything random in recipes.
+        task: what is learned; None: the competition's.
+    """
     levels = {
         name: int(np.count_nonzero(np.bincount(data.X[name].array.codes[train] + np.int64(1))))
         for name, kind in data.kinds.items()
@@ -192,7 +204,7 @@ def data_shape(data: Dataset, train: NDArray[np.int64], seed: int) -> Shape:
         kinds=data.kinds,
         levels=levels,
         n_rows=len(train),
-        task=data.task,
+        task=task or data.task,
         seed=seed,
         series=data.series,
         time=data.time_column,

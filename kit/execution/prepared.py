@@ -15,8 +15,8 @@ from kit.models.base import FoldRows
 LIMIT = 400_000_000
 """Bytes that are kept per process."""
 
-Key = tuple[str, int, int, bool]
-"""Recipe, seed, fold, and whether rows are learned from that count nothing."""
+Key = tuple[str, int, int, bool, str]
+"""Recipe, seed, fold, whether rows are learned from that count nothing, and the models' task."""
 
 
 @dataclass

@@ -20,6 +20,7 @@ from kit.execution.all_rows import FOLDER, Stopped, fit_all
 from kit.execution.context import FoldContext
 from kit.execution.fitting import fit_fold, half, part
 from kit.execution.fold import Fold, save_fitted
+from kit.execution.learned import Learned
 from kit.execution.pruning import Rivals, watch_of
 from kit.execution.pseudo import check_pseudo_labels
 from kit.execution.results import FoldResult, peak_memory_mb, write_result
@@ -108,7 +109,8 @@ def run_folds(task: FoldTask, context: FoldContext) -> list[FoldResult]:
 
 def _fit_one(task: FoldTask, number: int, context: FoldContext) -> FoldResult:
     unfitted = build_model(task.spec, task.model, context.code)
-    fold, whole = Fold(task, number, context, unfitted), problem_of(task, context)
+    fold = Fold(task, number, context, unfitted)
+    whole = problem_of(task, context, fold.learned)
     newest = context.folds.forward and number == context.folds.n_splits - 1
     problem = reseeded(part(whole, _VALIDATED) if newest else whole, number)
     with _reported(task.spec.use, context.code):
@@ -178,7 +180,7 @@ def _fit_together(task: FoldTask, context: FoldContext) -> list[FoldResult]:
     """All folds side by side; each stops where the others' validation losses say so."""
     unfitted = build_model(task.spec, task.model, context.code)
     folds = [Fold(task, number, context, unfitted) for number in task.folds]
-    problem = reseeded(problem_of(task, context), 0)
+    problem = reseeded(problem_of(task, context, folds[0].learned), 0)
     started = time.perf_counter()
 
     def prepared() -> Iterator[FoldRows]:
@@ -223,11 +225,12 @@ def _typed(factory: Any, params: Mapping[str, Any], name: str) -> Mapping[str, A
     }
 
 
-def problem_of(task: FoldTask, context: FoldContext) -> Problem:
+def problem_of(task: FoldTask, context: FoldContext, learned: Learned) -> Problem:
     """What a model is told about the work."""
     return Problem(
-        task=context.dataset.task,
-        n_outputs=len(context.dataset.outputs),
+        task=learned.task,
+        n_outputs=learned.n_outputs,
+        grades=learned.grades,
         seed=task.seed % _SEEDS,
         threads=task.threads,
         needs=context.metric.needs,

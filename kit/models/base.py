@@ -61,6 +61,8 @@ class Problem:
         needs: what the metric reads (see `kit.metrics`): "label" allows what spoils probabilities.
         deviation: of numbers: "squared" errors are made small, or "absolute" ones.
         encoder: folder of the pretrained encoder of texts; empty: the installed package's.
+        grades: of a scale, where the numbers that are learned are their places on it; 0: they are
+            not.
         deadline: `time.monotonic()` by which `fit` should have ended; a model that can stop earlier
             does so and sets `cut_`. None: no limit.
         watch: hears of the validation losses of a fit with `valid`, of the first target and the
@@ -74,6 +76,7 @@ class Problem:
     needs: str = "proba"
     deviation: str = "squared"
     encoder: str = ""
+    grades: int = 0
     deadline: float | None = None
     watch: Watch | None = None
 
@@ -250,6 +253,11 @@ def describe(problem: Problem) -> dict[str, Any]:
     """A problem as plain data, to be stored beside a saved model."""
     names = (each.name for each in fields(problem) if each.name != "watch")
     return {name: getattr(problem, name) for name in names}
+
+
+def grades_of(model: Model) -> int:
+    """How many grades there are on the scale of a fitted model's predictions; 0: it has none."""
+    return int(getattr(getattr(model, "problem_", None), "grades", 0))
 
 
 def reseeded(problem: Problem, fold: int) -> Problem:

@@ -29,12 +29,12 @@ from kit.execution.blocks import fit_recipe, predicted, rows_of
 from kit.execution.context import FoldContext, load_context
 from kit.execution.fitting import chosen, row_weights
 from kit.execution.fold import data_shape, family_of, save_fitted
+from kit.execution.learned import Learned, learned
 from kit.execution.memory import estimate, refuse_too_large, stated
 from kit.execution.pseudo import with_pseudo_labels
 from kit.execution.task import build_model
 from kit.folds import Folds
 from kit.inner import InnerSplit, inner_split
-from kit.metrics.transforms import transform_pair
 from kit.models.base import FoldRows, Model, Problem
 from kit.preprocessing.columns import recipe
 from kit.refit.members import Mixed, Single, refuse_changed, resolve, singles
@@ -172,9 +172,11 @@ class _Fits:
         data, context, run = self.context.dataset, self.context, member.run
         unfitted = build_model(member.spec, run.model, context.code)
         seed = int(run.record["seed"])
+        target = learned(context, member.spec, unfitted)
         problem = Problem(
-            task=data.task,
-            n_outputs=len(data.outputs),
+            task=target.task,
+            n_outputs=target.n_outputs,
+            grades=target.grades,
             seed=(seed % _SEEDS) * 1000 + _SEEDS_AFTER_FOLDS + number,
             threads=self.threads,
             needs=context.metric.needs,
@@ -183,7 +185,8 @@ class _Fits:
         )
         try:
             with ordered_sums():
-                steps, rows, inner = self._prepared(member, family_of(unfitted), seed + number)
+                family = family_of(unfitted)
+                steps, rows, inner = self._prepared(member, family, target, seed + number)
             with ordered_sums(), _reported(member.spec.use, context.code):
                 found = stopped_at(run, context.folds)
                 model = fit_all(unfitted, rows, problem, found, inner, self.folder)
@@ -199,25 +202,27 @@ class _Fits:
                 f"model {run.model!r} failed on all rows: {type(error).__name__}: {error}"
             ) from error
 
-    def _prepared(self, member: Single, family: str, seed: int) -> tuple[Any, FoldRows, InnerSplit]:
+    def _prepared(
+        self, member: Single, family: str, target: Learned, seed: int
+    ) -> tuple[Any, FoldRows, InnerSplit]:
         """A recipe fitted on all rows, the rows as it makes them, and which of them to stop on.
 
         Rows that count nothing are left out as in the folds: at most they are a past of others.
         """
         data = self.context.dataset
-        y = transform_pair(self.context.metric.transform, data.task)[0](data.y)
+        y = target.link(data.y)
         weight = self.context.weight() if member.run.record.get("weighted") else None
         counted = np.isin(np.arange(len(y)), self.context.counted(np.arange(len(y))))
-        learned = counted if weight is None else counted & (weight > 0)
-        read = learned if data.series is None else counted
-        shape = data_shape(data, np.flatnonzero(read), seed)
+        used = counted if weight is None else counted & (weight > 0)
+        read = used if data.series is None else counted
+        shape = data_shape(data, np.flatnonzero(read), seed, target.task)
         steps = recipe(member.spec.recipe or family, shape)
         seen = rows_of(data, np.flatnonzero(read), self.folder)
         X = fit_recipe(steps, seen, y[read], data, self.folder)
-        X = X if learned[read].all() else chosen(X, learned[read], self.folder)
-        counts = row_weights(None if weight is None else weight[learned])
-        rows = FoldRows(X=X, y=y[learned], X_valid=X[:0], y_valid=y[:0], weight=counts)
-        folds, at = self.context.folds, np.flatnonzero(learned)
+        X = X if used[read].all() else chosen(X, used[read], self.folder)
+        counts = row_weights(None if weight is None else weight[used])
+        rows = FoldRows(X=X, y=y[used], X_valid=X[:0], y_valid=y[:0], weight=counts)
+        folds, at = self.context.folds, np.flatnonzero(used)
         return steps, rows, inner_split(folds, folds.n_splits, at, data.time, data.groups)
 
 

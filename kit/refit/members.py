@@ -89,14 +89,15 @@ def singles(member: Single | Mixed) -> Iterator[Single]:
 def spec_of(run: Run) -> ModelSpec:
     """The specification a model ran with: from the configuration of the run, else its record."""
     record, table = run.record, run.config.get("models", {})
-    weighted = bool(record.get("weighted", True))  # whatever `cv.weighted` says now
+    # whatever `cv.weighted` and `kit.toml` say now; earlier runs learned classes
+    weighted, ordinal = bool(record.get("weighted", True)), bool(record.get("graded"))
     base, dot, number = run.model.rpartition(".")
     names = [run.model, *([base] if dot and number.isdigit() else [])]  # "lightgbm.2": 2nd seed
     for name in names:
         if name in table:
             spec: ModelSpec = build(ModelSpec, table[name], f"{run.id}: models.{name}: ")
             spec = spec if spec.use else replace(spec, use=name)
-            return replace(spec, weighted=weighted)
+            return replace(spec, weighted=weighted, ordinal=ordinal)
     own = ":" in str(record["use"])
     # None is no value of kit.toml: it stands for a default that depends on the task
     params = {key: value for key, value in record["params"].items() if value is not None}
@@ -105,6 +106,7 @@ def spec_of(run: Run) -> ModelSpec:
         recipe=str(record.get("recipe", "")),
         pseudo_labels=float(record.get("pseudo_labels", 0.0)),
         weighted=weighted,
+        ordinal=ordinal,
         # of an own model the record knows the parameters of what its function returned
         params=dict(record.get("given", {})) if own else params,
     )

@@ -22,7 +22,8 @@ from kit.errors import RunError
 from kit.execution.all_rows import FOLDER
 from kit.execution.task import build_model
 from kit.metrics.transforms import transform_pair
-from kit.models.base import Model
+from kit.models.base import Model, grades_of
+from kit.ordinal import between
 from kit.refit.members import Mixed, Single, spec_of
 from kit.refit.mixing import Mixing
 from kit.runs import ALL_ROWS, LAST_FOLD, Run
@@ -69,11 +70,14 @@ class Averaged:
     def predict(self, X: pd.DataFrame) -> Array:
         """Mean over the models."""
         link, unlink = transform_pair(self.scale.transform, self.scale.task)
-        each = [
-            link(unlink(np.asarray(model.predict(steps.transform(X)), dtype=np.float64)))
-            for steps, model in self.fitted
-        ]
+        each = [link(unlink(_predicted(steps, model, X))) for steps, model in self.fitted]
         return np.asarray(unlink(np.mean(each, axis=0)))
+
+
+def _predicted(steps: Any, model: Model, X: pd.DataFrame) -> Array:
+    values = np.asarray(model.predict(steps.transform(X)), dtype=np.float64)
+    grades = grades_of(model)
+    return between(values[:, 0], grades) if grades else values
 
 
 @dataclass(frozen=True)
