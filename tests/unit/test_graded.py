@@ -15,12 +15,14 @@ from kit.auto.loop import _choice
 from kit.blend import blend
 from kit.competition import Competition
 from kit.cv import cross_validate
+from kit.models.base import Problem, grades_of
 from kit.ordinal import between, positions
 from kit.plan import make_plan
 from kit.portfolio import PORTFOLIO, find_model
 from kit.refit.final import refit
 from kit.refit.members import spec_of
 from kit.refit.predict import predict_file
+from kit.registry import MODELS as MODELS_KNOWN
 from kit.runs import Run
 from kit.session import open_session
 
@@ -178,3 +180,13 @@ def test_kit_auto_chooses_as_for_numbers(graded: Make) -> None:
     classes = names(graded(name="classes", task={**KAPPA, "metric": "accuracy"}))
     assert "lightgbm-loose" in classes
     assert "lightgbm-loose" not in grades
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "catboost", "linear", "extra_trees", "knn"])
+def test_a_loaded_model_knows_of_how_many_grades_its_number_is(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(60, 3)), columns=list("abc"))
+    problem = Problem(task="regression", n_outputs=1, grades=5)
+    fitted = MODELS_KNOWN.load(name)().fit(X, rng.integers(0, 5, 60) * 1.0, problem=problem)
+    fitted.save(tmp_path)
+    assert grades_of(type(fitted).load(tmp_path)) == 5
