@@ -209,13 +209,11 @@ def _choice(
         entries = texts_last(entries)
     if not named and data.task == "regression" and data.series is not None and data.series.id:
         entries = scales_last(entries)
-    graded = session.context.graded
-    outputs = 1 if graded else len(data.outputs)
-    if not (named or led) and outputs >= MANY_OUTPUTS:  # it does not read
+    if not (named or led) and session.context.n_learned >= MANY_OUTPUTS:  # it does not read
         entries = network_first(entries)
     chosen, left = choose(
         *data.X.shape,
-        "regression" if graded else data.task,
+        "regression" if session.context.graded else data.task,
         entries,
         levels=len(shape.plain) < len(shape.of("category")),
         kinds=set(data.kinds.values()),

@@ -204,8 +204,8 @@ class Schedule:
         took = same[-1] if same else min(kin, default=0.0)
         if took > left:
             return f"took {took:.0f} s before, {left:.0f} s are left"
-        context, data = self.session.context, self.session.context.dataset
-        side, outputs = largest_side(data), 1 if context.graded else len(data.outputs)
+        data = self.session.context.dataset
+        side, outputs = largest_side(data), self.session.context.n_learned
         needed = seconds_needed(entry, *data.X.shape, side=side, outputs=outputs)
         if left < needed:
             return f"needs {needed:.0f} s or more, {left:.0f} s are left"

@@ -72,6 +72,11 @@ class FoldContext:
         return self.metric.ordinal and data.task == "multiclass" and data.series is None
 
     @property
+    def n_learned(self) -> int:
+        """How many outputs a model of kit learns: grades are one number."""
+        return 1 if self.graded else len(self.dataset.outputs)
+
+    @property
     def leaves_out(self) -> bool:
         """Whether rows of train count nothing in the metric."""
         rows = np.arange(len(self.dataset.y))

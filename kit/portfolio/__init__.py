@@ -212,10 +212,8 @@ def choose(
     most = next((count for rows, count in _COUNTS if n_rows <= rows), len(entries))
     longer = max(1.0, seconds / _USUAL_SECONDS)
     for entry in entries:
-        slow = n_rows * n_features > entry.max_cells * longer
-        reason = _unfit(entry, n_rows, task, provided)
-        if slow and not (reason or entry.asked):
-            reason = f"too slow for {n_rows} x {n_features} cells"
+        limits = replace(entry, max_cells=entry.max_cells * longer)
+        reason = _unfit(limits, n_rows, n_features, task, provided)
         if entry.levels and not levels and not entry.asked:
             reason = "no category has many levels"
         if entry.kinds and not set(entry.kinds) & set(kinds):
@@ -239,7 +237,7 @@ def _counts(entry: Entry) -> bool:
     return not (entry.asked or entry.row_seconds or entry.name in BASELINE_NAMES)
 
 
-def _unfit(entry: Entry, n_rows: int, task: str, provided: Collection[str]) -> str:
+def _unfit(entry: Entry, n_rows: int, n_features: int, task: str, provided: Collection[str]) -> str:
     if missing_package(entry) and entry.package not in provided:
         return f'needs {entry.package}: pip install "kit-competitions[{entry.extra}]"'
     if entry.tasks and task not in entry.tasks:
@@ -250,4 +248,6 @@ def _unfit(entry: Entry, n_rows: int, task: str, provided: Collection[str]) -> s
         return f"too large for {n_rows} rows"
     if n_rows > entry.max_rows:
         return f"too slow for {n_rows} rows"
+    if n_rows * n_features > entry.max_cells:
+        return f"too slow for {n_rows} x {n_features} cells"
     return ""

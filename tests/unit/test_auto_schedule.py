@@ -58,7 +58,9 @@ def session(on: str = "") -> Any:
     )
     execution = SimpleNamespace(on=on)
     return SimpleNamespace(
-        context=SimpleNamespace(dataset=data, folds=SimpleNamespace(forward=False), graded=False),
+        context=SimpleNamespace(
+            dataset=data, folds=SimpleNamespace(forward=False), graded=False, n_learned=1
+        ),
         competition=SimpleNamespace(settings=SimpleNamespace(execution=execution)),
     )
 
@@ -170,7 +172,7 @@ def test_the_time_of_publishing_is_kept_back_whole(monkeypatch: pytest.MonkeyPat
 
 def test_nothing_to_try_is_said_with_the_reasons(mixed: Any, make_competition: Any) -> None:
     data = Dataset.read(make_competition(*mixed))
-    opened: Any = SimpleNamespace(context=SimpleNamespace(dataset=data, graded=False))
+    opened: Any = SimpleNamespace(context=SimpleNamespace(dataset=data, graded=False, n_learned=1))
     entry = Entry(name="sequence", use="sequence", why="x", series=True, asked=True)
     with pytest.raises(RunError, match=r"sequence: there is no \[series\] table"):
         _choice(opened, [entry], named=True, seconds=60)
